@@ -1,0 +1,49 @@
+"""What can be wrong with Caffe files, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class CaffeError(ValueError):
+    """The Caffe files are wrong, or ask for something this project lacks.
+
+    The text reads `place: what it got, what it wants`, with `fix: ...` on a line of its own where
+    a remedy is known. Low-level code states the fact; callers add places with `within`.
+    """
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.path: list[str] = []
+        self.fix = fix
+
+    def __str__(self) -> str:
+        text = ": ".join([*self.path, super().__str__()])
+        return f"{text}\n  fix: {self.fix}" if self.fix else text
+
+
+class FormatError(CaffeError):
+    """The bytes or the text are no Caffe file, or a damaged one."""
+
+
+class UnsupportedError(CaffeError):
+    """The file is valid Caffe, but asks for something that is not here."""
+
+
+class ShapeError(CaffeError):
+    """Blobs do not fit together: a wrong shape, a missing bottom, a top produced twice."""
+
+
+class WeightError(CaffeError):
+    """Weights do not fit their network: a wrong count, a wrong shape, a missing layer."""
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Put `place` in front of every CaffeError raised inside."""
+    try:
+        yield
+    except CaffeError as error:
+        error.path.insert(0, place)
+        raise
