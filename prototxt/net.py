@@ -1,0 +1,41 @@
+"""A network definition as its layers' messages, each of the dialect that its type belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from google.protobuf.message import Message
+
+
+@dataclass
+class Net:
+    """A network: `header` is its NetParameter without the layers, `layers` are in file order.
+
+    Layers are LayerParameter messages, or V1LayerParameter ones until `upgrade` has run. Binary
+    blobs are not in them. `lines` gives each layer's line where the source is text. `unknown` lists
+    the fields that were passed over because the caller allowed it.
+    """
+
+    header: Message
+    layers: list[Message]
+    source: str = "network"
+    lines: list[int] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return str(self.header.name)  # type: ignore[attr-defined]  # a field of NetParameter
+
+    def place(self, index: int) -> str:
+        """Say where layer `index` stands, for error messages: file, line, name and type."""
+        layer = self.layers[index]
+        line = f":{self.lines[index]}" if index < len(self.lines) else ""
+        return f"{self.source}{line}: {describe(layer)}"
+
+
+def describe(layer: Message) -> str:
+    """Name a layer as error messages do: layer 'conv1' (Convolution)."""
+    kind = layer.type  # type: ignore[attr-defined]  # every generation of layer has one
+    if not isinstance(kind, str):
+        kind = layer.DESCRIPTOR.fields_by_name["type"].enum_type.values_by_number[kind].name
+    return f"layer {layer.name!r} ({kind})"  # type: ignore[attr-defined]  # likewise

@@ -1,0 +1,303 @@
+"""Read schema text: the part of proto2 that Caffe and its forks use.
+
+Beyond proto2 there are two options of our own. `(type)` names the layer types, blank-separated,
+that a field of LayerParameter belongs to, or as an option of LayerParameter itself the types that
+the dialect defines without a field of their own. `option (redefines) = true;` makes a fork's message
+replace BVLC's of that name; without it a fork's fields are merged over BVLC's, by name and number.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf import descriptor_pb2
+
+from prototxt.errors import FormatError
+
+_TOKEN = re.compile(
+    r"""(?P<blank>\s+|//[^\n]*|/\*.*?\*/)
+      | (?P<word>[A-Za-z_][\w.]*|\.[A-Za-z_][\w.]*)
+      | (?P<number>[-+]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf|nan))
+      | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+      | (?P<mark>[{}\[\]()=;,])""",
+    re.VERBOSE | re.DOTALL,
+)
+_SCALARS = {
+    name.removeprefix("TYPE_").lower(): number
+    for name, number in descriptor_pb2.FieldDescriptorProto.Type.items()
+    if name not in ("TYPE_MESSAGE", "TYPE_ENUM", "TYPE_GROUP")
+}
+_LABELS = {"optional": 1, "required": 2, "repeated": 3}
+
+
+@dataclass
+class Field:
+    name: str
+    number: int
+    label: int
+    kind: str
+    place: str
+    default: str | None = None
+    packed: bool = False
+    types: frozenset[str] = frozenset()
+
+
+@dataclass
+class Enum:
+    name: str
+    values: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Message:
+    """One message as written; also the whole file, whose messages and enums are the top level."""
+
+    name: str
+    fields: list[Field] = field(default_factory=list)
+    messages: dict[str, Message] = field(default_factory=dict)
+    enums: dict[str, Enum] = field(default_factory=dict)
+    redefines: bool = False
+    types: frozenset[str] = frozenset()
+    imports: list[str] = field(default_factory=list)
+
+    def over(self, base: Message) -> Message:
+        """Give `base` with this message's fields, enums and messages added or put in place."""
+        if self.redefines:
+            return self
+        taken = {key for ours in self.fields for key in (ours.name, ours.number)}
+        kept = [old for old in base.fields if taken.isdisjoint((old.name, old.number))]
+        messages = dict(base.messages)
+        for name, ours in self.messages.items():
+            messages[name] = ours.over(messages[name]) if name in messages else ours
+        return Message(
+            self.name,
+            kept + self.fields,
+            messages,
+            base.enums | self.enums,
+            base.redefines,
+            base.types | self.types,
+        )
+
+
+class _Reader:
+    def __init__(self, text: str, source: str) -> None:
+        self.text, self.source = text, source
+        self.at = 0
+        self.tokens = self._scan()
+        self.kind, self.word = "", ""
+        self.advance()
+
+    def _scan(self) -> Iterator[tuple[str, str]]:
+        end = 0
+        for match in _TOKEN.finditer(self.text):
+            if match.start() != end:
+                break
+            self.at, end = match.start(), match.end()
+            if match.lastgroup != "blank":
+                yield str(match.lastgroup), match.group()
+        if end != len(self.text):
+            self.at = end
+            raise self.error(f"{self.text[end]!r} is no part of a schema")
+        self.at = end
+        yield "end", "the end of the file"
+
+    def place(self) -> str:
+        return f"{self.source}:{self.text.count(chr(10), 0, self.at) + 1}"
+
+    def error(self, message: str) -> FormatError:
+        return FormatError(f"{self.place()}: {message}")
+
+    def advance(self) -> str:
+        word = self.word
+        self.kind, self.word = next(self.tokens)
+        return word
+
+    def accept(self, word: str) -> bool:
+        if self.word == word and self.kind != "string":
+            self.advance()
+            return True
+        return False
+
+    def expect(self, word: str) -> None:
+        if not self.accept(word):
+            raise self.error(f"{self.word} where {word!r} belongs")
+
+    def take(self, kind: str) -> str:
+        if self.kind != kind:
+            raise self.error(f"{self.word} where a {kind} belongs")
+        return self.advance()
+
+    def string(self) -> str:
+        text = str(ast.literal_eval(self.take("string")))
+        while self.kind == "string":
+            text += str(ast.literal_eval(self.advance()))
+        return text
+
+    def integer(self) -> int:
+        digits = self.take("number")
+        try:
+            return int(digits, 0)
+        except ValueError:
+            raise self.error(f"{digits} is no whole number") from None
+
+    def value(self) -> str:
+        if self.kind == "string":
+            return self.string()
+        if self.kind in ("word", "number"):
+            return self.advance()
+        raise self.error(f"{self.word} where a value belongs")
+
+    def option(self) -> tuple[str, str]:
+        if self.accept("("):
+            name = f"({self.take('word')})"
+            self.expect(")")
+        else:
+            name = self.take("word")
+        self.expect("=")
+        return name, self.value()
+
+    def file(self) -> Message:
+        root = Message("")
+        while self.kind != "end":
+            if self.accept("syntax"):
+                self.expect("=")
+                if (syntax := self.string()) != "proto2":
+                    raise self.error(f"syntax {syntax!r}, wants 'proto2'")
+                self.expect(";")
+            elif self.accept("package"):
+                self.take("word")
+                self.expect(";")
+            elif self.accept("import"):
+                root.imports.append(self.string())
+                self.expect(";")
+            elif self.accept("option"):
+                self.option()
+                self.expect(";")
+            elif not self.definition(root):
+                raise self.error(f"{self.word} where a message or an enum belongs")
+        return root
+
+    def definition(self, into: Message) -> bool:
+        if self.accept(";"):
+            return True
+        if self.accept("message"):
+            name = self.take("word")
+            into.messages[name] = self.message(name)
+            return True
+        if self.accept("enum"):
+            name = self.take("word")
+            into.enums[name] = self.enum(name)
+            return True
+        return False
+
+    def message(self, name: str) -> Message:
+        message = Message(name)
+        self.expect("{")
+        while not self.accept("}"):
+            if self.word in _LABELS:
+                message.fields.append(self.field())
+            elif self.accept("option"):
+                option, value = self.option()
+                if option == "(type)":
+                    message.types |= frozenset(value.split())
+                elif option == "(redefines)":
+                    message.redefines = value == "true"
+                self.expect(";")
+            elif self.word in ("reserved", "extensions"):
+                while not self.accept(";"):
+                    self.value() if self.kind != "mark" else self.expect(",")
+            elif not self.definition(message):
+                raise self.error(f"{self.word} where a field of message {name} belongs")
+        return message
+
+    def enum(self, name: str) -> Enum:
+        enum = Enum(name)
+        self.expect("{")
+        while not self.accept("}"):
+            if self.accept("option"):
+                self.option()
+            else:
+                value = self.take("word")
+                self.expect("=")
+                enum.values[value] = self.integer()
+                if self.accept("["):
+                    self.options()
+            self.expect(";")
+        return enum
+
+    def options(self) -> list[tuple[str, str]]:
+        options = [self.option()]
+        while self.accept(","):
+            options.append(self.option())
+        self.expect("]")
+        return options
+
+    def field(self) -> Field:
+        place = self.place()
+        label = _LABELS[self.advance()]
+        kind, name = self.take("word"), self.take("word")
+        self.expect("=")
+        field = Field(name, self.integer(), label, kind, place)
+        for option, value in self.options() if self.accept("[") else ():
+            if option == "default":
+                field.default = value
+            elif option == "packed":
+                field.packed = value == "true"
+            elif option == "(type)":
+                field.types |= frozenset(value.split())
+        self.expect(";")
+        return field
+
+
+def read(text: str, source: str) -> Message:
+    """Read one schema file; FormatError names `source` and the line."""
+    return _Reader(text, source).file()
+
+
+def to_file(schema: Message, name: str) -> descriptor_pb2.FileDescriptorProto:
+    """Give protobuf's own form of a complete schema; an unknown type is a FormatError."""
+    file = descriptor_pb2.FileDescriptorProto(name=name, package="caffe", syntax="proto2")
+    _fill(schema, file.message_type, file.enum_type, [schema], ".caffe")
+    return file
+
+
+def _fill(scope: Message, messages: Any, enums: Any, scopes: list[Message], path: str) -> None:
+    for enum in scope.enums.values():
+        proto = enums.add(name=enum.name)
+        for value, number in enum.values.items():
+            proto.value.add(name=value, number=number)
+    for message in scope.messages.values():
+        proto = messages.add(name=message.name)
+        inner = [*scopes, message]
+        _fill(message, proto.nested_type, proto.enum_type, inner, f"{path}.{message.name}")
+        for field in message.fields:
+            ours = proto.field.add(name=field.name, number=field.number, label=field.label)
+            if field.kind in _SCALARS:
+                ours.type = _SCALARS[field.kind]
+            else:
+                ours.type, ours.type_name = _resolve(field, inner)
+            if field.default is not None:
+                ours.default_value = field.default
+            if field.packed:
+                ours.options.packed = True
+
+
+def _resolve(field: Field, scopes: list[Message]) -> tuple[int, str]:
+    """Find the message or enum that a field's type names: from its own message outwards."""
+    first, *rest = field.kind.removeprefix(".caffe.").removeprefix("caffe.").split(".")
+    for depth in range(len(scopes), 0, -1):
+        found, path = scopes[depth - 1], [scope.name for scope in scopes[1:depth]]
+        for name in [first, *rest]:
+            path.append(name)
+            if name in found.enums and len(path) == depth + len(rest):
+                return descriptor_pb2.FieldDescriptorProto.TYPE_ENUM, ".caffe." + ".".join(path)
+            if name not in found.messages:
+                break
+            found = found.messages[name]
+        else:
+            return descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE, ".caffe." + ".".join(path)
+    raise FormatError(f"{field.place}: field {field.name} has the unknown type {field.kind}")
