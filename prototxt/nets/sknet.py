@@ -8,7 +8,8 @@ from typing import Any
 from prototxt.nets.definition import Definition, gaussian
 
 MOMENTUM = 0.95
-MIN_REDUCED = 32  # channels that the attention keeps at least
+STEM = 64  # channels of the first convolution
+MIN_ATTENTION = 32  # channels that the attention keeps at least
 
 
 def sknet(
@@ -18,7 +19,7 @@ def sknet(
     branches: int = 2,
     groups: int = 32,
     reduction: int = 16,
-    reduced: Sequence[int] | None = None,
+    attention: Sequence[int] | None = None,
     width: int = 128,
     num_classes: int = 1000,
     data: Sequence[int] = (32, 3, 224, 224),
@@ -27,30 +28,31 @@ def sknet(
 
     Stage s has units of C = `width * 2^s` inner channels and twice as many outer ones; each but
     the first begins with stride 2. The attention of a unit passes through max(C / `reduction`, 32)
-    channels, or through those that `reduced` gives for its stage. One branch needs no attention:
+    channels, or through those that `attention` gives for its stage. One branch needs no attention:
     that is ResNeXt. `data` is the shape of the input.
 
     Caffe: implus/SKNet, models/sknet50.prototxt
     """
     net = Definition(name)
     net.input("input", data=data, label=data[:1])
-    top = conv_bn(net, "conv1/7x7_s2", "data", 64, 7, stride=2, pad=3, relu=True)
+    top = conv_bn(net, "conv1/7x7_s2", "data", STEM, 7, stride=2, pad=3, relu=True)
     top = net.pooling("pool1/3x3_s2", top, "MAX", kernel_size=3, stride=2)
-    for stage, units in enumerate(layers):
-        channels = width << stage
-        attention = reduced[stage] if reduced else max(channels // reduction, MIN_REDUCED)
+    widths = [width << stage for stage in range(len(layers))]
+    if attention is None:
+        attention = [max(channels // reduction, MIN_ATTENTION) for channels in widths]
+    for stage, (units, channels) in enumerate(zip(layers, widths, strict=True)):
         for unit in range(units):
-            first = unit == 0
+            begins = unit == 0  # with another size or another number of channels
             top = residual_unit(
                 net,
                 f"conv{stage + 2}_{unit + 1}",
                 top,
                 channels,
-                stride=2 if first and stage else 1,
-                project=first,
+                stride=2 if begins and stage else 1,
+                project=begins and (stage > 0 or 2 * channels != STEM),
                 branches=branches,
                 groups=groups,
-                attention=attention,
+                attention=attention[stage],
             )
     top = net.pooling("avepool/7x7", top, "AVE", kernel_size=7, stride=1)
     classifier = net.inner_product("classifier", top, num_classes, gaussian(0.01))
@@ -162,4 +164,4 @@ def sknet50() -> Definition:
 
 def sknet101() -> Definition:
     """Give the released SKNet-101, whose attention is narrower in its second stage."""
-    return sknet("sknet101", (3, 4, 23, 3), reduced=(32, 16, 32, 64))
+    return sknet("sknet101", (3, 4, 23, 3), attention=(32, 16, 32, 64))

@@ -1,0 +1,59 @@
+"""Which layers of a definition a phase, a level and stages pick."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import Any, Literal
+
+from prototxt.errors import FormatError, within
+from prototxt.net import Net
+
+PHASES = {"TRAIN": 0, "TEST": 1}
+
+
+def filter_net(
+    net: Net,
+    phase: Literal["TRAIN", "TEST"] = "TEST",
+    level: int = 0,
+    stages: Iterable[str] = (),
+) -> Net:
+    """Give the network of the layers whose include and exclude rules allow this state.
+
+    The file's own `state` counts only with its stages, to which `stages` are added. A layer with
+    both kinds of rules is a FormatError.
+
+    Caffe: src/caffe/net.cpp, FilterNet and StateMeetsRule
+    """
+    header: Any = net.header
+    state = (PHASES[phase], level, {*header.state.stage, *stages})
+    kept = []
+    for index, layer in enumerate(net.layers):
+        with within(net.place(index)):
+            if allows(layer, *state):
+                kept.append(index)
+    return replace(
+        net,
+        layers=[net.layers[index] for index in kept],
+        lines=[net.lines[index] for index in kept] if net.lines else [],
+    )
+
+
+def allows(layer: Any, phase: int, level: int, stages: Collection[str]) -> bool:
+    if layer.include and layer.exclude:
+        raise FormatError(
+            "include and exclude rules, wants one kind", fix="turn one into the other"
+        )
+    if layer.include:
+        return any(meets(rule, phase, level, stages) for rule in layer.include)
+    return not any(meets(rule, phase, level, stages) for rule in layer.exclude)
+
+
+def meets(rule: Any, phase: int, level: int, stages: Collection[str]) -> bool:
+    return (
+        (not rule.HasField("phase") or rule.phase == phase)
+        and (not rule.HasField("min_level") or level >= rule.min_level)
+        and (not rule.HasField("max_level") or level <= rule.max_level)
+        and all(stage in stages for stage in rule.stage)
+        and all(stage not in stages for stage in rule.not_stage)
+    )
