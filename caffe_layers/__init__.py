@@ -1,0 +1,20 @@
+"""Caffe's layers as PyTorch modules.
+
+Every layer lives in a file of its own, registers itself under its Caffe type and is found here by
+itself; `caffe_layers.Convolution` and the others are plain `torch.nn.Module` classes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import walk_packages
+
+from .filler import Filler
+from .layer import LAYERS, Layer, ParamSpec, Shape, build, find, unfilled
+
+for _module in walk_packages(__path__, f"{__name__}."):
+    import_module(_module.name)
+
+globals().update({cls.__name__: cls for readings in LAYERS.values() for cls in readings.values()})
+
+__all__ = ["LAYERS", "Filler", "Layer", "ParamSpec", "Shape", "build", "find", "unfilled"]

@@ -1,0 +1,120 @@
+"""Fillers: how Caffe sets a blob before training.
+
+Caffe: BVLC/caffe, include/caffe/filler.hpp
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import ceil, prod, sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prototxt.errors import UnsupportedError
+
+from .checks import require
+from .number import float32
+
+FAN_IN, FAN_OUT, AVERAGE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Filler:
+    """One `FillerParameter`: fields, numbers and defaults are Caffe's.
+
+    `variance_norm` is 0 (FAN_IN), 1 (FAN_OUT) or 2 (AVERAGE); `sparse` is the mean number of
+    non-zero weights of an output, -1 for dense ones.
+    """
+
+    type: str = "constant"
+    value: float = 0.0
+    min: float = 0.0
+    max: float = 1.0
+    mean: float = 0.0
+    std: float = 1.0
+    sparse: int = -1
+    variance_norm: int = FAN_IN
+
+    @classmethod
+    def from_caffe(cls, filler: Any) -> Filler:
+        """Read a `FillerParameter` message."""
+        return cls(**{field.name: getattr(filler, field.name) for field in fields(cls)})
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise a CaffeError where Caffe would refuse to fill a blob of this shape."""
+        if self.type not in RULES:
+            known = ", ".join(sorted(RULES))
+            raise UnsupportedError(f"filler type {self.type!r} is unknown", fix=f"known: {known}")
+        if self.type == "bilinear":
+            square = len(shape) == 4 and shape[2] == shape[3]
+            require(square, f"a bilinear filler wants a 4-D blob with square planes, got {shape}")
+        if self.sparse >= 0 and self.type == "gaussian":
+            require(len(shape) >= 1, "a sparse gaussian filler wants at least one axis")
+
+    @torch.no_grad()
+    def fill(self, blob: Tensor, generator: torch.Generator | None = None) -> None:
+        """Fill `blob` in place; random numbers come from `generator` (torch's own if None)."""
+        self.check(tuple(blob.shape))
+        RULES[self.type](self, blob, generator)
+
+    def fan(self, shape: tuple[int, ...]) -> float:
+        """Return Caffe's n of xavier and msra for a blob of this shape."""
+        count = prod(shape)
+        fan_in = count // shape[0] if shape else count
+        fan_out = count // shape[1] if len(shape) > 1 else count
+        return {FAN_IN: fan_in, FAN_OUT: fan_out, AVERAGE: (fan_in + fan_out) / 2}[
+            self.variance_norm
+        ]
+
+
+def _constant(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    blob.fill_(float32(filler.value))
+
+
+def _uniform(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    blob.uniform_(float32(filler.min), float32(filler.max), generator=generator)
+
+
+def _gaussian(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    blob.normal_(float32(filler.mean), float32(filler.std), generator=generator)
+    if filler.sparse >= 0:
+        keep = filler.sparse / blob.shape[0]
+        blob.mul_(torch.empty_like(blob).bernoulli_(keep, generator=generator))
+
+
+def _positive_unitball(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    blob.uniform_(0, 1, generator=generator)
+    rows = blob.view(blob.shape[0], -1) if blob.dim() else blob.view(1, 1)
+    rows.div_(rows.sum(dim=1, keepdim=True))
+
+
+def _xavier(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    limit = sqrt(3 / filler.fan(tuple(blob.shape)))
+    blob.uniform_(-limit, limit, generator=generator)
+
+
+def _msra(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    blob.normal_(0, sqrt(2 / filler.fan(tuple(blob.shape))), generator=generator)
+
+
+def _bilinear(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    size = blob.shape[-1]
+    half = ceil(size / 2)
+    # Caffe computes both in float.
+    centre = float32((2 * half - 1 - half % 2) / (2 * half))
+    at = torch.arange(size, dtype=torch.float32)
+    line = 1 - (at / half - centre).abs()
+    blob.copy_(line[:, None] * line[None, :])
+
+
+RULES = {
+    "constant": _constant,
+    "uniform": _uniform,
+    "gaussian": _gaussian,
+    "positive_unitball": _positive_unitball,
+    "xavier": _xavier,
+    "msra": _msra,
+    "bilinear": _bilinear,
+}

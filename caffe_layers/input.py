@@ -1,0 +1,37 @@
+"""Input: blobs that come from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .checks import require
+from .layer import Layer, Shape
+
+
+class Input(Layer, type="Input", bottoms=0, tops=(1, None)):
+    """Tops are fed by name; `input_param.shape` gives one shape for all tops, or one for each.
+
+    Caffe: BVLC/caffe, src/caffe/layers/input_layer.cpp
+    """
+
+    is_source = True
+    makes_tops = False
+
+    def __init__(self, *tops: Shape | None) -> None:
+        super().__init__()
+        self.top_shapes = tops
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Input:
+        shapes: list[Shape | None] = [tuple(shape.dim) for shape in layer.input_param.shape]
+        tops = len(layer.top)
+        fits = len(shapes) in (0, 1, tops)
+        require(fits, f"{len(shapes)} shapes for {tops} tops, wants none, one, or one for each")
+        for shape in shapes:
+            require(min(shape or (0,)) >= 0, f"shape {shape} has a negative size")
+        if len(shapes) != tops:
+            shapes = (shapes or [None]) * tops
+        return cls(*shapes)
+
+    def shapes(self) -> list[Shape | None]:  # type: ignore[override]  # None: not in the file
+        return list(self.top_shapes)

@@ -1,0 +1,275 @@
+"""The contract of a layer, and the registry that finds it by its Caffe type."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from prototxt.errors import ShapeError, UnsupportedError
+
+from .filler import Filler
+
+Shape = tuple[int, ...]
+
+LAYERS: dict[str, dict[str, type[Layer]]] = {}
+"""Caffe type -> fork -> class."""
+
+
+class Count(NamedTuple):
+    """How many bottoms or tops a layer takes; `most` None means any number."""
+
+    least: int
+    most: int | None
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and (
+            self.least <= number and (self.most is None or number <= self.most)
+        )
+
+    def __str__(self) -> str:
+        if self.least == self.most:
+            return str(self.least)
+        return f"{self.least} or more" if self.most is None else f"{self.least} to {self.most}"
+
+
+@dataclass(frozen=True)
+class ParamSpec:
+    """One `param` row of a layer: how training treats one blob, and by what name it is shared.
+
+    `lr_mult` and `decay_mult` multiply the solver's learning rate and weight decay; None means
+    that the row, or the field, is absent, which Caffe reads as 1.
+    """
+
+    name: str = ""
+    share_mode: str = "STRICT"
+    lr_mult: float | None = None
+    decay_mult: float | None = None
+
+    @classmethod
+    def from_caffe(cls, spec: Any) -> ParamSpec:
+        """Read a `ParamSpec` message."""
+        return cls(
+            spec.name,
+            "PERMISSIVE" if spec.share_mode else "STRICT",
+            spec.lr_mult if spec.HasField("lr_mult") else None,
+            spec.decay_mult if spec.HasField("decay_mult") else None,
+        )
+
+
+class Layer(nn.Module):
+    """A Caffe layer: built from its message, a shape rule, a torch forward, an ONNX form.
+
+    The class statement registers it: `class Axpy(Layer, type="Axpy", fork="senet", bottoms=3)`.
+    `bottoms` and `tops` are a number or `(least, most)`, with None for no upper limit. A class
+    without `type` is a base for others.
+
+    A layer's blobs are declared in Caffe's order with `add_blob` and hold Caffe's shapes: they are
+    what `.caffemodel` files store.
+    """
+
+    caffe_type: ClassVar[str]
+    fork: ClassVar[str]
+    bottoms: ClassVar[Count]
+    tops: ClassVar[Count]
+    is_loss: ClassVar[bool] = False
+    """A loss's first top weighs 1 unless `loss_weight` says otherwise."""
+    is_metric: ClassVar[bool] = False
+    """It only measures (Accuracy): an exported model leaves it out, as it does losses."""
+    is_source: ClassVar[bool] = False
+    """Its tops are fed from outside by name (Input and the data layers)."""
+    makes_tops: ClassVar[bool] = True
+    """False for a source that has nothing of its own where it is not fed."""
+    auto_tops: ClassVar[bool] = False
+    """Tops that the definition leaves out are made up, as Caffe does for losses."""
+    fixed_bottoms: ClassVar[tuple[int, ...]] = ()
+    """Bottoms that never receive a gradient (labels)."""
+
+    shapes: Callable[..., list[Shape]]
+    """Bottoms' shapes -> tops' shapes; raises ShapeError where Caffe refuses."""
+    onnx: Callable[..., Any]
+    """(op, *bottoms' names) -> the name of the top, or a tuple of several."""
+
+    def __init_subclass__(
+        cls,
+        *,
+        type: str | None = None,
+        fork: str = "bvlc",
+        bottoms: int | tuple[int, int | None] = 1,
+        tops: int | tuple[int, int | None] = 1,
+    ) -> None:
+        super().__init_subclass__()
+        if type is None:
+            return
+        readings = LAYERS.setdefault(type, {})
+        if fork in readings:
+            raise TypeError(f"{fork}'s {type!r} is taken by {readings[fork].__module__}")
+        cls.caffe_type, cls.fork = type, fork
+        cls.bottoms, cls.tops = _count(bottoms), _count(tops)
+        readings[fork] = cls
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blob_names: tuple[str, ...] = ()
+        self.param_specs: tuple[ParamSpec, ...] = ()
+        self.phase: str | None = None
+        self._fillers: dict[str, Filler] = {}
+        self._shared: dict[str, tuple[Layer, str, Shape]] = {}
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        """Tell whether this is the meaning of the layer's type in its file.
+
+        `blobs` are the shapes of the weights, None where there are none. Only types that mean
+        different things in different forks need to look.
+        """
+        return True
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Layer:
+        """Build the layer from its LayerParameter, for bottoms of these shapes."""
+        return cls()
+
+    def add_blob(self, name: str, shape: Shape, filler: Filler, *, learnable: bool = True) -> None:
+        """Declare the next blob: a Parameter, or a buffer where training never updates it."""
+        filler.check(shape)
+        blob = torch.empty(shape)
+        if learnable:
+            self.register_parameter(name, nn.Parameter(blob))
+        else:
+            self.register_buffer(name, blob)
+        self.blob_names = (*self.blob_names, name)
+        self._fillers[name] = filler
+        if not _unfilled.get():
+            filler.fill(blob)
+
+    @property
+    def blobs(self) -> list[Tensor]:
+        """The blobs in Caffe's order, of Caffe's shapes and raw values."""
+        return [getattr(self, name) for name in self.blob_names]
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Fill every blob as Caffe does before training."""
+        for name, filler in self._fillers.items():
+            filler.fill(getattr(self, name).data, generator)
+
+    def share_blob(self, name: str, owner: Layer, owned: str) -> None:
+        """Let a blob be another layer's: the same Parameter, or a view in this blob's shape."""
+        theirs, shape = getattr(owner, owned), tuple(getattr(self, name).shape)
+        del self._fillers[name]
+        if tuple(theirs.shape) == shape:
+            setattr(self, name, theirs)
+        else:
+            delattr(self, name)
+            self._shared[name] = (owner, owned, shape)
+
+    def __getattr__(self, name: str) -> Any:
+        shared = self.__dict__.get("_shared", {}).get(name)
+        if shared is None:
+            return super().__getattr__(name)
+        owner, owned, shape = shared
+        return getattr(owner, owned).view(shape)
+
+    def lr_mult(self, blob: int) -> float:
+        """Return the learning rate's factor of a blob; 0 for what training never updates."""
+        if not isinstance(self.blobs[blob], nn.Parameter):
+            return 0.0
+        spec = self._spec(blob)
+        return 1.0 if spec.lr_mult is None else spec.lr_mult
+
+    def decay_mult(self, blob: int) -> float:
+        """Return the weight decay's factor of a blob."""
+        if not isinstance(self.blobs[blob], nn.Parameter):
+            return 0.0
+        spec = self._spec(blob)
+        return 1.0 if spec.decay_mult is None else spec.decay_mult
+
+    def set_spec(self, blob: int, **fields: float) -> None:
+        """Change multipliers of one blob."""
+        rows = [*self.param_specs, *[ParamSpec()] * (blob + 1 - len(self.param_specs))]
+        rows[blob] = replace(rows[blob], **fields)
+        self.param_specs = tuple(rows)
+
+    def _spec(self, blob: int) -> ParamSpec:
+        return self.param_specs[blob] if blob < len(self.param_specs) else ParamSpec()
+
+    def train(self, mode: bool = True) -> Layer:
+        """Set training or test behaviour; a layer with a `phase` of its own keeps it."""
+        super().train(mode if self.phase is None else self.phase == "TRAIN")
+        return self
+
+    def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
+        """Return the multiply-adds of one forward pass; 0 where there are no products of weights."""
+        return 0
+
+
+def _count(number: int | tuple[int, int | None]) -> Count:
+    return Count(number, number) if isinstance(number, int) else Count(*number)
+
+
+_unfilled: ContextVar[bool] = ContextVar("unfilled", default=False)
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Leave new blobs unset: weights are about to be copied into them."""
+    token = _unfilled.set(True)
+    try:
+        yield
+    finally:
+        _unfilled.reset(token)
+
+
+def find(
+    layer: Any, blobs: Sequence[Shape] | None = None, *, dialect: str | None = None
+) -> type[Layer]:
+    """Return the class of a LayerParameter.
+
+    `blobs` are its weights' shapes where known; `dialect` names the fork whose reading to take.
+    Raises UnsupportedError for an unknown type, and for one whose readings fit none or several.
+    """
+    readings = LAYERS.get(layer.type)
+    if readings is None:
+        close = difflib.get_close_matches(layer.type, LAYERS, n=1)
+        fix = f"did you mean {close[0]!r}?" if close else "pass the layer's own code with --layers"
+        raise UnsupportedError(f"layer type {layer.type!r} is unknown", fix=fix)
+    if dialect in readings:
+        return readings[dialect]
+    fitting = [cls for cls in readings.values() if cls.fits(layer, blobs)]
+    if len(fitting) != 1:
+        forks = ", ".join(cls.fork for cls in fitting or readings.values())
+        how = "each fit" if fitting else "do not fit"
+        raise UnsupportedError(
+            f"type {layer.type!r} means different things in different forks, and the readings of "
+            f"{forks} {how} this layer",
+            fix="name the fork with --dialect",
+        )
+    return fitting[0]
+
+
+def build(layer: Any, bottoms: list[Shape], cls: type[Layer] | None = None) -> Layer:
+    """Build the module of a LayerParameter for bottoms of these shapes.
+
+    Raises ShapeError where the numbers of bottoms, tops or `param` rows are not the type's.
+    """
+    cls = cls or find(layer)
+    tops = len(layer.top)
+    if cls.auto_tops:
+        tops = max(tops, cls.tops.least)
+    for what, want, got in (("bottom", cls.bottoms, len(bottoms)), ("top", cls.tops, tops)):
+        if got not in want:
+            raise ShapeError(f"{got} {what}{'s' * (got != 1)}, wants {want}")
+    module = cls.from_caffe(layer, bottoms)
+    if len(layer.param) > len(module.blob_names):
+        raise ShapeError(f"{len(layer.param)} param rows, but only {len(module.blob_names)} blobs")
+    module.param_specs = tuple(ParamSpec.from_caffe(spec) for spec in layer.param)
+    if layer.HasField("phase"):
+        module.phase = "TEST" if layer.phase else "TRAIN"
+        module.train(module.training)
+    return module

@@ -1,0 +1,39 @@
+"""ReLU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .layer import Layer, Shape
+from .number import float32
+
+
+class ReLU(Layer, type="ReLU"):
+    """`top = max(x, 0) + negative_slope * min(x, 0)`, for x of any shape.
+
+    Caffe: BVLC/caffe, src/caffe/layers/relu_layer.cpp
+    """
+
+    def __init__(self, *, negative_slope: float = 0.0) -> None:
+        super().__init__()
+        self.negative_slope = float32(negative_slope)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ReLU:
+        return cls(negative_slope=layer.relu_param.negative_slope)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.negative_slope == 0:
+            return F.relu(x)
+        return F.leaky_relu(x, self.negative_slope)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        if self.negative_slope == 0:
+            return op.Relu(x)
+        return op.LeakyRelu(x, alpha=self.negative_slope)

@@ -1,0 +1,145 @@
+"""The ONNX network, emitted layer by layer with Caffe's blob names kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, defs, helper
+from torch import Tensor
+
+from caffe_layers import Layer, Shape
+from prototxt.errors import UnsupportedError, within
+
+from .module import CaffeNet, Plan, unquote
+
+Dim = int | str | None
+"""A fixed size, the name of a dynamic one, or a dynamic one without a name."""
+
+
+@dataclass
+class Graph:
+    """An ONNX graph whose weights are arrays that no protobuf message holds."""
+
+    name: str
+    opset: int
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    inputs: dict[str, tuple[int, list[Dim]]] = field(default_factory=dict)
+    outputs: dict[str, tuple[int, list[Dim]]] = field(default_factory=dict)
+    values: dict[str, tuple[int, list[Dim]]] = field(default_factory=dict)
+    initializers: dict[str, np.ndarray] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+class Emitter:
+    """Writes the nodes of one layer: `op.Relu(x)` appends a Relu and returns its output's name.
+
+    Without `name` a node writes the layer's tops; with `name` it writes the inner value
+    `layer/name` (`outputs` says how many: `layer/name:0`, ...); `top=i` writes the i-th top alone.
+    """
+
+    def __init__(self, graph: Graph, static: dict[str, Shape], dims: dict[str, list[Dim]]) -> None:
+        self.graph = graph
+        self.opset = graph.opset
+        self._static = static
+        self._dims = dims
+        self._names: dict[tuple[int, Shape], str] = {}
+        self.layer = ""
+        self.tops: tuple[str, ...] = ()
+        self.float_type = np.dtype(np.float32)
+
+    def shape(self, value: str) -> Shape:
+        """Return a value's shape as the network was loaded."""
+        return self._static[value]
+
+    def dynamic(self, value: str) -> tuple[bool, ...]:
+        """Tell for each axis of a value whether its size is known only at run time."""
+        return tuple(not isinstance(dim, int) for dim in self._dims[value])
+
+    def weight(self, layer: Layer, name: str, *, shape: Sequence[int] | None = None) -> str:
+        """Return the initializer that holds a layer's blob, in another shape if one is given."""
+        tensor: Tensor = getattr(layer, name)
+        array = tensor.detach().cpu().numpy()
+        array = array.reshape(shape) if shape is not None else array
+        key = (tensor.data_ptr(), array.shape)
+        if key not in self._names or array.size == 0:
+            self._names[key] = f"{self.layer}.{name}"
+            self.graph.initializers[self._names[key]] = array
+        return self._names[key]
+
+    def const(self, array: np.ndarray) -> str:
+        """Return an initializer with these values; equal ones are shared."""
+        key = f"const/{array.dtype}{list(array.shape)}/" + (
+            ",".join(map(str, array.ravel().tolist()))
+            if array.size <= 8
+            else f"{self.layer}/{len(self.graph.initializers)}"
+        )
+        self.graph.initializers.setdefault(key, array)
+        return key
+
+    def ints(self, *values: int) -> str:
+        """Return a constant vector of int64."""
+        return self.const(np.array(values, np.int64))
+
+    def floats(self, values: Iterable[float]) -> str:
+        """Return a constant vector of the network's float type."""
+        return self.const(np.array(list(values), self.float_type))
+
+    def scalar(self, value: float) -> str:
+        """Return a constant without axes, of the network's float type."""
+        return self.const(np.array(value, self.float_type))
+
+    def reshape(self, value: str, shape: Shape, dynamic: Sequence[bool], **to: Any) -> Any:
+        """Append a Reshape to `shape`, whose `dynamic` axes follow those of `value`.
+
+        One dynamic axis is inferred; several must be the same axes of `value`.
+        """
+        wanted = [-1 if moves else size for size, moves in zip(shape, dynamic, strict=True)]
+        if wanted.count(-1) > 1:
+            have = self.dynamic(value)
+            for axis, moves in enumerate(dynamic):
+                if moves and axis < len(have) and have[axis]:
+                    wanted[axis] = 0
+        if wanted.count(-1) > 1:
+            raise UnsupportedError(
+                f"the sizes of {shape} cannot be told before the network runs",
+                fix="export with fewer dynamic axes",
+            )
+        return self.Reshape(value, self.ints(*wanted), **to)
+
+    def reshape_to_top(self, value: str, index: int = 0) -> Any:
+        """Append a Reshape to the shape of a top of this layer."""
+        top = self.tops[index]
+        return self.reshape(value, self.shape(top), self.dynamic(top), top=index)
+
+    def __getattr__(self, op_type: str) -> Any:
+        if not op_type[0].isupper():
+            raise AttributeError(op_type)
+        schema = defs.get_schema(op_type, self.opset, "")
+
+        def add(
+            *inputs: str,
+            name: str = "",
+            top: int | None = None,
+            outputs: int = 1,
+            **attributes: Any,
+        ) -> Any:
+            if stray := attributes.keys() - schema.attributes.keys():
+                raise UnsupportedError(
+                    f"opset {self.opset}: {op_type} has no {stray.pop()!r}",
+                    fix="take a newer opset",
+                )
+            if name:
+                full = f"{self.layer}/{name}"
+                made = [full] if outputs == 1 else [f"{full}:{i}" for i in range(outputs)]
+            else:
+                full = self.layer if top is None else f"{self.layer}:{top}"
+                made = list(self.tops) if top is None else [self.tops[top]]
+            given = {key: value for key, value in attributes.items() if value is not None}
+            self.graph.nodes.append(helper.make_node(op_type, inputs, made, full, **given))
+            return made[0] if len(made) == 1 else tuple(made)
+
+        return add

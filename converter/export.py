@@ -1,0 +1,39 @@
+"""The ONNX file of a loaded network."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from os import PathLike
+from pathlib import Path
+
+import onnx
+
+from .emit import DEFAULT_OPSET, emit
+from .emitter import Graph
+from .module import CaffeNet
+from .onnx_file import write_onnx
+from .version import VERSION
+
+
+def export_onnx(
+    net: CaffeNet,
+    path: str | PathLike[str],
+    *,
+    opset: int = DEFAULT_OPSET,
+    dynamic: Collection[str] = ("batch",),
+    with_losses: bool = False,
+    softmax: bool = False,
+) -> Graph:
+    """Write the network as ONNX, whole or not at all; return the graph that was written.
+
+    `dynamic` names the free axes of the inputs: batch, height, width. See `emit` for the rest.
+    Weights of more than 2 GiB go into `<path>.data`.
+    """
+    graph = emit(net, opset=opset, dynamic=dynamic, with_losses=with_losses, softmax=softmax)
+    write_onnx(graph, Path(path), VERSION)
+    return graph
+
+
+def check_onnx(path: str | PathLike[str]) -> None:
+    """Run ONNX's own checker, shape inference included; raises onnx.checker.ValidationError."""
+    onnx.checker.check_model(str(path), full_check=True)

@@ -1,0 +1,140 @@
+"""From files to a loaded network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+
+import torch
+
+import caffe_layers
+from caffe_layers import Layer, Shape
+from prototxt import Net, Weights, filter_net, read_net, read_weights
+from prototxt.errors import ShapeError, WeightError, within
+
+from .graph import Step, build_steps
+from .module import CaffeNet
+from .global_pool import make_pools_global
+from .sharing import share
+from .weights import Loaded, fill
+
+PathName = str | PathLike[str]
+
+
+def load(
+    net: PathName,
+    weights: PathName | Sequence[PathName] | None = None,
+    *,
+    phase: str = "TEST",
+    level: int = 0,
+    stages: Iterable[str] = (),
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device | None = None,
+    input_shapes: Mapping[str, Shape] | None = None,
+    global_pool: bool = False,
+    dialect: str | None = None,
+    allow_unknown: bool = False,
+    require_weights: bool = False,
+    rename: Mapping[str, str] | None = None,
+    ignore: Iterable[str] = (),
+    allow_missing: bool = False,
+    seed: int = 1701,
+) -> CaffeNet:
+    """Return the network of a prototxt with the weights of one or more caffemodels.
+
+    `net` may be a lone `.caffemodel`, which holds its definition. Without weights the blobs get
+    their fillers' values, drawn from `seed`. `input_shapes` replaces those of the file;
+    `global_pool` lets an average pool over the whole map follow other sizes. TEST networks come in
+    `.eval()`, TRAIN ones in `.train()`.
+
+    Raises CaffeError, with the file and the place in it, for whatever is wrong.
+    """
+    definition = read_net(net, allow_unknown=allow_unknown, dialect=dialect)
+    files = [read_weights(path) for path in _weight_files(net, weights)]
+    if require_weights and not files:
+        raise WeightError(f"{fspath(net)}: no weights are given", fix="name the caffemodel")
+    with within(definition.source):
+        filtered = filter_net(definition, phase=phase, level=level, stages=tuple(stages))
+        built = build(filtered, files, input_shapes or {}, dialect, global_pool=global_pool)
+    exact = torch.float64 if dtype == torch.float64 else torch.float32
+    built.to(exact)
+    generator = torch.Generator().manual_seed(seed)
+    built.loaded = fill(
+        built,
+        files,
+        rename=rename,
+        ignore=ignore,
+        allow_missing=allow_missing,
+        generator=generator,
+    )
+    built.source = definition.source
+    built.definition = filtered
+    built.train(phase == "TRAIN")
+    return built.to(device=device, dtype=dtype)
+
+
+def build(
+    net: Net,
+    files: Sequence[Weights] = (),
+    input_shapes: Mapping[str, Shape] | None = None,
+    dialect: str | None = None,
+    *,
+    global_pool: bool = False,
+) -> CaffeNet:
+    """Return the module of a filtered network, its blobs not yet set."""
+    if global_pool:
+        own = build(net, files, dialect=dialect)
+        net = make_pools_global(net, own)
+    blobs = {
+        layer.name: [blob.shape for blob in layer.blobs]
+        for weights in files
+        for layer in weights.layers
+    }
+    steps = build_steps(net, blobs=blobs, dialect=dialect)
+    layers, shapes = _build_layers(steps, dict(input_shapes or {}))
+    built = CaffeNet(net.header.name, steps, layers)
+    built.input_shapes = {name: shapes[name] for name in built.inputs}
+    built.force_backward = net.header.force_backward
+    share(built)
+    return built
+
+
+def _build_layers(
+    steps: Sequence[Step], given: dict[str, Shape]
+) -> tuple[dict[str, Layer], dict[str, Shape]]:
+    shapes: dict[str, Shape] = {}
+    layers: dict[str, Layer] = {}
+    sources = {top for step in steps if step.cls.is_source for top in step.tops}
+    if stray := given.keys() - sources:
+        known = ", ".join(sorted(sources)) or "none"
+        raise ShapeError(f"{min(stray)!r} is no input", fix=f"the inputs are {known}")
+    for step in steps:
+        with within(step.place):
+            bottoms = [shapes[name] for name in step.bottoms]
+            with caffe_layers.unfilled():
+                layer = caffe_layers.build(step.layer, bottoms, step.cls)
+            tops: Sequence[Shape | None] = layer.shapes(*bottoms)
+            for name, shape in zip(step.tops, tops, strict=True):
+                known_shape = given.get(name, shape)
+                if known_shape is None:
+                    raise ShapeError(
+                        f"the file does not say the shape of {name!r}",
+                        fix=f"give it with --input-shape {name}=1,3,224,224",
+                    )
+                shapes[name] = known_shape
+        layers[step.key] = layer
+    return layers, shapes
+
+
+def _weight_files(net: PathName, weights: PathName | Sequence[PathName] | None) -> list[Path]:
+    if weights is None:
+        lone = Path(net)
+        binary = lone.suffix in {".caffemodel", ".binaryproto"}
+        return [lone] if binary else []
+    if isinstance(weights, (str, PathLike)):
+        return [Path(part) for part in fspath(weights).split(",") if part]
+    return [Path(path) for path in weights]
+
+
+__all__ = ["Loaded", "build", "load"]

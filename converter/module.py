@@ -1,0 +1,240 @@
+"""A Caffe network as a PyTorch module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from caffe_layers import Layer, Shape
+from prototxt.errors import ShapeError, within
+
+from .graph import Step
+
+if TYPE_CHECKING:
+    from prototxt import Net
+
+    from .weights import Loaded
+
+Inputs = Mapping[str, Tensor] | Tensor
+
+
+class Layers(nn.Module):
+    """The layer modules by Caffe's names: a bare mapping, since a layer may be called `loss`."""
+
+    def add(self, name: str, layer: Layer) -> None:
+        """Put a layer under its name; state_dict quotes its dots as `%2E`."""
+        self._modules[quote(name)] = layer
+
+    def __getitem__(self, name: str) -> Layer:
+        layer = self._modules[quote(name)]
+        assert isinstance(layer, Layer)
+        return layer
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and quote(name) in self._modules
+
+    def __iter__(self) -> Iterator[str]:
+        return map(unquote, self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def keys(self) -> list[str]:
+        """Return the layers' names in the network's order."""
+        return list(self)
+
+    def items(self) -> list[tuple[str, Layer]]:
+        """Return names and layers in the network's order."""
+        return [(name, self[name]) for name in self]
+
+    def values(self) -> list[Layer]:
+        """Return the layers in the network's order."""
+        return [self[name] for name in self]
+
+
+def quote(name: str) -> str:
+    """Return a layer's name as a module's name, which holds no dot and is not empty."""
+    return name.replace("%", "%25").replace(".", "%2E") or "%"
+
+
+def unquote(key: str) -> str:
+    """Return the layer's name of a module's name."""
+    return "" if key == "%" else key.replace("%2E", ".").replace("%25", "%")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What runs for a set of fed blobs; `outputs` maps the blobs that come out to their values."""
+
+    steps: tuple[Step, ...]
+    outputs: dict[str, str]
+
+
+def make_plan(steps: Sequence[Step]) -> Plan:
+    """Return the plan of steps, whose outputs are the blobs that none of them consumes."""
+    used = {bottom for step in steps for bottom in step.bottoms}
+    made = {
+        blob: top
+        for step in steps
+        for blob, top in zip(step.blobs, step.tops, strict=True)
+        if top not in used
+    }
+    return Plan(tuple(steps), dict(sorted(made.items())))
+
+
+class CaffeNet(nn.Module):
+    """A Caffe network: call it with `{input blob: tensor}`, get `{output blob: tensor}`.
+
+    Inputs may be left out: layers that need a missing one are skipped, and the outputs are the
+    computed blobs that no computed layer consumes, in sorted order as in pycaffe. A bare tensor
+    goes to the first input. Built by `converter.load`.
+    """
+
+    def __init__(self, name: str, steps: list[Step], layers: Mapping[str, Layer]) -> None:
+        super().__init__()
+        self.name = name
+        self.steps = tuple(steps)
+        self.layers = Layers()
+        for step in steps:
+            self.layers.add(step.key, layers[step.key])
+        self.force_backward = False
+        self.source = ""
+        self.definition: Net | None = None
+        self.loaded: Loaded | None = None
+        self.input_shapes: dict[str, Shape] = {}
+        self._plans: dict[frozenset[str], Plan] = {}
+        self._checked: set[tuple[tuple[str, Shape], ...]] = set()
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the blobs that are fed from outside, in the network's order."""
+        return [top for step in self.steps if step.cls.is_source for top in step.tops]
+
+    @property
+    def params(self) -> dict[str, list[Tensor]]:
+        """Each layer's blobs as Caffe holds them; layers without blobs are left out."""
+        return {name: layer.blobs for name, layer in self.layers.items() if layer.blob_names}
+
+    def forward(self, inputs: Inputs | None = None) -> dict[str, Tensor]:
+        """Return the output blobs.
+
+        Raises ShapeError where the inputs do not fit the network.
+        """
+        fed = self.feed(inputs)
+        plan = self.plan(fed)
+        values = self.run(fed, plan)
+        return {blob: values[value] for blob, value in plan.outputs.items()}
+
+    def blobs(self, inputs: Inputs | None = None) -> dict[str, Tensor]:
+        """Return every computed blob by Caffe's name; one written in place as it was last."""
+        fed = self.feed(inputs)
+        plan = self.plan(fed)
+        return self.blobs_of(plan, self.run(fed, plan))
+
+    def blobs_of(self, plan: Plan, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the blobs among a plan's values, by Caffe's names and in the network's order."""
+        blobs = {name: values[name] for name in self.inputs if name in values}
+        for step in plan.steps:
+            blobs.update(zip(step.blobs, (values[top] for top in step.tops), strict=True))
+        return blobs
+
+    def values(self, inputs: Inputs | None = None) -> dict[str, Tensor]:
+        """Return every computed value: blobs, and as `blob@layer` their other versions (`Step`)."""
+        fed = self.feed(inputs)
+        return self.run(fed, self.plan(fed))
+
+    def loss(self, inputs: Inputs | None = None) -> Tensor:
+        """Return the sum of all tops with a loss weight, weighted: what Caffe's training minimises.
+
+        Raises ShapeError if no loss can be computed from these inputs.
+        """
+        fed = self.feed(inputs)
+        plan = self.plan(fed)
+        values = self.run(fed, plan)
+        return self.weighted_loss(plan, values)
+
+    def weighted_loss(self, plan: Plan, values: Mapping[str, Tensor]) -> Tensor:
+        """Return the weighted loss of values that `plan` computed."""
+        terms = [
+            weight * values[top].sum()
+            for step in plan.steps
+            for top, weight in zip(step.tops, step.loss_weights, strict=True)
+            if weight
+        ]
+        if not terms:
+            raise ShapeError(
+                "no loss is computed from these inputs", fix=f"the inputs are {self.inputs}"
+            )
+        return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
+
+    def plan(self, fed: Mapping[str, object]) -> Plan:
+        """Return what runs when these blobs are fed."""
+        if torch.compiler.is_compiling():
+            return self._make_plan(fed)
+        names = frozenset(fed)
+        if names not in self._plans:
+            self._plans[names] = self._make_plan(fed)
+        return self._plans[names]
+
+    def _make_plan(self, fed: Mapping[str, object]) -> Plan:
+        known = set(fed)
+        steps = []
+        for step in self.steps:
+            if step.tops and known.issuperset(step.tops):
+                continue
+            if step.cls.makes_tops and known.issuperset(step.bottoms):
+                known.update(step.tops)
+                steps.append(step)
+        return make_plan(steps)
+
+    def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
+        """Return the shape of every value for inputs of these shapes (default: the file's).
+
+        Raises ShapeError, naming the layer, where Caffe would refuse them.
+        """
+        shapes = dict(self.input_shapes if inputs is None else inputs)
+        for step in self.plan(shapes).steps:
+            with within(step.place):
+                tops = self.layers[step.key].shapes(*(shapes[name] for name in step.bottoms))
+            shapes.update(zip(step.tops, tops, strict=True))
+        return shapes
+
+    def feed(self, inputs: Inputs | None) -> dict[str, Tensor]:
+        """Return the inputs by name; raises ShapeError for a stray one or a wrong shape."""
+        names = self.inputs
+        if isinstance(inputs, Tensor):
+            if not names:
+                raise ShapeError("the network has no inputs, got a tensor")
+            inputs = {names[0]: inputs}
+        fed = dict(inputs or {})
+        for name in fed:
+            if name not in names:
+                raise ShapeError(f"{name!r} is no input", fix=f"the inputs are {', '.join(names)}")
+        if not torch.compiler.is_compiling():
+            self._check({name: tuple(value.shape) for name, value in fed.items()})
+        return fed
+
+    def _check(self, shapes: dict[str, Shape]) -> None:
+        signature = tuple(shapes.items())
+        if signature not in self._checked:
+            self.shapes(shapes)
+            self._checked.add(signature)
+
+    def run(self, fed: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
+        """Return the values of a plan's steps and of the fed blobs."""
+        values = dict(fed)
+        for step in plan.steps:
+            bottoms = [values[name] for name in step.bottoms]
+            for index, row in enumerate(step.propagate_down):
+                if not row:
+                    bottoms[index] = bottoms[index].detach()
+            tops = self.layers[step.key](*bottoms)
+            if len(step.tops) == 1 and isinstance(tops, Tensor):
+                values[step.tops[0]] = tops
+            else:
+                values.update(zip(step.tops, tops, strict=True))
+        return values

@@ -1,0 +1,229 @@
+"""Every single-layer case that was recorded from real Caffe: forward, backward, ONNX, refusals.
+
+The cases' keys are described in docs/parity.md: `in|BLOB`, `out|TOP`, `diff|BLOB`, ...
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import recorded
+import torch
+from recorded import assert_close
+
+import converter
+from converter.backward import backward, sum_of_products
+from converter.emit import exported_plan
+from prototxt import CaffeError
+
+CASES = recorded.index("layers", "index.json")
+RUN = [case for case, meta in CASES.items() if not meta.get("refused")]
+REFUSED = [case for case, meta in CASES.items() if meta.get("refused")]
+ONNX_TOLERANCE = 1e-5
+"""Of a blob's largest value, in float32: a few roundings."""
+
+
+class Case:
+    """One recorded case: its files, and its arrays by the kind of key."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder / name
+        self.net = self.folder / "net.prototxt"
+        weights = self.folder / "weights.caffemodel"
+        self.weights = weights if weights.exists() else None
+        self.note = CASES[name].get("note", "")
+        io = self.folder / "io.npz"
+        self.arrays = dict(np.load(io)) if io.exists() else {}
+
+    def kind(self, kind: str) -> dict[str, np.ndarray]:
+        """Return `{rest of the key: array}` of one kind of key."""
+        return {
+            key.split("|", 1)[1]: array
+            for key, array in self.arrays.items()
+            if key.split("|", 1)[0] == kind
+        }
+
+    def load(self, phase: str = "TEST", dtype: torch.dtype = torch.float64) -> converter.CaffeNet:
+        """Load the case's network, with every gradient that Caffe computed for it."""
+        net = converter.load(self.net, self.weights, phase=phase, dtype=dtype)
+        net.force_backward = True
+        for parameter in net.parameters():
+            parameter.requires_grad_()
+        return net
+
+    def inputs(self, net: converter.CaffeNet, kind: str = "in") -> dict[str, torch.Tensor]:
+        """Return the arrays of the network's inputs."""
+        return {name: torch.from_numpy(array) for name, array in self.kind(kind).items()}
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Work in the case's folder: its data files have relative names."""
+        before = Path.cwd()
+        os.chdir(self.folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest, layer_cases: Path) -> Iterator[Case]:
+    case = Case(request.param, layer_cases)
+    with case.place():
+        yield case
+
+
+def blob_of(net: converter.CaffeNet, key: str) -> tuple[str, int]:
+    """Return layer and index of a `param|`, `pdiff|` or `after|` key: the layer under test is L."""
+    layer, _, index = key.rpartition("|")
+    if not layer:
+        layer = next(name for name in net.layers if name == "L" and net.layers[name].blob_names)
+    return layer, int(index)
+
+
+@pytest.mark.parametrize("case", RUN, indirect=True)
+def test_forward_is_caffes(case: Case) -> None:
+    net = case.load()
+    for key, want in {**case.kind("param"), **case.kind("init")}.items():
+        layer, index = blob_of(net, key)
+        assert_close(net.params[layer][index].detach(), want, f"param {key}")
+    compared = 0
+    for turn in ("", "2", "3", "4"):
+        if turn and not case.kind(f"in{turn}") and not case.kind(f"out{turn}"):
+            break
+        blobs = net.blobs(case.inputs(net, f"in{turn}"))
+        for top, want in case.kind(f"out{turn}").items():
+            assert_close(blobs[top].detach(), want, f"out{turn} {top}")
+            compared += 1
+        if not turn:
+            for key, want in case.kind("testafter").items():
+                layer, index = blob_of(net, key)
+                assert_close(net.params[layer][index].detach(), want, f"testafter {key}")
+    assert compared or not case.kind("out"), "nothing was compared"
+
+
+@pytest.mark.parametrize("case", [c for c in RUN if CASES[c]["type"] != "Text"], indirect=True)
+def test_backward_is_caffes(case: Case) -> None:
+    net = case.load("TRAIN")
+    torch.manual_seed(1701)
+    if CASES[case.name]["type"] == "Dropout":
+        pytest.skip("Dropout's mask is random: tests/test_dropout.py reads it off Caffe's output")
+    top_diffs = {name: torch.from_numpy(array) for name, array in case.kind("topdiff").items()}
+    inputs = case.inputs(net)
+    wants = {**case.kind("out"), **case.kind("trainout")}
+    if not top_diffs:
+        blobs = net.blobs(inputs)
+        for top, want in wants.items():
+            assert_close(blobs[top].detach(), want, f"trainout {top}")
+        return
+    got = backward(net, inputs, top_diffs)
+    for top, want in wants.items():
+        assert_close(got.blobs[top], want, f"trainout {top}")
+    for key, want in case.kind("after").items():
+        layer, index = blob_of(net, key)
+        assert_close(net.params[layer][index].detach(), want, f"after {key}")
+    if "QUIRK" in case.note and not _same_gradient(case, got, net):
+        _assert_right_gradient(case, got)
+        return
+    for blob, want in case.kind("diff").items():
+        assert_close(got.diffs[blob], want, f"diff {blob}")
+    for key, want in case.kind("pdiff").items():
+        layer, index = blob_of(net, key)
+        assert_close(got.params[layer][index], want, f"pdiff {key}")
+
+
+def _same_gradient(case: Case, got: converter.Diffs, net: converter.CaffeNet) -> bool:
+    """Tell whether the quirk is one of the forward pass, and the gradient Caffe's all the same."""
+    return all(
+        np.allclose(got.diffs[blob], want, rtol=1e-9, equal_nan=True)
+        for blob, want in case.kind("diff").items()
+    ) and all(
+        np.allclose(got.params[layer][index], want, rtol=1e-9, equal_nan=True)
+        for key, want in case.kind("pdiff").items()
+        for layer, index in [blob_of(net, key)]
+    )
+
+
+def _assert_right_gradient(case: Case, got: converter.Diffs) -> None:
+    """Where Caffe's gradient is wrong, ours is the derivative, by central differences."""
+    step = 1e-6
+    top_diffs = {name: torch.from_numpy(array) for name, array in case.kind("topdiff").items()}
+    compared = 0
+    for name in case.kind("diff"):
+        if name not in case.kind("in"):
+            continue
+        want = torch.empty_like(torch.from_numpy(case.kind("in")[name]))
+        for index in np.ndindex(*want.shape):
+            values = []
+            for sign in (step, -step):
+                net = case.load("TRAIN")
+                inputs = case.inputs(net)
+                inputs[name] = inputs[name].clone()
+                inputs[name][index] += sign
+                with torch.no_grad():
+                    values.append(sum_of_products(net.blobs(inputs), top_diffs).item())
+            want[index] = (values[0] - values[1]) / (2 * step)
+        assert_close(got.diffs[name], want, f"diff {name} by central differences", 1e-6)
+        compared += 1
+    assert compared, "nothing was compared"
+
+
+@pytest.mark.parametrize("case", RUN, indirect=True)
+def test_onnx_is_caffes(case: Case, tmp_path: Path) -> None:
+    net = case.load(dtype=torch.float32)
+    path = tmp_path / "net.onnx"
+    try:
+        converter.export_onnx(net, path, with_losses=True, dynamic=())
+    except converter.UnsupportedError as error:
+        assert case.name in NO_ONNX, f"no ONNX: {error}"
+        assert re.search(NO_ONNX[case.name], str(error))
+        return
+    assert case.name not in NO_ONNX, "has an ONNX form now: take it off the list"
+    converter.check_onnx(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    inputs = case.kind("in")
+    feeds = {i.name: inputs[i.name].astype(np.float32) for i in session.get_inputs()}
+    plan, _ = exported_plan(net, with_losses=True)
+    assert [output.name for output in session.get_outputs()] == list(plan.outputs.values())
+    wants = case.kind("out")
+    assert wants.keys() & plan.outputs.keys() or not wants, "nothing was compared"
+    for blob, got in zip(plan.outputs, session.run(None, feeds), strict=True):
+        if blob in wants:
+            assert_close(got, wants[blob], f"out {blob}", ONNX_TOLERANCE)
+
+
+NO_ONNX: dict[str, str] = {}
+"""Cases that ONNX cannot say, with what the error must say about them."""
+
+
+@pytest.mark.parametrize("case", REFUSED, indirect=True)
+def test_what_caffe_refuses_is_refused(case: Case) -> None:
+    by = CASES[case.name].get("refused_by") or _refused_by(case)
+    if by == "cpu build":
+        net = case.load()
+        assert net.layers
+        return
+    with pytest.raises(CaffeError) as caught:
+        net = case.load()
+        assert by == "second forward", "loaded, but Caffe refuses it"
+        inputs = {
+            name: torch.zeros(shape, dtype=torch.float64)
+            for name, shape in net.input_shapes.items()
+        }
+        net(inputs)
+        net(inputs)
+    assert len(str(caught.value)) > 30, "the message says next to nothing"
+
+
+def _refused_by(case: Case) -> str:
+    import json
+
+    return str(json.loads((case.folder / "meta.json").read_text()).get("refused_by", "load"))
