@@ -15,6 +15,8 @@ from .layer import LAYERS, Layer, ParamSpec, Shape, build, find, unfilled
 for _module in walk_packages(__path__, f"{__name__}."):
     import_module(_module.name)
 
+from .sknet.axpy import axpy
+
 globals().update({cls.__name__: cls for readings in LAYERS.values() for cls in readings.values()})
 
-__all__ = ["LAYERS", "Filler", "Layer", "ParamSpec", "Shape", "build", "find", "unfilled"]
+__all__ = ["LAYERS", "Filler", "Layer", "ParamSpec", "Shape", "axpy", "build", "find", "unfilled"]

@@ -205,7 +205,7 @@ class Layer(nn.Module):
         return self
 
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
-        """Return the multiply-adds of one forward pass; 0 where there are no products of weights."""
+        """Return the multiply-adds of a forward pass; 0 where no weights are multiplied."""
         return 0
 
 

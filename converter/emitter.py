@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, defs, helper
+from onnx import defs, helper
 from torch import Tensor
 
 from caffe_layers import Layer, Shape
-from prototxt.errors import UnsupportedError, within
-
-from .module import CaffeNet, Plan, unquote
+from prototxt.errors import UnsupportedError
 
 Dim = int | str | None
 """A fixed size, the name of a dynamic one, or a dynamic one without a name."""

@@ -13,9 +13,9 @@ from caffe_layers import Layer, Shape
 from prototxt import Net, Weights, filter_net, read_net, read_weights
 from prototxt.errors import ShapeError, WeightError, within
 
+from .global_pool import make_pools_global
 from .graph import Step, build_steps
 from .module import CaffeNet
-from .global_pool import make_pools_global
 from .sharing import share
 from .weights import Loaded, fill
 

@@ -9,7 +9,6 @@ from typing import BinaryIO
 import numpy as np
 import onnx
 from onnx import helper
-
 from prototxt.atomic import writing
 
 from .emitter import Dim, Graph

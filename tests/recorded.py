@@ -1,4 +1,4 @@
-"""The archives of what real Caffe computed (`tests/reference/*.tar.xz`), and comparing with them."""
+"""The archives of what real Caffe computed (`tests/reference`), and comparing with them."""
 
 from __future__ import annotations
 

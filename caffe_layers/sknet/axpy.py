@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .checks import require
-from .layer import Layer, Shape
+from ..checks import require
+from ..layer import Layer, Shape
 
 
 def axpy(a: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .checks import require
-from .layer import Layer, Shape
+from ..checks import require
+from ..layer import Layer, Shape
 
 
 class Input(Layer, type="Input", bottoms=0, tops=(1, None)):

@@ -7,10 +7,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import require
-from .filler import Filler
-from .layer import Layer, Shape
-from .number import float32
+from ..checks import require
+from ..filler import Filler
+from ..layer import Layer, Shape
+from ..number import float32
 
 MIN_EPS = 1e-5  # CUDNN_BN_MIN_EPSILON, a double: a smaller eps is lifted to it
 

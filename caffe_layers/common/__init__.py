@@ -1,0 +1,1 @@
+"""Arithmetic between blobs, and what cuts, joins and reshapes them."""

@@ -1,0 +1,1 @@
+"""What brings blobs in and carries them out."""

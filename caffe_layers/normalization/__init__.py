@@ -1,0 +1,1 @@
+"""Layers that scale by statistics of their bottom."""

@@ -1,0 +1,1 @@
+"""Layers that run along time."""

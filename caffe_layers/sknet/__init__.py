@@ -1,0 +1,1 @@
+"""The layers of SENet and SKNet."""
