@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-from google.protobuf.message import Message
+from typing import Any
 
 
 @dataclass
@@ -17,8 +16,8 @@ class Net:
     out, as Caffe's own does with no more than a log line.
     """
 
-    header: Message
-    layers: list[Message]
+    header: Any
+    layers: list[Any]
     source: str = "network"
     lines: list[int] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -26,7 +25,7 @@ class Net:
 
     @property
     def name(self) -> str:
-        return str(self.header.name)  # type: ignore[attr-defined]  # a field of NetParameter
+        return str(self.header.name)
 
     def place(self, index: int) -> str:
         """Say where layer `index` stands, for error messages: file, line, name and type."""
@@ -35,9 +34,9 @@ class Net:
         return f"{self.source}{line}: {describe(layer)}"
 
 
-def describe(layer: Message) -> str:
+def describe(layer: Any) -> str:
     """Name a layer as error messages do: layer 'conv1' (Convolution)."""
-    kind = layer.type  # type: ignore[attr-defined]  # every generation of layer has one
+    kind = layer.type
     if not isinstance(kind, str):
         kind = layer.DESCRIPTOR.fields_by_name["type"].enum_type.values_by_number[kind].name
-    return f"layer {layer.name!r} ({kind})"  # type: ignore[attr-defined]  # likewise
+    return f"layer {layer.name!r} ({kind})"

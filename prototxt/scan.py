@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prototxt.errors import FormatError
+from prototxt.literals import STRING
 
 MAX_DEPTH = 100  # of nested messages, as protobuf's binary parsers allow
 
-STRING = r'"(?:[^"\\\n]|\\.)*"' + "|" + r"'(?:[^'\\\n]|\\.)*'"
-_BLANK = re.compile(r"(?:\s+|#[^\n]*)*")
+_COMMENT = r"#[^\n]*(?![^\n])"  # to the end of its line and no shorter
+_GAP = rf"(?:\s|{_COMMENT})*"
+_BLANK = re.compile(_GAP)
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_SCALAR = re.compile(rf"(?:{STRING})(?:(?:\s|#[^\n]*)*(?:{STRING}))*|-?\s*[\w.+-]+")
+_SCALAR = re.compile(rf"(?:{STRING})(?:{_GAP}(?:{STRING}))*|-?\s*[\w.+-]+")
 # Inside a message only what nests counts, and the layer's type.
 _INSIDE = re.compile(rf"{STRING}|#[^\n]*|[{{}}<>]|[\"']|(?<![\w.])type(?![\w.])")
-_TYPE = re.compile(rf"type(?:\s|#[^\n]*)*:(?:\s|#[^\n]*)*((?:(?:{STRING}|#[^\n]*)\s*)+|\w+)")
-_TEMPLATE = re.compile(r"\$\{\w+\}|\$\w+\$")
+_TYPE = re.compile(rf"type{_GAP}:{_GAP}((?:(?:{STRING}|{_COMMENT})\s*)+|\w+)")
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,14 @@ def refuse_no_text(text: str, source: str) -> None:
         )
     if not ("$" in text or "//" in text):
         return
-    for match in re.finditer(rf"{STRING}|#[^\n]*|//[^\n]*|\$", text):
+    for match in re.finditer(rf"{STRING}|#[^\n]*|//|\$\{{?\w*[}}$]?", text):
         found = match.group()
-        if found.startswith("//"):
+        if found == "//":
             fix = "Caffe's comments begin with #"
             raise error(text, match.start(), source, "a comment that begins with //", fix=fix)
-    if found := _TEMPLATE.search(re.sub(r"#[^\n]*", lambda m: " " * len(m.group()), text)):
-        message = f"{found.group()} is a placeholder: this is a template, wants a definition"
-        raise error(text, found.start(), source, message, fix="fill in the template's values")
+        if found.startswith("$"):
+            message = f"{found} is a placeholder: this is a template, not a definition"
+            raise error(text, match.start(), source, message, fix="fill in the template's values")
 
 
 def entries(text: str, source: str) -> Iterator[Entry]:
@@ -93,6 +94,19 @@ def entries(text: str, source: str) -> Iterator[Entry]:
         at = _skip(text, end)
         if text.startswith((",", ";"), at):
             at = _skip(text, at + 1)
+
+
+def blank_field(text: str, at: int) -> str:
+    """Give the text with the field whose name stands here blanked out."""
+    name = _NAME.match(text, at)
+    value = _skip(text, name.end() if name else at)
+    if text.startswith(":", value):
+        value = _skip(text, value + 1)
+    listed = text.startswith("[", value)
+    end = (_list if listed else _value)(text, value, "text", [])
+    if separator := re.compile(r"\s*[,;]").match(text, end):
+        end = separator.end()
+    return text[:at] + re.sub(r"[^\n]", " ", text[at:end]) + text[end:]
 
 
 def _list(text: str, at: int, source: str, messages: list[Span]) -> int:

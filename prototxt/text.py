@@ -5,18 +5,22 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
-from prototxt import scan, schema
-from prototxt.errors import FormatError
+from prototxt import literals, scan, schema
 from prototxt.net import Net
 
+_MESSAGES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
+
+# What protobuf's parser says, and what the layer's author needs to hear.
 _UNKNOWN = re.compile(r'Message type "caffe\.([\w.]+)" has no field named "([^"]+)"')
 _TWICE = re.compile(r'Message type "caffe\.([\w.]+)" should not have multiple "([^"]+)" fields')
-_SPLIT_SIGN = re.compile(rf"{scan.STRING}|#[^\n]*|(-)(\s+)(?=[\w.])")
+_VALUE = re.compile(r'Enum type "caffe\.([\w.]+)" has no value (?:named|with number) (.+)')
+_NUMBER = re.compile(r"Couldn't parse (integer|float): ([A-Za-z]\w*)")
 
 
 def parse_text(
@@ -28,76 +32,162 @@ def parse_text(
     line and column; with `allow_unknown` an unknown field is passed over and listed in the Net.
     """
     scan.refuse_no_text(text, source)
-    parser = _Parser(text, source, dialect, allow_unknown)
     entries = list(scan.entries(text, source))
-    net = Net(parser.header(entries), [], source)
+    parser = _Parser(text, source, dialect, allow_unknown)
+    net = Net(parser.header(entries), [], source, unknown=parser.unknown)
     line, at = 1, 0
     for entry in entries:
-        if entry.name not in _LAYERS:
-            continue
-        for span in entry.messages:
+        for span in entry.messages if entry.name in _MESSAGES else ():
             line, at = line + text.count("\n", at, span.start), span.start
-            net.layers.append(parser.layer(_LAYERS[entry.name], span))
+            net.layers.append(parser.layer(_MESSAGES[entry.name], span))
             net.lines.append(line)
-    net.unknown = parser.unknown
     return net
 
 
-_LAYERS = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
+def parse_message(text: str, name: str, source: str = "text") -> Message:
+    """Read the text of one whole message of BVLC's, as `SolverParameter`."""
+    scan.refuse_no_text(text, source)
+    return _Parser(text, source, "bvlc", False).first_fit(name, "", text, 0)
 
 
-@dataclass(frozen=True)
+def format_text(net: Net) -> str:
+    """Write a network as Caffe reads it: the header's fields, then the layers in order."""
+    parts = [_format(net.header)] if net.header.ByteSize() else []
+    for layer in net.layers:
+        name = "layer" if layer.DESCRIPTOR.name == "LayerParameter" else "layers"
+        lines = _format(layer).splitlines(keepends=True)
+        parts.append(f"{name} {{\n{''.join('  ' + line for line in lines)}}}\n")
+    return "".join(parts)
+
+
+@dataclass
 class _Failure:
-    """Why one dialect does not read a span: where, and what protobuf says."""
+    """Why a message does not read a span: where, what it says, the field that it lacks."""
 
     at: int
     message: str
+    fix: str = ""
     unknown: str = ""
 
 
+@dataclass
 class _Parser:
-    def __init__(self, text: str, source: str, dialect: str | None, allow_unknown: bool) -> None:
-        self.text, self.source = text, source
-        self.dialect, self.allow_unknown = dialect, allow_unknown
-        self.unknown: list[str] = []
+    text: str
+    source: str
+    dialect: str | None
+    allow_unknown: bool
+    unknown: list[str] = field(default_factory=list)
 
-    def layer(self, kind: str, span: scan.Span) -> Message:
-        return self._first_fit(kind, _literal(span.type), self.text[span.start : span.end], span.start)
+    def layer(self, name: str, span: scan.Span) -> Message:
+        return self.first_fit(
+            name, _literal(span.type), self.text[span.start : span.end], span.start
+        )
 
     def header(self, entries: list[scan.Entry]) -> Message:
-        """Parse the other fields, each left on its line and column."""
-        kept: list[str] = []
-        at = 0
+        """Parse the other fields, each left at its offset."""
+        kept, at = [], 0
         for entry in entries:
-            if entry.name in _LAYERS and entry.messages:
-                continue
-            lines = self.text.count("\n", at, entry.start)
-            blanks = entry.start - max(at, self.text.rfind("\n", 0, entry.start) + 1)
-            kept += ["\n" * lines, " " * blanks, self.text[entry.start : entry.end]]
-            at = entry.end
-        return self._first_fit("NetParameter", "", "".join(kept), 0)
+            if not (entry.name in _MESSAGES and entry.messages):
+                kept += [" " * (entry.start - at), self.text[entry.start : entry.end]]
+                at = entry.end
+        return self.first_fit("NetParameter", "", "".join(kept), 0)
 
-    def _first_fit(self, name: str, layer_type: str, text: str, start: int) -> Message:
+    def first_fit(self, name: str, layer_type: str, text: str, start: int) -> Message:
         """Give the first dialect's message that reads the text, else the best one's error."""
-        failures: list[_Failure] = []
-        for dialect in schema.candidates(layer_type, self.dialect):
-            message = dialect.message(name)()
-            failure = _parse(text, message)
+        dialects = schema.candidates(layer_type, self.dialect)
+        best: tuple[_Failure, schema.Dialect] | None = None
+        for dialect in dialects:
+            message, failure = _parse(text, dialect.message(name))
             if failure is None:
                 return message
-            failures.append(failure)
-        raise FormatError(f"{self.source}: {failures[0].message}")
+            if best is None or failure.at > best[0].at:
+                best = failure, dialect
+        assert best is not None
+        failure, dialect = best
+        skipped: list[str] = []
+        while self.allow_unknown and failure.unknown:
+            skipped.append(f"{self.place(start + failure.at)}: {failure.unknown}")
+            text = scan.blank_field(text, failure.at)
+            message, again = _parse(text, dialect.message(name))
+            if again is None:
+                self.unknown += skipped
+                return message
+            failure = again
+        at = start + failure.at
+        raise scan.error(self.text, at, self.source, failure.message, fix=failure.fix)
+
+    def place(self, at: int) -> str:
+        line, column = scan.line_column(self.text, at)
+        return f"{self.source}:{line}:{column}"
 
 
-def _parse(text: str, message: Message) -> _Failure | None:
+def _parse(text: str, kind: type[Message]) -> tuple[Message, _Failure | None]:
+    message: Any = kind()
     try:
-        text_format.Parse(text, message)
+        text_format.Parse(literals.settle(text), message)
+    except literals.LiteralError as error:
+        return message, _Failure(error.at, str(error))
     except text_format.ParseError as error:
-        return _Failure(0, str(error))
-    return None
+        at = _offset(text, error.GetLine() or 1, error.GetColumn() or 1)
+        said = re.sub(r"^\d+:\d+ : ", "", str(error))
+        said = said.removeprefix(f"'{text[at - _column(text, at) : _line_end(text, at)]}': ")
+        return message, _explain(at, said.rstrip("."), message)
+    if (at_octal := literals.octal_float(text, message.DESCRIPTOR)) is not None:
+        said = "an octal number in a float field, which Caffe refuses"
+        return message, _Failure(at_octal, said, "write it without the leading 0")
+    if missing := message.FindInitializationErrors():
+        at = len(text) - len(text.lstrip())
+        return message, _Failure(at, f"{missing[0]} is missing, it is required")
+    return message, None
+
+
+def _explain(at: int, said: str, message: Message) -> _Failure:
+    pool: Any = message.DESCRIPTOR.file.pool
+    if match := _UNKNOWN.match(said):
+        known = pool.FindMessageTypeByName(f"caffe.{match[1]}").fields_by_name
+        said = f"{match[1]} has no field {match[2]!r}"
+        return _Failure(at, said, _closest(match[2], list(known)), f"{match[1]}.{match[2]}")
+    if match := _TWICE.match(said):
+        return _Failure(at, f"{match[2]!r} is given twice, {match[1]} takes it once")
+    if match := _VALUE.match(said):
+        known = list(pool.FindEnumTypeByName(f"caffe.{match[1]}").values_by_name)
+        name = match[1].rpartition(".")[2]
+        if match[2].startswith(('"', "'")):
+            return _Failure(at, f"{match[2]} is a string, wants a bare {name}")
+        wants = f", wants {', '.join(known)}" if len(known) < 9 else ""
+        return _Failure(at, f"{name} has no value {match[2]}{wants}", _closest(match[2], known))
+    if match := _NUMBER.match(said):
+        fix = "if this is a template's placeholder, fill it in"
+        return _Failure(at, f"{match[2]!r} where a number belongs", fix)
+    return _Failure(at, said.replace('"caffe.', '"'))
+
+
+def _closest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _offset(text: str, line: int, column: int) -> int:
+    at = 0
+    for _ in range(line - 1):
+        at = text.find("\n", at) + 1
+    return min(at + column - 1, len(text))
+
+
+def _column(text: str, at: int) -> int:
+    return at - (text.rfind("\n", 0, at) + 1)
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
 
 
 def _literal(written: str) -> str:
     """Give the value of a string literal or of adjacent ones; a bare word is itself."""
-    parts = re.findall(scan.STRING, written)
+    parts = re.findall(literals.STRING, written)
     return "".join(ast.literal_eval(part) for part in parts) if parts else written
+
+
+def _format(message: Message) -> str:
+    return text_format.MessageToString(message, as_utf8=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import Message
 
-from prototxt.errors import CaffeError, FormatError, UnsupportedError, within
+from prototxt.errors import FormatError, UnsupportedError
 from prototxt.schema import reader
 
 _FOLDER = Path(__file__).parent
@@ -72,7 +72,8 @@ def _overlay(path: Path) -> reader.Message:
     read = reader.read(text, str(path))
     base = reader.Message("")
     for name in read.imports:
-        base = _overlay(path.parent / name if (path.parent / name).exists() else _FOLDER / name).over(base)
+        beside = path.parent / name
+        base = _overlay(beside if beside.exists() else _FOLDER / name).over(base)
     return read.over(base)
 
 
@@ -101,7 +102,8 @@ def add(path: str | Path, name: str = "") -> Dialect:
     path = Path(path).resolve()
     name = name or path.stem
     if _paths().get(name, path) != path:
-        raise FormatError(f"{path}: a dialect named {name!r} is known already", fix="rename the file")
+        message = f"{path}: a dialect named {name!r} is known already"
+        raise FormatError(message, fix="rename the file")
     new = Dialect(name, path)
     new.types, new.message("LayerParameter")  # so that what is wrong is said now
     _added[name] = path

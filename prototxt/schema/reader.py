@@ -1,9 +1,10 @@
 """Read schema text: the part of proto2 that Caffe and its forks use.
 
 Beyond proto2 there are two options of our own. `(type)` names the layer types, blank-separated,
-that a field of LayerParameter belongs to, or as an option of LayerParameter itself the types that
-the dialect defines without a field of their own. `option (redefines) = true;` makes a fork's message
-replace BVLC's of that name; without it a fork's fields are merged over BVLC's, by name and number.
+that a field of LayerParameter belongs to; as an option of LayerParameter itself, types that the
+dialect defines without a field of their own. `option (redefines) = true;` makes a fork's message
+replace BVLC's of that name; without it a fork's fields go over BVLC's, by name and by number.
+`import "ssd.proto";` puts this file's definitions over those of a file beside it or of ours.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from prototxt.errors import FormatError
 _TOKEN = re.compile(
     r"""(?P<blank>\s+|//[^\n]*|/\*.*?\*/)
       | (?P<word>[A-Za-z_][\w.]*|\.[A-Za-z_][\w.]*)
-      | (?P<number>[-+]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf|nan))
+      | (?P<number>[-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf|nan))
       | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
       | (?P<mark>[{}\[\]()=;,])""",
     re.VERBOSE | re.DOTALL,
@@ -274,15 +275,15 @@ def _fill(scope: Message, messages: Any, enums: Any, scopes: list[Message], path
         proto = messages.add(name=message.name)
         inner = [*scopes, message]
         _fill(message, proto.nested_type, proto.enum_type, inner, f"{path}.{message.name}")
-        for field in message.fields:
-            ours = proto.field.add(name=field.name, number=field.number, label=field.label)
-            if field.kind in _SCALARS:
-                ours.type = _SCALARS[field.kind]
+        for read in message.fields:
+            ours = proto.field.add(name=read.name, number=read.number, label=read.label)
+            if read.kind in _SCALARS:
+                ours.type = _SCALARS[read.kind]
             else:
-                ours.type, ours.type_name = _resolve(field, inner)
-            if field.default is not None:
-                ours.default_value = field.default
-            if field.packed:
+                ours.type, ours.type_name = _resolve(read, inner)
+            if read.default is not None:
+                ours.default_value = read.default
+            if read.packed:
                 ours.options.packed = True
 
 
