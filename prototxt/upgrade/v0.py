@@ -141,7 +141,8 @@ def place(net: Net, index: int) -> str:
 
 def fold_padding(net: Net) -> Net:
     """Give each padding layer's `pad` and bottom to the layers that read it; leave it out."""
-    producer: dict[str, Any] = dict.fromkeys(net.header.input)  # type: ignore[attr-defined]  # a field of NetParameter
+    header: Any = net.header
+    producer: dict[str, Any] = dict.fromkeys(header.input)
     kept: list[int] = []
     layers: list[Any] = []
     for index, original in enumerate(net.layers):
