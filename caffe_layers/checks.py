@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prototxt.errors import ShapeError
 
 
@@ -9,6 +11,11 @@ def require(holds: bool, otherwise: str, *, fix: str = "") -> None:
     """Raise ShapeError(`otherwise`) unless the condition holds."""
     if not holds:
         raise ShapeError(otherwise, fix=fix)
+
+
+def require_values(shape: Sequence[int], name: str) -> None:
+    """Raise ShapeError for a blob without a single value: Caffe aborts when it is touched."""
+    require(min(shape, default=1) > 0, f"{name} {tuple(shape)} is empty, wants sizes of 1 or more")
 
 
 def canonical_axis(axis: int, rank: int, name: str = "axis") -> int:

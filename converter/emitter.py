@@ -90,6 +90,19 @@ class Emitter:
         """Return a constant without axes, of the network's float type."""
         return self.const(np.array(value, self.float_type))
 
+    def array(self, name: str, values: np.ndarray) -> str:
+        """Return the initializer `layer.name` with these values, in the network's float type."""
+        full = f"{self.layer}.{name}"
+        self.graph.initializers[full] = np.ascontiguousarray(values, self.float_type)
+        return full
+
+    def reduce(self, op_type: str, value: str, axes: Sequence[int], **to: Any) -> Any:
+        """Append a ReduceSum, ReduceMean, ... over `axes`: an attribute once, an input since 18."""
+        schema = defs.get_schema(op_type, self.opset, "")
+        if "axes" in schema.attributes:
+            return getattr(self, op_type)(value, axes=list(axes), **to)
+        return getattr(self, op_type)(value, self.ints(*axes), **to)
+
     def reshape(self, value: str, shape: Shape, dynamic: Sequence[bool], **to: Any) -> Any:
         """Append a Reshape to `shape`, whose `dynamic` axes follow those of `value`.
 
