@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import recorded
 
 SHARED = Path(os.environ.get("CAFFEPORT_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -16,3 +17,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the recorded cases are not there: no folder {SHARED} (CAFFEPORT_SHARED)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def layer_cases() -> Path:
+    """Give the folder of the recorded single-layer cases."""
+    return recorded.unpack("layers")
