@@ -1,0 +1,116 @@
+"""Eltwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prototxt.errors import UnsupportedError
+
+from ..checks import require, require_values
+from ..layer import Layer, Shape
+from ..message import enum_name
+from ..number import float32
+
+
+def _larger(a: Tensor, b: Tensor) -> Tensor:
+    """Return the larger value; a tie and its gradient go to b, where torch.maximum halves it."""
+    return torch.where(a > b, a, b)
+
+
+class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
+    """`top = sum of coeff[i] * bottom[i]`, or their product or maximum; all of one shape.
+
+    `operation` is SUM, PROD or MAX, `coeff` empty (all 1) or one number for each bottom. Of equal
+    maxima the second bottom wins over the first, a later one only if it is strictly greater.
+    `in_place` says that the top overwrites the first bottom: Caffe's SUM and MAX clear it before
+    they read it, so the first bottom does not count. `stable_prod_grad` changes nothing: Caffe's
+    other gradient of a product differs only by being NaN at zeros. In ONNX a NaN always wins a
+    maximum, in Caffe it loses in the first bottom.
+
+    Errors: ShapeError for bottoms of different shapes, and for coefficients that are not one for
+    each bottom or that stand beside PROD.
+    Caffe: BVLC/caffe, src/caffe/layers/eltwise_layer.cpp
+    """
+
+    def __init__(
+        self,
+        *,
+        operation: str = "SUM",
+        coeff: Sequence[float] = (),
+        stable_prod_grad: bool = True,
+        in_place: bool = False,
+    ) -> None:
+        super().__init__()
+        if operation not in ("SUM", "PROD", "MAX"):
+            raise UnsupportedError(f"operation {operation!r} is none of SUM, PROD and MAX")
+        wanted = not coeff or operation != "PROD"
+        require(wanted, f"operation PROD has no use for coefficients, got {len(coeff)}")
+        self.operation = operation
+        self.coeff = tuple(float32(value) for value in coeff)
+        self.stable_prod_grad = stable_prod_grad
+        self.in_place = in_place
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Eltwise:
+        param = layer.eltwise_param
+        return cls(
+            operation=enum_name(param, "operation"),
+            coeff=param.coeff,
+            stable_prod_grad=param.stable_prod_grad,
+            in_place=layer.top[0] == layer.bottom[0],
+        )
+
+    def shapes(self, *bottoms: Shape) -> list[Shape]:
+        require_values(bottoms[0], "bottom")
+        for index, shape in enumerate(bottoms):
+            same = shape == bottoms[0]
+            require(same, f"bottoms 0 {bottoms[0]} and {index} {shape} differ")
+        fits = len(self.coeff) in (0, len(bottoms))
+        require(
+            fits,
+            f"{len(self.coeff)} coefficients for {len(bottoms)} bottoms, wants none or one each",
+        )
+        return [bottoms[0]]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        if self.operation == "MAX":
+            top = bottoms[1] if self.in_place else _larger(bottoms[0], bottoms[1])
+            for bottom in bottoms[2:]:
+                top = _larger(bottom, top)
+            return top
+        if self.operation == "PROD":
+            product, *factors = bottoms
+            for factor in factors:
+                product = product * factor
+            return product
+        terms: list[Tensor] = [x if c == 1 else x * c for x, c in self._terms(bottoms)]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+    def onnx(self, op: Any, *bottoms: str) -> Any:
+        if self.operation == "MAX":
+            return op.Max(*bottoms[int(self.in_place) :])
+        if self.operation == "PROD":
+            top = bottoms[0]
+            for index, bottom in enumerate(bottoms[1:-1], 1):
+                top = op.Mul(top, bottom, name=f"product{index}")
+            return op.Mul(top, bottoms[-1])
+        terms = self._terms(bottoms)
+        if len(terms) == 1:
+            return op.Mul(terms[0][0], op.scalar(terms[0][1]))
+        scaled = [
+            x if c == 1 else op.Mul(x, op.scalar(c), name=f"term{index}")
+            for index, (x, c) in enumerate(terms)
+        ]
+        return op.Add(*scaled) if len(scaled) == 2 else op.Sum(*scaled)
+
+    def _terms(self, bottoms: Sequence[Any]) -> list[tuple[Any, float]]:
+        """Return what SUM adds: bottoms and their coefficients."""
+        coeff = self.coeff or (1.0,) * len(bottoms)
+        return list(zip(bottoms, coeff, strict=True))[int(self.in_place) :]
