@@ -1,0 +1,71 @@
+"""Reshape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import require
+from ..layer import Layer, Shape
+
+
+class Reshape(Layer, type="Reshape"):
+    """The same values in another shape: the axes [axis, axis + num_axes) become `shape`.
+
+    In `shape` 0 copies the size of the bottom's axis at the same place, counted from `axis`, and
+    one -1 takes what is left. A negative `axis` counts from the place behind the last axis, so -1
+    appends; `num_axes` -1 replaces all that follow and 0 inserts.
+
+    Errors: ShapeError where the number of values would change, and for writing in place.
+    Caffe: BVLC/caffe, src/caffe/layers/reshape_layer.cpp
+    """
+
+    def __init__(self, *, shape: Sequence[int] = (), axis: int = 0, num_axes: int = -1) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.axis = axis
+        self.num_axes = num_axes
+        require(self.shape.count(-1) <= 1, f"shape {self.shape} has more than one -1")
+        require(min(self.shape, default=0) >= -1, f"shape {self.shape} has a size below -1")
+        require(num_axes >= -1, f"num_axes is {num_axes}, wants -1 (all) or more")
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Reshape:
+        require(layer.top[0] != layer.bottom[0], "it cannot write in place", fix="rename the top")
+        param = layer.reshape_param
+        return cls(shape=param.shape.dim, axis=param.axis, num_axes=param.num_axes)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        start, end = self._span(len(x))
+        require(0 <= start <= len(x), f"axis {self.axis} is outside of the bottom {x}")
+        require(end <= len(x), f"axis {self.axis} + num_axes {self.num_axes} is outside of {x}")
+        for place, size in enumerate(self.shape, start):
+            has = size != 0 or place < len(x)
+            require(has, f"shape {self.shape} copies axis {place}, which the bottom {x} lacks")
+        top = self._shape_of(x)
+        if -1 in top:
+            left, rest = divmod(prod(x), prod(size for size in top if size != -1) or 1)
+            require(rest == 0, f"the {prod(x)} values of {x} do not fill {top}")
+            top = tuple(left if size == -1 else size for size in top)
+        require(prod(top) == prod(x), f"the {prod(x)} values of {x} do not fill {top}")
+        return [top]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(self._shape_of(tuple(x.shape)))
+
+    def onnx(self, op: Any, x: str) -> Any:
+        return op.reshape_to_top(x)
+
+    def _span(self, rank: int) -> tuple[int, int]:
+        """Return the first axis that is replaced and the first behind that is not."""
+        start = self.axis if self.axis >= 0 else rank + self.axis + 1
+        return start, rank if self.num_axes == -1 else start + self.num_axes
+
+    def _shape_of(self, x: Shape) -> Shape:
+        """Return the top's shape, its -1 not yet resolved."""
+        start, end = self._span(len(x))
+        new = tuple(x[start + i] if size == 0 else size for i, size in enumerate(self.shape))
+        return (*x[:start], *new, *x[end:])

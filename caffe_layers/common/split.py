@@ -1,0 +1,38 @@
+"""Split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import require
+from ..layer import Layer, Shape
+
+
+class Split(Layer, type="Split", tops=(1, None)):
+    """Every top is the bottom; its gradient is the sum of theirs.
+
+    Errors: ShapeError for writing in place.
+    Caffe: BVLC/caffe, src/caffe/layers/split_layer.cpp
+    """
+
+    def __init__(self, tops: int) -> None:
+        super().__init__()
+        self.copies = tops
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Split:
+        in_place = layer.bottom[0] in layer.top
+        require(not in_place, "it cannot write in place", fix="rename the top")
+        return cls(len(layer.top))
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x] * self.copies
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        # Views: each top has a gradient of its own.
+        return tuple(x.view_as(x) for _ in range(self.copies))
+
+    def onnx(self, op: Any, x: str) -> Any:
+        return tuple(op.Identity(x, top=index) for index in range(self.copies))
