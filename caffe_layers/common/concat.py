@@ -1,0 +1,48 @@
+"""Concat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import canonical_axis, require, require_values
+from ..layer import Layer, Shape
+
+
+class Concat(Layer, type="Concat", bottoms=(1, None)):
+    """Puts bottoms, alike but for the size of `axis`, one behind the other along it.
+
+    Errors: ShapeError for bottoms that differ in another axis.
+    Caffe: BVLC/caffe, src/caffe/layers/concat_layer.cpp
+    """
+
+    def __init__(self, *, axis: int = 1) -> None:
+        super().__init__()
+        self.axis = axis
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Concat:
+        param = layer.concat_param
+        if param.HasField("concat_dim"):
+            require(not param.HasField("axis"), "it has both axis and concat_dim, wants one")
+            return cls(axis=param.concat_dim)
+        return cls(axis=param.axis)
+
+    def shapes(self, *bottoms: Shape) -> list[Shape]:
+        first = bottoms[0]
+        axis = canonical_axis(self.axis, len(first))
+        for index, shape in enumerate(bottoms):
+            require_values(shape, f"bottom {index}")
+            same = len(shape) == len(first) and (
+                shape[:axis] + shape[axis + 1 :] == first[:axis] + first[axis + 1 :]
+            )
+            require(same, f"bottoms 0 {first} and {index} {shape} differ outside of axis {axis}")
+        return [(*first[:axis], sum(shape[axis] for shape in bottoms), *first[axis + 1 :])]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        return torch.cat(bottoms, dim=self.axis)
+
+    def onnx(self, op: Any, *bottoms: str) -> Any:
+        return op.Concat(*bottoms, axis=canonical_axis(self.axis, len(op.shape(bottoms[0]))))

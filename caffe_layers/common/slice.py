@@ -1,0 +1,76 @@
+"""Slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import canonical_axis, require, require_values
+from ..layer import Layer, Shape
+
+END = 2**63 - 1
+"""ONNX's way to say: up to the end."""
+
+
+class Slice(Layer, type="Slice", tops=(1, None)):
+    """Cuts an axis into as many parts as there are tops: equal ones, or at `slice_point`.
+
+    Errors: ShapeError for points that do not grow or lie outside, and for an axis that equal parts
+    do not fill.
+    Caffe: BVLC/caffe, src/caffe/layers/slice_layer.cpp
+    """
+
+    def __init__(self, tops: int, *, slice_point: Sequence[int] = (), axis: int = 1) -> None:
+        super().__init__()
+        self.parts = tops
+        self.slice_point = tuple(slice_point)
+        self.axis = axis
+        fits = len(self.slice_point) in (0, tops - 1)
+        require(fits, f"{len(self.slice_point)} slice points for {tops} tops, wants {tops - 1}")
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Slice:
+        param = layer.slice_param
+        axis = param.axis
+        if param.HasField("slice_dim"):
+            require(not param.HasField("axis"), "it has both axis and slice_dim, wants one")
+            axis = param.slice_dim
+        return cls(len(layer.top), slice_point=param.slice_point, axis=axis)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        axis = canonical_axis(self.axis, len(x))
+        size = x[axis]
+        tops = [(*x[:axis], part, *x[axis + 1 :]) for part in self._sizes(size)]
+        for top in tops:
+            require_values(top, "top")
+        return tops
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(x.tensor_split(self.slice_point or self.parts, dim=self.axis))
+
+    def onnx(self, op: Any, x: str) -> Any:
+        axis = canonical_axis(self.axis, len(op.shape(x)))
+        if self.parts == 1:
+            return op.Identity(x)
+        if not op.dynamic(x)[axis]:
+            return op.Split(x, op.ints(*self._sizes(op.shape(x)[axis])), axis=axis)
+        if not self.slice_point:
+            # Equal parts need no sizes; from opset 18 on their number must be said.
+            number = self.parts if op.opset >= 18 else None
+            return op.Split(x, axis=axis, num_outputs=number)
+        for top, (start, end) in enumerate(pairwise((0, *self.slice_point, END))):
+            op.Slice(x, op.ints(start), op.ints(end), op.ints(axis), top=top)
+        return op.tops
+
+    def _sizes(self, size: int) -> list[int]:
+        if not self.slice_point:
+            even = size % self.parts == 0
+            require(even, f"{self.parts} equal parts do not fill an axis of {size}")
+            return [size // self.parts] * self.parts
+        sizes = [end - start for start, end in pairwise((0, *self.slice_point, size))]
+        grows = min(sizes) > 0
+        require(grows, f"slice points {self.slice_point} leave a part of {size} empty")
+        return sizes
