@@ -1,0 +1,91 @@
+"""InnerProduct."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..checks import canonical_axis, require, require_values
+from ..filler import Filler
+from ..layer import Layer, Shape
+
+
+class InnerProduct(Layer, type="InnerProduct"):
+    """`top = x * weight^T + bias` over all axes of x from `axis` on, seen as one of K values.
+
+    x is ... x K, the top ... x num_output. Blobs: weight, num_output x K (K x num_output with
+    `transpose`), and bias, num_output, if there is a `bias_term`. `inputs` is K.
+
+    Errors: ShapeError for a bottom whose axes from `axis` on do not hold K values.
+    Caffe: BVLC/caffe, src/caffe/layers/inner_product_layer.cpp
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        num_output: int,
+        *,
+        bias_term: bool = True,
+        weight_filler: Filler = Filler(),
+        bias_filler: Filler = Filler(),
+        axis: int = 1,
+        transpose: bool = False,
+    ) -> None:
+        super().__init__()
+        require(num_output > 0, f"num_output is {num_output}, wants 1 or more")
+        self.inputs = inputs
+        self.num_output = num_output
+        self.bias_term = bias_term
+        self.axis = axis
+        self.transpose = transpose
+        shape = (inputs, num_output) if transpose else (num_output, inputs)
+        self.add_blob("weight", shape, weight_filler)
+        if bias_term:
+            self.add_blob("bias", (num_output,), bias_filler)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> InnerProduct:
+        param = layer.inner_product_param
+        x = bottoms[0]
+        return cls(
+            prod(x[canonical_axis(param.axis, len(x)) :]),
+            param.num_output,
+            bias_term=param.bias_term,
+            weight_filler=Filler.from_caffe(param.weight_filler),
+            bias_filler=Filler.from_caffe(param.bias_filler),
+            axis=param.axis,
+            transpose=param.transpose,
+        )
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        axis = canonical_axis(self.axis, len(x))
+        require_values(x, "bottom")
+        inputs = prod(x[axis:])
+        fits = inputs == self.inputs
+        require(fits, f"bottom {x} has {inputs} values from axis {axis} on, wants {self.inputs}")
+        return [(*x[:axis], self.num_output)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight.t() if self.transpose else self.weight
+        return F.linear(x.flatten(self.axis), weight, self.bias if self.bias_term else None)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        axis = canonical_axis(self.axis, len(op.shape(x)))
+        weight = op.weight(self, "weight")
+        bias = [op.weight(self, "bias")] if self.bias_term else []
+        if axis == 1:
+            rows = x if len(op.shape(x)) == 2 else op.Flatten(x, axis=1, name="rows")
+            return op.Gemm(rows, weight, *bias, transB=int(not self.transpose))
+        # The axes in front may be several, and free: MatMul keeps them.
+        rows = op.Reshape(x, op.ints(*(0,) * axis, self.inputs), name="rows")
+        if not self.transpose:
+            weight = op.Transpose(weight, perm=[1, 0], name="weight")
+        if not bias:
+            return op.MatMul(rows, weight)
+        return op.Add(op.MatMul(rows, weight, name="product"), *bias)
+
+    def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
+        return prod(tops[0]) * self.inputs
