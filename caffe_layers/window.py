@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
 
 from .checks import canonical_axis, require
 from .layer import Shape
@@ -17,19 +21,83 @@ class Window(NamedTuple):
     pad: tuple[int, ...]
     dilation: tuple[int, ...]
 
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """How many values the dilated kernel spans along each axis."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
     def convolved(self, spatial: Sequence[int]) -> Shape:
         """Return the sizes after a convolution: C++'s division, which truncates toward 0."""
         return tuple(
-            int((size + 2 * pad - (dilation * (kernel - 1) + 1)) / stride) + 1
-            for size, kernel, stride, pad, dilation in zip(spatial, *self, strict=True)
+            int((size + 2 * pad - extent) / stride) + 1
+            for size, extent, stride, pad in zip(
+                spatial, self.extent, self.stride, self.pad, strict=True
+            )
         )
 
     def deconvolved(self, spatial: Sequence[int]) -> Shape:
         """Return the sizes after a deconvolution."""
         return tuple(
-            stride * (size - 1) + dilation * (kernel - 1) + 1 - 2 * pad
-            for size, kernel, stride, pad, dilation in zip(spatial, *self, strict=True)
+            stride * (size - 1) + extent - 2 * pad
+            for size, extent, stride, pad in zip(
+                spatial, self.extent, self.stride, self.pad, strict=True
+            )
         )
+
+    def missing(self, spatial: Sequence[int]) -> Shape:
+        """Return how far each axis is too short for one window: a convolution reads zeros there."""
+        return tuple(
+            max(extent - 2 * pad - size, 0)
+            for size, extent, pad in zip(spatial, self.extent, self.pad, strict=True)
+        )
+
+
+Sizes = int | Sequence[int]
+"""One number for every spatial axis, or one for each."""
+
+
+def make_window(
+    kernel_size: Sizes, stride: Sizes = 1, pad: Sizes = 0, dilation: Sizes = 1
+) -> Window:
+    """Return a window with the kernel's number of axes; a lone kernel size stands for two axes."""
+    kernel = (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
+
+    def each(name: str, sizes: Sizes) -> tuple[int, ...]:
+        full = (sizes,) * len(kernel) if isinstance(sizes, int) else tuple(sizes)
+        require(len(full) == len(kernel), f"{name} {full} wants one number for each of {kernel}")
+        return full
+
+    window = Window(kernel, each("stride", stride), each("pad", pad), each("dilation", dilation))
+    for name, numbers in (("kernel_size", kernel), ("stride", window.stride)):
+        require(min(numbers, default=1) >= 1, f"{name} {numbers} wants 1 or more")
+    return window
+
+
+def pad_spatial(
+    x: Tensor, before: Sequence[int], after: Sequence[int], value: float = 0.0
+) -> Tensor:
+    """Pad the last axes of x, those of the sequences' length, with `value`."""
+    if not any(before) and not any(after):
+        return x
+    pairs = zip(reversed(before), reversed(after), strict=True)
+    return F.pad(x, tuple(chain.from_iterable(pairs)), value=value)
+
+
+def patches(x: Tensor, window: Window) -> Tensor:
+    """Return what a convolution's window sees at each of its places: N x C x kernel x places.
+
+    x is N x C x ..., with any number of spatial axes; beyond them the window sees zeros.
+    """
+    axes = len(window.kernel)
+    after = [p + more for p, more in zip(window.pad, window.missing(x.shape[2:]), strict=True)]
+    x = pad_spatial(x, window.pad, after)
+    for axis, (extent, stride, dilation) in enumerate(
+        zip(window.extent, window.stride, window.dilation, strict=True)
+    ):
+        # unfold leaves the places in the axis' stead and puts what each sees at the end.
+        x = x.unfold(2 + axis, extent, stride)[..., ::dilation]
+    order = [0, 1, *range(2 + axes, 2 + 2 * axes), *range(2, 2 + axes)]
+    return x.permute(order)
 
 
 def read_window(param: Any, bottom: Shape) -> tuple[int, Window]:
@@ -40,9 +108,7 @@ def read_window(param: Any, bottom: Shape) -> tuple[int, Window]:
     stride = _sizes(param, "stride", ("stride_h", "stride_w"), axes, 1)
     pad = _sizes(param, "pad", ("pad_h", "pad_w"), axes, 0)
     dilation = _sizes(param, "dilation", (), axes, 1)
-    for name, sizes, least in (("kernel_size", kernel, 1), ("stride", stride, 1)):
-        require(min(sizes, default=1) >= least, f"{name} {sizes} wants {least} or more")
-    return axis, Window(kernel, stride, pad, dilation)
+    return axis, make_window(kernel, stride, pad, dilation)
 
 
 def _sizes(

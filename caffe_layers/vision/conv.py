@@ -1,0 +1,80 @@
+"""Convolution."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from prototxt.errors import UnsupportedError
+
+from ..layer import Shape
+from ..window import pad_spatial, patches
+from .base_conv import BaseConvolution
+
+NATIVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+"""Torch's convolutions by the number of spatial axes."""
+
+
+class Convolution(BaseConvolution, type="Convolution", bottoms=(1, None), tops=(1, None)):
+    """`top = weight * bottom + bias`, a cross-correlation of N x C x H x W with O filters.
+
+    Blobs: weight O x C/group x kernel, bias O. The top is N x O x H' x W' with
+    `H' = (H + 2 pad - extent) / stride + 1`, `extent = dilation * (kernel - 1) + 1`. Any number of
+    spatial axes will do, none included: then each place is an inner product over the channels.
+    Several bottoms of one shape go through the same weight to as many tops.
+
+    The division truncates toward 0 as C++ does, so that a kernel that is larger than the bottom by
+    less than a stride still gives one place, where it sees zeros beyond the end.
+
+    Errors: ShapeError where numbers of kernel_size, pad, stride or dilation do not fit the axes,
+    the channels do not split into groups, or the top would be empty.
+    Caffe: BVLC/caffe, src/caffe/layers/conv_layer.cpp
+    """
+
+    def weight_shape(self) -> Shape:
+        return (self.num_output, self.channels // self.group, *self.window.kernel)
+
+    def places(self, spatial: Shape) -> Shape:
+        return self.window.convolved(spatial)
+
+    def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
+        tops = tuple(self.unbatched(self._convolve(self.batched(x)), x) for x in bottoms)
+        return tops[0] if len(tops) == 1 else tops
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        window, weight = self.drawn_window(), self.drawn_weight()
+        axes = len(window.kernel)
+        if axes not in NATIVE:
+            return self._convolve_patches(x)
+        x = pad_spatial(x, (0,) * axes, window.missing(x.shape[2:]))
+        return NATIVE[axes](
+            x, weight, self.bias, window.stride, window.pad, window.dilation, self.group
+        )
+
+    def _convolve_patches(self, x: Tensor) -> Tensor:
+        """Convolve over more axes than torch does."""
+        seen = patches(x, self.window)
+        places = seen.shape[2 + len(self.window.kernel) :]
+        seen = seen.reshape(x.shape[0], self.group, -1, prod(places))
+        weight = self.weight.reshape(self.group, -1, seen.shape[2])
+        y = torch.matmul(weight, seen).reshape(x.shape[0], self.num_output, *places)
+        return y if self.bias is None else y + self.bias.reshape(-1, *(1,) * len(places))
+
+    def onnx(self, op: Any, *bottoms: str) -> Any:
+        window = self.drawn_window()
+        spatial = op.shape(bottoms[0])[self.axis + 1 :] or (1,)
+        missing = window.missing(spatial)
+        if any(missing) and any(op.dynamic(bottoms[0])[self.axis + 1 :]):
+            raise UnsupportedError(
+                f"a kernel {window.kernel} larger than the bottom {spatial} needs its size fixed",
+                fix="export with a dynamic batch alone",
+            )
+        ends = [pad + more for pad, more in zip(window.pad, missing, strict=True)]
+        return self.onnx_each(op, "Conv", bottoms, pads=[*window.pad, *ends])
+
+    def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
+        return sum(prod(top) for top in tops) * prod(self.weight_shape()[1:])
