@@ -96,12 +96,24 @@ class Emitter:
         self.graph.initializers[full] = np.ascontiguousarray(values, self.float_type)
         return full
 
+    def to_float(self, value: str, **to: Any) -> Any:
+        """Append a Cast to the network's float type."""
+        return self.Cast(value, to=helper.np_dtype_to_tensor_dtype(self.float_type), **to)
+
+    def to_int(self, value: str, **to: Any) -> Any:
+        """Append a Cast to int64, which truncates toward 0 as Caffe does with labels."""
+        return self.Cast(value, to=onnx.TensorProto.INT64, **to)
+
     def reduce(self, op_type: str, value: str, axes: Sequence[int], **to: Any) -> Any:
         """Append a ReduceSum, ReduceMean, ... over `axes`: an attribute once, an input since 18."""
         schema = defs.get_schema(op_type, self.opset, "")
         if "axes" in schema.attributes:
             return getattr(self, op_type)(value, axes=list(axes), **to)
         return getattr(self, op_type)(value, self.ints(*axes), **to)
+
+    def to_bool(self, value: str, **to: Any) -> Any:
+        """Append a Cast to bool: what is not 0 is true."""
+        return self.Cast(value, to=onnx.TensorProto.BOOL, **to)
 
     def reshape(self, value: str, shape: Shape, dynamic: Sequence[bool], **to: Any) -> Any:
         """Append a Reshape to `shape`, whose `dynamic` axes follow those of `value`.
