@@ -1,0 +1,57 @@
+"""Bias."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import require_values
+from ..filler import Filler
+from ..layer import Layer, Shape
+from .covered import check_covers, covered_shape, spread, spread_shape, spread_value
+
+
+class Bias(Layer, type="Bias", bottoms=(1, 2)):
+    """`top = x + bias`: the bias covers the axes of x from `axis` on.
+
+    With one bottom it is a blob, `bias`, of the sizes of `num_axes` axes of x (-1: up to the end;
+    0: one number for all). With two it is the second bottom, whose own axes say what it covers.
+    Sizes must be equal: nothing is broadcast.
+
+    Errors: ShapeError for a bias that does not fit the bottom's axes.
+    Caffe: BVLC/caffe, src/caffe/layers/bias_layer.cpp
+    """
+
+    def __init__(
+        self, *bottoms: Shape, axis: int = 1, num_axes: int = 1, filler: Filler = Filler()
+    ) -> None:
+        super().__init__()
+        self.axis = axis
+        if len(bottoms) == 1:
+            self.add_blob("bias", covered_shape(bottoms[0], axis, num_axes), filler)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Bias:
+        param = layer.bias_param
+        return cls(
+            *bottoms,
+            axis=param.axis,
+            num_axes=param.num_axes,
+            filler=Filler.from_caffe(param.filler),
+        )
+
+    def shapes(self, x: Shape, *bias: Shape) -> list[Shape]:
+        require_values(x, "bottom")
+        check_covers(x, self.axis, bias[0] if bias else tuple(self.bias.shape), "the bias")
+        return [x]
+
+    def forward(self, x: Tensor, *bias: Tensor) -> Tensor:
+        return x + spread(bias[0] if bias else self.bias, self.axis, x.dim())
+
+    def onnx(self, op: Any, x: str, *bias: str) -> Any:
+        rank = len(op.shape(x))
+        if bias:
+            return op.Add(x, spread_value(op, bias[0], self.axis, rank, "bias"))
+        shape = spread_shape(tuple(self.bias.shape), self.axis, rank)
+        return op.Add(x, op.weight(self, "bias", shape=shape))

@@ -1,0 +1,66 @@
+"""Reduction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from prototxt.errors import UnsupportedError
+
+from ..checks import canonical_axis, require_values
+from ..layer import Layer, Shape
+from ..message import enum_name
+from ..number import float32
+
+ONNX = {
+    "SUM": "ReduceSum",
+    "ASUM": "ReduceL1",
+    "SUMSQ": "ReduceSumSquare",
+    "MEAN": "ReduceMean",
+}
+"""Operation -> ONNX's operator."""
+
+
+class Reduction(Layer, type="Reduction"):
+    """`top = coeff * sum(x)` over all axes from `axis` on; axis 0 gives one number without axes.
+
+    `operation` is SUM, ASUM (of magnitudes), SUMSQ (of squares) or MEAN.
+
+    Caffe: BVLC/caffe, src/caffe/layers/reduction_layer.cpp
+    """
+
+    def __init__(self, *, operation: str = "SUM", axis: int = 0, coeff: float = 1.0) -> None:
+        super().__init__()
+        if operation not in ONNX:
+            raise UnsupportedError(f"operation {operation!r} is none of {', '.join(ONNX)}")
+        self.operation = operation
+        self.axis = axis
+        self.coeff = float32(coeff)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Reduction:
+        param = layer.reduction_param
+        return cls(operation=enum_name(param, "operation"), axis=param.axis, coeff=param.coeff)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        axis = canonical_axis(self.axis, len(x))
+        require_values(x, "bottom")
+        return [x[:axis]]
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(self.axis)
+        if self.operation == "ASUM":
+            rows = rows.abs()
+        elif self.operation == "SUMSQ":
+            rows = rows * rows
+        top = rows.mean(-1) if self.operation == "MEAN" else rows.sum(-1)
+        return top if self.coeff == 1 else top * self.coeff
+
+    def onnx(self, op: Any, x: str) -> Any:
+        rank = len(op.shape(x))
+        axes = range(canonical_axis(self.axis, rank), rank)
+        if self.coeff == 1:
+            return op.reduce(ONNX[self.operation], x, axes, keepdims=0)
+        reduced = op.reduce(ONNX[self.operation], x, axes, keepdims=0, name="reduced")
+        return op.Mul(reduced, op.scalar(self.coeff))

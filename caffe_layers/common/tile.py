@@ -1,0 +1,42 @@
+"""Tile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import canonical_axis, require, require_values
+from ..layer import Layer, Shape
+
+
+class Tile(Layer, type="Tile"):
+    """The bottom `tiles` times, one copy behind the other along `axis`.
+
+    Errors: ShapeError without a number of tiles.
+    Caffe: BVLC/caffe, src/caffe/layers/tile_layer.cpp
+    """
+
+    def __init__(self, tiles: int, *, axis: int = 1) -> None:
+        super().__init__()
+        require(tiles > 0, f"tiles is {tiles}, wants 1 or more")
+        self.tiles = tiles
+        self.axis = axis
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Tile:
+        return cls(layer.tile_param.tiles, axis=layer.tile_param.axis)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        axis = canonical_axis(self.axis, len(x))
+        require_values(x, "bottom")
+        return [(*x[:axis], x[axis] * self.tiles, *x[axis + 1 :])]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x] * self.tiles, dim=self.axis)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        repeats = [1] * len(op.shape(x))
+        repeats[self.axis] = self.tiles
+        return op.Tile(x, op.ints(*repeats))
