@@ -1,0 +1,36 @@
+"""BatchReindex."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import require, require_values
+from ..layer import Layer, Shape
+from .rows import row_numbers
+
+
+class BatchReindex(Layer, type="BatchReindex", bottoms=2):
+    """`top[m] = x[int(index[m])]`: x is N x ..., index M, the top M x ...
+
+    Rows may repeat or be left out; their gradients add up or are 0. Index has no gradient.
+
+    Errors: ShapeError for an index that is negative or not below N.
+    Caffe: BVLC/caffe, src/caffe/layers/batch_reindex_layer.cpp
+    """
+
+    fixed_bottoms = (1,)
+
+    def shapes(self, x: Shape, index: Shape) -> list[Shape]:
+        require(len(index) == 1, f"index {index} has {len(index)} axes, wants 1")
+        require(len(x) >= 1, "the first bottom has no axes, wants 1 or more")
+        require_values(x, "the first bottom")
+        require_values(index, "index")
+        return [(*index, *x[1:])]
+
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        return x.index_select(0, row_numbers(index, x.shape[0]))
+
+    def onnx(self, op: Any, x: str, index: str) -> Any:
+        return op.Gather(x, op.to_int(index, name="rows"), axis=0)
