@@ -1,0 +1,93 @@
+"""ArgMax."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import canonical_axis, require, require_values
+from ..layer import Layer, Shape
+
+
+class ArgMax(Layer, type="ArgMax"):
+    """The `top_k` largest values, largest first; of equal ones the larger index comes first.
+
+    With `axis` the top is the bottom with `top_k` in place of that axis' size, and holds indices,
+    or with `out_max_val` the values instead. Without it everything behind axis 0 is one axis, and
+    the top is N x 1 x top_k of indices, or N x 2 x top_k of indices and values, with further axes
+    of size 1 up to the number of the bottom's. Indices are floats, and have no gradient.
+
+    Errors: ShapeError for a `top_k` beyond the number of values.
+    Caffe: BVLC/caffe, src/caffe/layers/argmax_layer.cpp
+    """
+
+    def __init__(
+        self, *, out_max_val: bool = False, top_k: int = 1, axis: int | None = None
+    ) -> None:
+        super().__init__()
+        require(top_k >= 1, f"top_k is {top_k}, wants 1 or more")
+        self.out_max_val = out_max_val
+        self.top_k = top_k
+        self.axis = axis
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ArgMax:
+        param = layer.argmax_param
+        axis = param.axis if param.HasField("axis") else None
+        return cls(out_max_val=param.out_max_val, top_k=param.top_k, axis=axis)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        require(len(x) >= 1, "the bottom has no axes, wants 1 or more")
+        require_values(x, "bottom")
+        axis = None if self.axis is None else canonical_axis(self.axis, len(x))
+        among = prod(x[1:]) if axis is None else x[axis]
+        require(self.top_k <= among, f"top_k is {self.top_k} of only {among} values")
+        if axis is not None:
+            return [(*x[:axis], self.top_k, *x[axis + 1 :])]
+        return [(x[0], 1 + self.out_max_val, self.top_k, *(1,) * (len(x) - 3))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.axis is not None:
+            index = self._largest(x, self.axis)
+            return x.gather(self.axis, index) if self.out_max_val else index.to(x.dtype)
+        rows = x.flatten(1) if x.dim() > 1 else x.unsqueeze(1)
+        index = self._largest(rows, 1)
+        top = index.to(x.dtype).unsqueeze(1)
+        if self.out_max_val:
+            top = torch.stack([index.to(x.dtype), rows.gather(1, index)], dim=1)
+        return top.reshape(*top.shape, *(1,) * (x.dim() - 3))
+
+    def onnx(self, op: Any, x: str) -> Any:
+        if self.axis is None:
+            index, values = self._onnx_largest(op, op.Flatten(x, axis=1, name="rows"), 1)
+            if not self.out_max_val:
+                return op.reshape_to_top(op.to_float(index, name="index"))
+            both = op.Concat(op.to_float(index, name="index"), values, axis=1, name="both")
+            return op.reshape_to_top(both)
+        index, values = self._onnx_largest(op, x, canonical_axis(self.axis, len(op.shape(x))))
+        return op.Identity(values) if self.out_max_val else op.to_float(index)
+
+    def _largest(self, x: Tensor, axis: int) -> Tensor:
+        """Return the indices of the largest values; turned round, the last of equals is first."""
+        turned = x.flip(axis)
+        if self.top_k == 1:
+            index = turned.argmax(axis, keepdim=True)
+        else:
+            index = turned.argsort(dim=axis, descending=True, stable=True).narrow(
+                axis, 0, self.top_k
+            )
+        return x.shape[axis] - 1 - index
+
+    def _onnx_largest(self, op: Any, x: str, axis: int) -> tuple[str, str]:
+        """Append what `_largest` does; return indices, and values if they are wanted."""
+        if self.top_k == 1 and not self.out_max_val:
+            return op.ArgMax(x, axis=axis, select_last_index=1, name="largest"), ""
+        start, end, along, step = op.ints(-1), op.ints(-(2**63)), op.ints(axis), op.ints(-1)
+        turned = op.Slice(x, start, end, along, step, name="turned")
+        values, index = op.TopK(turned, op.ints(self.top_k), axis=axis, outputs=2, name="largest")
+        size = op.Gather(op.Shape(x, name="shape"), along, axis=0, name="size")
+        last = op.Sub(size, op.ints(1), name="last")
+        return op.Sub(last, index, name="turned_back"), values
