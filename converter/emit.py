@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, defs
 
 from caffe_layers import Shape
-from prototxt.errors import ShapeError, UnsupportedError, within
+from prototxt.errors import UnsupportedError, within
 
 from .dynamic import dynamic_dims
 from .emitter import Emitter, Graph
@@ -82,7 +82,8 @@ def exported_plan(net: CaffeNet, *, with_losses: bool = False) -> tuple[Plan, di
             steps.append(step)
     plan = make_plan(steps)
     if not plan.outputs:
-        raise ShapeError("nothing is left to export", fix="--with-losses keeps the loss layers")
+        fix = "" if with_losses else "--with-losses keeps the loss layers"
+        raise UnsupportedError("nothing is left to export: no layer makes an output", fix=fix)
     used = {bottom for step in steps for bottom in step.bottoms}
     return plan, {name: shape for name, shape in net.input_shapes.items() if name in used}
 

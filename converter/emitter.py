@@ -47,7 +47,7 @@ class Emitter:
         self._names: dict[tuple[int, Shape], str] = {}
         self.layer = ""
         self.tops: tuple[str, ...] = ()
-        self.float_type = np.dtype(np.float32)
+        self.float_type: np.dtype[Any] = np.dtype(np.float32)
 
     def shape(self, value: str) -> Shape:
         """Return a value's shape as the network was loaded."""

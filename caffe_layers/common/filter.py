@@ -1,0 +1,49 @@
+"""Filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import require, require_values
+from ..layer import Layer, Shape
+
+
+class Filter(Layer, type="Filter", bottoms=(2, None), tops=(1, None)):
+    """`top[i]` = the rows of `bottom[i]` at which the last bottom, the selector, is not 0.
+
+    The selector is N or N x 1 x ..., each other bottom N x ...; it has no gradient. The number of
+    rows that come out is known only when the values are; there may be none. Until then the shape
+    rule says N, as Caffe's does.
+
+    Errors: ShapeError for bottoms of different N, and unless there is a top for each of them.
+    Caffe: BVLC/caffe, src/caffe/layers/filter_layer.cpp
+    """
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Filter:
+        tops, wants = len(layer.top), len(bottoms) - 1
+        require(tops == wants, f"{tops} tops, wants {wants}: one for each bottom but the selector")
+        return cls()
+
+    def shapes(self, *bottoms: Shape) -> list[Shape]:
+        *filtered, selector = bottoms
+        single = len(selector) >= 1 and set(selector[1:]) <= {1}
+        require(single, f"the selector is {selector}, wants N or N x 1 x ...")
+        for index, shape in enumerate(bottoms):
+            require_values(shape, f"bottom {index}")
+            same = shape[:1] == selector[:1]
+            require(same, f"bottom {index} {shape} has not as many rows as the selector {selector}")
+        return filtered
+
+    def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
+        *filtered, selector = bottoms
+        rows = selector.flatten() != 0
+        return tuple(x[rows] for x in filtered)
+
+    def onnx(self, op: Any, *bottoms: str) -> Any:
+        *filtered, selector = bottoms
+        flat = op.Reshape(selector, op.ints(-1), name="flat")
+        rows = op.to_bool(flat, name="rows")
+        return tuple(op.Compress(x, rows, axis=0, top=index) for index, x in enumerate(filtered))

@@ -1,0 +1,38 @@
+"""Parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import require_values
+from ..filler import Filler
+from ..layer import Layer, Shape
+
+
+class Parameter(Layer, type="Parameter", bottoms=0):
+    """The top is the layer's one blob, `weight`, of the shape `shape`; it starts as 0.
+
+    Caffe: BVLC/caffe, src/caffe/layers/parameter_layer.cpp
+    """
+
+    def __init__(self, *, shape: Sequence[int] = ()) -> None:
+        super().__init__()
+        require_values(shape, "shape")
+        self.add_blob("weight", tuple(shape), Filler())
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Parameter:
+        return cls(shape=layer.parameter_param.shape.dim)
+
+    def shapes(self) -> list[Shape]:
+        return [tuple(self.weight.shape)]
+
+    def forward(self) -> Tensor:
+        weight: Tensor = self.weight
+        return weight.view_as(weight)
+
+    def onnx(self, op: Any) -> Any:
+        return op.Identity(op.weight(self, "weight"))
