@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import require
+from prototxt.errors import FormatError
+
+from ..batch_statistics import normalize_batch, onnx_normalize_batch
+from ..checks import require, require_values
 from ..filler import Filler
 from ..layer import Layer, Shape
 from ..number import float32
@@ -23,9 +28,10 @@ class CuDNNBatchNorm(Layer, type="CuDNNBatchNorm", fork="sknet"):
     In training mean and variance are the batch's (biased), and
     `running = momentum * running + (1 - momentum) * batch` with the unbiased variance: Caffe's
     momentum is 1 - torch's. `frozen` uses the running statistics in training too and leaves them
-    alone. Without a filler the scale is 0, as FillerParameter's default value is.
+    alone, and scale and bias then get no gradient. Without a filler the scale is 0, as FillerParameter's default value is.
 
-    Errors: ShapeError for bottoms of fewer than 2 or more than 4 axes.
+    Errors: ShapeError for bottoms of fewer than 2 or more than 4 axes, FormatError for fields of
+    BatchNorm's message.
     Caffe: implus/SKNet, cudnn_batch_norm_layer.cu
     """
 
@@ -50,8 +56,23 @@ class CuDNNBatchNorm(Layer, type="CuDNNBatchNorm", fork="sknet"):
         self.add_blob("running_var", shape, Filler(value=1.0 if frozen else 0.0), learnable=False)
 
     @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return "cudnn_batch_norm_param" in layer.DESCRIPTOR.fields_by_name or _is_ours(
+            layer.batch_norm_param
+        )
+
+    @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> CuDNNBatchNorm:
         param = layer.batch_norm_param
+        if not _is_ours(param):
+            # GENet's schema: BVLC's message keeps its name, and this layer's has another.
+            fields = [field.name for field, _ in param.ListFields()]
+            if fields:
+                raise FormatError(
+                    f"batch_norm_param has {', '.join(fields)}, which are BatchNorm's",
+                    fix="wants frozen, momentum, eps, scale_filler, bias_filler",
+                )
+            param = layer.cudnn_batch_norm_param
         x = bottoms[0]
         require(2 <= len(x) <= 4, f"bottom {x} has {len(x)} axes, wants 2 to 4")
         return cls(
@@ -67,14 +88,36 @@ class CuDNNBatchNorm(Layer, type="CuDNNBatchNorm", fork="sknet"):
         channels = self.weight.shape[1]
         require(2 <= len(x) <= 4, f"bottom {x} has {len(x)} axes, wants 2 to 4")
         require(x[1] == channels, f"bottom {x} has {x[1]} channels, the layer has {channels}")
+        require_values(x, "bottom")
         return [x]
+
+    def uses_batch(self) -> bool:
+        """Tell whether the statistics are the batch's."""
+        return self.training and not self.frozen
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias, mean, var = (blob.flatten() for blob in self.blobs)
-        use_batch = self.training and not self.frozen
-        return F.batch_norm(x, mean, var, weight, bias, use_batch, 1 - self.momentum, self.eps)
+        if self.frozen:
+            weight, bias = weight.detach(), bias.detach()
+        if not self.uses_batch():
+            return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.eps)
+        y, *batch = normalize_batch(x, self.eps, weight, bias)
+        with torch.no_grad():
+            for running, new in zip((mean, var), batch, strict=True):
+                running.mul_(self.momentum).add_(new, alpha=1 - self.momentum)
+        return y
 
     def onnx(self, op: Any, x: str) -> Any:
         channels = self.weight.shape[1]
+        if self.uses_batch():
+            shape = (channels, *(1,) * (len(op.shape(x)) - 2))
+            weight, bias = (op.weight(self, name, shape=shape) for name in self.blob_names[:2])
+            y = onnx_normalize_batch(op, x, self.eps, name="normalized")
+            return op.Add(op.Mul(y, weight, name="scaled"), bias)
         blobs = [op.weight(self, name, shape=(channels,)) for name in self.blob_names]
         return op.BatchNormalization(x, *blobs, epsilon=self.eps)
+
+
+def _is_ours(param: Any) -> bool:
+    """Tell SKNet's message from BVLC's of the same name."""
+    return "frozen" in param.DESCRIPTOR.fields_by_name

@@ -1,0 +1,37 @@
+"""Normalising by the batch's own statistics, as batch normalisation trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def normalize_batch(
+    x: Tensor, eps: float, weight: Tensor | None = None, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return `(x - mean) / sqrt(var + eps) * weight + bias`, and the batch's mean and variance.
+
+    x is N x C x ..., the statistics are C; the variance that is returned is the unbiased one, and
+    0 where a channel has a single value.
+    """
+    channels = x.shape[1]
+    mean, var = (x.new_zeros(channels) for _ in range(2))
+    if x.numel() > channels:
+        return F.batch_norm(x, mean, var, weight, bias, True, 1.0, eps), mean, var
+    # Torch refuses one value per channel; Caffe leaves the bias correction out.
+    centred = x - x
+    y = F.batch_norm(centred, mean, var, weight, bias, False, 0.0, eps)
+    return y, x.detach().flatten(), var
+
+
+def onnx_normalize_batch(op: Any, x: str, eps: float, **to: Any) -> Any:
+    """Append `(x - mean) / sqrt(var + eps)`, per channel of the batch."""
+    axes = [axis for axis in range(len(op.shape(x))) if axis != 1]
+    mean = op.reduce("ReduceMean", x, axes, keepdims=1, name="mean")
+    centred = op.Sub(x, mean, name="centred")
+    square = op.Mul(centred, centred, name="square")
+    var = op.reduce("ReduceMean", square, axes, keepdims=1, name="var")
+    std = op.Sqrt(op.Add(var, op.scalar(eps), name="var_eps"), name="std")
+    return op.Div(centred, std, **to)
