@@ -28,7 +28,8 @@ class CuDNNBatchNorm(Layer, type="CuDNNBatchNorm", fork="sknet"):
     In training mean and variance are the batch's (biased), and
     `running = momentum * running + (1 - momentum) * batch` with the unbiased variance: Caffe's
     momentum is 1 - torch's. `frozen` uses the running statistics in training too and leaves them
-    alone, and scale and bias then get no gradient. Without a filler the scale is 0, as FillerParameter's default value is.
+    alone, and scale and bias then get no gradient. Without a filler the scale is 0, as
+    FillerParameter's default value is.
 
     Errors: ShapeError for bottoms of fewer than 2 or more than 4 axes, FormatError for fields of
     BatchNorm's message.
