@@ -1,0 +1,25 @@
+"""Sigmoid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..layer import Layer, Shape
+
+
+class Sigmoid(Layer, type="Sigmoid"):
+    """`top = 1 / (1 + exp(-x))`, for x of any shape.
+
+    Caffe: BVLC/caffe, src/caffe/layers/sigmoid_layer.cpp
+    """
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sigmoid()
+
+    def onnx(self, op: Any, x: str) -> Any:
+        return op.Sigmoid(x)

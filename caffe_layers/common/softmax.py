@@ -1,0 +1,36 @@
+"""Softmax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import canonical_axis
+from ..layer import Layer, Shape
+
+
+class Softmax(Layer, type="Softmax"):
+    """`top = exp(x) / sum(exp(x))`, the sum over `axis`, for x of any shape with that axis.
+
+    Errors: ShapeError where x lacks the axis (the default, 1, is no axis of a vector).
+    Caffe: BVLC/caffe, src/caffe/layers/softmax_layer.cpp
+    """
+
+    def __init__(self, *, axis: int = 1) -> None:
+        super().__init__()
+        self.axis = axis
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Softmax:
+        return cls(axis=layer.softmax_param.axis)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        canonical_axis(self.axis, len(x))
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.softmax(self.axis)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        return op.Softmax(x, axis=self.axis)

@@ -1,0 +1,111 @@
+"""Accuracy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import require
+from ..layer import Layer, Shape
+from .labels import check_labels, emit_placed, place_labels
+from .normalizer import read_ignore_label
+
+
+class Accuracy(Layer, type="Accuracy", bottoms=2, tops=(1, 2)):
+    """The part of the labels whose class is among the `top_k` best scored along `axis` of x.
+
+    x has any shape with that axis, and there is one label for each place of its other axes.
+    Labels are truncated to integers; those equal to `ignore_label` do not count. A class that
+    scores as high as the right one counts as better. The top is a scalar; a second top, of as many
+    values as classes, holds each class's own accuracy, 0 where no label has it.
+
+    Errors: ShapeError where the labels are not as many as the predictions, or `top_k` is greater
+    than the number of classes.
+    Caffe: BVLC/caffe, src/caffe/layers/accuracy_layer.cpp
+    """
+
+    is_metric = True
+    fixed_bottoms = (0, 1)
+
+    def __init__(
+        self, *, top_k: int = 1, axis: int = 1, ignore_label: int | None = None, tops: int = 1
+    ) -> None:
+        super().__init__()
+        self.top_k = top_k
+        self.axis = axis
+        self.ignore_label = ignore_label
+        self.per_class = tops == 2
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Accuracy:
+        param = layer.accuracy_param
+        return cls(
+            top_k=param.top_k,
+            axis=param.axis,
+            ignore_label=read_ignore_label(param),
+            tops=len(layer.top),
+        )
+
+    def shapes(self, x: Shape, label: Shape) -> list[Shape]:
+        check_labels(x, label, self.axis)
+        classes = x[self.axis]
+        require(self.top_k <= classes, f"top_k {self.top_k} of {classes} classes in bottom {x}")
+        return [(), (classes,)] if self.per_class else [()]
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        x = x.detach()
+        index = place_labels(label, x, self.axis)
+        valid = torch.ones_like(index, dtype=torch.bool)
+        if self.ignore_label is not None:
+            valid = index != self.ignore_label
+            index = index.masked_fill(~valid, 0)
+        rank = (x >= x.gather(self.axis, index)).sum(self.axis, keepdim=True)
+        right = (rank <= self.top_k) & valid
+        right, valid = right.reshape(-1, 1), valid.reshape(-1, 1)
+        accuracy = _share(right, valid, (0, 1), x.dtype)
+        if not self.per_class:
+            return accuracy
+        classes = torch.arange(x.shape[self.axis], device=x.device)
+        member = index.reshape(-1, 1) == classes
+        return accuracy, _share(member & right, member & valid, (0,), x.dtype)
+
+    def onnx(self, op: Any, x: str, label: str) -> Any:
+        index = emit_placed(op, label, x, self.axis)
+        if self.ignore_label is None:
+            valid = op.Equal(index, index, name="valid")
+        else:
+            ignored = op.Equal(index, op.ints(self.ignore_label), name="ignored")
+            valid = op.Not(ignored, name="valid")
+            index = op.Where(valid, index, op.ints(0), name="index")
+        score = op.GatherElements(x, index, axis=self.axis, name="score")
+        better = op.to_float(op.GreaterOrEqual(x, score, name="is_better"), name="better")
+        rank = op.ReduceSum(better, op.ints(self.axis), name="rank")
+        near = op.LessOrEqual(rank, op.scalar(self.top_k), name="near")
+        right = op.And(near, valid, name="right")
+        column = op.ints(-1, 1)
+        right = op.Reshape(right, column, name="right_column")
+        valid = op.Reshape(valid, column, name="valid_column")
+        accuracy = _emit_share(op, right, valid, (0, 1), 0)
+        if not self.per_class:
+            return accuracy
+        classes = op.ints(*range(op.shape(x)[self.axis]))
+        labels = op.Reshape(index, column, name="label_column")
+        member = op.Equal(labels, classes, name="member")
+        right = op.And(member, right, name="right_of_class")
+        valid = op.And(member, valid, name="valid_of_class")
+        return accuracy, _emit_share(op, right, valid, (0,), 1)
+
+
+def _share(right: Tensor, counted: Tensor, axes: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return how many of the `counted` are `right`, over these axes; 0 where none is counted."""
+    return right.sum(axes).to(dtype) / counted.sum(axes).clamp(min=1)
+
+
+def _emit_share(op: Any, right: str, counted: str, axes: tuple[int, ...], top: int) -> Any:
+    sums = []
+    for flags, name in ((right, "hits"), (counted, "counted")):
+        ones = op.to_float(flags, name=f"{name}{top}_ones")
+        sums.append(op.ReduceSum(ones, op.ints(*axes), keepdims=0, name=f"{name}{top}"))
+    return op.Div(sums[0], op.Max(sums[1], op.scalar(1), name=f"count{top}"), top=top)

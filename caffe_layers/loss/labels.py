@@ -1,0 +1,44 @@
+"""Labels, one for each prediction along an axis."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import canonical_axis, require
+from ..layer import Shape
+
+
+def check_batch(x: Shape, label: Shape) -> None:
+    """Check what every loss asks: as many labels as samples."""
+    require(min(len(x), len(label)) > 0, f"bottoms {x} and {label} want a batch axis each")
+    require(x[0] == label[0], f"bottom {x} has {x[0]} samples, its labels {label} are {label[0]}")
+
+
+def check_labels(x: Shape, label: Shape, axis: int) -> None:
+    """Check that there is one label for each row of classes along `axis` of x."""
+    axis = canonical_axis(axis, len(x))
+    wants = prod(x) // x[axis]
+    got = prod(label)
+    require(got == wants, f"labels {label} are {got}, wants {wants}: one for each place of {x}")
+
+
+def place_labels(label: Tensor, x: Tensor, axis: int) -> Tensor:
+    """Return the labels as int64 in the shape of x with size 1 on `axis`."""
+    shape = list(x.shape)
+    shape[axis] = 1
+    return label.reshape(shape).long()
+
+
+def emit_placed(op: Any, label: str, x: str, axis: int) -> Any:
+    """Append what `place_labels` does."""
+    axis = canonical_axis(axis, len(op.shape(x)))
+    shape, dynamic = list(op.shape(x)), list(op.dynamic(x))
+    shape[axis], dynamic[axis] = 1, False
+    if op.shape(label) == (*shape[:axis], *shape[axis + 1 :]):
+        label = op.Unsqueeze(label, op.ints(axis), name="placed")
+    elif op.shape(label) != tuple(shape):
+        label = op.reshape(label, tuple(shape), dynamic, name="placed")
+    return op.to_int(label, name="label")

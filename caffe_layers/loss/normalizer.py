@@ -1,0 +1,69 @@
+"""What the losses over many predictions divide their sum by: `loss_param`."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import canonical_axis
+from ..message import enum_name
+
+
+def read_normalization(param: Any, default: str) -> str:
+    """Return the normalization of a LossParameter, which may say it by the older `normalize`."""
+    if param.HasField("normalization"):
+        return enum_name(param, "normalization")
+    if param.HasField("normalize"):
+        return "VALID" if param.normalize else "BATCH_SIZE"
+    return default
+
+
+def read_ignore_label(param: Any) -> int | None:
+    """Return `ignore_label` of a LossParameter or AccuracyParameter, None where it is absent."""
+    return param.ignore_label if param.HasField("ignore_label") else None
+
+
+def normalized(losses: Tensor, valid: Tensor | None, axis: int, normalization: str) -> Tensor:
+    """Return the sum of the valid `losses`, divided by a count of at least 1.
+
+    FULL counts all, VALID the valid ones, BATCH_SIZE the sizes before `axis`; NONE does not divide.
+    Without a mask all losses are valid.
+    """
+    total = losses.sum() if valid is None else losses.masked_fill(~valid, 0).sum()
+    if normalization == "NONE":
+        return total
+    if normalization == "BATCH_SIZE":
+        return total / prod(losses.shape[:axis])
+    if normalization == "VALID" and valid is not None:
+        return total / valid.sum().clamp(min=1)
+    return total / losses.numel()
+
+
+def emit_normalized(
+    op: Any, losses: str, valid: str | None, x: str, axis: int, normalization: str
+) -> Any:
+    """Append what `normalized` does, as the first top; `x` is the bottom that sizes are read of."""
+    if valid is not None:
+        losses = op.Where(valid, losses, op.scalar(0), name="valid_losses")
+    if normalization == "NONE":
+        return op.ReduceSum(losses, keepdims=0, top=0)
+    total = op.ReduceSum(losses, keepdims=0, name="total")
+    if normalization == "BATCH_SIZE":
+        count = leading_count(op, x, canonical_axis(axis, len(op.shape(x))))
+    elif normalization == "VALID" and valid is not None:
+        ones = op.to_float(valid, name="ones")
+        found = op.ReduceSum(ones, keepdims=0, name="found")
+        count = op.Max(found, op.scalar(1), name="count")
+    else:
+        count = op.to_float(op.Size(losses, name="size"), name="count")
+    return op.Div(total, count, top=0)
+
+
+def leading_count(op: Any, x: str, axis: int) -> Any:
+    """Return the number of values that the axes of x before `axis` span."""
+    if not any(op.dynamic(x)[:axis]):
+        return op.scalar(prod(op.shape(x)[:axis]))
+    sizes = op.Slice(op.Shape(x, name="shape"), op.ints(0), op.ints(axis), name="sizes")
+    return op.to_float(op.ReduceProd(sizes, keepdims=0, name="product"), name="count")

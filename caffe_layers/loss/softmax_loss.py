@@ -1,0 +1,76 @@
+"""SoftmaxWithLoss."""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+from torch import Tensor
+
+from ..gradient import floored
+from ..layer import Layer, Shape
+from .labels import check_batch, check_labels, emit_placed, place_labels
+from .normalizer import emit_normalized, normalized, read_ignore_label, read_normalization
+
+LOG_FLT_MIN = log(2.0**-126)  # a smaller probability counts as the least normal float
+
+
+class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", bottoms=2):
+    """`top = -sum(log(softmax(x)[label])) / count`, a scalar; the softmax runs along `axis` of x.
+
+    x has any shape with that axis, and there is one label for each place of its other axes.
+    Labels are truncated to integers; those equal to `ignore_label` do not count. `normalization`
+    says what the count is: FULL (all labels), VALID (those that are not ignored), BATCH_SIZE (the
+    sizes before `axis`) or NONE (1). The gradient is that of the unclamped logarithm.
+
+    The second top that Caffe declares, the probabilities, cannot be had in Caffe and is refused.
+
+    Errors: ShapeError where the labels are not as many as the predictions.
+    Caffe: BVLC/caffe, src/caffe/layers/softmax_loss_layer.cpp
+    """
+
+    is_loss = True
+    auto_tops = True
+    fixed_bottoms = (1,)
+
+    def __init__(
+        self, *, axis: int = 1, ignore_label: int | None = None, normalization: str = "VALID"
+    ) -> None:
+        super().__init__()
+        self.axis = axis
+        self.ignore_label = ignore_label
+        self.normalization = normalization
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SoftmaxWithLoss:
+        param = layer.loss_param
+        return cls(
+            axis=layer.softmax_param.axis,
+            ignore_label=read_ignore_label(param),
+            normalization=read_normalization(param, "VALID"),
+        )
+
+    def shapes(self, x: Shape, label: Shape) -> list[Shape]:
+        check_batch(x, label)
+        check_labels(x, label, self.axis)
+        return [()]
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        index = place_labels(label, x, self.axis)
+        valid = None
+        if self.ignore_label is not None:
+            valid = index != self.ignore_label
+            index = index.masked_fill(~valid, 0)
+        losses = -floored(x.log_softmax(self.axis).gather(self.axis, index), LOG_FLT_MIN)
+        return normalized(losses, valid, self.axis, self.normalization)
+
+    def onnx(self, op: Any, x: str, label: str) -> Any:
+        index, valid = emit_placed(op, label, x, self.axis), None
+        if self.ignore_label is not None:
+            ignored = op.Equal(index, op.ints(self.ignore_label), name="ignored")
+            valid = op.Not(ignored, name="valid")
+            index = op.Where(valid, index, op.ints(0), name="index")
+        logs = op.LogSoftmax(x, axis=self.axis, name="logs")
+        picked = op.GatherElements(logs, index, axis=self.axis, name="picked")
+        losses = op.Neg(op.Max(picked, op.scalar(LOG_FLT_MIN), name="floored"), name="losses")
+        return emit_normalized(op, losses, valid, x, self.axis, self.normalization)
