@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+FLT_MAX = float(np.finfo(np.float32).max)
+FLT_MIN = float(np.finfo(np.float32).tiny)
+"""C's bounds of float, which Caffe uses in a network of doubles too."""
+
 
 def float32(value: float) -> float:
     """Return the float32 nearest to `value`, as the Python float it is.

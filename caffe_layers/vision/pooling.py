@@ -1,0 +1,146 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import require, require_values
+from ..layer import Layer, Shape
+from ..message import enum_name
+from ..pool import Pool, ave_pool, max_pool, onnx_ave_pool, onnx_max_places, onnx_max_pool
+from ..stochastic_pool import drawn, onnx_weighted_mean, weighted_mean
+from ..window import Sizes, Window, make_window
+
+METHODS = ("MAX", "AVE", "STOCHASTIC")
+MODES = ("CEIL", "FLOOR")
+
+
+class Pooling(Layer, type="Pooling", tops=(1, 2)):
+    """The largest value (MAX), the mean (AVE) or a drawn value (STOCHASTIC) of each window.
+
+    N x C x H x W becomes N x C x H' x W', `H' = ceil((H + 2 pad - kernel) / stride) + 1`, or
+    floor in `round_mode` FLOOR; with any padding a last window that would start beyond H + pad is
+    dropped. `mask` gives a second top with the place of each maximum, `h * W + w`.
+
+    AVE divides by the window's size up to H + pad, so that zeros of the padding count and what
+    hangs over does not. MAX starts from -FLT_MAX, and NaN never wins. STOCHASTIC draws by the
+    values in training and else gives `sum(x**2) / sum(x)`. A window wholly outside, which a stride
+    larger than the kernel allows, gives -FLT_MAX with place -1, or 0 / 0.
+
+    Errors: ShapeError for a bottom without 4 axes, pad as large as the kernel, an empty top.
+    Caffe: BVLC/caffe, src/caffe/layers/pooling_layer.cpp
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: str = "MAX",
+        kernel_size: Sizes | None = None,
+        stride: Sizes = 1,
+        pad: Sizes = 0,
+        global_pooling: bool = False,
+        round_mode: str = "CEIL",
+        mask: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, value, known in (("pool", pool, METHODS), ("round_mode", round_mode, MODES)):
+            require(value in known, f"{name} {value!r} is none of {', '.join(known)}")
+        places = pool == "MAX" or not mask
+        require(places, f"2 tops, but {pool} pooling makes 1: only MAX has places to tell")
+        self.pool, self.round_mode, self.mask = pool, round_mode, mask
+        self.window: Window | None = None
+        if global_pooling:
+            require(kernel_size is None, "global_pooling takes the bottom's size, wants no kernel")
+            plain = make_window((1, 1), stride, pad) == make_window((1, 1))
+            require(plain, f"global_pooling wants stride 1 and pad 0, got {stride} and {pad}")
+            return
+        require(kernel_size is not None, "no kernel size, wants one, or global_pooling")
+        assert kernel_size is not None
+        self.window = make_window(kernel_size, stride, pad)
+        axes = len(self.window.kernel)
+        require(axes == 2, f"kernel_size has {axes} numbers, wants 1 or 2")
+        padded = any(self.window.pad)
+        require(not padded or pool != "STOCHASTIC", "padding is for MAX and AVE, got STOCHASTIC")
+        for size, margin in zip(self.window.kernel, self.window.pad, strict=True):
+            require(margin < size, f"pad {margin} wants to be less than the kernel, {size}")
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Pooling:
+        param = layer.pooling_param
+        return cls(
+            pool=enum_name(param, "pool"),
+            kernel_size=_kernel_size(param),
+            stride=_sizes(param, "stride"),
+            pad=_sizes(param, "pad"),
+            global_pooling=param.global_pooling,
+            round_mode=enum_name(param, "round_mode"),
+            mask=len(layer.top) == 2,
+        )
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
+        require_values(x, "bottom")
+        top = (*x[:2], *self._pool(x[2:]).sizes(x[2:]))
+        if min(top) < 1:
+            require(False, f"the top would be {top}: kernel {self.window} does not fit {x}")
+        return [top] * (1 + self.mask)
+
+    def _pool(self, spatial: Sequence[int]) -> Pool:
+        return Pool(self.window or make_window(tuple(spatial)), self.round_mode == "CEIL")
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        pool = self._pool(x.shape[2:])
+        if self.pool == "MAX":
+            y, places = max_pool(x, pool)
+            return (y, places.to(y.dtype)) if self.mask else y
+        if self.pool == "AVE":
+            return ave_pool(x, pool) if self.window else x.mean((2, 3), keepdim=True)
+        return drawn(x, pool) if self.training else weighted_mean(x, pool)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        if self.window is None:
+            return self._onnx_global(op, x)
+        pool = self._pool(())
+        if self.pool == "MAX":
+            return onnx_max_places(op, x, pool) if self.mask else onnx_max_pool(op, x, pool)
+        if self.pool == "AVE":
+            return onnx_ave_pool(op, x, pool)
+        return onnx_weighted_mean(op, x, pool, training=self.training)
+
+    def _onnx_global(self, op: Any, x: str) -> Any:
+        if self.pool == "AVE":
+            return op.GlobalAveragePool(x)
+        if self.pool == "STOCHASTIC":
+            return onnx_weighted_mean(op, x, None, training=self.training)
+        if not self.mask:
+            return op.GlobalMaxPool(x)
+        op.GlobalMaxPool(x, top=0)
+        flat = op.Reshape(x, op.ints(0, 0, -1, 1), name="flat")
+        return op.to_float(op.ArgMax(flat, axis=2, keepdims=1, name="place"), top=1)
+
+
+def _kernel_size(param: Any) -> tuple[int, int] | None:
+    """Read the kernel: kernel_size, or kernel_h and kernel_w; None if there is neither."""
+    pair = param.HasField("kernel_h") and param.HasField("kernel_w")
+    if param.global_pooling:
+        fields = ("kernel_size", "kernel_h", "kernel_w")
+        given = [name for name in fields if param.HasField(name)]
+        require(not given, "global_pooling takes the bottom's size, wants no kernel")
+        return None
+    either = param.HasField("kernel_size") != pair
+    require(either, "the kernel wants kernel_size, or kernel_h and kernel_w, but not both")
+    return (param.kernel_h, param.kernel_w) if pair else (param.kernel_size,) * 2
+
+
+def _sizes(param: Any, name: str) -> tuple[int, int]:
+    """Read stride or pad: one number, or `_h` and `_w`."""
+    pair = (f"{name}_h", f"{name}_w")
+    given = [param.HasField(field) for field in pair]
+    if not any(given):
+        return (getattr(param, name),) * 2
+    whole = all(given) and not param.HasField(name)
+    require(whole, f"{name} wants one number, or {' and '.join(pair)}, but not a mixture")
+    return getattr(param, pair[0]), getattr(param, pair[1])
