@@ -6,11 +6,19 @@ from collections.abc import Sequence
 
 from prototxt.errors import ShapeError
 
+MAX_AXES = 32
+
 
 def require(holds: bool, otherwise: str, *, fix: str = "") -> None:
     """Raise ShapeError(`otherwise`) unless the condition holds."""
     if not holds:
         raise ShapeError(otherwise, fix=fix)
+
+
+def require_axes(shape: Sequence[int], name: str) -> None:
+    """Raise ShapeError for more axes than a Caffe blob can have."""
+    rank = len(shape)
+    require(rank <= MAX_AXES, f"{name} has {rank} axes, wants {MAX_AXES} at most")
 
 
 def require_values(shape: Sequence[int], name: str) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prototxt.errors import ShapeError, UnsupportedError
 
+from .checks import require_axes, require_values
 from .filler import Filler
 
 Shape = tuple[int, ...]
@@ -91,6 +92,9 @@ class Layer(nn.Module):
     fixed_bottoms: ClassVar[tuple[int, ...]] = ()
     """Bottoms that never receive a gradient (labels)."""
 
+    free_rows: ClassVar[bool] = False
+    """How many rows its tops have depends on values; the shape rule says how many at most."""
+
     shapes: Callable[..., list[Shape]]
     """Bottoms' shapes -> tops' shapes; raises ShapeError where Caffe refuses."""
     onnx: Callable[..., Any]
@@ -135,6 +139,24 @@ class Layer(nn.Module):
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Layer:
         """Build the layer from its LayerParameter, for bottoms of these shapes."""
         return cls()
+
+    def checked_shapes(self, *bottoms: Shape) -> list[Shape]:
+        """Return what `shapes` does, after checking what Caffe asks of every blob.
+
+        Raises ShapeError for a blob of more than 32 axes, and for an empty one that the layer
+        reads or computes, where Caffe aborts.
+        """
+        for bottom in bottoms:
+            require_axes(bottom, "bottom")
+            require_values(bottom, "bottom")
+        tops = self.shapes(*bottoms)
+        for top in tops:
+            if top is None:  # a source whose file does not say it
+                continue
+            require_axes(top, "top")
+            if not self.is_source:
+                require_values(top, "top")
+        return tops
 
     def add_blob(self, name: str, shape: Shape, filler: Filler, *, learnable: bool = True) -> None:
         """Declare the next blob: a Parameter, or a buffer where training never updates it."""

@@ -51,7 +51,7 @@ def load(
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
     definition = read_net(net, allow_unknown=allow_unknown, dialect=dialect)
-    files = [read_weights(path) for path in _weight_files(net, weights)]
+    files = [read_weights(path) for path in weight_files(net, weights)]
     if require_weights and not files:
         raise WeightError(f"{fspath(net)}: no weights are given", fix="name the caffemodel")
     with within(definition.source):
@@ -114,7 +114,7 @@ def _build_layers(
             bottoms = [shapes[name] for name in step.bottoms]
             with caffe_layers.unfilled():
                 layer = caffe_layers.build(step.layer, bottoms, step.cls)
-            tops: Sequence[Shape | None] = layer.shapes(*bottoms)
+            tops: Sequence[Shape | None] = layer.checked_shapes(*bottoms)
             for name, shape in zip(step.tops, tops, strict=True):
                 known_shape = given.get(name, shape)
                 if known_shape is None:
@@ -127,7 +127,7 @@ def _build_layers(
     return layers, shapes
 
 
-def _weight_files(net: PathName, weights: PathName | Sequence[PathName] | None) -> list[Path]:
+def weight_files(net: PathName, weights: PathName | Sequence[PathName] | None) -> list[Path]:
     if weights is None:
         lone = Path(net)
         binary = lone.suffix in {".caffemodel", ".binaryproto"}

@@ -199,7 +199,8 @@ class CaffeNet(nn.Module):
         shapes = dict(self.input_shapes if inputs is None else inputs)
         for step in self.plan(shapes).steps:
             with within(step.place):
-                tops = self.layers[step.key].shapes(*(shapes[name] for name in step.bottoms))
+                bottoms = [shapes[name] for name in step.bottoms]
+                tops = self.layers[step.key].checked_shapes(*bottoms)
             shapes.update(zip(step.tops, tops, strict=True))
         return shapes
 
