@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from caffe_layers import Shape
-from prototxt.errors import CaffeError, ShapeError
+from prototxt.errors import CaffeError, ShapeError, within
 
 from .emitter import Dim
 from .module import CaffeNet
@@ -27,21 +27,45 @@ def dynamic_dims(
     for axis in dynamic:
         if axis not in AXES:
             raise ShapeError(f"dynamic axis {axis!r} is none of {', '.join(AXES)}")
+        symbols = _symbols(inputs, axis)
         for name, shape in _varied(net, inputs, axis).items():
             for index, (before, after) in enumerate(zip(base[name], shape, strict=True)):
                 if before != after:
-                    free = (
-                        axis if name in inputs or _same(base, inputs, name, index, axis) else None
-                    )
-                    dims[name][index] = free
+                    # A derived size is the batch if it is at the batch's place and moves alike.
+                    follows = axis == "batch" and index == 0 and after == before + 1
+                    named = name in inputs or follows
+                    dims[name][index] = symbols.get(before) if named else None
+    if any(step.cls.free_rows for step in net.steps):
+        for name, shape in _with_free_rows(net, inputs).items():
+            for index, (before, after) in enumerate(zip(base[name], shape, strict=True)):
+                if before != after:
+                    dims[name][index] = None
     return dims
 
 
-def _same(
-    base: dict[str, Shape], inputs: Mapping[str, Shape], name: str, index: int, axis: str
-) -> bool:
-    """Tell whether this size can be called by the input's name: the batch, at its own place."""
-    return axis == "batch" and index == 0 and base[name][0] in {s[0] for s in inputs.values() if s}
+def _symbols(inputs: Mapping[str, Shape], axis: str) -> dict[int, str]:
+    """Return the name of each size that an axis has among the inputs: equal sizes move together."""
+    symbols: dict[int, str] = {}
+    for name, shape in inputs.items():
+        if _has(shape, axis):
+            symbols.setdefault(shape[AXES[axis]], f"{axis}_of_{name}" if symbols else axis)
+    return symbols
+
+
+def _has(shape: Shape, axis: str) -> bool:
+    return len(shape) > AXES[axis] and (axis == "batch" or len(shape) == 4)
+
+
+def _with_free_rows(net: CaffeNet, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Return the values' shapes where layers of free rows make one row more than by their rule."""
+    shapes = dict(inputs)
+    for step in net.plan(inputs).steps:
+        with within(step.place):
+            tops = net.layers[step.key].shapes(*(shapes[name] for name in step.bottoms))
+        if step.cls.free_rows:
+            tops = [(top[0] + 1, *top[1:]) for top in tops]
+        shapes.update(zip(step.tops, tops, strict=True))
+    return shapes
 
 
 def _varied(net: CaffeNet, inputs: Mapping[str, Shape], axis: str) -> dict[str, Shape]:
@@ -49,9 +73,7 @@ def _varied(net: CaffeNet, inputs: Mapping[str, Shape], axis: str) -> dict[str, 
     failure: CaffeError | None = None
     for step in STEPS[axis]:
         changed = {
-            name: (*shape[:at], shape[at] + step, *shape[at + 1 :])
-            if len(shape) > at and (axis == "batch" or len(shape) == 4)
-            else shape
+            name: (*shape[:at], shape[at] + step, *shape[at + 1 :]) if _has(shape, axis) else shape
             for name, shape in inputs.items()
         }
         try:

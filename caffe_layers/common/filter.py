@@ -21,6 +21,8 @@ class Filter(Layer, type="Filter", bottoms=(2, None), tops=(1, None)):
     Caffe: BVLC/caffe, src/caffe/layers/filter_layer.cpp
     """
 
+    free_rows = True
+
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Filter:
         tops, wants = len(layer.top), len(bottoms) - 1
