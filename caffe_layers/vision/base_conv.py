@@ -1,8 +1,8 @@
-"""What Convolution and Deconvolution have in common."""
+"""What Convolution, Deconvolution and Im2col have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -98,21 +98,6 @@ class BaseConvolution(Layer):
             require(False, f"the top would be {top}: kernel_size {kernel} does not fit {first}")
         return [top] * len(bottoms)
 
-    def batched(self, x: Tensor) -> Tensor:
-        """Return x with one axis before the channels' and at least one after it."""
-        if self.axis == 0:
-            x = x.unsqueeze(0)
-        elif self.axis > 1:
-            x = x.flatten(0, self.axis - 1)
-        return x if self.window.kernel else x.unsqueeze(-1)
-
-    def unbatched(self, y: Tensor, x: Tensor) -> Tensor:
-        """Return the top y in the axes of the bottom x."""
-        y = y if self.window.kernel else y.squeeze(-1)
-        if self.axis == 0:
-            return y.squeeze(0)
-        return y.reshape(*x.shape[: self.axis], *y.shape[1:]) if self.axis > 1 else y
-
     def drawn_window(self) -> Window:
         """Return the window; where the layer has no spatial axis, one that covers one place."""
         return self.window if self.window.kernel else make_window((1,))
@@ -122,32 +107,88 @@ class BaseConvolution(Layer):
         weight: Tensor = self.weight
         return weight if self.window.kernel else weight.unsqueeze(-1)
 
-    def onnx_each(self, op: Any, op_type: str, bottoms: Sequence[str], **attributes: Any) -> Any:
+    def each(
+        self, bottoms: Sequence[Tensor], slide: Callable[[Tensor], Tensor]
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Return what `slide` makes of every bottom."""
+        axis, spatial = self.axis, len(self.window.kernel)
+        tops = tuple(
+            unbatched(slide(batched(x, axis)), tuple(x.shape[:axis]), spatial) for x in bottoms
+        )
+        return tops[0] if len(tops) == 1 else tops
+
+    def onnx_each(self, op: Any, op_type: str, bottoms: Sequence[str], pads: Sequence[int]) -> Any:
         """Append one Conv or ConvTranspose for each bottom."""
-        window = self.drawn_window()
-        attributes |= {
-            "kernel_shape": window.kernel,
-            "strides": window.stride,
-            "dilations": window.dilation,
-            "group": self.group,
-        }
         weights = [op.weight(self, "weight", shape=self.drawn_weight().shape)]
         if "bias" in self.blob_names:
             weights.append(op.weight(self, "bias"))
-        as_is = self.axis == 1 and self.window.kernel
         for index, x in enumerate(bottoms):
-            to: dict[str, Any] = {"top": index} if len(bottoms) > 1 else {}
-            if as_is:
-                getattr(op, op_type)(x, *weights, **to, **attributes)
-                continue
-            inner = (-1, *op.shape(x)[self.axis :], *(() if self.window.kernel else (1,)))
-            moves = (False, *op.dynamic(x)[self.axis :])
-            if any(moves):
-                raise UnsupportedError(
-                    f"the window's sizes of {op.shape(x)} must be known with axis {self.axis}",
-                    fix="export with a dynamic batch alone",
-                )
-            flat = op.Reshape(x, op.ints(*inner), name=f"batched:{index}")
-            y = getattr(op, op_type)(flat, *weights, name=f"product:{index}", **attributes)
-            op.reshape_to_top(y, index)
+            onnx_slide(
+                op,
+                op_type,
+                x,
+                weights,
+                self.drawn_window(),
+                axis=self.axis,
+                top=index if len(bottoms) > 1 else None,
+                pads=pads,
+                group=self.group,
+            )
         return op.tops
+
+
+def batched(x: Tensor, axis: int) -> Tensor:
+    """Return x with one axis before the channels' axis, and at least one after it."""
+    if axis != 1:
+        x = x.flatten(0, axis - 1) if axis else x.unsqueeze(0)
+    return x if x.dim() > 2 else x.unsqueeze(-1)
+
+
+def unbatched(y: Tensor, lead: Shape, spatial: int) -> Tensor:
+    """Return y with the axes `lead` before the channels' and `spatial` ones after it."""
+    y = y if spatial else y.squeeze(-1)
+    return y if len(lead) == 1 else y.reshape(*lead, *y.shape[1:])
+
+
+def onnx_conv_pads(op: Any, x: str, window: Window, axis: int) -> list[int]:
+    """Return a Conv's pads, with zeros at the end for a window larger than the bottom."""
+    spatial = op.shape(x)[axis + 1 :] or (1,)
+    missing = window.missing(spatial)
+    if any(missing) and any(op.dynamic(x)[axis + 1 :]):
+        raise UnsupportedError(
+            f"a kernel {window.kernel} larger than the bottom {spatial} needs its size fixed",
+            fix="export with a dynamic batch alone",
+        )
+    return [*window.pad, *(pad + more for pad, more in zip(window.pad, missing, strict=True))]
+
+
+def onnx_slide(
+    op: Any,
+    op_type: str,
+    x: str,
+    weights: Sequence[str],
+    window: Window,
+    *,
+    axis: int = 1,
+    top: int | None = None,
+    **attributes: Any,
+) -> Any:
+    """Append a Conv or ConvTranspose, between two Reshapes where the axes are not ONNX's."""
+    attributes |= {
+        "kernel_shape": window.kernel,
+        "strides": window.stride,
+        "dilations": window.dilation,
+    }
+    shape = op.shape(x)
+    if axis == 1 and len(shape) > 2:
+        return getattr(op, op_type)(x, *weights, top=top, **attributes)
+    if any(op.dynamic(x)[axis:]):
+        raise UnsupportedError(
+            f"the sizes of {shape} from axis {axis} on must be known",
+            fix="export with a dynamic batch alone",
+        )
+    inner = (-1, *shape[axis:], *(() if len(shape) > axis + 1 else (1,)))
+    index = top or 0
+    flat = op.Reshape(x, op.ints(*inner), name=f"batched:{index}")
+    y = getattr(op, op_type)(flat, *weights, name=f"slid:{index}", **attributes)
+    return op.reshape_to_top(y, index)

@@ -9,11 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prototxt.errors import UnsupportedError
-
 from ..layer import Shape
 from ..window import pad_spatial, patches
-from .base_conv import BaseConvolution
+from .base_conv import BaseConvolution, onnx_conv_pads
 
 NATIVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 """Torch's convolutions by the number of spatial axes."""
@@ -42,8 +40,7 @@ class Convolution(BaseConvolution, type="Convolution", bottoms=(1, None), tops=(
         return self.window.convolved(spatial)
 
     def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
-        tops = tuple(self.unbatched(self._convolve(self.batched(x)), x) for x in bottoms)
-        return tops[0] if len(tops) == 1 else tops
+        return self.each(bottoms, self._convolve)
 
     def _convolve(self, x: Tensor) -> Tensor:
         window, weight = self.drawn_window(), self.drawn_weight()
@@ -65,16 +62,8 @@ class Convolution(BaseConvolution, type="Convolution", bottoms=(1, None), tops=(
         return y if self.bias is None else y + self.bias.reshape(-1, *(1,) * len(places))
 
     def onnx(self, op: Any, *bottoms: str) -> Any:
-        window = self.drawn_window()
-        spatial = op.shape(bottoms[0])[self.axis + 1 :] or (1,)
-        missing = window.missing(spatial)
-        if any(missing) and any(op.dynamic(bottoms[0])[self.axis + 1 :]):
-            raise UnsupportedError(
-                f"a kernel {window.kernel} larger than the bottom {spatial} needs its size fixed",
-                fix="export with a dynamic batch alone",
-            )
-        ends = [pad + more for pad, more in zip(window.pad, missing, strict=True)]
-        return self.onnx_each(op, "Conv", bottoms, pads=[*window.pad, *ends])
+        pads = onnx_conv_pads(op, bottoms[0], self.drawn_window(), self.axis)
+        return self.onnx_each(op, "Conv", bottoms, pads)
 
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         return sum(prod(top) for top in tops) * prod(self.weight_shape()[1:])

@@ -38,8 +38,7 @@ class Deconvolution(BaseConvolution, type="Deconvolution", bottoms=(1, None), to
         return self.window.deconvolved(spatial)
 
     def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
-        tops = tuple(self.unbatched(self._deconvolve(self.batched(x)), x) for x in bottoms)
-        return tops[0] if len(tops) == 1 else tops
+        return self.each(bottoms, self._deconvolve)
 
     def _deconvolve(self, x: Tensor) -> Tensor:
         window = self.drawn_window()
@@ -56,7 +55,7 @@ class Deconvolution(BaseConvolution, type="Deconvolution", bottoms=(1, None), to
 
     def onnx(self, op: Any, *bottoms: str) -> Any:
         pad = self.drawn_window().pad
-        return self.onnx_each(op, "ConvTranspose", bottoms, pads=[*pad, *pad])
+        return self.onnx_each(op, "ConvTranspose", bottoms, [*pad, *pad])
 
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         return sum(prod(bottom) for bottom in bottoms) * prod(self.weight_shape()[1:])
