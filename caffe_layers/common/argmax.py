@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import canonical_axis, require, require_values
+from ..checks import canonical_axis, require
 from ..layer import Layer, Shape
 
 
@@ -41,7 +41,6 @@ class ArgMax(Layer, type="ArgMax"):
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) >= 1, "the bottom has no axes, wants 1 or more")
-        require_values(x, "bottom")
         axis = None if self.axis is None else canonical_axis(self.axis, len(x))
         among = prod(x[1:]) if axis is None else x[axis]
         require(self.top_k <= among, f"top_k is {self.top_k} of only {among} values")

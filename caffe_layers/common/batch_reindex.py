@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import require, require_values
+from ..checks import require
 from ..layer import Layer, Shape
 from .rows import row_numbers
 
@@ -25,8 +25,6 @@ class BatchReindex(Layer, type="BatchReindex", bottoms=2):
     def shapes(self, x: Shape, index: Shape) -> list[Shape]:
         require(len(index) == 1, f"index {index} has {len(index)} axes, wants 1")
         require(len(x) >= 1, "the first bottom has no axes, wants 1 or more")
-        require_values(x, "the first bottom")
-        require_values(index, "index")
         return [(*index, *x[1:])]
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:

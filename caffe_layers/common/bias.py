@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import require_values
 from ..filler import Filler
 from ..layer import Layer, Shape
 from .covered import check_covers, covered_shape, spread, spread_shape, spread_value
@@ -42,7 +41,6 @@ class Bias(Layer, type="Bias", bottoms=(1, 2)):
         )
 
     def shapes(self, x: Shape, *bias: Shape) -> list[Shape]:
-        require_values(x, "bottom")
         check_covers(x, self.axis, bias[0] if bias else tuple(self.bias.shape), "the bias")
         return [x]
 

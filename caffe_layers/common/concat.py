@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import canonical_axis, require, require_values
+from ..checks import canonical_axis, require
 from ..layer import Layer, Shape
 
 
@@ -34,7 +34,6 @@ class Concat(Layer, type="Concat", bottoms=(1, None)):
         first = bottoms[0]
         axis = canonical_axis(self.axis, len(first))
         for index, shape in enumerate(bottoms):
-            require_values(shape, f"bottom {index}")
             same = len(shape) == len(first) and (
                 shape[:axis] + shape[axis + 1 :] == first[:axis] + first[axis + 1 :]
             )

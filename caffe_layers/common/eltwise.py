@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prototxt.errors import UnsupportedError
 
-from ..checks import require, require_values
+from ..checks import require
 from ..layer import Layer, Shape
 from ..message import enum_name
 from ..number import float32
@@ -65,7 +65,6 @@ class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
         )
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
-        require_values(bottoms[0], "bottom")
         for index, shape in enumerate(bottoms):
             same = shape == bottoms[0]
             require(same, f"bottoms 0 {bottoms[0]} and {index} {shape} differ")

@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import require, require_values
+from ..checks import require
 from ..filler import Filler
 from ..layer import Layer, Shape
 from .rows import row_numbers
@@ -57,7 +57,6 @@ class Embed(Layer, type="Embed"):
         )
 
     def shapes(self, x: Shape) -> list[Shape]:
-        require_values(x, "bottom")
         return [(*x, self.num_output)]
 
     def forward(self, x: Tensor) -> Tensor:

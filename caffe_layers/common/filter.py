@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import require, require_values
+from ..checks import require
 from ..layer import Layer, Shape
 
 
@@ -34,7 +34,6 @@ class Filter(Layer, type="Filter", bottoms=(2, None), tops=(1, None)):
         single = len(selector) >= 1 and set(selector[1:]) <= {1}
         require(single, f"the selector is {selector}, wants N or N x 1 x ...")
         for index, shape in enumerate(bottoms):
-            require_values(shape, f"bottom {index}")
             same = shape[:1] == selector[:1]
             require(same, f"bottom {index} {shape} has not as many rows as the selector {selector}")
         return filtered

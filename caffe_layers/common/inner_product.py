@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import canonical_axis, require, require_values
+from ..checks import canonical_axis, require
 from ..filler import Filler
 from ..layer import Layer, Shape
 
@@ -62,7 +62,6 @@ class InnerProduct(Layer, type="InnerProduct"):
 
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))
-        require_values(x, "bottom")
         inputs = prod(x[axis:])
         fits = inputs == self.inputs
         require(fits, f"bottom {x} has {inputs} values from axis {axis} on, wants {self.inputs}")

@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import require_values
 from ..filler import Filler
 from ..layer import Layer, Shape
 
@@ -20,7 +19,6 @@ class Parameter(Layer, type="Parameter", bottoms=0):
 
     def __init__(self, *, shape: Sequence[int] = ()) -> None:
         super().__init__()
-        require_values(shape, "shape")
         self.add_blob("weight", tuple(shape), Filler())
 
     @classmethod

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from prototxt.errors import UnsupportedError
 
-from ..checks import canonical_axis, require_values
+from ..checks import canonical_axis
 from ..layer import Layer, Shape
 from ..message import enum_name
 from ..number import float32
@@ -45,7 +45,6 @@ class Reduction(Layer, type="Reduction"):
 
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))
-        require_values(x, "bottom")
         return [x[:axis]]
 
     def forward(self, x: Tensor) -> Tensor:

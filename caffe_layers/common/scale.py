@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import require_values
 from ..filler import Filler
 from ..layer import Layer, Shape
 from .covered import check_covers, covered_shape, spread, spread_shape, spread_value
@@ -59,7 +58,6 @@ class Scale(Layer, type="Scale", bottoms=(1, 2)):
         )
 
     def shapes(self, x: Shape, *scale: Shape) -> list[Shape]:
-        require_values(x, "bottom")
         check_covers(x, self.axis, scale[0] if scale else tuple(self.weight.shape), "the scale")
         if self.bias_term:
             check_covers(x, self.axis, tuple(self.bias.shape), "the bias")

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import canonical_axis, require, require_values
+from ..checks import canonical_axis, require
 from ..layer import Layer, Shape
 
 END = 2**63 - 1
@@ -42,11 +42,7 @@ class Slice(Layer, type="Slice", tops=(1, None)):
 
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))
-        size = x[axis]
-        tops = [(*x[:axis], part, *x[axis + 1 :]) for part in self._sizes(size)]
-        for top in tops:
-            require_values(top, "top")
-        return tops
+        return [(*x[:axis], part, *x[axis + 1 :]) for part in self._sizes(x[axis])]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(x.tensor_split(self.slice_point or self.parts, dim=self.axis))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import canonical_axis, require, require_values
+from ..checks import canonical_axis, require
 from ..layer import Layer, Shape
 
 
@@ -30,7 +30,6 @@ class Tile(Layer, type="Tile"):
 
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))
-        require_values(x, "bottom")
         return [(*x[:axis], x[axis] * self.tiles, *x[axis + 1 :])]
 
     def forward(self, x: Tensor) -> Tensor:

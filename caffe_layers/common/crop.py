@@ -1,0 +1,75 @@
+"""Crop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import canonical_axis, require, require_values
+from ..layer import Layer, Shape
+
+
+class Crop(Layer, type="Crop", bottoms=2):
+    """The part of the first bottom that has the second's sizes from `axis` on.
+
+    It starts at `offset`: one number for each of these axes, one for all, or none for 0. The axes
+    before stay whole. Of the second bottom only the shape matters; it gets no gradient.
+
+    Errors: ShapeError for a part that reaches beyond the first bottom.
+    Caffe: BVLC/caffe, src/caffe/layers/crop_layer.cpp
+    """
+
+    fixed_bottoms = (1,)
+
+    def __init__(self, *, axis: int = 2, offset: int | Sequence[int] = 0) -> None:
+        super().__init__()
+        self.axis = axis
+        self.offset = (offset,) if isinstance(offset, int) else tuple(offset)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Crop:
+        param = layer.crop_param
+        return cls(axis=param.axis, offset=tuple(param.offset) or 0)
+
+    def _offsets(self, rank: int) -> tuple[int, tuple[int, ...]]:
+        """Return the first axis that is cropped, and an offset for it and each one after it."""
+        axis = canonical_axis(self.axis, rank)
+        axes = rank - axis
+        given = len(self.offset)
+        require(given in (1, axes), f"offset {self.offset} has {given} numbers, wants 1 or {axes}")
+        return axis, self.offset * axes if given == 1 else self.offset
+
+    def shapes(self, x: Shape, reference: Shape) -> list[Shape]:
+        axis, offsets = self._offsets(len(x))
+        enough = len(reference) >= len(x)
+        require(enough, f"reference {reference} has fewer axes than bottom {x}")
+        sizes = reference[axis : len(x)]
+        for index, (have, size, offset) in enumerate(zip(x[axis:], sizes, offsets, strict=True)):
+            fits = offset + size <= have
+            require(fits, f"axis {axis + index}: {size} from {offset} on does not fit into {have}")
+        top = (*x[:axis], *sizes)
+        require_values(top, "top")
+        return [top]
+
+    def forward(self, x: Tensor, reference: Tensor) -> Tensor:
+        axis, offsets = self._offsets(x.dim())
+        parts = [
+            slice(offset, offset + size)
+            for offset, size in zip(offsets, reference.shape[axis : x.dim()], strict=True)
+        ]
+        return x[(slice(None),) * axis + tuple(parts)]
+
+    def onnx(self, op: Any, x: str, reference: str) -> Any:
+        rank = len(op.shape(x))
+        axis, offsets = self._offsets(rank)
+        axes = range(axis, rank)
+        starts = op.ints(*offsets)
+        if any(op.dynamic(reference)[axis:rank]):
+            sizes = op.Gather(op.Shape(reference, name="shape"), op.ints(*axes), name="sizes")
+            ends = op.Add(sizes, starts, name="ends")
+        else:
+            sizes = op.shape(reference)[axis:rank]
+            ends = op.ints(*(o + size for o, size in zip(offsets, sizes, strict=True)))
+        return op.Slice(x, starts, ends, op.ints(*axes))
