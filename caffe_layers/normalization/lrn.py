@@ -1,0 +1,85 @@
+"""LRN, local response normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..checks import require, require_values
+from ..layer import Layer, Shape
+from ..message import enum_name
+from ..number import float32
+
+REGIONS = ("ACROSS_CHANNELS", "WITHIN_CHANNEL")
+
+
+class LRN(Layer, type="LRN"):
+    """`top = x * (k + alpha / n * sum of x**2)**-beta` over n neighbours, for N x C x H x W.
+
+    `norm_region` says which: ACROSS_CHANNELS, the local_size channels around each one, or
+    WITHIN_CHANNEL, the local_size x local_size values around each one, where n is the square of
+    local_size and k is 1 whatever it is set to. Neighbours beyond the border are zeros.
+
+    Errors: ShapeError for an even local_size and for a bottom without 4 axes.
+    Caffe: BVLC/caffe, src/caffe/layers/lrn_layer.cpp
+    """
+
+    def __init__(
+        self,
+        *,
+        local_size: int = 5,
+        alpha: float = 1.0,
+        beta: float = 0.75,
+        norm_region: str = "ACROSS_CHANNELS",
+        k: float = 1.0,
+    ) -> None:
+        super().__init__()
+        require(local_size % 2 == 1, f"local_size {local_size} is even, wants a middle")
+        known = norm_region in REGIONS
+        require(known, f"norm_region {norm_region!r} is none of {', '.join(REGIONS)}")
+        self.local_size, self.norm_region = local_size, norm_region
+        self.alpha, self.beta, self.k = float32(alpha), float32(beta), float32(k)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> LRN:
+        param = layer.lrn_param
+        return cls(
+            local_size=param.local_size,
+            alpha=param.alpha,
+            beta=param.beta,
+            norm_region=enum_name(param, "norm_region"),
+            k=param.k,
+        )
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
+        require_values(x, "bottom")
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        size, pad = self.local_size, self.local_size // 2
+        square = x * x
+        if self.norm_region == "WITHIN_CHANNEL":
+            return x * (1 + self.alpha * F.avg_pool2d(square, size, 1, pad)).pow(-self.beta)
+        # The channels as rows of one image, so that a window of one column averages over them.
+        planes = square.flatten(2).unsqueeze(1)
+        mean = F.avg_pool2d(planes, (size, 1), 1, (pad, 0)).reshape(x.shape)
+        return x * (self.k + self.alpha * mean).pow(-self.beta)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        size, pad = self.local_size, self.local_size // 2
+        if self.norm_region == "ACROSS_CHANNELS":
+            return op.LRN(x, alpha=self.alpha, beta=self.beta, bias=self.k, size=size)
+        mean = op.AveragePool(
+            op.Mul(x, x, name="square"),
+            kernel_shape=[size, size],
+            pads=[pad] * 4,
+            count_include_pad=1,
+            name="mean",
+        )
+        scale = op.Add(
+            op.Mul(mean, op.scalar(self.alpha), name="share"), op.scalar(1), name="scale"
+        )
+        return op.Mul(x, op.Pow(scale, op.scalar(-self.beta), name="power"))

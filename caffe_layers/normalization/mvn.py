@@ -1,0 +1,84 @@
+"""MVN, mean and variance normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import require, require_values
+from ..layer import Layer, Shape
+from ..number import float32
+
+NEGLIGIBLE = 1e-7
+"""An eps up to which the true derivative and Caffe's differ by less than float can tell."""
+
+
+class MVN(Layer, type="MVN"):
+    """`top = (x - mean) / (std + eps)`, over each plane of N x C x H x W on its own.
+
+    `across_channels` takes mean and standard deviation over C x H x W instead, and without
+    `normalize_variance` nothing is divided. eps is added to the deviation, not to the variance.
+    A bottom of fewer than 4 axes gets axes of 1 at its end, and the top keeps them. Caffe's
+    gradient leaves eps out, and so does this one where eps is negligible; else it is the true one.
+
+    Errors: ShapeError for a bottom of more than 4 axes.
+    Caffe: BVLC/caffe, src/caffe/layers/mvn_layer.cpp
+    """
+
+    def __init__(
+        self,
+        *,
+        normalize_variance: bool = True,
+        across_channels: bool = False,
+        eps: float = 1e-9,
+    ) -> None:
+        super().__init__()
+        self.normalize_variance, self.across_channels = normalize_variance, across_channels
+        self.eps = float32(eps)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> MVN:
+        param = layer.mvn_param
+        return cls(
+            normalize_variance=param.normalize_variance,
+            across_channels=param.across_channels,
+            eps=param.eps,
+        )
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes over which mean and deviation are taken."""
+        return (1, 2, 3) if self.across_channels else (2, 3)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        require(len(x) <= 4, f"bottom {x} has {len(x)} axes, wants at most 4")
+        require_values(x, "bottom")
+        return [(*x, *(1,) * (4 - len(x)))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.reshape(*x.shape, *(1,) * (4 - x.dim()))
+        centred = x - x.mean(self.axes, keepdim=True)
+        if not self.normalize_variance:
+            return centred
+        var = (centred * centred).mean(self.axes, keepdim=True)
+        if self.eps <= NEGLIGIBLE:
+            # (std + eps)**2 under the root has Caffe's slope, which takes eps for 0.
+            return centred / (var + self.eps * (2 * var.detach().sqrt() + self.eps)).sqrt()
+        # The root's slope at 0 is infinite: planes of one value would get NaN for a gradient.
+        flat = var == 0
+        std = torch.where(flat, 1, var).sqrt().masked_fill(flat, 0)
+        return centred / (std + self.eps)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        if len(op.shape(x)) < 4:
+            x = op.reshape(x, op.shape(op.tops[0]), op.dynamic(op.tops[0]), name="four_axes")
+        mean = op.reduce("ReduceMean", x, self.axes, keepdims=1, name="mean")
+        if not self.normalize_variance:
+            return op.Sub(x, mean)
+        centred = op.Sub(x, mean, name="centred")
+        square = op.Mul(centred, centred, name="square")
+        var = op.reduce("ReduceMean", square, self.axes, keepdims=1, name="var")
+        std = op.Add(op.Sqrt(var, name="std"), op.scalar(self.eps), name="std_eps")
+        return op.Div(centred, std)

@@ -1,0 +1,89 @@
+"""SPP, spatial pyramid pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prototxt.errors import UnsupportedError
+
+from ..checks import require, require_values
+from ..layer import Layer, Shape
+from ..message import enum_name
+from ..pool import Pool, ave_pool, max_pool, onnx_ave_pool, onnx_max_pool
+from ..window import make_window
+
+
+class SPP(Layer, type="SPP"):
+    """Level l of `pyramid_height` levels pools N x C x H x W into about 2**l x 2**l bins.
+
+    The top is N x (sum of the levels' C bins), level after level; a single level is not
+    flattened: N x C x 1 x 1. Kernel and stride are `ceil(H / 2**l)`, and the padding,
+    `(kernel 2**l - H + 1) / 2`, is on both sides; Pooling's rules may leave fewer bins.
+
+    Errors: ShapeError for a bottom without 4 axes or too small for the levels; UnsupportedError
+    for STOCHASTIC pooling.
+    Caffe: BVLC/caffe, src/caffe/layers/spp_layer.cpp
+    """
+
+    def __init__(self, *, pyramid_height: int, pool: str = "MAX") -> None:
+        super().__init__()
+        require(pyramid_height >= 1, f"pyramid_height {pyramid_height} wants 1 or more")
+        if pool not in ("MAX", "AVE"):
+            raise UnsupportedError(f"pool {pool!r} pads no window, wants MAX or AVE")
+        self.pyramid_height, self.pool = pyramid_height, pool
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SPP:
+        param = layer.spp_param
+        return cls(pyramid_height=param.pyramid_height, pool=enum_name(param, "pool"))
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
+        require_values(x, "bottom")
+        bins = []
+        for level, pool in enumerate(self._levels(x[2:])):
+            for size, kernel, pad in zip(x[2:], pool.window.kernel, pool.window.pad, strict=True):
+                fits = pad < kernel
+                require(fits, f"pyramid_height {self.pyramid_height}: {size} is too small for it")
+            bins.append(pool.sizes(x[2:]))
+            require_values(bins[-1], f"level {level}")
+        if self.pyramid_height == 1:
+            return [(*x[:2], *bins[0])]
+        return [(x[0], x[1] * sum(prod(sizes) for sizes in bins))]
+
+    def _levels(self, spatial: Sequence[int]) -> list[Pool]:
+        levels = []
+        for level in range(self.pyramid_height):
+            bins = 2**level
+            kernel = [-(-size // bins) for size in spatial]
+            pad = [(k * bins - size + 1) // 2 for k, size in zip(kernel, spatial, strict=True)]
+            levels.append(Pool(make_window(kernel, kernel, pad)))
+        return levels
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = [
+            max_pool(x, pool)[0] if self.pool == "MAX" else ave_pool(x, pool)
+            for pool in self._levels(x.shape[2:])
+        ]
+        return pooled[0] if len(pooled) == 1 else torch.cat([y.flatten(1) for y in pooled], 1)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        one = op.GlobalMaxPool if self.pool == "MAX" else op.GlobalAveragePool
+        if self.pyramid_height == 1:
+            return one(x)
+        if any(op.dynamic(x)[2:]):
+            raise UnsupportedError(
+                f"the windows of {self.pyramid_height} levels depend on the image's size",
+                fix="export with fixed height and width",
+            )
+        pool = onnx_max_pool if self.pool == "MAX" else onnx_ave_pool
+        pooled = [
+            op.Flatten(pool(op, x, level, name=f"level{i}"), axis=1, name=f"flat{i}")
+            for i, level in enumerate(self._levels(op.shape(x)[2:]))
+        ]
+        return op.Concat(*pooled, axis=1)
