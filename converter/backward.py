@@ -55,7 +55,8 @@ def backward(
         *(b for row in params.values() for b in row),
     ]
     grads = iter(_gradients(loss, wanted))
-    diffs = {blob: next(grads) for blob in first}
+    # A blob has one memory, of its last shape: MVN in place adds axes.
+    diffs = {blob: next(grads).reshape(blobs[blob].shape) for blob in first}
     return Diffs(blobs, diffs, {key: [next(grads) for _ in row] for key, row in params.items()})
 
 
