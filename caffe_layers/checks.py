@@ -30,3 +30,10 @@ def canonical_axis(axis: int, rank: int, name: str = "axis") -> int:
     """Return `axis` counted from the front; a negative one counts from the end, as in Caffe."""
     require(-rank <= axis < rank, f"{name} {axis} is none of the {rank} axes of the bottom")
     return axis % rank
+
+
+def legacy_shape(shape: Sequence[int], name: str) -> tuple[int, int, int, int]:
+    """Return N, C, H and W as Caffe's oldest layers read them: absent axes are 1, a fifth fails."""
+    require(len(shape) <= 4, f"{name} {tuple(shape)} has {len(shape)} axes, wants 4 at most")
+    n, c, h, w = (*shape, 1, 1, 1, 1)[:4]
+    return n, c, h, w

@@ -24,7 +24,9 @@ class _GradientOf(torch.autograd.Function):
 
 def gradient_of(value: Tensor, other: Tensor) -> Tensor:
     """Return `value`, whose gradient goes to `other` (of the same shape) instead."""
-    result: Tensor = _GradientOf.apply(value.detach(), other)
+    result: Tensor = _GradientOf.apply(  # type: ignore[no-untyped-call]  # torch left it untyped
+        value.detach(), other
+    )
     return result
 
 

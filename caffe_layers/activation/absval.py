@@ -1,0 +1,34 @@
+"""AbsVal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import require
+from ..layer import Layer, Shape
+
+
+class AbsVal(Layer, type="AbsVal"):
+    """`top = |x|`, for x of any shape; the gradient at 0 is 0. Caffe refuses it in place.
+
+    Caffe: BVLC/caffe, src/caffe/layers/absval_layer.cpp
+    """
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> AbsVal:
+        in_place = list(layer.top) == list(layer.bottom)
+        require(
+            not in_place, f"top and bottom are both {layer.top[0]!r}: it wants a top of its own"
+        )
+        return cls()
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+    def onnx(self, op: Any, x: str) -> Any:
+        return op.Abs(x)

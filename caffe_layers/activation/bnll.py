@@ -1,0 +1,26 @@
+"""BNLL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..layer import Layer, Shape
+
+
+class BNLL(Layer, type="BNLL"):
+    """`top = log(1 + exp(x))`, for x of any shape: the binomial normal log likelihood.
+
+    Caffe: BVLC/caffe, src/caffe/layers/bnll_layer.cpp
+    """
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -F.logsigmoid(-x)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        return op.Softplus(x)

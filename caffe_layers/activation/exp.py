@@ -1,0 +1,45 @@
+"""Exp."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Any
+
+from torch import Tensor
+
+from ..layer import Layer, Shape
+from ..number import float32
+from .affine import affine, emit_affine
+from .base import log_of_base
+
+
+class Exp(Layer, type="Exp"):
+    """`top = base ^ (shift + scale * x)`, for x of any shape; `base` -1 stands for e.
+
+    Errors: ShapeError for any other base that is not positive and finite.
+    Caffe: BVLC/caffe, src/caffe/layers/exp_layer.cpp
+    """
+
+    def __init__(self, *, base: float = -1.0, scale: float = 1.0, shift: float = 0.0) -> None:
+        super().__init__()
+        self.base = float32(base)
+        self.scale = float32(scale)
+        self.shift = float32(shift)
+        log_base = log_of_base(self.base)
+        self._inner = log_base * self.scale
+        self._outer = exp(log_base * self.shift)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Exp:
+        param = layer.exp_param
+        return cls(base=param.base, scale=param.scale, shift=param.shift)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return affine(affine(x, self._inner, 0).exp(), self._outer, 0)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        powers = op.Exp(emit_affine(op, x, self._inner, 0, name="inner"), name="powers")
+        return emit_affine(op, powers, self._outer, 0)

@@ -1,0 +1,58 @@
+"""Power."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..layer import Layer, Shape
+from ..number import float32
+from .affine import affine, emit_affine
+
+
+class Power(Layer, type="Power"):
+    """`top = (shift + scale * x) ^ power`, for x of any shape.
+
+    NaN where a negative number has a fractional power. Where `power * scale` is 0 the top does not
+    depend on x, not even on NaN. Unlike Caffe's, its gradient is right in place and at x = 0.
+
+    Caffe: BVLC/caffe, src/caffe/layers/power_layer.cpp
+    """
+
+    def __init__(self, *, power: float = 1.0, scale: float = 1.0, shift: float = 0.0) -> None:
+        super().__init__()
+        self.power = float32(power)
+        self.scale = float32(scale)
+        self.shift = float32(shift)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Power:
+        param = layer.power_param
+        return cls(power=param.power, scale=param.scale, shift=param.shift)
+
+    @property
+    def constant(self) -> float | None:
+        """The value that the top has everywhere, None where it depends on x."""
+        if self.power * self.scale != 0:
+            return None
+        # Not Python's power, which makes complex numbers of negative ones.
+        return torch.tensor(self.shift, dtype=torch.float64).pow(self.power).item()
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.constant is not None:
+            return torch.full_like(x, self.constant)
+        inner = affine(x, self.scale, self.shift)
+        return inner if self.power == 1 else inner.pow(self.power)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        if self.constant is not None:
+            return op.Expand(op.scalar(self.constant), op.Shape(x, name="shape"))
+        if self.power == 1:
+            return emit_affine(op, x, self.scale, self.shift)
+        inner = emit_affine(op, x, self.scale, self.shift, name="inner")
+        return op.Pow(inner, op.scalar(self.power))

@@ -1,0 +1,58 @@
+"""PReLU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..checks import legacy_shape, require
+from ..filler import Filler
+from ..layer import Layer, Shape
+
+SLOPE = Filler(value=0.25)
+
+
+class PReLU(Layer, type="PReLU"):
+    """`top = max(x, 0) + weight * min(x, 0)`, with a slope for each channel of N x C x ...
+
+    Blob: weight, C, or without axes where the slope is `channel_shared`. Without a filler slopes
+    are 0.25.
+
+    Errors: ShapeError for bottoms of fewer than 2 or more than 4 axes.
+    Caffe: BVLC/caffe, src/caffe/layers/prelu_layer.cpp
+    """
+
+    def __init__(
+        self, channels: int, *, filler: Filler = SLOPE, channel_shared: bool = False
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.channel_shared = channel_shared
+        self.add_blob("weight", () if channel_shared else (channels,), filler)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> PReLU:
+        param = layer.prelu_param
+        _check(bottoms[0])
+        filler = Filler.from_caffe(param.filler) if param.HasField("filler") else SLOPE
+        return cls(bottoms[0][1], filler=filler, channel_shared=param.channel_shared)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        _check(x)
+        require(x[1] == self.channels, f"bottom {x} has {x[1]} channels, wants {self.channels}")
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.prelu(x, self.weight.reshape(-1))
+
+    def onnx(self, op: Any, x: str) -> Any:
+        ones = (1,) * (len(op.shape(x)) - 2)
+        shape = () if self.channel_shared else (self.channels, *ones)
+        return op.PRelu(x, op.weight(self, "weight", shape=shape))
+
+
+def _check(x: Shape) -> None:
+    legacy_shape(x, "bottom")
+    require(len(x) >= 2, f"bottom {x} has no channel axis, wants N x C x ...")

@@ -1,0 +1,35 @@
+"""Threshold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..layer import Layer, Shape
+from ..number import float32
+
+
+class Threshold(Layer, type="Threshold"):
+    """`top = 1` where `x > threshold`, else 0, for x of any shape; without a gradient.
+
+    Caffe: BVLC/caffe, src/caffe/layers/threshold_layer.cpp
+    """
+
+    def __init__(self, *, threshold: float = 0.0) -> None:
+        super().__init__()
+        self.threshold = float32(threshold)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Threshold:
+        return cls(threshold=layer.threshold_param.threshold)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x > self.threshold).to(x.dtype)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        above = op.Greater(x, op.scalar(self.threshold), name="above")
+        return op.to_float(above)
