@@ -42,3 +42,17 @@ def emit_placed(op: Any, label: str, x: str, axis: int) -> Any:
     elif op.shape(label) != tuple(shape):
         label = op.reshape(label, tuple(shape), dynamic, name="placed")
     return op.to_int(label, name="label")
+
+
+def first_labels(label: Tensor, x: Tensor) -> Tensor:
+    """Return one integer label for each sample of x, as N x 1; Caffe ignores any further ones."""
+    return label.reshape(-1, 1)[: x.shape[0]].long()
+
+
+def emit_first(op: Any, label: str, x: str) -> Any:
+    """Append what `first_labels` does."""
+    column = op.Reshape(label, op.ints(-1, 1), name="column")
+    if prod(op.shape(label)) != op.shape(x)[0]:
+        samples = op.Slice(op.Shape(x, name="shape"), op.ints(0), op.ints(1), name="samples")
+        column = op.Slice(column, op.ints(0), samples, op.ints(0), name="first")
+    return op.to_int(column, name="label")

@@ -1,0 +1,82 @@
+"""ContrastiveLoss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..checks import legacy_shape, require
+from ..gradient import gradient_of
+from ..layer import Layer, Shape
+from ..number import float32
+from .labels import check_batch, emit_first, first_labels
+from .normalizer import leading_count
+
+GRADIENT_EPS = 1e-4  # Caffe's guard against a distance of 0, in its gradient alone
+
+
+class ContrastiveLoss(Layer, type="ContrastiveLoss", bottoms=3):
+    """The mean of `d^2 / 2` over similar pairs, of `max(margin - d, 0)^2 / 2` over the others.
+
+    d is the distance of a to b, each N x C (x 1 x 1), and a pair is similar where its label, one
+    for each of the N, is not 0 once truncated to an integer. `legacy_version` takes
+    `max(margin - d^2, 0) / 2` for the others. The top is a scalar. The gradient of d is
+    `(a - b) / (d + 1e-4)`, as in Caffe.
+
+    Errors: ShapeError where a and b differ in N or C or have planes, and for fewer labels than N.
+    Caffe: BVLC/caffe, src/caffe/layers/contrastive_loss_layer.cpp
+    """
+
+    is_loss = True
+    auto_tops = True
+    fixed_bottoms = (2,)
+
+    def __init__(self, *, margin: float = 1.0, legacy_version: bool = False) -> None:
+        super().__init__()
+        self.margin = float32(margin)
+        self.legacy_version = legacy_version
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ContrastiveLoss:
+        param = layer.contrastive_loss_param
+        return cls(margin=param.margin, legacy_version=param.legacy_version)
+
+    def shapes(self, a: Shape, b: Shape, label: Shape) -> list[Shape]:
+        check_batch(a, b)
+        sizes = [legacy_shape(shape, "bottom")[1:] for shape in (a, b)]
+        flat = sizes[0] == sizes[1] and sizes[0][1:] == (1, 1)
+        require(flat, f"bottoms {a} and {b} want the same N x C, and no height and width")
+        samples, *rest = legacy_shape(label, "label")
+        require(rest == [1, 1, 1], f"labels {label} are several for a pair, wants one")
+        require(len(label) > 0 and samples >= a[0], f"labels {label} are fewer than {a[0]} pairs")
+        return [()]
+
+    def forward(self, a: Tensor, b: Tensor, label: Tensor) -> Tensor:
+        pairs = a.shape[0]
+        square = (a - b.reshape(a.shape)).reshape(pairs, -1).square().sum(1)
+        if self.legacy_version:
+            others = F.relu(self.margin - square)
+        else:
+            distance = square.detach().sqrt()
+            carrier = square / (2 * (distance + GRADIENT_EPS))
+            others = F.relu(self.margin - gradient_of(distance, carrier)).square()
+        similar = first_labels(label, a).squeeze(1) != 0
+        return torch.where(similar, square, others).sum() / (2 * pairs)
+
+    def onnx(self, op: Any, a: str, b: str, label: str) -> Any:
+        rows = [op.Flatten(x, axis=1, name=name) for x, name in ((a, "a"), (b, "b"))]
+        difference = op.Sub(*rows, name="difference")
+        products = op.Mul(difference, difference, name="products")
+        square = op.ReduceSum(products, op.ints(1), name="square")
+        distance = square if self.legacy_version else op.Sqrt(square, name="distance")
+        rest = op.Sub(op.scalar(self.margin), distance, name="rest")
+        others = op.Relu(rest, name="others")
+        if not self.legacy_version:
+            others = op.Mul(others, others, name="others_square")
+        different = op.Equal(emit_first(op, label, a), op.ints(0), name="different")
+        terms = op.Where(different, others, square, name="terms")
+        half = op.Mul(op.ReduceSum(terms, keepdims=0, name="total"), op.scalar(0.5), name="half")
+        return op.Div(half, leading_count(op, a, 1))

@@ -1,0 +1,44 @@
+"""EuclideanLoss."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import legacy_shape, require
+from ..layer import Layer, Shape
+from .labels import check_batch
+from .normalizer import leading_count
+
+
+class EuclideanLoss(Layer, type="EuclideanLoss", bottoms=2):
+    """`top = sum((a - b)^2) / (2 N)`, a scalar, for two bottoms of N samples of as many values.
+
+    Unlike other losses it gives both bottoms a gradient.
+
+    Errors: ShapeError for bottoms that differ in samples or values, or have more than 4 axes.
+    Caffe: BVLC/caffe, src/caffe/layers/euclidean_loss_layer.cpp
+    """
+
+    is_loss = True
+    auto_tops = True
+
+    def shapes(self, a: Shape, b: Shape) -> list[Shape]:
+        check_batch(a, b)
+        legacy_shape(a, "bottom")
+        legacy_shape(b, "bottom")
+        require(prod(a) == prod(b), f"bottoms {a} and {b} differ in the values of a sample")
+        return [()]
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return (a - b.reshape(a.shape)).square().sum() / (2 * a.shape[0])
+
+    def onnx(self, op: Any, a: str, b: str) -> Any:
+        if op.shape(a) != op.shape(b):
+            b = op.reshape(b, op.shape(a), op.dynamic(a), name="reshaped")
+        difference = op.Sub(a, b, name="difference")
+        squares = op.Mul(difference, difference, name="squares")
+        half = op.Mul(op.ReduceSum(squares, keepdims=0, name="total"), op.scalar(0.5), name="half")
+        return op.Div(half, leading_count(op, a, 1))

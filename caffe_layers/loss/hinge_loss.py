@@ -1,0 +1,62 @@
+"""HingeLoss."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..checks import legacy_shape
+from ..layer import Layer, Shape
+from ..message import enum_name
+from .labels import check_batch, emit_first, first_labels
+from .normalizer import leading_count
+
+
+class HingeLoss(Layer, type="HingeLoss", bottoms=2):
+    """`top = sum(max(0, 1 + s)) / N`, a scalar, where s is x, but -x at the label of each sample.
+
+    x is N x C x ..., of which all values of a sample are classes; there is one label for each of
+    the N samples, truncated to an integer. The `norm` L2 sums the squares of the terms, L1 the
+    terms.
+
+    Errors: ShapeError where x and labels differ in N, or x has more than 4 axes.
+    Caffe: BVLC/caffe, src/caffe/layers/hinge_loss_layer.cpp
+    """
+
+    is_loss = True
+    auto_tops = True
+    fixed_bottoms = (1,)
+
+    def __init__(self, *, norm: str = "L1") -> None:
+        super().__init__()
+        self.norm = norm
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> HingeLoss:
+        return cls(norm=enum_name(layer.hinge_loss_param, "norm"))
+
+    def shapes(self, x: Shape, label: Shape) -> list[Shape]:
+        check_batch(x, label)
+        legacy_shape(x, "bottom")
+        return [()]
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        rows = x.reshape(x.shape[0], -1)
+        right = torch.arange(rows.shape[1], device=x.device) == first_labels(label, x)
+        terms = F.relu(1 + torch.where(right, -rows, rows))
+        return (terms.square() if self.norm == "L2" else terms).sum() / x.shape[0]
+
+    def onnx(self, op: Any, x: str, label: str) -> Any:
+        rows = op.Flatten(x, axis=1, name="rows")
+        classes = op.ints(*range(prod(op.shape(x)[1:])))
+        right = op.Equal(emit_first(op, label, x), classes, name="right")
+        signed = op.Where(right, op.Neg(rows, name="opposite"), rows, name="signed")
+        terms = op.Relu(op.Add(signed, op.scalar(1), name="margins"), name="terms")
+        if self.norm == "L2":
+            terms = op.Mul(terms, terms, name="squares")
+        total = op.ReduceSum(terms, keepdims=0, name="total")
+        return op.Div(total, leading_count(op, x, 1))

@@ -1,0 +1,47 @@
+"""MultinomialLogisticLoss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import legacy_shape, require
+from ..gradient import floored
+from ..layer import Layer, Shape
+from .labels import check_batch, emit_first, first_labels
+from .normalizer import leading_count
+from .threshold import LOG_THRESHOLD
+
+
+class MultinomialLogisticLoss(Layer, type="MultinomialLogisticLoss", bottoms=2):
+    """`top = -sum(log(max(x[label], 1e-20))) / N`, a scalar, for probabilities x, N x C x ...
+
+    A label, one for each sample, is an index into all values of the sample, truncated to an
+    integer. The gradient of a clamped logarithm is that of the clamp's value: -1e20.
+
+    Errors: ShapeError for bottoms of more than 4 axes, and for other labels than N x 1 x 1 x 1.
+    Caffe: BVLC/caffe, src/caffe/layers/multinomial_logistic_loss_layer.cpp
+    """
+
+    is_loss = True
+    auto_tops = True
+    fixed_bottoms = (1,)
+
+    def shapes(self, x: Shape, label: Shape) -> list[Shape]:
+        check_batch(x, label)
+        legacy_shape(x, "bottom")
+        single = legacy_shape(label, "label")[1:] == (1, 1, 1)
+        require(single, f"labels {label} are several for a sample, wants one")
+        return [()]
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        picked = x.flatten(1).gather(1, first_labels(label, x))
+        return -floored(picked, LOG_THRESHOLD).log().sum() / x.shape[0]
+
+    def onnx(self, op: Any, x: str, label: str) -> Any:
+        rows = op.Flatten(x, axis=1, name="rows")
+        picked = op.GatherElements(rows, emit_first(op, label, x), axis=1, name="picked")
+        logs = op.Log(op.Max(picked, op.scalar(LOG_THRESHOLD), name="floored"), name="logs")
+        total = op.ReduceSum(op.Neg(logs, name="losses"), keepdims=0, name="total")
+        return op.Div(total, leading_count(op, x, 1))

@@ -1,0 +1,71 @@
+"""SigmoidCrossEntropyLoss."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..checks import require
+from ..layer import Layer, Shape
+from .labels import check_batch
+from .normalizer import emit_normalized, normalized, read_ignore_label, read_normalization
+
+
+class SigmoidCrossEntropyLoss(Layer, type="SigmoidCrossEntropyLoss", bottoms=2):
+    """`top = -sum(t * log(sigmoid(x)) + (1 - t) * log(1 - sigmoid(x))) / count`, a scalar.
+
+    Targets t are as many as x and as many samples, each from 0 to 1; those that `ignore_label`
+    equals once they are truncated to integers do not count. `normalization` says what the count is:
+    FULL (all values), VALID (those that are not ignored), BATCH_SIZE (samples) or NONE (1); not
+    VALID as in the other losses, but BATCH_SIZE is the default.
+
+    Errors: ShapeError where x and t differ in their numbers of samples or values.
+    Caffe: BVLC/caffe, src/caffe/layers/sigmoid_cross_entropy_loss_layer.cpp
+    """
+
+    is_loss = True
+    auto_tops = True
+    fixed_bottoms = (1,)
+
+    def __init__(
+        self, *, ignore_label: int | None = None, normalization: str = "BATCH_SIZE"
+    ) -> None:
+        super().__init__()
+        self.ignore_label = ignore_label
+        self.normalization = normalization
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SigmoidCrossEntropyLoss:
+        param = layer.loss_param
+        return cls(
+            ignore_label=read_ignore_label(param),
+            normalization=read_normalization(param, "BATCH_SIZE"),
+        )
+
+    def shapes(self, x: Shape, target: Shape) -> list[Shape]:
+        check_batch(x, target)
+        require(prod(x) == prod(target), f"bottom {x} and its targets {target} differ in values")
+        return [()]
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        target = target.detach().reshape(x.shape)
+        valid = None if self.ignore_label is None else target.long() != self.ignore_label
+        losses = F.binary_cross_entropy_with_logits(x, target.to(x.dtype), reduction="none")
+        return normalized(losses, valid, 1, self.normalization)
+
+    def onnx(self, op: Any, x: str, target: str) -> Any:
+        valid = None
+        if op.shape(target) != op.shape(x):
+            target = op.reshape(target, op.shape(x), op.dynamic(x), name="target")
+        if self.ignore_label is not None:
+            label = op.to_int(target, name="label")
+            ignored = op.Equal(label, op.ints(self.ignore_label), name="ignored")
+            valid = op.Not(ignored, name="valid")
+        # max(x, 0) - x * t + log(1 + exp(-|x|)) overflows nowhere.
+        linear = op.Sub(op.Relu(x, name="positive"), op.Mul(x, target, name="hit"), name="linear")
+        distance = op.Neg(op.Abs(x, name="magnitude"), name="distance")
+        losses = op.Add(linear, op.Softplus(distance, name="rest"), name="losses")
+        return emit_normalized(op, losses, valid, x, 1, self.normalization)
