@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import canonical_axis, require, require_values
+from ..checks import canonical_axis, require
 from ..layer import Layer, Shape
 
 
@@ -50,7 +50,6 @@ class Crop(Layer, type="Crop", bottoms=2):
             fits = offset + size <= have
             require(fits, f"axis {axis + index}: {size} from {offset} on does not fit into {have}")
         top = (*x[:axis], *sizes)
-        require_values(top, "top")
         return [top]
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..batch_statistics import normalize_batch, onnx_normalize_batch
-from ..checks import require, require_values
+from ..checks import require
 from ..filler import Filler
 from ..layer import Layer, Shape
 from ..number import float32
@@ -83,7 +83,6 @@ class BatchNorm(Layer, type="BatchNorm"):
         channels = self.mean.shape[0]
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
         require(x[1] == channels, f"bottom {x} has {x[1]} channels, the layer has {channels}")
-        require_values(x, "bottom")
         return [x]
 
     def uses_batch(self) -> bool:

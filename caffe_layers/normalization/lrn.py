@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import require, require_values
+from ..checks import require
 from ..layer import Layer, Shape
 from ..message import enum_name
 from ..number import float32
@@ -55,7 +55,6 @@ class LRN(Layer, type="LRN"):
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
-        require_values(x, "bottom")
         return [x]
 
     def forward(self, x: Tensor) -> Tensor:

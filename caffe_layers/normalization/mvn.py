@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import require, require_values
+from ..checks import require
 from ..layer import Layer, Shape
 from ..number import float32
 
@@ -54,7 +54,6 @@ class MVN(Layer, type="MVN"):
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) <= 4, f"bottom {x} has {len(x)} axes, wants at most 4")
-        require_values(x, "bottom")
         return [(*x, *(1,) * (4 - len(x)))]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from prototxt.errors import FormatError
 
 from ..batch_statistics import normalize_batch, onnx_normalize_batch
-from ..checks import require, require_values
+from ..checks import require
 from ..filler import Filler
 from ..layer import Layer, Shape
 from ..number import float32
@@ -89,7 +89,6 @@ class CuDNNBatchNorm(Layer, type="CuDNNBatchNorm", fork="sknet"):
         channels = self.weight.shape[1]
         require(2 <= len(x) <= 4, f"bottom {x} has {len(x)} axes, wants 2 to 4")
         require(x[1] == channels, f"bottom {x} has {x[1]} channels, the layer has {channels}")
-        require_values(x, "bottom")
         return [x]
 
     def uses_batch(self) -> bool:

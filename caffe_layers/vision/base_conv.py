@@ -9,7 +9,7 @@ from torch import Tensor
 
 from prototxt.errors import UnsupportedError
 
-from ..checks import require, require_values
+from ..checks import require
 from ..filler import Filler
 from ..layer import Layer, Shape
 from ..window import Sizes, Window, make_window, read_window
@@ -89,7 +89,6 @@ class BaseConvolution(Layer):
         require(len(first) == axes, f"bottom {first} has {len(first)} axes, the layer wants {axes}")
         got = first[axis]
         require(got == self.channels, f"bottom {first} has {got} channels, wants {self.channels}")
-        require_values(first, "bottom")
         for bottom in bottoms:
             require(bottom == first, f"bottoms {first} and {bottom} differ, wants one shape")
         top = (*first[:axis], self.num_output, *self.places(first[axis + 1 :]))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..checks import require, require_values
+from ..checks import require
 from ..layer import Layer, Shape
 from ..window import Sizes, make_window, patches, read_window
 from .base_conv import batched, onnx_conv_pads, onnx_slide, unbatched
@@ -52,7 +52,6 @@ class Im2col(Layer, type="Im2col"):
     def shapes(self, x: Shape) -> list[Shape]:
         axes = self.axis + 1 + len(self.window.kernel)
         require(len(x) == axes, f"bottom {x} has {len(x)} axes, the layer wants {axes}")
-        require_values(x, "bottom")
         channels = x[self.axis] * prod(self.window.kernel)
         top = (*x[: self.axis], channels, *self.window.convolved(x[self.axis + 1 :]))
         if min(top) < 1:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import require, require_values
+from ..checks import require
 from ..layer import Layer, Shape
 from ..message import enum_name
 from ..pool import Pool, ave_pool, max_pool, onnx_ave_pool, onnx_max_places, onnx_max_pool
@@ -82,7 +82,6 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
-        require_values(x, "bottom")
         top = (*x[:2], *self._pool(x[2:]).sizes(x[2:]))
         if min(top) < 1:
             require(False, f"the top would be {top}: kernel {self.window} does not fit {x}")

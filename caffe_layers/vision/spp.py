@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prototxt.errors import UnsupportedError
 
-from ..checks import require, require_values
+from ..checks import require
 from ..layer import Layer, Shape
 from ..message import enum_name
 from ..pool import Pool, ave_pool, max_pool, onnx_ave_pool, onnx_max_pool
@@ -44,14 +44,12 @@ class SPP(Layer, type="SPP"):
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
-        require_values(x, "bottom")
         bins = []
-        for level, pool in enumerate(self._levels(x[2:])):
+        for pool in self._levels(x[2:]):
             for size, kernel, pad in zip(x[2:], pool.window.kernel, pool.window.pad, strict=True):
                 fits = pad < kernel
                 require(fits, f"pyramid_height {self.pyramid_height}: {size} is too small for it")
             bins.append(pool.sizes(x[2:]))
-            require_values(bins[-1], f"level {level}")
         if self.pyramid_height == 1:
             return [(*x[:2], *bins[0])]
         return [(x[0], x[1] * sum(prod(sizes) for sizes in bins))]
