@@ -47,23 +47,20 @@ def onnx_weighted_mean(op: Any, x: str, pool: Pool | None, *, training: bool) ->
             fix="export in the TEST phase",
         )
 
-    square = op.Mul(x, x, name="square")
-    squares = _onnx_mean(op, square, pool, "squares")
-    total = _onnx_mean(op, x, pool, "total")
+    inside, ends = onnx_inside(op, x, pool, 0) if pool else (x, ())
+    squares, total = (
+        op.GlobalAveragePool(each, name=name)
+        if pool is None
+        else op.AveragePool(
+            each,
+            kernel_shape=pool.window.kernel,
+            strides=pool.window.stride,
+            pads=[0, 0, *ends],
+            count_include_pad=1,
+            name=name,
+        )
+        for each, name in ((op.Mul(inside, inside, name="square"), "squares"), (inside, "total"))
+    )
     tiny = op.scalar(max(FLT_MIN, float(np.finfo(op.float_type).tiny)))
     # The ratio of the means is that of the sums.
     return op.Div(squares, op.Add(total, tiny, name="positive_total"))
-
-
-def _onnx_mean(op: Any, x: str, pool: Pool | None, name: str) -> Any:
-    if pool is None:
-        return op.GlobalAveragePool(x, name=name)
-    inside, ends = onnx_inside(op, x, pool, 0, name)
-    return op.AveragePool(
-        inside,
-        kernel_shape=pool.window.kernel,
-        strides=pool.window.stride,
-        pads=[0, 0, *ends],
-        count_include_pad=1,
-        name=name,
-    )
