@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -16,6 +16,12 @@ from prototxt.errors import UnsupportedError
 
 Dim = int | str | None
 """A fixed size, the name of a dynamic one, or a dynamic one without a name."""
+
+
+class Axis(NamedTuple):
+    """The size that an axis of a value will have when the network runs."""
+
+    at: int
 
 
 @dataclass
@@ -115,6 +121,37 @@ class Emitter:
         """Append a Cast to bool: what is not 0 is true."""
         return self.Cast(value, to=onnx.TensorProto.BOOL, **to)
 
+    def sizes(self, value: str) -> list[int | Axis]:
+        """Return a value's sizes: numbers, and for those known only at run time their axes."""
+        return [
+            Axis(axis) if free else size
+            for axis, (size, free) in enumerate(
+                zip(self.shape(value), self.dynamic(value), strict=True)
+            )
+        ]
+
+    def reshape_by(self, value: str, sizes: Sequence[int | Axis], **to: Any) -> Any:
+        """Append a Reshape to numbers, sizes of `value`'s own axes, and -1 for what is left."""
+        wanted: list[int | Axis] = [
+            0 if isinstance(size, Axis) and size.at == at else size
+            for at, size in enumerate(sizes)
+        ]
+        moved = [at for at, size in enumerate(wanted) if isinstance(size, Axis)]
+        if len(moved) == 1 and -1 not in wanted:
+            wanted[moved.pop()] = -1
+        if not moved:
+            return self.Reshape(
+                value, self.ints(*(size for size in wanted if isinstance(size, int))), **to
+            )
+        whole = self.Shape(value, name="sizes")
+        parts = [
+            self.Gather(whole, self.ints(size.at), axis=0, name=f"size{at}")
+            if isinstance(size, Axis)
+            else self.ints(size)
+            for at, size in enumerate(wanted)
+        ]
+        return self.Reshape(value, self.Concat(*parts, axis=0, name="shape"), **to)
+
     def reshape(self, value: str, shape: Shape, dynamic: Sequence[bool], **to: Any) -> Any:
         """Append a Reshape to `shape`, whose `dynamic` axes follow those of `value`.
 
@@ -124,7 +161,8 @@ class Emitter:
         if wanted.count(-1) > 1:
             have = self.dynamic(value)
             for axis, moves in enumerate(dynamic):
-                if moves and axis < len(have) and have[axis]:
+                same = axis < len(have) and shape[axis] == self.shape(value)[axis]
+                if moves and same and have[axis]:
                     wanted[axis] = 0
         if wanted.count(-1) > 1:
             raise UnsupportedError(
@@ -150,7 +188,8 @@ class Emitter:
             outputs: int = 1,
             **attributes: Any,
         ) -> Any:
-            if stray := attributes.keys() - schema.attributes.keys():
+            given = {key: value for key, value in attributes.items() if value is not None}
+            if stray := given.keys() - schema.attributes.keys():
                 raise UnsupportedError(
                     f"opset {self.opset}: {op_type} has no {stray.pop()!r}",
                     fix="take a newer opset",
@@ -161,7 +200,6 @@ class Emitter:
             else:
                 full = self.layer if top is None else f"{self.layer}:{top}"
                 made = list(self.tops) if top is None else [self.tops[top]]
-            given = {key: value for key, value in attributes.items() if value is not None}
             self.graph.nodes.append(helper.make_node(op_type, inputs, made, full, **given))
             return made[0] if len(made) == 1 else tuple(made)
 

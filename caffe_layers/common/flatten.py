@@ -39,7 +39,10 @@ class Flatten(Layer, type="Flatten"):
         return x.flatten(start, end - 1) if start < end else x.unsqueeze(start)
 
     def onnx(self, op: Any, x: str) -> Any:
-        return op.reshape_to_top(x)
+        start, end = self._span(len(op.shape(x)))
+        sizes = op.sizes(x)
+        merged = sizes[start] if end - start == 1 else -1 if start < end else 1
+        return op.reshape_by(x, [*sizes[:start], merged, *sizes[end:]])
 
     def _span(self, rank: int) -> tuple[int, int]:
         """Return the first axis that is merged and the first behind that is not."""

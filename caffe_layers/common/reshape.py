@@ -54,18 +54,18 @@ class Reshape(Layer, type="Reshape"):
         return [top]
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.reshape(self._shape_of(tuple(x.shape)))
+        return x.reshape(self._shape_of(x.shape))
 
     def onnx(self, op: Any, x: str) -> Any:
-        return op.reshape_to_top(x)
+        return op.reshape_by(x, self._shape_of(op.sizes(x)))
 
     def _span(self, rank: int) -> tuple[int, int]:
         """Return the first axis that is replaced and the first behind that is not."""
         start = self.axis if self.axis >= 0 else rank + self.axis + 1
         return start, rank if self.num_axes == -1 else start + self.num_axes
 
-    def _shape_of(self, x: Shape) -> Shape:
-        """Return the top's shape, its -1 not yet resolved."""
+    def _shape_of(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the top's sizes, its -1 not yet resolved, of the bottom's."""
         start, end = self._span(len(x))
         new = tuple(x[start + i] if size == 0 else size for i, size in enumerate(self.shape))
         return (*x[:start], *new, *x[end:])
