@@ -1,0 +1,106 @@
+"""A layer built by hand has the defaults of its message."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+import caffe_layers
+from caffe_layers import Filler, Layer
+from prototxt import schema
+
+ONE, ZERO = Filler(value=1.0), Filler()
+
+TYPED: dict[str, dict[str, Any]] = {
+    "ArgMax": {"out_max_val": False, "top_k": 1, "axis": None},
+    "Bias": {"axis": 1, "num_axes": 1, "filler": ZERO},
+    "Concat": {"axis": 1},
+    "Eltwise": {"operation": "SUM", "coeff": (), "stable_prod_grad": True, "in_place": False},
+    "Embed": {"bias_term": True, "weight_filler": ZERO, "bias_filler": ZERO},
+    "Flatten": {"axis": 1, "end_axis": -1},
+    "InnerProduct": {
+        "bias_term": True,
+        "weight_filler": ZERO,
+        "bias_filler": ZERO,
+        "axis": 1,
+        "transpose": False,
+    },
+    "Parameter": {"shape": ()},
+    "Reduction": {"operation": "SUM", "axis": 0, "coeff": 1.0},
+    "Reshape": {"shape": (), "axis": 0, "num_axes": -1},
+    "Scale": {"axis": 1, "num_axes": 1, "filler": ONE, "bias_term": False, "bias_filler": ZERO},
+    "Slice": {"slice_point": (), "axis": 1},
+    "Tile": {"axis": 1},
+}
+
+PARAMS = {
+    "Deconvolution": "convolution_param",
+    "Im2col": "convolution_param",
+    "RNN": "recurrent_param",
+    "LSTM": "recurrent_param",
+    "CuDNNBatchNorm": "batch_norm_param",
+}
+"""The message of a type where it is not called after it."""
+
+FILLED = {("Scale", "filler"): ONE, ("PReLU", "filler"): Filler(value=0.25)}
+"""Fillers that stand for an absent message, whose own value would be 0."""
+
+CLASSES = [cls for readings in caffe_layers.LAYERS.values() for cls in readings.values()]
+
+
+def defaults_of(cls: type[Layer]) -> dict[str, Any]:
+    parameters = inspect.signature(cls).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def message_of(cls: type[Layer]) -> Any:
+    """Return the empty message of a type's parameters, None where it has none."""
+    known = {dialect.name for dialect in schema.dialects()}
+    layer = schema.dialect(cls.fork if cls.fork in known else "bvlc").message("LayerParameter")()
+    for field in layer.DESCRIPTOR.fields:
+        plain = field.name.replace("_", "") == f"{cls.caffe_type.lower()}param"
+        if field.name == PARAMS.get(cls.caffe_type) or plain:
+            return getattr(layer, field.name)
+    return None
+
+
+def default_in(message: Any, name: str) -> Any:
+    """Return a field's default as a layer's argument says it; None where the schema has none."""
+    field = message.DESCRIPTOR.fields_by_name[name]
+    value = getattr(message, name)
+    if field.type == field.TYPE_MESSAGE:
+        return Filler.from_caffe(value) if field.message_type.name == "FillerParameter" else None
+    if field.is_repeated:
+        return ()
+    if not field.has_default_value:
+        return None
+    return field.enum_type.values_by_number[value].name if field.enum_type else value
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_defaults_are_those_typed_here(name: str) -> None:
+    (cls,) = caffe_layers.LAYERS[name].values()
+    assert defaults_of(cls) == TYPED[name]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_defaults_are_the_schemas(cls: type[Layer]) -> None:
+    message = message_of(cls)
+    for name, default in defaults_of(cls).items():
+        if message is None or name not in message.DESCRIPTOR.fields_by_name:
+            continue
+        want = FILLED.get((cls.caffe_type, name), default_in(message, name))
+        if want is None or (want == () and isinstance(default, (int, type(None)))):
+            continue  # the message has no default, or an empty list stands for one number
+        assert default == pytest.approx(want) if isinstance(want, float) else default == want, name
+
+
+def test_something_was_compared() -> None:
+    (scale,) = caffe_layers.LAYERS["Scale"].values()
+    assert default_in(message_of(scale), "num_axes") == 1
+    assert default_in(message_of(scale), "bias_filler") == ZERO
+    (eltwise,) = caffe_layers.LAYERS["Eltwise"].values()
+    assert default_in(message_of(eltwise), "operation") == "SUM"
+    assert sum(message_of(cls) is not None for cls in CLASSES) > 20
