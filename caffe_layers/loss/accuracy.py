@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..checks import require
 from ..layer import Layer, Shape
-from .labels import check_labels, emit_placed, place_labels
+from .labels import check_labels, emit_labels, read_labels
 from .normalizer import read_ignore_label
 
 
@@ -56,11 +56,9 @@ class Accuracy(Layer, type="Accuracy", bottoms=2, tops=(1, 2)):
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         x = x.detach()
-        index = place_labels(label, x, self.axis)
-        valid = torch.ones_like(index, dtype=torch.bool)
-        if self.ignore_label is not None:
-            valid = index != self.ignore_label
-            index = index.masked_fill(~valid, 0)
+        index, valid = read_labels(label, x, self.axis, self.ignore_label)
+        if valid is None:
+            valid = torch.ones_like(index, dtype=torch.bool)
         rank = (x >= x.gather(self.axis, index)).sum(self.axis, keepdim=True)
         right = (rank <= self.top_k) & valid
         right, valid = right.reshape(-1, 1), valid.reshape(-1, 1)
@@ -72,13 +70,9 @@ class Accuracy(Layer, type="Accuracy", bottoms=2, tops=(1, 2)):
         return accuracy, _share(member & right, member & valid, (0,), x.dtype)
 
     def onnx(self, op: Any, x: str, label: str) -> Any:
-        index = emit_placed(op, label, x, self.axis)
-        if self.ignore_label is None:
+        index, valid = emit_labels(op, label, x, self.axis, self.ignore_label)
+        if valid is None:
             valid = op.Equal(index, index, name="valid")
-        else:
-            ignored = op.Equal(index, op.ints(self.ignore_label), name="ignored")
-            valid = op.Not(ignored, name="valid")
-            index = op.Where(valid, index, op.ints(0), name="index")
         score = op.GatherElements(x, index, axis=self.axis, name="score")
         better = op.to_float(op.GreaterOrEqual(x, score, name="is_better"), name="better")
         rank = op.ReduceSum(better, op.ints(self.axis), name="rank")

@@ -12,7 +12,7 @@ from ..checks import legacy_shape, require
 from ..gradient import gradient_of
 from ..layer import Layer, Shape
 from ..number import float32
-from .labels import check_batch, emit_first, first_labels
+from .labels import check_batch, emit_first
 from .normalizer import leading_count
 
 GRADIENT_EPS = 1e-4  # Caffe's guard against a distance of 0, in its gradient alone
@@ -63,7 +63,7 @@ class ContrastiveLoss(Layer, type="ContrastiveLoss", bottoms=3):
             distance = square.detach().sqrt()
             carrier = square / (2 * (distance + GRADIENT_EPS))
             others = F.relu(self.margin - gradient_of(distance, carrier)).square()
-        similar = first_labels(label, a).squeeze(1) != 0
+        similar = label.flatten()[:pairs].long() != 0
         return torch.where(similar, square, others).sum() / (2 * pairs)
 
     def onnx(self, op: Any, a: str, b: str, label: str) -> Any:

@@ -46,7 +46,9 @@ class HingeLoss(Layer, type="HingeLoss", bottoms=2):
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         rows = x.reshape(x.shape[0], -1)
-        right = torch.arange(rows.shape[1], device=x.device) == first_labels(label, x)
+        classes = rows.shape[1]
+        index = first_labels(label, x, classes)
+        right = torch.arange(classes, device=x.device) == index
         terms = F.relu(1 + torch.where(right, -rows, rows))
         return (terms.square() if self.norm == "L2" else terms).sum() / x.shape[0]
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ..checks import canonical_axis, require
+from ..indices import check_indices
 from ..layer import Shape
 
 
@@ -25,15 +26,28 @@ def check_labels(x: Shape, label: Shape, axis: int) -> None:
     require(got == wants, f"labels {label} are {got}, wants {wants}: one for each place of {x}")
 
 
-def place_labels(label: Tensor, x: Tensor, axis: int) -> Tensor:
-    """Return the labels as int64 in the shape of x with size 1 on `axis`."""
+def read_labels(
+    label: Tensor, x: Tensor, axis: int, ignore_label: int | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return the labels as integers, and which of them count (None where all do).
+
+    Both have the shape of x with size 1 on `axis`; labels that do not count become 0. Raises
+    ShapeError for a label that is none of the classes along `axis`.
+    """
     shape = list(x.shape)
     shape[axis] = 1
-    return label.reshape(shape).long()
+    index, valid = label.reshape(shape).long(), None
+    if ignore_label is not None:
+        valid = index != ignore_label
+        index = index.masked_fill(~valid, 0)
+    check_indices(index, x.shape[axis], "labels")
+    return index, valid
 
 
-def emit_placed(op: Any, label: str, x: str, axis: int) -> Any:
-    """Append what `place_labels` does."""
+def emit_labels(
+    op: Any, label: str, x: str, axis: int, ignore_label: int | None
+) -> tuple[str, str | None]:
+    """Append what `read_labels` does."""
     axis = canonical_axis(axis, len(op.shape(x)))
     shape, dynamic = list(op.shape(x)), list(op.dynamic(x))
     shape[axis], dynamic[axis] = 1, False
@@ -41,12 +55,28 @@ def emit_placed(op: Any, label: str, x: str, axis: int) -> Any:
         label = op.Unsqueeze(label, op.ints(axis), name="placed")
     elif op.shape(label) != tuple(shape):
         label = op.reshape(label, tuple(shape), dynamic, name="placed")
-    return op.to_int(label, name="label")
+    index = op.to_int(label, name="label")
+    if ignore_label is None:
+        return index, None
+    valid = emit_valid(op, index, ignore_label)
+    return op.Where(valid, index, op.ints(0), name="index"), valid
 
 
-def first_labels(label: Tensor, x: Tensor) -> Tensor:
-    """Return one integer label for each sample of x, as N x 1; Caffe ignores any further ones."""
-    return label.reshape(-1, 1)[: x.shape[0]].long()
+def emit_valid(op: Any, label: str, ignore_label: int) -> str:
+    """Append the test which of the integer labels count."""
+    ignored = op.Equal(label, op.ints(ignore_label), name="ignored")
+    valid: str = op.Not(ignored, name="valid")
+    return valid
+
+
+def first_labels(label: Tensor, x: Tensor, classes: int) -> Tensor:
+    """Return one integer label for each sample of x, as N x 1; Caffe ignores any further ones.
+
+    Raises ShapeError for a label that is not in 0..classes - 1.
+    """
+    index = label.reshape(-1, 1)[: x.shape[0]].long()
+    check_indices(index, classes, "labels")
+    return index
 
 
 def emit_first(op: Any, label: str, x: str) -> Any:

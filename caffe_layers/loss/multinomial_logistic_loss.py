@@ -36,7 +36,8 @@ class MultinomialLogisticLoss(Layer, type="MultinomialLogisticLoss", bottoms=2):
         return [()]
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        picked = x.flatten(1).gather(1, first_labels(label, x))
+        rows = x.reshape(x.shape[0], -1)
+        picked = rows.gather(1, first_labels(label, x, rows.shape[1]))
         return -floored(picked, LOG_THRESHOLD).log().sum() / x.shape[0]
 
     def onnx(self, op: Any, x: str, label: str) -> Any:

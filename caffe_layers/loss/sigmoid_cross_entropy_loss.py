@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..checks import require
 from ..layer import Layer, Shape
-from .labels import check_batch
+from .labels import check_batch, emit_valid
 from .normalizer import emit_normalized, normalized, read_ignore_label, read_normalization
 
 
@@ -61,9 +61,7 @@ class SigmoidCrossEntropyLoss(Layer, type="SigmoidCrossEntropyLoss", bottoms=2):
         if op.shape(target) != op.shape(x):
             target = op.reshape(target, op.shape(x), op.dynamic(x), name="target")
         if self.ignore_label is not None:
-            label = op.to_int(target, name="label")
-            ignored = op.Equal(label, op.ints(self.ignore_label), name="ignored")
-            valid = op.Not(ignored, name="valid")
+            valid = emit_valid(op, op.to_int(target, name="label"), self.ignore_label)
         # max(x, 0) - x * t + log(1 + exp(-|x|)) overflows nowhere.
         linear = op.Sub(op.Relu(x, name="positive"), op.Mul(x, target, name="hit"), name="linear")
         distance = op.Neg(op.Abs(x, name="magnitude"), name="distance")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..gradient import floored
 from ..layer import Layer, Shape
-from .labels import check_batch, check_labels, emit_placed, place_labels
+from .labels import check_batch, check_labels, emit_labels, read_labels
 from .normalizer import emit_normalized, normalized, read_ignore_label, read_normalization
 
 LOG_FLT_MIN = log(2.0**-126)  # a smaller probability counts as the least normal float
@@ -25,7 +25,7 @@ class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", bottoms=2):
 
     The second top that Caffe declares, the probabilities, cannot be had in Caffe and is refused.
 
-    Errors: ShapeError where the labels are not as many as the predictions.
+    Errors: ShapeError where the labels are not as many as the predictions, or one is no class.
     Caffe: BVLC/caffe, src/caffe/layers/softmax_loss_layer.cpp
     """
 
@@ -56,20 +56,12 @@ class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", bottoms=2):
         return [()]
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        index = place_labels(label, x, self.axis)
-        valid = None
-        if self.ignore_label is not None:
-            valid = index != self.ignore_label
-            index = index.masked_fill(~valid, 0)
+        index, valid = read_labels(label, x, self.axis, self.ignore_label)
         losses = -floored(x.log_softmax(self.axis).gather(self.axis, index), LOG_FLT_MIN)
         return normalized(losses, valid, self.axis, self.normalization)
 
     def onnx(self, op: Any, x: str, label: str) -> Any:
-        index, valid = emit_placed(op, label, x, self.axis), None
-        if self.ignore_label is not None:
-            ignored = op.Equal(index, op.ints(self.ignore_label), name="ignored")
-            valid = op.Not(ignored, name="valid")
-            index = op.Where(valid, index, op.ints(0), name="index")
+        index, valid = emit_labels(op, label, x, self.axis, self.ignore_label)
         logs = op.LogSoftmax(x, axis=self.axis, name="logs")
         picked = op.GatherElements(logs, index, axis=self.axis, name="picked")
         losses = op.Neg(op.Max(picked, op.scalar(LOG_FLT_MIN), name="floored"), name="losses")
