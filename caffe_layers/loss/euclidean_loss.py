@@ -37,7 +37,7 @@ class EuclideanLoss(Layer, type="EuclideanLoss", bottoms=2):
 
     def onnx(self, op: Any, a: str, b: str) -> Any:
         if op.shape(a) != op.shape(b):
-            b = op.reshape(b, op.shape(a), op.dynamic(a), name="reshaped")
+            b = op.Reshape(b, op.Shape(a, name="sizes_of_a"), name="reshaped")
         difference = op.Sub(a, b, name="difference")
         squares = op.Mul(difference, difference, name="squares")
         half = op.Mul(op.ReduceSum(squares, keepdims=0, name="total"), op.scalar(0.5), name="half")

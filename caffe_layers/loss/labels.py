@@ -48,13 +48,16 @@ def emit_labels(
     op: Any, label: str, x: str, axis: int, ignore_label: int | None
 ) -> tuple[str, str | None]:
     """Append what `read_labels` does."""
-    axis = canonical_axis(axis, len(op.shape(x)))
-    shape, dynamic = list(op.shape(x)), list(op.dynamic(x))
-    shape[axis], dynamic[axis] = 1, False
-    if op.shape(label) == (*shape[:axis], *shape[axis + 1 :]):
+    sizes = op.shape(x)
+    axis = canonical_axis(axis, len(sizes))
+    if op.shape(label) == (*sizes[:axis], *sizes[axis + 1 :]):
         label = op.Unsqueeze(label, op.ints(axis), name="placed")
-    elif op.shape(label) != tuple(shape):
-        label = op.reshape(label, tuple(shape), dynamic, name="placed")
+    elif op.shape(label) != (*sizes[:axis], 1, *sizes[axis + 1 :]):
+        whole = op.Shape(x, name="places_of_x")
+        before = op.Slice(whole, op.ints(0), op.ints(axis), name="before")
+        after = op.Slice(whole, op.ints(axis + 1), op.ints(len(sizes)), name="after")
+        places = op.Concat(before, op.ints(1), after, axis=0, name="places")
+        label = op.Reshape(label, places, name="placed")
     index = op.to_int(label, name="label")
     if ignore_label is None:
         return index, None
@@ -83,6 +86,6 @@ def emit_first(op: Any, label: str, x: str) -> Any:
     """Append what `first_labels` does."""
     column = op.Reshape(label, op.ints(-1, 1), name="column")
     if prod(op.shape(label)) != op.shape(x)[0]:
-        samples = op.Slice(op.Shape(x, name="shape"), op.ints(0), op.ints(1), name="samples")
+        samples = op.Slice(op.Shape(x, name="sizes_of_x"), op.ints(0), op.ints(1), name="samples")
         column = op.Slice(column, op.ints(0), samples, op.ints(0), name="first")
     return op.to_int(column, name="label")

@@ -59,7 +59,7 @@ class SigmoidCrossEntropyLoss(Layer, type="SigmoidCrossEntropyLoss", bottoms=2):
     def onnx(self, op: Any, x: str, target: str) -> Any:
         valid = None
         if op.shape(target) != op.shape(x):
-            target = op.reshape(target, op.shape(x), op.dynamic(x), name="target")
+            target = op.Reshape(target, op.Shape(x, name="sizes_of_x"), name="target")
         if self.ignore_label is not None:
             valid = emit_valid(op, op.to_int(target, name="label"), self.ignore_label)
         # max(x, 0) - x * t + log(1 + exp(-|x|)) overflows nowhere.
