@@ -152,6 +152,35 @@ def test_a_power_that_is_constant_does_not_look_at_x() -> None:
     assert caffe_layers.Power(power=0.5, scale=0, shift=-3)(x).isnan().all()
 
 
+def test_bnll_is_exact_for_large_values_and_overflows_nowhere() -> None:
+    top = caffe_layers.BNLL()(torch.tensor([25.0, -25.0, 1000.0], dtype=torch.float64))
+    assert (top - torch.tensor([25.0, 0, 1000])).tolist() == pytest.approx(
+        [exp(-25), exp(-25), 0], rel=1e-3
+    )
+
+
+FLOATS = [
+    (caffe_layers.Clip, ("min", "max")),
+    (caffe_layers.ContrastiveLoss, ("margin",)),
+    (caffe_layers.Dropout, ("dropout_ratio",)),
+    (caffe_layers.ELU, ("alpha",)),
+    (caffe_layers.Exp, ("base", "scale", "shift")),
+    (caffe_layers.Log, ("base", "scale", "shift")),
+    (caffe_layers.Power, ("power", "scale", "shift")),
+    (caffe_layers.ReLU, ("negative_slope",)),
+    (caffe_layers.Swish, ("beta",)),
+    (caffe_layers.Threshold, ("threshold",)),
+]
+
+
+@pytest.mark.parametrize(("build", "names"), FLOATS)
+def test_arguments_are_rounded_as_the_fields_of_a_message(
+    build: type[Layer], names: tuple[str, ...]
+) -> None:
+    module = build(**dict.fromkeys(names, 0.1))
+    assert {getattr(module, name) for name in names} == {0.10000000149011612}
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
