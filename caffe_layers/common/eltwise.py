@@ -100,12 +100,9 @@ class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
             for index, bottom in enumerate(bottoms[1:-1], 1):
                 top = op.Mul(top, bottom, name=f"product{index}")
             return op.Mul(top, bottoms[-1])
-        terms = self._terms(bottoms)
-        if len(terms) == 1:
-            return op.Mul(terms[0][0], op.scalar(terms[0][1]))
         scaled = [
             x if c == 1 else op.Mul(x, op.scalar(c), name=f"term{index}")
-            for index, (x, c) in enumerate(terms)
+            for index, (x, c) in enumerate(self._terms(bottoms))
         ]
         return op.Add(*scaled) if len(scaled) == 2 else op.Sum(*scaled)
 

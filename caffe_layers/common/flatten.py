@@ -41,7 +41,7 @@ class Flatten(Layer, type="Flatten"):
     def onnx(self, op: Any, x: str) -> Any:
         start, end = self._span(len(op.shape(x)))
         sizes = op.sizes(x)
-        merged = sizes[start] if end - start == 1 else -1 if start < end else 1
+        merged = sizes[start] if end - start == 1 else -1
         return op.reshape_by(x, [*sizes[:start], merged, *sizes[end:]])
 
     def _span(self, rank: int) -> tuple[int, int]:

@@ -45,12 +45,10 @@ class Reshape(Layer, type="Reshape"):
         for place, size in enumerate(self.shape, start):
             has = size != 0 or place < len(x)
             require(has, f"shape {self.shape} copies axis {place}, which the bottom {x} lacks")
-        top = self._shape_of(x)
-        if -1 in top:
-            left, rest = divmod(prod(x), prod(size for size in top if size != -1) or 1)
-            require(rest == 0, f"the {prod(x)} values of {x} do not fill {top}")
-            top = tuple(left if size == -1 else size for size in top)
-        require(prod(top) == prod(x), f"the {prod(x)} values of {x} do not fill {top}")
+        wanted = self._shape_of(x)
+        left = prod(x) // (prod(size for size in wanted if size != -1) or 1)
+        top = tuple(left if size == -1 else size for size in wanted)
+        require(prod(top) == prod(x), f"the {prod(x)} values of {x} do not fill {wanted}")
         return [top]
 
     def forward(self, x: Tensor) -> Tensor:

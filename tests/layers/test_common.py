@@ -14,6 +14,7 @@ from recorded import assert_close
 import caffe_layers
 import converter
 from converter.emit import DEFAULT_OPSET, OLDEST_OPSET, emit
+from converter.emitter import Emitter, Graph
 from prototxt import ShapeError, UnsupportedError
 
 SIZES = (2, 3, 4, 6)
@@ -197,3 +198,142 @@ def test_layers_run_compiled_for_export() -> None:
     program = torch.export.export(caffe_layers.BatchReindex(), (draw(4, 3), torch.tensor([2.0, 0])))
     got = program.module()(draw(4, 3), torch.tensor([1.0, 3]))
     assert np.array_equal(got.numpy(), draw(4, 3).numpy()[[1, 3]])
+
+
+REFUSALS = {
+    "num_axes": ("Reshape", "reshape_param { num_axes: -2 }", "num_axes is -2, wants -1"),
+    "two -1": (
+        "Reshape",
+        "reshape_param { shape { dim: -1 dim: -1 } }",
+        r"shape \(-1, -1\) has more than one -1",
+    ),
+    "below -1": (
+        "Reshape",
+        "reshape_param { shape { dim: -2 dim: -1 } }",
+        r"shape \(-2, -1\) has a size below -1",
+    ),
+    "axis": (
+        "Reshape",
+        "reshape_param { axis: 5 }",
+        r"axis 5 is outside of the bottom \(2, 3, 4, 6\)",
+    ),
+    "slice order": (
+        "Slice",
+        'top: "z" slice_param { slice_point: 3 }',
+        r"slice points \(3,\) leave a part of 3 empty",
+    ),
+    "no outputs": ("InnerProduct", "", "num_output is 0, wants 1 or more"),
+    "no embedding": ("Embed", "embed_param { input_dim: 2 }", "num_output is 0, wants 1 or more"),
+    "no tiles": ("Tile", "", "tiles is 0, wants 1 or more"),
+    "no k": ("ArgMax", "argmax_param { top_k: 0 }", "top_k is 0, wants 1 or more"),
+}
+
+
+@pytest.mark.parametrize("row", REFUSALS)
+def test_refusals_say_what_is_wrong(row: str, tmp_path: Path) -> None:
+    kind, rest, message = REFUSALS[row]
+    path = define(tmp_path, layer(f'type: "{kind}" top: "y" {rest}'), SIZES)
+    with pytest.raises(ShapeError, match=message):
+        converter.load(path)
+
+
+def test_concat_of_fewer_axes_is_refused(tmp_path: Path) -> None:
+    path = define(
+        tmp_path, layer('type: "Concat" top: "y" concat_param { axis: 0 }', 2), (2,), (2, 1)
+    )
+    with pytest.raises(ShapeError, match="differ outside of axis 0"):
+        converter.load(path)
+
+
+def test_an_operation_that_is_none_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="'MIN' is none of SUM, PROD and MAX"):
+        caffe_layers.Eltwise(operation="MIN")
+    with pytest.raises(UnsupportedError, match="'MAX' is none of SUM, ASUM, SUMSQ, MEAN"):
+        caffe_layers.Reduction(operation="MAX")
+
+
+@pytest.mark.parametrize(
+    "values", ["", "axis: 1", "axis: 1 out_max_val: true", "out_max_val: true"]
+)
+def test_of_equal_values_the_last_is_the_largest(values: str, tmp_path: Path) -> None:
+    text = f'type: "ArgMax" top: "y" argmax_param {{ {values} }}'
+    net = converter.load(define(tmp_path, layer(text), (2, 40)), dtype=torch.float32)
+    x = torch.arange(80).reshape(2, 40).fmod(5)
+    want = torch.tensor([[39.0], [39.0]])
+    if "true" in values:
+        want = torch.full_like(want, 4)
+    if values == "out_max_val: true":
+        want = torch.tensor([[[39.0], [4.0]]] * 2)
+    elif not values:
+        want = want[:, None]
+    got = net({"x0": x.float()})["y"]
+    assert torch.equal(got, want)
+    path = tmp_path / "net.onnx"
+    converter.export_onnx(net, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert_close(session.run(None, {"x0": x.float().numpy()})[0], want, "y in ONNX")
+
+
+def test_any_value_but_zero_selects(tmp_path: Path) -> None:
+    net = converter.load(define(tmp_path, layer('type: "Filter" top: "y"', 2), (4, 2), (4, 1)))
+    x, selector = draw(4, 2).float(), torch.tensor([[-1.0], [0.0], [0.3], [-0.0]])
+    want = x[[0, 2]]
+    assert torch.equal(net({"x0": x, "x1": selector})["y"], want)
+    path = tmp_path / "net.onnx"
+    converter.export_onnx(net, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    feeds = {"x0": x.numpy(), "x1": selector.numpy()}
+    assert_close(session.run(None, feeds)[0], want, "y in ONNX")
+
+
+def test_row_numbers_get_no_gradient() -> None:
+    rows = torch.tensor([0.0, 1.0], requires_grad=True)
+    embed, reindex = caffe_layers.Embed(3, 2), caffe_layers.BatchReindex()
+    (embed(rows).sum() + reindex(draw(2, 2).requires_grad_(), rows).sum()).backward()
+    assert rows.grad is None
+    assert (embed.fixed_bottoms, reindex.fixed_bottoms) == ((0,), (1,))
+
+
+def test_an_inserted_axis_is_one_node(tmp_path: Path) -> None:
+    text = 'type: "Reshape" top: "y" reshape_param { shape { dim: 1 } num_axes: 0 }'
+    graph = emit(converter.load(define(tmp_path, layer(text), SIZES)))
+    assert [node.op_type for node in graph.nodes] == ["Reshape"]
+    assert graph.initializers[graph.nodes[0].input[1]].tolist() == [1, -1, 3, 4, 6]
+
+
+def test_equal_parts_are_counted_since_opset_18(tmp_path: Path) -> None:
+    text = 'type: "Slice" top: "y" top: "z" slice_param { axis: 0 }'
+    path = define(tmp_path, layer(text), (2, 3))
+    with pytest.raises(ShapeError, match="2 equal parts do not fill an axis of 3"):
+        emit(converter.load(path))
+    net = converter.load(define(tmp_path, layer(text.replace("axis: 0", "axis: 2")), SIZES))
+    for opset, attributes in ((17, ["axis"]), (18, ["axis", "num_outputs"])):
+        (node,) = emit(net, opset=opset, dynamic=("height", "width")).nodes
+        assert sorted(attribute.name for attribute in node.attribute) == attributes
+
+
+def test_a_size_that_moves_otherwise_is_no_batch(tmp_path: Path) -> None:
+    text = (
+        'layer { name: "L" type: "Concat" bottom: "x0" bottom: "x0" top: "y" '
+        "concat_param { axis: 0 } }"
+        'layer { name: "M" type: "Split" bottom: "x1" top: "z" }'
+    )
+    graph = emit(converter.load(define(tmp_path, text, (2, 3), (4, 3))))
+    assert graph.outputs["z"][1] == ["batch_of_x1", 3]
+    assert graph.outputs["y"][1] == [None, 3]
+
+
+@pytest.mark.parametrize(("top", "wanted"), [((2, 3, 20), [0, 3, -1]), ((6, 20), None)])
+def test_a_reshape_takes_no_size_for_another(
+    top: tuple[int, ...], wanted: list[int] | None
+) -> None:
+    static = {"x": (2, 3, 4, 5), "y": top}
+    dims = {"x": ["batch", 3, "height", 5], "y": [None if size != 3 else 3 for size in top]}
+    op = Emitter(Graph("g", 17), static, dims)
+    op.layer, op.tops = "L", ("y",)
+    if wanted is None:
+        with pytest.raises(UnsupportedError, match=r"the sizes of \(6, 20\) cannot be told"):
+            op.reshape_to_top("x")
+    else:
+        op.reshape_to_top("x")
+        assert op.graph.initializers[op.graph.nodes[0].input[1]].tolist() == wanted
