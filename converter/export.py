@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx
 
+from . import passes
 from .emit import DEFAULT_OPSET, emit
 from .emitter import Graph
 from .module import CaffeNet
@@ -23,13 +24,17 @@ def export_onnx(
     dynamic: Collection[str] = ("batch",),
     with_losses: bool = False,
     softmax: bool = False,
+    fold_bn: bool = False,
 ) -> Graph:
     """Write the network as ONNX, whole or not at all; return the graph that was written.
 
     `dynamic` names the free axes of the inputs: batch, height, width. See `emit` for the rest.
-    Weights of more than 2 GiB go into `<path>.data`.
+    `fold_bn` folds batch normalisation into the convolution before it, whose values by Caffe's
+    names are then gone. Weights of more than 2 GiB go into `<path>.data`.
     """
     graph = emit(net, opset=opset, dynamic=dynamic, with_losses=with_losses, softmax=softmax)
+    if fold_bn:
+        passes.fold_bn(graph)
     write_onnx(graph, Path(path), VERSION)
     return graph
 
