@@ -104,6 +104,7 @@ def test_outputs_stay_and_the_nodes_go(text: str, number: int, tmp_path: Path) -
     assert left == (["Mul", "Add"] if text is SE else []), "Axpy's alone may stay"
     used = {name for node in folded.nodes for name in node.input}
     assert folded.initializers.keys() <= used
+    assert folded.values.keys() <= {name for node in folded.nodes for name in node.output}
     for key, blobs in before.items():
         for old, now in zip(blobs, net.params[key], strict=True):
             assert torch.equal(old, now), f"{key} has changed"
@@ -115,7 +116,7 @@ def bn_after_conv(more: str = "", conv: str = "") -> str:
 
 
 def test_a_value_that_others_read_is_not_folded(tmp_path: Path) -> None:
-    two = bn_after_conv(layer("sum", "Eltwise", "conv bn", "sum"))
+    two = bn_after_conv(conv=layer("relu", "ReLU", "conv", "relu"))
     assert fold_bn(emit(load(tmp_path, two))) == 0
 
 
@@ -127,7 +128,9 @@ def test_an_output_is_not_folded_away(tmp_path: Path) -> None:
 
 def test_what_is_no_batch_normalisation_stays(tmp_path: Path) -> None:
     scale = layer("scale", "Scale", "conv", "scale", SCALE)
-    assert fold_bn(emit(load(tmp_path, INPUT + convolution("conv", "data", 4) + scale))) == 0
+    graph = emit(load(tmp_path, INPUT + convolution("conv", "data", 4) + scale))
+    assert fold_bn(graph) == 0
+    assert kinds(graph) == ["Conv", "Mul", "Add"]
     between = bn_after_conv(conv=layer("relu", "ReLU", "conv", "conv"))
     assert fold_bn(emit(load(tmp_path, between))) == 0
 
@@ -137,6 +140,16 @@ def test_a_scale_along_another_axis_stays(axis: int, tmp_path: Path) -> None:
     param = f"scale_param {{ axis: {axis} filler {{ type: 'gaussian' }} }}"
     text = bn_after_conv(layer("scale", "Scale", "bn", "scale", param))
     graph = emit(load(tmp_path, text), dynamic=())
+    assert fold_bn(graph) == 1
+    assert kinds(graph) == ["Conv", "Mul"]
+
+
+def test_a_factor_that_adds_channels_stays(tmp_path: Path) -> None:
+    bn = layer("bn", "BatchNorm", "conv", "bn")
+    graph = emit(load(tmp_path, INPUT + convolution("conv", "data", 1) + bn))
+    graph.initializers["wide"] = np.ones((4, 1, 1), np.float32)
+    graph.nodes.append(onnx.helper.make_node("Mul", ["bn", "wide"], ["product"], "product"))
+    graph.outputs["product"] = graph.outputs.pop("bn")
     assert fold_bn(graph) == 1
     assert kinds(graph) == ["Conv", "Mul"]
 
