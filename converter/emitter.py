@@ -133,8 +133,7 @@ class Emitter:
     def reshape_by(self, value: str, sizes: Sequence[int | Axis], **to: Any) -> Any:
         """Append a Reshape to numbers, sizes of `value`'s own axes, and -1 for what is left."""
         wanted: list[int | Axis] = [
-            0 if isinstance(size, Axis) and size.at == at else size
-            for at, size in enumerate(sizes)
+            0 if isinstance(size, Axis) and size.at == at else size for at, size in enumerate(sizes)
         ]
         moved = [at for at, size in enumerate(wanted) if isinstance(size, Axis)]
         if len(moved) == 1 and -1 not in wanted:

@@ -1,12 +1,31 @@
-"""Read a network definition, whatever form it has."""
+"""Read definitions and weights, whatever form their files have."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Literal
 
-from prototxt.errors import FormatError
+from prototxt import blob, caffemodel, hdf5, wire
+from prototxt.blob import Blob
+from prototxt.caffemodel import Weights
+from prototxt.errors import FormatError, within
 from prototxt.net import Net
 from prototxt.text import parse_text
+from prototxt.upgrade import upgrade
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # every binary network has some, no text has
+
+
+def kind_of(path: str | Path) -> Literal["text", "binary", "hdf5"]:
+    """Tell by its bytes what form a file has."""
+    with open(path, "rb") as file:
+        start = file.read(4096)
+        if start.startswith(hdf5.MAGIC):
+            return "hdf5"
+        if _CONTROL.search(start) or _CONTROL.search(file.read()):
+            return "binary"
+    return "text"
 
 
 def read_net(path: str | Path, *, allow_unknown: bool = False, dialect: str | None = None) -> Net:
@@ -14,9 +33,32 @@ def read_net(path: str | Path, *, allow_unknown: bool = False, dialect: str | No
 
     Older generations are upgraded as Caffe upgrades them; phases are not yet filtered.
     """
-    data = Path(path).read_bytes()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise FormatError(f"{path}: no text, wants a prototxt") from None
-    return parse_text(text, str(path), dialect=dialect, allow_unknown=allow_unknown)
+    kind = kind_of(path)
+    if kind == "hdf5":
+        fix = "give its .prototxt"
+        raise FormatError(f"{path}: HDF5 weights hold no network", fix=fix)
+    if kind == "text":
+        text = _decoded(path)
+        return upgrade(parse_text(text, str(path), dialect=dialect, allow_unknown=allow_unknown))
+    net = caffemodel.read_binary(path, dialect).net
+    assert net is not None
+    return upgrade(net)
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Read weights: a .caffemodel of any generation, or HDF5."""
+    kind = kind_of(path)
+    if kind == "hdf5":
+        return hdf5.read_hdf5(path)
+    if kind == "text":
+        _refuse_text(path, "weights")
+    return caffemodel.read_binary(path)
+
+
+def read_blob(path: str | Path) -> Blob:
+    """Read a file of one blob, as mean.binaryproto."""
+    if kind_of(path) == "text":
+        _refuse_text(path, "a blob")
+    with within(str(path)):
+        data = caffemodel.mapped(path)
+        return blob.read(data, 0, len(data))

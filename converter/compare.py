@@ -1,0 +1,100 @@
+"""How far two sets of blobs are from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class BlobError:
+    """One blob's largest error, as a fraction of the blob's largest value."""
+
+    blob: str
+    shape: tuple[int, ...]
+    error: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether the error is within the tolerance; NaN never is."""
+        return self.error <= self.tolerance
+
+
+@dataclass
+class Comparison:
+    """The blobs of one engine beside those of another, in the network's order."""
+
+    title: str
+    rows: list[BlobError] = field(default_factory=list)
+    median_tolerance: float | None = None
+    """What the median over all blobs may be at most, where it is bounded too."""
+    skipped: str = ""
+    """Why nothing was compared, if so."""
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether every blob, and the median if bounded, is within its tolerance."""
+        if self.skipped:
+            return True
+        within = self.median_tolerance is None or self.median <= self.median_tolerance
+        return bool(self.rows) and within and all(row.passed for row in self.rows)
+
+    @property
+    def median(self) -> float:
+        """The median error over all blobs."""
+        return median(row.error for row in self.rows) if self.rows else 0.0
+
+    @property
+    def worst(self) -> BlobError | None:
+        """The blob with the largest error."""
+        return max(self.rows, key=lambda row: (row.error != row.error, row.error), default=None)
+
+    @property
+    def first_bad(self) -> BlobError | None:
+        """The first blob, in the network's order, that is out of tolerance."""
+        return next((row for row in self.rows if not row.passed), None)
+
+
+def relative_error(got: Any, want: Any, largest: float | None = None) -> float:
+    """Return max|got - want| over the largest |want|; infinity where NaN or shapes differ.
+
+    NaN equals NaN and infinity itself. `largest` replaces the largest |want| where `want` is a
+    sample of a blob.
+    """
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    if got.shape != want.shape:
+        return float("inf")
+    finite = np.isfinite(want)
+    if not np.array_equal(got[~finite], want[~finite], equal_nan=True):
+        return float("inf")
+    if not finite.any():
+        return 0.0
+    # Where `want` is finite, a NaN of ours must not vanish in a maximum.
+    error = float(np.abs(got[finite] - want[finite]).max())
+    largest = float(np.abs(want[finite]).max()) if largest is None else largest
+    if error == 0:
+        return 0.0
+    return error / largest if largest and not np.isnan(error) else float("inf")
+
+
+def mismatched_indices(got: Any, want: Any) -> float:
+    """Return the share of unequal numbers: the measure for blobs that hold indices."""
+    got, want = np.asarray(got), np.asarray(want)
+    return float("inf") if got.shape != want.shape else float(np.mean(got != want))
+
+
+def compare(
+    title: str, got: Mapping[str, Any], want: Mapping[str, Any], tolerance: float
+) -> Comparison:
+    """Compare the blobs that both have, in the order of `want`."""
+    rows = [
+        BlobError(name, tuple(np.shape(value)), relative_error(got[name], value), tolerance)
+        for name, value in want.items()
+        if name in got
+    ]
+    return Comparison(title, rows)

@@ -1,0 +1,47 @@
+"""What `convert` writes: one file a format, each found by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Protocol
+
+from prototxt.errors import UnsupportedError
+
+from ..emit import DEFAULT_OPSET
+from ..module import CaffeNet
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked of the conversion."""
+
+    opset: int = DEFAULT_OPSET
+    dynamic: Collection[str] = ("batch",)
+    with_losses: bool = False
+    softmax: bool = False
+    fold_bn: bool = False
+
+
+class Format(Protocol):
+    """A module of this package: its format's name is the module's."""
+
+    SUFFIX: str
+    """Appended to the output's stem."""
+
+    def write(self, net: CaffeNet, path: Path, options: Options) -> list[str]:
+        """Write `path`, whole or not at all; return notes for the report."""
+
+
+FORMATS: tuple[str, ...] = tuple(module.name for module in iter_modules(__path__))
+
+
+def get_format(name: str) -> Format:
+    """Return a format by its name; raises UnsupportedError for one that is not there."""
+    if name not in FORMATS:
+        raise UnsupportedError(f"format {name!r} is unknown", fix=f"known: {', '.join(FORMATS)}")
+    module: Format = import_module(f"{__name__}.{name}")  # type: ignore[assignment]
+    return module

@@ -1,0 +1,17 @@
+"""The network and its weights as Caffe loads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..module import CaffeNet
+from ..save import save_caffemodel
+from . import Options
+
+SUFFIX = ".caffemodel"
+
+
+def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
+    """Write the caffemodel."""
+    save_caffemodel(net, path)
+    return []

@@ -1,0 +1,40 @@
+"""ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..export import export_onnx
+from ..graph import Step
+from ..module import CaffeNet
+from . import Options
+
+SUFFIX = ".onnx"
+
+
+def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
+    """Write the ONNX model; the notes name the layers and inputs that it leaves out."""
+    graph = export_onnx(
+        net,
+        path,
+        opset=options.opset,
+        dynamic=options.dynamic,
+        with_losses=options.with_losses,
+        softmax=options.softmax,
+        fold_bn=options.fold_bn,
+    )
+    made = {output for node in graph.nodes for output in node.output} | graph.inputs.keys()
+    left = [step.key for step in net.steps if _left_out(step, made)]
+    inputs = [name for name in net.inputs if name not in graph.inputs]
+    notes = []
+    if left or inputs:
+        what = [f"layers {', '.join(left)}"] if left else []
+        what += [f"inputs {', '.join(inputs)}"] if inputs else []
+        notes.append(f"not in {path.name}: {' and '.join(what)} (--with-losses keeps losses)")
+    if path.with_name(path.name + ".data").exists():
+        notes.append(f"the weights of {path.name} are in {path.name}.data: keep them together")
+    return notes
+
+
+def _left_out(step: Step, made: set[str]) -> bool:
+    return not step.cls.is_source and bool(step.tops) and not made.intersection(step.tops)

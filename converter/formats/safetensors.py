@@ -1,0 +1,33 @@
+"""Safetensors: the state_dict, its keys without `layers.` and without quoting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from prototxt.atomic import replacing
+
+from ..module import CaffeNet, unquote
+from . import Options
+
+SUFFIX = ".safetensors"
+
+
+def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
+    """Write every blob as `LAYER.BLOB`; one that layers share stands under its owner's name."""
+    tensors: dict[str, torch.Tensor] = {}
+    aliases: dict[str, str] = {}
+    owners: dict[int, str] = {}
+    for key, value in net.state_dict(keep_vars=True).items():
+        layer, _, blob = key.removeprefix("layers.").rpartition(".")
+        name = f"{unquote(layer)}.{blob}"
+        if id(value) in owners:
+            aliases[name] = owners[id(value)]
+        else:
+            owners[id(value)] = name
+            tensors[name] = value.detach().contiguous()
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt", **aliases})
+    return [f"{name} is {owner}" for name, owner in aliases.items()]

@@ -1,0 +1,8 @@
+"""SKNet as a plain PyTorch network, and its weights from and to Caffe's files."""
+
+from .caffe import caffe_names as caffe_names
+from .caffe import load_caffemodel as load_caffemodel
+from .caffe import save_caffemodel as save_caffemodel
+from .model import SKNet as SKNet
+from .model import sknet50 as sknet50
+from .model import sknet101 as sknet101

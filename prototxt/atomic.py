@@ -1,0 +1,35 @@
+"""Write files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a binary file for writing; it takes its name when the block ends without an error.
+
+    Until then the bytes are in a file beside it. After an error, a full disk included, nothing is
+    left behind and a file that was there before is untouched; an OSError names `path`.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # a device or a pipe has nothing to replace
+        with open(target, "wb") as file:
+            yield file
+        return
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with open(part, "xb") as file:
+            yield file
+        os.replace(part, target)
+    except BaseException as error:
+        if not isinstance(error, FileExistsError):
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(part)):
+            error.filename, error.filename2 = str(path), None
+        raise
