@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
-from prototxt import blob, caffemodel, hdf5, wire
+from prototxt import blob, caffemodel, hdf5, scan
 from prototxt.blob import Blob
 from prototxt.caffemodel import Weights
 from prototxt.errors import FormatError, within
@@ -38,8 +38,9 @@ def read_net(path: str | Path, *, allow_unknown: bool = False, dialect: str | No
         fix = "give its .prototxt"
         raise FormatError(f"{path}: HDF5 weights hold no network", fix=fix)
     if kind == "text":
-        text = _decoded(path)
-        return upgrade(parse_text(text, str(path), dialect=dialect, allow_unknown=allow_unknown))
+        return upgrade(
+            parse_text(_decoded(path), str(path), dialect=dialect, allow_unknown=allow_unknown)
+        )
     net = caffemodel.read_binary(path, dialect).net
     assert net is not None
     return upgrade(net)
@@ -62,3 +63,43 @@ def read_blob(path: str | Path) -> Blob:
     with within(str(path)):
         data = caffemodel.mapped(path)
         return blob.read(data, 0, len(data))
+
+
+def _decoded(path: str | Path) -> str:
+    """Give a file's text; bytes that are not UTF-8 may stand in comments only, as for Caffe."""
+    text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
+    bare = re.sub(r"#[^\n]*", lambda comment: " " * len(comment.group()), text)
+    if stray := re.search(r"[\udc80-\udcff]", bare):
+        raise scan.error(text, stray.start(), str(path), "a byte that is not UTF-8")
+    return text
+
+
+def _refuse_text(path: str | Path, wanted: str) -> None:
+    fix = "give the .prototxt first, the .caffemodel second" if wanted == "weights" else ""
+    with open(path, "rb") as file:
+        start = file.read(64)
+    if not start:
+        raise FormatError(f"{path}: the file is empty, wants {wanted}")
+    if start.startswith(b"version https://git-lfs"):
+        fix = "fetch the file itself with `git lfs pull`"
+        raise FormatError(f"{path}: a Git LFS pointer, wants {wanted}", fix=fix)
+    raise FormatError(f"{path}: text, wants {wanted}", fix=fix)
+
+
+def _decoded(path: str | Path) -> str:
+    """Return a text file's text."""
+    data = Path(path).read_bytes()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise FormatError(
+            f"{path}:{line}: byte {error.start} is no UTF-8", fix="save the text as UTF-8"
+        ) from None
+
+
+def _refuse_text(path: str | Path, wanted: str) -> NoReturn:
+    raise FormatError(
+        f"{path}: text, wants {wanted} in binary or HDF5",
+        fix="give the .prototxt first and the .caffemodel after it",
+    )
