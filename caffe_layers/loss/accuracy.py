@@ -55,7 +55,6 @@ class Accuracy(Layer, type="Accuracy", bottoms=2, tops=(1, 2)):
         return [(), (classes,)] if self.per_class else [()]
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        x = x.detach()
         index, valid = read_labels(label, x, self.axis, self.ignore_label)
         if valid is None:
             valid = torch.ones_like(index, dtype=torch.bool)

@@ -14,12 +14,26 @@ from prototxt import schema
 ONE, ZERO = Filler(value=1.0), Filler()
 
 TYPED: dict[str, dict[str, Any]] = {
+    "Accuracy": {"top_k": 1, "axis": 1, "ignore_label": None, "tops": 1},
     "ArgMax": {"out_max_val": False, "top_k": 1, "axis": None},
     "Bias": {"axis": 1, "num_axes": 1, "filler": ZERO},
+    "Clip": {"in_place": False},
     "Concat": {"axis": 1},
+    "ContrastiveLoss": {"margin": 1.0, "legacy_version": False},
+    "Dropout": {"dropout_ratio": 0.5},
+    "ELU": {"alpha": 1.0},
     "Eltwise": {"operation": "SUM", "coeff": (), "stable_prod_grad": True, "in_place": False},
     "Embed": {"bias_term": True, "weight_filler": ZERO, "bias_filler": ZERO},
+    "Exp": {"base": -1.0, "scale": 1.0, "shift": 0.0},
     "Flatten": {"axis": 1, "end_axis": -1},
+    "HingeLoss": {"norm": "L1"},
+    "InfogainLoss": {
+        "infogain": None,
+        "axis": 1,
+        "ignore_label": None,
+        "normalization": "VALID",
+        "tops": 1,
+    },
     "InnerProduct": {
         "bias_term": True,
         "weight_filler": ZERO,
@@ -27,11 +41,20 @@ TYPED: dict[str, dict[str, Any]] = {
         "axis": 1,
         "transpose": False,
     },
+    "Log": {"base": -1.0, "scale": 1.0, "shift": 0.0},
+    "PReLU": {"filler": Filler(value=0.25), "channel_shared": False},
     "Parameter": {"shape": ()},
+    "Power": {"power": 1.0, "scale": 1.0, "shift": 0.0},
+    "ReLU": {"negative_slope": 0.0},
     "Reduction": {"operation": "SUM", "axis": 0, "coeff": 1.0},
     "Reshape": {"shape": (), "axis": 0, "num_axes": -1},
     "Scale": {"axis": 1, "num_axes": 1, "filler": ONE, "bias_term": False, "bias_filler": ZERO},
+    "SigmoidCrossEntropyLoss": {"ignore_label": None, "normalization": "BATCH_SIZE"},
     "Slice": {"slice_point": (), "axis": 1},
+    "Softmax": {"axis": 1},
+    "SoftmaxWithLoss": {"axis": 1, "ignore_label": None, "normalization": "VALID"},
+    "Swish": {"beta": 1.0},
+    "Threshold": {"threshold": 0.0},
     "Tile": {"axis": 1},
 }
 
