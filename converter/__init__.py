@@ -2,10 +2,16 @@
 
 from prototxt.errors import CaffeError, FormatError, ShapeError, UnsupportedError, WeightError
 
+from . import sknet
 from .backward import Diffs, backward
+from .convert import convert
 from .export import check_onnx, export_onnx
 from .load import load
 from .module import CaffeNet
+from .report import Report
+from .save import save_caffemodel
+from .summary import format_summary, summarize
+from .verify import verify
 from .version import VERSION
 
 __version__ = VERSION
@@ -15,11 +21,18 @@ __all__ = [
     "CaffeNet",
     "Diffs",
     "FormatError",
+    "Report",
     "ShapeError",
     "UnsupportedError",
     "WeightError",
     "backward",
     "check_onnx",
+    "convert",
     "export_onnx",
+    "format_summary",
     "load",
+    "save_caffemodel",
+    "sknet",
+    "summarize",
+    "verify",
 ]

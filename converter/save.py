@@ -23,12 +23,15 @@ def save_caffemodel(net: CaffeNet, path: str | PathLike[str]) -> None:
     if net.definition is None:
         raise WeightError("the network was not loaded from a definition, which the file holds too")
     definition = insert_splits(net.definition)
-    keys = iter(net.layers)
-    blobs = []
-    for layer in definition.layers:
-        is_split = layer.type == "Split" and layer not in net.definition.layers
-        blobs.append([] if is_split else [_array(blob) for blob in net.layers[next(keys)].blobs])
-    write_caffemodel(path if isinstance(path, Path) else Path(path), definition, blobs)
+    own = iter(net.steps)
+    step = next(own, None)
+    blobs: dict[int | str, list[np.ndarray]] = {}
+    for index, layer in enumerate(definition.layers):
+        # What insert_splits adds stands between the network's own layers, in their order.
+        if step is not None and layer.name == step.layer.name and layer.type == step.layer.type:
+            blobs[index] = [_array(blob) for blob in net.layers[step.key].blobs]
+            step = next(own, None)
+    write_caffemodel(Path(path), definition, blobs)
 
 
 def _array(blob: torch.Tensor) -> np.ndarray:

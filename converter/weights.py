@@ -55,7 +55,7 @@ def fill(
     unknown = ignore - {step.layer.name for step in net.steps}
     for weights in files:
         report.sources.append(weights.source)
-        targets = _targets(net, last=weights.generation == "hdf5")
+        targets = _targets(net, last=weights.generation == "HDF5")
         unknown -= {layer.name for layer in weights.layers}
         with within(weights.source):
             names = {layer.name for layer in weights.layers}
