@@ -212,7 +212,7 @@ class Layer(nn.Module):
         spec = self._spec(blob)
         return 1.0 if spec.decay_mult is None else spec.decay_mult
 
-    def set_spec(self, blob: int, **fields: float) -> None:
+    def set_spec(self, blob: int, **fields: Any) -> None:
         """Change multipliers of one blob."""
         rows = [*self.param_specs, *[ParamSpec()] * (blob + 1 - len(self.param_specs))]
         rows[blob] = replace(rows[blob], **fields)
