@@ -48,7 +48,7 @@ def emit(
     plan, inputs = exported_plan(net, with_losses=with_losses)
     static = net.shapes(inputs)
     dims = dynamic_dims(net, inputs, dynamic)
-    dtype = next((p.dtype for p in net.parameters()), torch.float32)
+    dtype = net.dtype
     if dtype not in FLOATS:
         raise UnsupportedError(f"no ONNX export of {dtype}", fix="load with float32 or float64")
     onnx_type, numpy_type = FLOATS[dtype]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from caffe_layers import Layer, Shape
-from prototxt.errors import ShapeError, within
+from prototxt.errors import CaffeError, ShapeError, within
 
 from .graph import Step
 
@@ -110,6 +110,19 @@ class CaffeNet(nn.Module):
         self._checked: set[tuple[tuple[str, Shape], ...]] = set()
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The type of the network's numbers."""
+        return next((blob.dtype for blob in self._blobs()), torch.get_default_dtype())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's blobs are."""
+        return next((blob.device for blob in self._blobs()), torch.device("cpu"))
+
+    def _blobs(self) -> Iterator[Tensor]:
+        return (blob for layer in self.layers.values() for blob in layer.blobs)
+
+    @property
     def inputs(self) -> list[str]:
         """The names of the blobs that are fed from outside, in the network's order."""
         return [top for step in self.steps if step.cls.is_source for top in step.tops]
@@ -203,6 +216,14 @@ class CaffeNet(nn.Module):
                 tops = self.layers[step.key].checked_shapes(*bottoms)
             shapes.update(zip(step.tops, tops, strict=True))
         return shapes
+
+    def admits(self, inputs: Mapping[str, Shape]) -> bool:
+        """Tell whether inputs of these shapes fit the network."""
+        try:
+            self.shapes(inputs)
+        except CaffeError:
+            return False
+        return True
 
     def feed(self, inputs: Inputs | None) -> dict[str, Tensor]:
         """Return the inputs by name; raises ShapeError for a stray one or a wrong shape."""

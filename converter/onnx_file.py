@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import onnx
 from onnx import helper
+
 from prototxt.atomic import writing
 
 from .emitter import Dim, Graph

@@ -12,8 +12,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from prototxt.atomic import writing
 
 from .compare import BlobError, Comparison
@@ -67,8 +65,7 @@ class Report:
     @classmethod
     def of(cls, net: CaffeNet) -> Report:
         """Begin the report of a loaded network: its totals, and what its weights lacked."""
-        dtype = next((value.dtype for value in net.parameters()), torch.float32)
-        report = cls(summarize(net), str(dtype).removeprefix("torch."))
+        report = cls(summarize(net), str(net.dtype).removeprefix("torch."))
         report.notes.extend(_loading_notes(net))
         return report
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from caffe_layers import Shape
 from prototxt.errors import UnsupportedError
 
+from .arrays import array_of, random_inputs, tensors_of
 from .compare import Comparison, compare
 from .emit import exported_plan
 from .export import export_onnx
@@ -52,16 +52,15 @@ def verify(
     Caffe's float run, which sets the tolerance for float32. The report says whether all is within
     tolerance, and names the first blob that is not.
     """
-    dtype = next((value.dtype for value in net.parameters()), torch.float32)
-    tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
-    fed = tensors_of(net, inputs, dtype) if inputs else random_inputs(net, dtype, seed)
+    tolerance = TOLERANCES[net.dtype] if tolerance is None else tolerance
+    fed = tensors_of(net, inputs) if inputs else random_inputs(net, seed)
     report = Report.of(net)
     with progress("verify", 4, quiet=quiet) as bar, torch.no_grad():
         values = {name: array_of(value) for name, value in net.values(fed).items()}
         blobs = {name: array_of(value) for name, value in net.blobs(fed).items()}
         bar.update()
         if golden is not None:
-            noise = golden_float if dtype != torch.float64 else None
+            noise = golden_float if net.dtype != torch.float64 else None
             report.add(compare_with_golden("torch", blobs, golden, tolerance, float_run=noise))
         bar.update()
         for comparison in _with_onnx(net, model, fed, values, tolerance, golden, golden_float):
@@ -106,33 +105,3 @@ def _with_onnx(
             compare_with_golden("ONNX Runtime", blobs, golden, tolerance, float_run=golden_float)
         )
     return found
-
-
-def array_of(value: torch.Tensor) -> np.ndarray:
-    """Return a tensor's values as an array (bfloat16, which numpy lacks, as float32)."""
-    value = value.detach().cpu()
-    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-
-
-def tensors_of(
-    net: CaffeNet, inputs: Mapping[str, Any], dtype: torch.dtype
-) -> dict[str, torch.Tensor]:
-    """Return arrays as tensors of the network's type and device."""
-    device = next((value.device for value in net.parameters()), torch.device("cpu"))
-    return {
-        name: torch.as_tensor(np.ascontiguousarray(value)).to(device=device, dtype=dtype)
-        for name, value in inputs.items()
-    }
-
-
-def random_inputs(net: CaffeNet, dtype: torch.dtype, seed: int = SEED) -> dict[str, torch.Tensor]:
-    """Return seeded random images for the inputs that an exported model needs."""
-    _, shapes = exported_plan(net)
-    return {
-        name: torch.from_numpy(_noise(shape, seed + index)).to(dtype)
-        for index, (name, shape) in enumerate(shapes.items())
-    }
-
-
-def _noise(shape: Shape, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)

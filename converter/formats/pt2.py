@@ -10,10 +10,10 @@ from torch.export import Dim
 
 from prototxt.atomic import replacing
 
+from ..arrays import random_inputs
 from ..dynamic import AXES, dynamic_dims
 from ..emit import exported_plan
 from ..module import CaffeNet
-from ..verify import random_inputs
 from . import Options
 
 SUFFIX = ".pt2"
@@ -27,8 +27,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         name: {axis: Dim.DYNAMIC for axis, dim in enumerate(dims[name]) if isinstance(dim, str)}
         for name in shapes
     }
-    dtype = next((value.dtype for value in net.parameters()), torch.float32)
-    inputs = random_inputs(net, dtype)
+    inputs = random_inputs(net, seed=0)
     # A size of 1 would be taken for a constant.
     inputs = {
         name: torch.cat([value, value]) if value.dim() and AXES["batch"] in free[name] else value

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import prototxt
-from prototxt import Blob, Net, WeightError, within
+from prototxt import Net, WeightError, within
 from prototxt.filter import PHASES, filter_net
 from prototxt.nets.sknet import sknet
 from prototxt.split import insert_splits

@@ -1,0 +1,42 @@
+"""The command line: it parses and prints, the rest is the library's."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from prototxt.errors import CaffeError
+
+from .commands import NAMES, get_command
+from .version import VERSION
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return 0 when done, 1 when a file is at fault or a verification failed.
+
+    Wrong usage exits with 2, as argparse does.
+    """
+    parser = argparse.ArgumentParser(
+        prog="caffeport", description="Caffe models to PyTorch and ONNX, verified blob by blob."
+    )
+    parser.add_argument("--version", action="version", version=f"caffeport {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in NAMES:
+        command = get_command(name)
+        command.add_arguments(
+            commands.add_parser(name, help=command.HELP, description=command.HELP)
+        )
+    args = parser.parse_args(argv)
+    try:
+        return get_command(args.command).run(args)
+    except CaffeError as error:
+        print(f"caffeport: {error}", file=sys.stderr)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"caffeport: {place}{error.strerror or error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Between numpy's arrays and a network's tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caffe_layers import Shape
+
+from .emit import exported_plan
+from .module import CaffeNet
+
+BATCH = 2
+"""Samples of a random batch: enough to see that they are kept apart."""
+
+
+def array_of(value: Tensor) -> np.ndarray:
+    """Return a tensor's values as an array (bfloat16, which numpy lacks, as float32)."""
+    value = value.detach().cpu()
+    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+
+
+def tensors_of(net: CaffeNet, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return arrays as tensors of the network's type and device."""
+    return {
+        name: torch.as_tensor(np.ascontiguousarray(value)).to(net.device, net.dtype)
+        for name, value in inputs.items()
+    }
+
+
+def random_inputs(net: CaffeNet, seed: int) -> dict[str, Tensor]:
+    """Return seeded noise, N(0, 1), for the inputs that an exported model needs.
+
+    The batch is 2 where the network admits that in place of the file's.
+    """
+    _, shapes = exported_plan(net)
+    return {
+        name: torch.from_numpy(_noise(shape, seed + index)).to(net.device, net.dtype)
+        for index, (name, shape) in enumerate(_small(net, shapes).items())
+    }
+
+
+def _small(net: CaffeNet, shapes: dict[str, Shape]) -> dict[str, Shape]:
+    batches = {shape[0] for shape in shapes.values() if shape}
+    if len(batches) != 1 or max(batches) <= BATCH:
+        return shapes
+    small = {name: (BATCH, *shape[1:]) if shape else shape for name, shape in shapes.items()}
+    return small if net.admits(small) else shapes
+
+
+def _noise(shape: Shape, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)

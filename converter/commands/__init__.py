@@ -1,0 +1,34 @@
+"""The command line's commands: one file each, found by themselves.
+
+A command is a module with `HELP`, `add_arguments(parser)` and `run(args)`, which returns the exit
+status; its name is the module's.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Protocol
+
+NAMES: tuple[str, ...] = tuple(
+    module.name for module in iter_modules(__path__) if module.name != "options"
+)
+
+
+class Command(Protocol):
+    """What a module of this package holds."""
+
+    HELP: str
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the command's arguments."""
+
+    def run(self, args: Namespace) -> int:
+        """Do it; return 0 when done, 1 when a verification failed."""
+
+
+def get_command(name: str) -> Command:
+    """Return a command by its name."""
+    module: Command = import_module(f"{__name__}.{name}")  # type: ignore[assignment]
+    return module

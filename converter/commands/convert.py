@@ -1,0 +1,57 @@
+"""`caffeport convert`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from ..convert import DEFAULT_FORMATS, convert
+from ..formats import FORMATS
+from ..inputs import read_inputs
+from .options import (
+    add_export,
+    add_golden,
+    add_inputs,
+    add_net,
+    export_options,
+    load_options,
+    say,
+)
+
+HELP = "write ONNX, safetensors and other formats, verify them, and report"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_net(parser)
+    parser.add_argument("-o", "--out", required=True, metavar="DIR")
+    parser.add_argument(
+        "--format",
+        default=",".join(DEFAULT_FORMATS),
+        help=f"of {', '.join(FORMATS)} (default: {','.join(DEFAULT_FORMATS)})",
+    )
+    parser.add_argument("--no-verify", action="store_true")
+    add_inputs(parser)
+    add_golden(parser)
+    add_export(parser)
+
+
+def run(args: Namespace) -> int:
+    """Convert; the status is 1 if a verification failed."""
+    report = convert(
+        args.net,
+        args.weights,
+        args.out,
+        formats=[name for name in args.format.split(",") if name],
+        verify_it=not args.no_verify,
+        inputs=read_inputs(args.input),
+        golden=args.golden,
+        golden_float=args.golden_float,
+        tolerance=args.tolerance,
+        quiet=args.quiet,
+        **load_options(args),
+        **export_options(args),
+    )
+    say(args, report.text())
+    for file in report.written:
+        say(args, f"wrote {file.path} ({file.size:,} bytes)")
+    return 0 if report.passed else 1

@@ -1,0 +1,58 @@
+"""Inputs from files: arrays, archives of arrays, images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prototxt.errors import CaffeError, FormatError
+
+ARRAYS = {".npy", ".npz"}
+
+
+def read_inputs(files: Iterable[tuple[str, str]]) -> dict[str, np.ndarray]:
+    """Return `{input: array}` of `(input, file)` pairs.
+
+    A `.npz` gives its array of the input's name, or its only one. An image gives 1 x 3 x H x W
+    in Caffe's order: channels B, G, R with values 0 to 255. Raises FormatError for other files.
+    """
+    return {name: read_input(name, Path(path)) for name, path in files}
+
+
+def read_input(name: str, path: Path) -> np.ndarray:
+    """Return one input's array."""
+    if not path.is_file():
+        raise CaffeError(f"{path}: no such file")
+    if path.suffix not in ARRAYS:
+        return _read_image(path)
+    try:
+        loaded: Any = np.load(path, allow_pickle=False)
+        if path.suffix == ".npy":
+            return np.asarray(loaded)
+        with loaded as archive:
+            if name in archive:
+                return np.asarray(archive[name])
+            if len(archive.files) == 1:
+                return np.asarray(archive[archive.files[0]])
+            held = ", ".join(archive.files)
+    except (ValueError, EOFError, OSError, KeyError) as error:
+        raise FormatError(f"{path}: no {path.suffix} file: {error}") from None
+    raise FormatError(f"{path}: no array {name!r} among {held}")
+
+
+def _read_image(path: Path) -> np.ndarray:
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise CaffeError(
+            f"{path}: reading images needs Pillow", fix='pip install "caffeport[images]"'
+        ) from None
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"), np.float32)
+    except (UnidentifiedImageError, OSError) as error:
+        raise FormatError(f"{path}: no image: {error}") from None
+    return np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1)[None])
