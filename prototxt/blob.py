@@ -95,14 +95,11 @@ def _floats(data: memoryview, field: wire.Field, end: int) -> tuple[Array, int]:
         if size % kind.itemsize:
             message = f"field {field.number} has {size} bytes, no multiple of {kind.itemsize}"
             raise FormatError(f"byte {field.start}: {message}")
-        count = size // kind.itemsize
-        return np.frombuffer(data, kind, count, field.value) if count else np.empty(
-            0, kind
-        ), field.end
+        return _view(data, field, kind), field.end
     if field.end - field.value != kind.itemsize or field.kind == wire.VARINT:
         message = f"field {field.number} has wire type {field.kind}"
         raise FormatError(f"byte {field.start}: {message}")
-    # A key's own first byte tells where the run ends: the next key stands where one more value would.
+    # The run ends where a key differs: the next field begins where one more value would.
     key = field.value - field.start
     item = np.dtype([("key", "u1", (key,)), ("value", kind)])
     run = np.frombuffer(data, item, (end - field.start) // item.itemsize, field.start)
@@ -150,9 +147,12 @@ def _raw(data: memoryview, field: wire.Field, raw_type: int) -> Array:
     if size % kind.itemsize:
         message = f"{size} bytes of raw data, no multiple of {kind.itemsize}"
         raise FormatError(f"byte {field.start}: {message}")
-    return (
-        np.frombuffer(data, kind, size // kind.itemsize, field.value) if size else np.empty(0, kind)
-    )
+    return _view(data, field, kind)
+
+
+def _view(data: memoryview, field: wire.Field, kind: np.dtype[Any]) -> Array:
+    count = (field.end - field.value) // kind.itemsize
+    return np.frombuffer(data, kind, count, field.value) if count else np.empty(0, kind)
 
 
 def encoded(array: Array) -> tuple[bytes, memoryview, bytes]:
@@ -163,16 +163,15 @@ def encoded(array: Array) -> tuple[bytes, memoryview, bytes]:
         message = f"shape {array.shape}, a blob has at most {MAX_AXES} axes and {MAX_COUNT} values"
         raise WeightError(message)
     number = _DATA if array.dtype == np.float32 else _DOUBLE_DATA
-    little = array.dtype.newbyteorder("<")
-    flat = np.ascontiguousarray(array, little).reshape(-1)
+    flat: Any = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
     values = memoryview(flat).cast("B")
-    dims = b"".join(map(wire.encode_varint, array.shape))
-    shape = wire.encode_key(1, wire.BYTES) + wire.encode_varint(len(dims)) + dims if dims else b""
+    head = _length_prefixed(number, len(values)) if len(values) else b""
+    shape = b"".join(map(wire.encode_varint, array.shape))
     if shape:
-        shape = wire.encode_key(_SHAPE, wire.BYTES) + wire.encode_varint(len(shape)) + shape
-    head = (
-        wire.encode_key(number, wire.BYTES) + wire.encode_varint(len(values))
-        if len(values)
-        else b""
-    )
+        shape = _length_prefixed(1, len(shape)) + shape
+        shape = _length_prefixed(_SHAPE, len(shape)) + shape
     return (head, values, shape) if number < _SHAPE else (shape + head, values, b"")
+
+
+def _length_prefixed(number: int, size: int) -> bytes:
+    return wire.encode_key(number, wire.BYTES) + wire.encode_varint(size)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from prototxt import blob, schema, wire
 from prototxt.atomic import writing
@@ -57,6 +57,7 @@ class Weights:
     layers: list[LayerWeights]
     source: str
     generation: str
+    dialect: str | None = None
     _parts: list[tuple[_Generation, str, bytes]] = field(default_factory=list, repr=False)
     _header: bytes = field(default=b"", repr=False)
 
@@ -66,19 +67,19 @@ class Weights:
         if self.generation == "HDF5":
             return None
         with within(self.source):
-            header = _message("NetParameter", "", self._header)
+            header = _message("NetParameter", "", self._header, self.dialect)
             layers = []
             for (generation, kind, part), weights in zip(self._parts, self.layers, strict=True):
                 with within(f"layer {weights.name!r}"):
-                    layers.append(_message(generation.message, kind, part))
+                    layers.append(_message(generation.message, kind, part, self.dialect))
         return Net(header, layers, self.source)
 
 
-def read_binary(path: str | Path) -> Weights:
+def read_binary(path: str | Path, dialect: str | None = None) -> Weights:
     """Read a .caffemodel of any generation; FormatError names the byte where it is damaged."""
     with within(str(path)):
         data = mapped(path)
-        weights = Weights([], str(path), "V2")
+        weights = Weights([], str(path), "V2", dialect)
         generations: set[str] = set()
         header: list[memoryview] = []
         for entry in wire.fields(data, 0, len(data)):
@@ -164,10 +165,10 @@ def _v1_type(number: str) -> str:
     return str(known.name) if known else number
 
 
-def _message(name: str, layer_type: str, data: bytes) -> Message:
+def _message(name: str, layer_type: str, data: bytes, forced: str | None) -> Any:
     """Parse a message by the first dialect that knows all its fields, else by the likeliest."""
-    likeliest: Message | None = None
-    for dialect in schema.candidates(layer_type):
+    likeliest: Any = None
+    for dialect in schema.candidates(layer_type, forced):
         message: Any = dialect.message(name)()
         try:
             message.ParseFromString(data)

@@ -74,8 +74,8 @@ def _decoded(path: str | Path) -> str:
     return text
 
 
-def _refuse_text(path: str | Path, wanted: str) -> None:
-    fix = "give the .prototxt first, the .caffemodel second" if wanted == "weights" else ""
+def _refuse_text(path: str | Path, wanted: str) -> NoReturn:
+    fix = "give the .prototxt first and the .caffemodel after it" if wanted == "weights" else ""
     with open(path, "rb") as file:
         start = file.read(64)
     if not start:
@@ -84,22 +84,3 @@ def _refuse_text(path: str | Path, wanted: str) -> None:
         fix = "fetch the file itself with `git lfs pull`"
         raise FormatError(f"{path}: a Git LFS pointer, wants {wanted}", fix=fix)
     raise FormatError(f"{path}: text, wants {wanted}", fix=fix)
-
-
-def _decoded(path: str | Path) -> str:
-    """Return a text file's text."""
-    data = Path(path).read_bytes()
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise FormatError(
-            f"{path}:{line}: byte {error.start} is no UTF-8", fix="save the text as UTF-8"
-        ) from None
-
-
-def _refuse_text(path: str | Path, wanted: str) -> NoReturn:
-    raise FormatError(
-        f"{path}: text, wants {wanted} in binary or HDF5",
-        fix="give the .prototxt first and the .caffemodel after it",
-    )

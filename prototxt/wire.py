@@ -12,8 +12,9 @@ _FIXED = {FIXED64: 8, FIXED32: 4}
 
 
 class Field(NamedTuple):
-    """One field: it lies from `start` to `end`; a varint's `value` is the number, any other's
-    the offset where its bytes begin.
+    """One field, from `start` to `end`.
+
+    A varint's `value` is the number, any other's the offset where its bytes begin.
     """
 
     number: int
