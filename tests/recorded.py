@@ -43,6 +43,6 @@ def assert_close(got: Any, want: Any, place: str, tolerance: float = 1e-9) -> No
     assert np.array_equal(got[~finite], want[~finite], equal_nan=True), f"{place}: NaN or infinity"
     if not finite.any():
         return
-    error = np.abs(got - want)[finite].max()
+    error = np.abs(got[finite] - want[finite]).max()
     largest = np.abs(want[finite]).max()
     assert error <= tolerance * largest, f"{place}: off by {error:.3g} of {largest:.3g}"
