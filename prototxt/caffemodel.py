@@ -59,7 +59,7 @@ class Weights:
     generation: str
     dialect: str | None = None
     _parts: list[tuple[_Generation, str, bytes]] = field(default_factory=list, repr=False)
-    _header: bytes = field(default=b"", repr=False)
+    _header: bytearray = field(default_factory=bytearray, repr=False)
 
     @cached_property
     def net(self) -> Net | None:
@@ -67,7 +67,7 @@ class Weights:
         if self.generation == "HDF5":
             return None
         with within(self.source):
-            header = _message("NetParameter", "", self._header, self.dialect)
+            header = _message("NetParameter", "", bytes(self._header), self.dialect)
             layers = []
             for (generation, kind, part), weights in zip(self._parts, self.layers, strict=True):
                 with within(f"layer {weights.name!r}"):
@@ -78,32 +78,33 @@ class Weights:
 def read_binary(path: str | Path, dialect: str | None = None) -> Weights:
     """Read a .caffemodel of any generation; FormatError names the byte where it is damaged."""
     with within(str(path)):
-        data = mapped(path)
-        weights = Weights([], str(path), "V2", dialect)
-        generations: set[str] = set()
-        header: list[memoryview] = []
-        for entry in wire.fields(data, 0, len(data)):
-            if entry.number not in (_V1.number, _V2.number):
-                header.append(data[entry.start : entry.end])
-                if entry.number == 1 and entry.kind != wire.BYTES:
-                    raise FormatError(
-                        "no network: its first field is no name, as in a .solverstate"
-                    )
-                continue
-            if entry.kind != wire.BYTES:
-                raise FormatError(f"byte {entry.start}: a layer has wire type {entry.kind}")
-            generation = _V2 if entry.number == _V2.number else _V1
-            layer, generation, part = _layer(data, entry, generation)
-            generations.add(generation.name)
-            weights.layers.append(layer)
-            kind = layer.type if generation is _V2 else ""
-            weights._parts.append((_V1 if generation is _V0 else generation, kind, part))
-        if not weights.layers:
-            raise FormatError("no layers in it", fix="is it a .caffemodel?")
-        if "V2" in generations and len(generations) > 1:
-            raise FormatError("both `layer` and `layers` in it, wants one of them")
-        weights.generation = min(generations)
-        weights._header = b"".join(header)
+        return parse_binary(mapped(path), str(path), dialect)
+
+
+def parse_binary(data: memoryview, source: str, dialect: str | None = None) -> Weights:
+    """Read a .caffemodel's bytes; blobs are views of them."""
+    weights = Weights([], source, "V2", dialect)
+    generations: set[str] = set()
+    entries = list(wire.fields(data, 0, len(data)))  # first of all: a truncated file ends here
+    for entry in entries:
+        if entry.number not in (_V1.number, _V2.number):
+            if entry.number == 1 and entry.kind != wire.BYTES:
+                raise FormatError("no network: its first field is no name, as in a .solverstate")
+            weights._header += data[entry.start : entry.end]
+            continue
+        if entry.kind != wire.BYTES:
+            raise FormatError(f"byte {entry.start}: a layer has wire type {entry.kind}")
+        generation = _V2 if entry.number == _V2.number else _V1
+        layer, generation, part = _layer(data, entry, generation)
+        generations.add(generation.name)
+        weights.layers.append(layer)
+        kind = layer.type if generation is _V2 else ""
+        weights._parts.append((_V1 if generation is _V0 else generation, kind, part))
+    if not weights.layers:
+        raise FormatError("no layers in it", fix="is it a .caffemodel?")
+    if len(generations) > 1:
+        raise FormatError(f"layers of {' and '.join(sorted(generations))} in one file, wants one")
+    weights.generation = generations.pop()
     return weights
 
 

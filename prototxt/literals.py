@@ -24,7 +24,7 @@ _FLOAT = re.compile(
 )
 _OCTAL = re.compile(r"(?<![\w.])0\d")
 _ESCAPE = re.compile(
-    r"\\(?:[abfnrtv\\?'\"]|[0-3]?[0-7]{1,2}|[xX][0-9a-fA-F]{1,2}"
+    r"\\(?:[abfnrtv\\?'\"]|[0-3][0-7]{0,2}|[4-7][0-7]?(?![0-7])|[xX][0-9a-fA-F]{1,2}"
     r"|(?P<unicode>u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})|(?P<other>.))"
 )
 _PARTS = re.compile(rf"{STRING}|#[^\n]*|(?P<name>[A-Za-z_]\w*)|[{{<}}>]|(?P<number>{_NUMBER})")
@@ -81,7 +81,7 @@ def octal_float(text: str, message: Descriptor) -> int | None:
         elif token in ("}", ">"):
             scopes.pop()
         elif match["number"] and _OCTAL.match(token) and field is not None and _is_float(field):
-            return match.start()
+            return match.start() - (text[match.start() - 1] == "-")
     return None
 
 

@@ -20,7 +20,10 @@ _MESSAGES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
 _UNKNOWN = re.compile(r'Message type "caffe\.([\w.]+)" has no field named "([^"]+)"')
 _TWICE = re.compile(r'Message type "caffe\.([\w.]+)" should not have multiple "([^"]+)" fields')
 _VALUE = re.compile(r'Enum type "caffe\.([\w.]+)" has no value (?:named|with number) (.+)')
-_NUMBER = re.compile(r"Couldn't parse (integer|float): ([A-Za-z]\w*)")
+_NUMBER = re.compile(r"Couldn't parse (integer|float): (.+)")
+_OCTAL = re.compile("Invalid octal float")
+_WORDS = ("true", "false", "t", "f", "inf", "nan")
+_RANGE = re.compile(r"Value out of range: (.+)")
 
 
 def parse_text(
@@ -124,21 +127,27 @@ class _Parser:
 def _parse(text: str, kind: type[Message]) -> tuple[Message, _Failure | None]:
     message: Any = kind()
     try:
-        text_format.Parse(literals.settle(text), message)
+        text = literals.settle(text)
+        text_format.Parse(text, message)
     except literals.LiteralError as error:
         return message, _Failure(error.at, str(error))
     except text_format.ParseError as error:
         at = _offset(text, error.GetLine() or 1, error.GetColumn() or 1)
         said = re.sub(r"^\d+:\d+ : ", "", str(error))
         said = said.removeprefix(f"'{text[at - _column(text, at) : _line_end(text, at)]}': ")
+        said = said.removeprefix("'': ")
         return message, _explain(at, said.rstrip("."), message)
     if (at_octal := literals.octal_float(text, message.DESCRIPTOR)) is not None:
-        said = "an octal number in a float field, which Caffe refuses"
-        return message, _Failure(at_octal, said, "write it without the leading 0")
+        return message, _octal_float(at_octal)
     if missing := message.FindInitializationErrors():
         at = len(text) - len(text.lstrip())
         return message, _Failure(at, f"{missing[0]} is missing, it is required")
     return message, None
+
+
+def _octal_float(at: int) -> _Failure:
+    said = "an octal number in a float field, which Caffe refuses"
+    return _Failure(at, said, "write it without the leading 0")
 
 
 def _explain(at: int, said: str, message: Message) -> _Failure:
@@ -157,8 +166,14 @@ def _explain(at: int, said: str, message: Message) -> _Failure:
         wants = f", wants {', '.join(known)}" if len(known) < 9 else ""
         return _Failure(at, f"{name} has no value {match[2]}{wants}", _closest(match[2], known))
     if match := _NUMBER.match(said):
-        fix = "if this is a template's placeholder, fill it in"
-        return _Failure(at, f"{match[2]!r} where a number belongs", fix)
+        wanted = "whole number" if match[1] == "integer" else "number"
+        placeholder = re.fullmatch(r"[A-Za-z]\w*", match[2]) and match[2].lower() not in _WORDS
+        fix = "if it is a template's placeholder, fill it in" if placeholder else ""
+        return _Failure(at, f"{match[2]} where a {wanted} belongs", fix)
+    if _OCTAL.match(said):
+        return _octal_float(at)
+    if match := _RANGE.match(said):
+        return _Failure(at, f"{match[1]} is out of its field's range")
     return _Failure(at, said.replace('"caffe.', '"'))
 
 

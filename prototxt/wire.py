@@ -55,7 +55,10 @@ def read(data: memoryview, at: int, end: int) -> Field:
     if not 0 < number < 1 << 29:
         raise FormatError(f"byte {at}: field number {number}, which protobuf does not have")
     if kind == BYTES:
-        size, value = varint(data, value, end)
+        if value < end and (size := data[value]) < 0x80:  # most sizes: saves a third of the walk
+            value += 1
+        else:
+            size, value = varint(data, value, end)
         stop = value + size
     elif kind == VARINT:
         value, stop = varint(data, value, end)
