@@ -87,6 +87,8 @@ class Layer(nn.Module):
     """Its tops are fed from outside by name (Input and the data layers)."""
     makes_tops: ClassVar[bool] = True
     """False for a source that has nothing of its own where it is not fed."""
+    constant_tops: bool = False
+    """True for a source whose own tops are always the same."""
     auto_tops: ClassVar[bool] = False
     """Tops that the definition leaves out are made up, as Caffe does for losses."""
     fixed_bottoms: ClassVar[tuple[int, ...]] = ()
@@ -190,6 +192,10 @@ class Layer(nn.Module):
         else:
             delattr(self, name)
             self._shared[name] = (owner, owned, shape)
+
+    def shares_blob(self, name: str) -> bool:
+        """Tell whether a blob is another layer's."""
+        return name in self.blob_names and name not in self._fillers
 
     def __getattr__(self, name: str) -> Any:
         shared = self.__dict__.get("_shared", {}).get(name)

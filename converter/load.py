@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -20,13 +21,14 @@ from .sharing import share
 from .weights import Loaded, fill
 
 PathName = str | PathLike[str]
+Phase = Literal["TRAIN", "TEST"]
 
 
 def load(
     net: PathName,
     weights: PathName | Sequence[PathName] | None = None,
     *,
-    phase: str = "TEST",
+    phase: Phase = "TEST",
     level: int = 0,
     stages: Iterable[str] = (),
     dtype: torch.dtype = torch.float32,
@@ -50,7 +52,7 @@ def load(
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
-    definition = read_net(net, allow_unknown=allow_unknown, dialect=dialect)
+    definition = read_net(fspath(net), allow_unknown=allow_unknown, dialect=dialect)
     files = [read_weights(path) for path in weight_files(net, weights)]
     if require_weights and not files:
         raise WeightError(f"{fspath(net)}: no weights are given", fix="name the caffemodel")
@@ -87,7 +89,7 @@ def build(
         own = build(net, files, dialect=dialect)
         net = make_pools_global(net, own)
     blobs = {
-        layer.name: [blob.shape for blob in layer.blobs]
+        layer.name: [blob.shape for blob in layer.blobs if blob is not None]
         for weights in files
         for layer in weights.layers
     }

@@ -113,7 +113,8 @@ def _write_external(
 
 def _bytes_of(array: np.ndarray) -> memoryview:
     """Return the array's bytes without a copy, little-endian as ONNX wants them."""
-    return memoryview(array.astype(array.dtype.newbyteorder("<"), copy=False)).cast("B")
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return little.reshape(-1).view(np.uint8).data
 
 
 def _key(number: int, size: int) -> bytes:

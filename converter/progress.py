@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 from tqdm import tqdm
 
 
-def progress(what: str, total: int, *, quiet: bool = False, unit: str = "step") -> tqdm:
+def progress(what: str, total: int, *, quiet: bool = False, unit: str = "step") -> tqdm[NoReturn]:
     """Return a bar of `total` steps; silent where standard error is no terminal or `quiet`."""
     return tqdm(
         total=total,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,12 +86,19 @@ def fill(
     return report
 
 
-def fill_layer(layer: Layer, blobs: list[Blob]) -> None:
-    """Copy one layer's blobs; raises WeightError for a wrong number or shape."""
+def fill_layer(layer: Layer, blobs: Sequence[Blob | None]) -> None:
+    """Copy one layer's blobs; raises WeightError for a wrong number or shape.
+
+    A blob is None where HDF5 leaves a shared one to its owner.
+    """
     if len(blobs) != len(layer.blob_names):
         wants = ", ".join(layer.blob_names) or "none"
         raise WeightError(f"{len(blobs)} blobs, wants {wants}", fix="is this the prototxt's model?")
     for name, blob in zip(layer.blob_names, blobs, strict=True):
+        if blob is None:
+            if not layer.shares_blob(name):
+                raise WeightError(f"blob {name!r} is missing")
+            continue
         target = getattr(layer, name).data
         if not blob.fits(tuple(target.shape)):
             raise WeightError(

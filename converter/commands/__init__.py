@@ -30,5 +30,5 @@ class Command(Protocol):
 
 def get_command(name: str) -> Command:
     """Return a command by its name."""
-    module: Command = import_module(f"{__name__}.{name}")  # type: ignore[assignment]
+    module: Command = import_module(f"{__name__}.{name}")
     return module

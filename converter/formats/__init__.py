@@ -43,5 +43,5 @@ def get_format(name: str) -> Format:
     """Return a format by its name; raises UnsupportedError for one that is not there."""
     if name not in FORMATS:
         raise UnsupportedError(f"format {name!r} is unknown", fix=f"known: {', '.join(FORMATS)}")
-    module: Format = import_module(f"{__name__}.{name}")  # type: ignore[assignment]
+    module: Format = import_module(f"{__name__}.{name}")
     return module
