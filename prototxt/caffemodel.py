@@ -178,7 +178,7 @@ def _message(name: str, layer_type: str, data: bytes, forced: str | None) -> Any
             continue
         if not message.IsInitialized():
             continue
-        if _knows_all(message):
+        if _knows_all(message) and not dialect.stray(layer_type, message):
             return message
         likeliest = likeliest if likeliest is not None else message
     if likeliest is None:

@@ -17,7 +17,7 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 def read_hdf5(path: str | Path) -> Weights:
     """Read a .caffemodel.h5; its layers come in the file's own order, by name."""
     try:
-        import h5py  # type: ignore[import-untyped]  # it has no stubs
+        import h5py
     except ImportError:
         raise CaffeError(
             f"{path}: HDF5 weights need h5py", fix='pip install "caffeport[hdf5]"'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import Message
@@ -35,7 +36,19 @@ class Dialect:
     def types(self) -> frozenset[str]:
         """The layer types that the dialect's own file claims."""
         layer = self._fork.messages.get("LayerParameter")
-        return layer.types.union(*(field.types for field in layer.fields)) if layer else frozenset()
+        return layer.types.union(*self.owners.values()) if layer else frozenset()
+
+    @cached_property
+    def owners(self) -> dict[str, frozenset[str]]:
+        """The fields that belong to certain layer types alone."""
+        layer = self._fork.messages.get("LayerParameter")
+        return {field.name: field.types for field in layer.fields if field.types} if layer else {}
+
+    def stray(self, layer_type: str, message: Any) -> str:
+        """Name a field that a layer of this type cannot mean in this dialect, or give ""."""
+        foreign = _foreign(self.name, layer_type)
+        used: list[str] = [field.name for field, _ in message.ListFields()] if foreign else []
+        return next((name for name in used if name in foreign), "")
 
     @cached_property
     def _pool(self) -> descriptor_pool.DescriptorPool:
@@ -55,6 +68,18 @@ class Dialect:
     def message(self, name: str) -> type[Message]:
         """Give the class of one message, as `LayerParameter`."""
         return _message_class(self._pool, f"caffe.{name}")
+
+
+@cache
+def _foreign(name: str, layer_type: str) -> frozenset[str]:
+    """Name the fields of a dialect that are another type's, or this type's in another fork."""
+    owners = dialect(name).owners
+    foreign = {field for field, types in owners.items() if layer_type not in types}
+    if layer_type in dialect(name).types and layer_type not in dialect("bvlc").types:
+        for one in dialects():
+            foreign |= {field for field, types in one.owners.items() if layer_type in types}
+        foreign -= {field for field, types in owners.items() if layer_type in types}
+    return frozenset(foreign)
 
 
 @cache
@@ -108,6 +133,7 @@ def add(path: str | Path, name: str = "") -> Dialect:
     new.types, new.message("LayerParameter")  # so that what is wrong is said now
     _added[name] = path
     _paths.cache_clear()
+    _foreign.cache_clear()
     return dialect(name)
 
 
