@@ -178,6 +178,12 @@ class Layer(nn.Module):
         """The blobs in Caffe's order, of Caffe's shapes and raw values."""
         return [getattr(self, name) for name in self.blob_names]
 
+    @property
+    def stored_blobs(self) -> list[Tensor]:
+        """The tensors that hold the blobs: for one that is a view, its owner's."""
+        owners = {name: (owner, owned) for name, (owner, owned, _) in self._shared.items()}
+        return [getattr(*owners.get(name, (self, name))) for name in self.blob_names]
+
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Fill every blob as Caffe does before training."""
         for name, filler in self._fillers.items():

@@ -49,15 +49,15 @@ def backward(
             loss = sum_of_products(net.blobs_of(plan, values), top_diffs)
     blobs = {name: value.detach() for name, value in net.blobs_of(plan, values).items()}
     first = _first_versions(net, values)
-    params = {key: layer.blobs for key, layer in net.layers.items() if layer.blob_names}
-    wanted = [
-        *(values[name] for name in first.values()),
-        *(b for row in params.values() for b in row),
-    ]
+    stored = [blob for layer in net.layers.values() for blob in layer.stored_blobs]
+    wanted = [*(values[name] for name in first.values()), *stored]
     grads = iter(_gradients(loss, wanted))
     # A blob has one memory, of its last shape: MVN in place adds axes.
     diffs = {blob: next(grads).reshape(blobs[blob].shape) for blob in first}
-    return Diffs(blobs, diffs, {key: [next(grads) for _ in row] for key, row in params.items()})
+    params = {
+        key: [next(grads).reshape(blob.shape) for blob in row] for key, row in net.params.items()
+    }
+    return Diffs(blobs, diffs, params)
 
 
 def sum_of_products(values: Mapping[str, Tensor], diffs: Mapping[str, Tensor]) -> Tensor:
