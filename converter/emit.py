@@ -72,10 +72,21 @@ def emit(
 
 
 def exported_plan(net: CaffeNet, *, with_losses: bool = False) -> tuple[Plan, dict[str, Shape]]:
-    """Return what an exported model computes, and the shapes of the inputs that it needs."""
+    """Return what an exported model computes, and the shapes of the inputs that it needs.
+
+    Constants of the network's own (DummyData) are inputs only where it has no others.
+    """
     steps: list[Step] = []
-    known: set[str] = set(net.input_shapes)
-    for step in net.plan(net.input_shapes).steps:
+    constants = [
+        top
+        for step in net.steps
+        if step.cls.is_source and net.layers[step.key].constant_tops
+        for top in step.tops
+    ]
+    fed = {name: shape for name, shape in net.input_shapes.items() if name not in constants}
+    fed = fed or net.input_shapes
+    known = set(fed)
+    for step in net.plan(fed).steps:
         dropped = not with_losses and (step.cls.is_loss or step.cls.is_metric)
         if not dropped and known.issuperset(step.bottoms):
             known.update(step.tops)
@@ -85,7 +96,7 @@ def exported_plan(net: CaffeNet, *, with_losses: bool = False) -> tuple[Plan, di
         fix = "" if with_losses else "--with-losses keeps the loss layers"
         raise UnsupportedError("nothing is left to export: no layer makes an output", fix=fix)
     used = {bottom for step in steps for bottom in step.bottoms}
-    return plan, {name: shape for name, shape in net.input_shapes.items() if name in used}
+    return plan, {name: shape for name, shape in fed.items() if name in used}
 
 
 def _append_softmax(op: Emitter, graph: Graph, outputs: list[str]) -> str:

@@ -197,8 +197,8 @@ class CaffeNet(nn.Module):
         known = set(fed)
         steps = []
         for step in self.steps:
-            if step.tops and known.issuperset(step.tops):
-                continue
+            if not known.isdisjoint(step.tops):
+                continue  # fed, or fed in part: a batch of its own would not belong to it
             if step.cls.makes_tops and known.issuperset(step.bottoms):
                 known.update(step.tops)
                 steps.append(step)

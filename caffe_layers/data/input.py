@@ -5,21 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..checks import require
-from ..layer import Layer, Shape
+from ..layer import Shape
+from .fed import Fed
 
 
-class Input(Layer, type="Input", bottoms=0, tops=(1, None)):
+class Input(Fed, type="Input", bottoms=0, tops=(1, None)):
     """Tops are fed by name; `input_param.shape` gives one shape for all tops, or one for each.
 
     Caffe: BVLC/caffe, src/caffe/layers/input_layer.cpp
     """
-
-    is_source = True
-    makes_tops = False
-
-    def __init__(self, *tops: Shape | None) -> None:
-        super().__init__()
-        self.top_shapes = tops
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Input:
@@ -32,6 +26,3 @@ class Input(Layer, type="Input", bottoms=0, tops=(1, None)):
         if len(shapes) != tops:
             shapes = (shapes or [None]) * tops
         return cls(*shapes)
-
-    def shapes(self) -> list[Shape | None]:  # type: ignore[override]  # None: not in the file
-        return list(self.top_shapes)

@@ -21,6 +21,7 @@ TYPED: dict[str, dict[str, Any]] = {
     "Concat": {"axis": 1},
     "ContrastiveLoss": {"margin": 1.0, "legacy_version": False},
     "Dropout": {"dropout_ratio": 0.5},
+    "DummyData": {"data_filler": ()},
     "ELU": {"alpha": 1.0},
     "Eltwise": {"operation": "SUM", "coeff": (), "stable_prod_grad": True, "in_place": False},
     "Embed": {"bias_term": True, "weight_filler": ZERO, "bias_filler": ZERO},
@@ -93,10 +94,10 @@ def default_in(message: Any, name: str) -> Any:
     """Return a field's default as a layer's argument says it; None where the schema has none."""
     field = message.DESCRIPTOR.fields_by_name[name]
     value = getattr(message, name)
-    if field.type == field.TYPE_MESSAGE:
-        return Filler.from_caffe(value) if field.message_type.name == "FillerParameter" else None
     if field.is_repeated:
         return ()
+    if field.type == field.TYPE_MESSAGE:
+        return Filler.from_caffe(value) if field.message_type.name == "FillerParameter" else None
     if not field.has_default_value:
         return None
     return field.enum_type.values_by_number[value].name if field.enum_type else value

@@ -1,0 +1,26 @@
+"""Layers whose tops come from outside by name."""
+
+from __future__ import annotations
+
+from ..layer import Layer, Shape
+from .transform import Transform
+
+NONE = Transform()
+
+
+class Fed(Layer):
+    """Base of layers that hold the shapes of their tops, None where the definition leaves it open.
+
+    `transform` says what the layer does in Caffe to the images that it reads.
+    """
+
+    is_source = True
+    makes_tops = False
+
+    def __init__(self, *tops: Shape | None, transform: Transform = NONE) -> None:
+        super().__init__()
+        self.top_shapes = tops
+        self.transform = transform
+
+    def shapes(self) -> list[Shape | None]:  # type: ignore[override]  # None: not in the file
+        return list(self.top_shapes)
