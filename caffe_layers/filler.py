@@ -50,8 +50,25 @@ class Filler:
         if self.type == "bilinear":
             square = len(shape) == 4 and shape[2] == shape[3]
             require(square, f"a bilinear filler wants a 4-D blob with square planes, got {shape}")
-        if self.sparse >= 0 and self.type == "gaussian":
-            require(len(shape) >= 1, "a sparse gaussian filler wants at least one axis")
+        elif self.type == "uniform":
+            rises = self.min <= self.max
+            require(rises, f"a uniform filler's min {self.min:g} is above its max {self.max:g}")
+        elif self.type == "gaussian":
+            require(self.std > 0, f"a gaussian filler's std is {self.std:g}, wants more than 0")
+        elif self.type in {"xavier", "msra"}:
+            require(len(shape) >= 1, f"a {self.type} filler wants a blob with at least one axis")
+        elif self.type == "positive_unitball":
+            fits = len(shape) <= 4
+            require(fits, f"a positive_unitball filler wants 4 axes at most, got {shape}")
+        if self.type != "gaussian":
+            dense = self.sparse == -1
+            require(dense, f"sparse is {self.sparse}, but only a gaussian filler can be sparse")
+        elif self.sparse != -1:
+            most = shape[0] if shape else -1
+            require(
+                0 <= self.sparse <= most,
+                f"sparse is {self.sparse}, wants 0 to the blob's first size, {shape}",
+            )
 
     @torch.no_grad()
     def fill(self, blob: Tensor, generator: torch.Generator | None = None) -> None:
@@ -62,7 +79,7 @@ class Filler:
     def fan(self, shape: tuple[int, ...]) -> float:
         """Return Caffe's n of xavier and msra for a blob of this shape."""
         count = prod(shape)
-        fan_in = count // shape[0] if shape else count
+        fan_in = count // shape[0]
         fan_out = count // shape[1] if len(shape) > 1 else count
         return {FAN_IN: fan_in, FAN_OUT: fan_out, AVERAGE: (fan_in + fan_out) / 2}[
             self.variance_norm
@@ -86,7 +103,7 @@ def _gaussian(filler: Filler, blob: Tensor, generator: torch.Generator | None) -
 
 def _positive_unitball(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
     blob.uniform_(0, 1, generator=generator)
-    rows = blob.view(blob.shape[0], -1) if blob.dim() else blob.view(1, 1)
+    rows = blob.view(blob.shape[0] if blob.dim() else 1, -1)
     rows.div_(rows.sum(dim=1, keepdim=True))
 
 
