@@ -13,6 +13,7 @@ import caffe_layers
 from caffe_layers import Layer, Shape
 from prototxt import Net, Weights, filter_net, read_net, read_weights
 from prototxt.errors import ShapeError, WeightError, within
+from prototxt.upgrade import declare_shapeless
 
 from .global_pool import make_pools_global
 from .graph import Step, build_steps
@@ -58,6 +59,7 @@ def load(
         raise WeightError(f"{fspath(net)}: no weights are given", fix="name the caffemodel")
     with within(definition.source):
         filtered = filter_net(definition, phase=phase, level=level, stages=tuple(stages))
+        filtered = declare_shapeless(filtered, input_shapes or {})
         built = build(filtered, files, input_shapes or {}, dialect, global_pool=global_pool)
     exact = torch.float64 if dtype == torch.float64 else torch.float32
     built.to(exact)

@@ -13,7 +13,7 @@ class Net:
     Layers are LayerParameter messages, or V1LayerParameter ones until `upgrade` has run. Binary
     blobs are not in them. `lines` gives each layer's line where the source is text. `unknown` lists
     the fields that were passed over because the caller allowed it, `dropped` what an upgrade left
-    out, as Caffe's own does with no more than a log line.
+    out, as Caffe's own does with no more than a log line, `shapeless` the inputs among that.
     """
 
     header: Any
@@ -22,6 +22,7 @@ class Net:
     lines: list[int] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    shapeless: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:

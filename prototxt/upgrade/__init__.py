@@ -1,4 +1,5 @@
 """Today's form of definitions and solvers of every age."""
 
+from prototxt.upgrade.inputs import declare_shapeless as declare_shapeless
 from prototxt.upgrade.net import upgrade as upgrade
 from prototxt.upgrade.solver import upgrade_solver as upgrade_solver

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,20 +25,48 @@ def to_layer(net: Net) -> Net:
         header.ClearField(name)
     if not old.input_shape and not old.input_dim:
         lost = f"input {', '.join(old.input)}: no shape"
-        return replace(net, header=header, dropped=[*net.dropped, lost])
+        dropped = [*net.dropped, lost]
+        return replace(net, header=header, dropped=dropped, shapeless=list(old.input))
     with within(net.source):
         require_enough(old)
-    layer: Any = schema.dialect("bvlc").message("LayerParameter")()
-    layer.name, layer.type = "input", "Input"
-    for index, name in enumerate(old.input):
-        layer.top.append(name)
+    layer = input_layer(old.input)
+    for index in range(len(old.input)):
         shape = layer.input_param.shape.add()
         if old.input_shape:
             shape.CopyFrom(old.input_shape[index])
         else:
             shape.dim.extend(old.input_dim[index * DIMS : (index + 1) * DIMS])
+    return in_front(replace(net, header=header), layer)
+
+
+def declare_shapeless(net: Net, shapes: Mapping[str, Sequence[int]]) -> Net:
+    """Put Input layers in front for inputs that layers read but an upgrade left out: no shape.
+
+    `shapes` gives the shapes of some. Caffe itself runs no such network.
+    """
+    for name in reversed(net.shapeless):
+        readers = (layer for layer in net.layers if name in layer.bottom or name in layer.top)
+        first: Any = next(readers, None)
+        if first is None or name not in first.bottom:
+            continue
+        layer = input_layer([name])
+        layer.name = name
+        if name in shapes:
+            layer.input_param.shape.add().dim.extend(shapes[name])
+        net = in_front(net, layer)
+    return net
+
+
+def input_layer(tops: Iterable[str]) -> Any:
+    layer: Any = schema.dialect("bvlc").message("LayerParameter")()
+    layer.name, layer.type = "input", "Input"
+    layer.top.extend(tops)
+    return layer
+
+
+def in_front(net: Net, layer: Any) -> Net:
     lines = [1, *net.lines] if net.lines else []
-    return replace(net, header=header, layers=[layer, *net.layers], lines=lines)
+    return replace(net, layers=[layer, *net.layers], lines=lines)
 
 
 def require_enough(header: Any) -> None:
