@@ -12,7 +12,7 @@ from prototxt.errors import (
 )
 from prototxt.filter import filter_net
 from prototxt.net import Net
-from prototxt.read import read_blob, read_net, read_weights
+from prototxt.read import read_blob, read_net, read_solver, read_weights
 from prototxt.split import insert_splits
 from prototxt.text import format_text, parse_text
 
@@ -32,6 +32,7 @@ __all__ = [
     "parse_text",
     "read_blob",
     "read_net",
+    "read_solver",
     "read_weights",
     "within",
     "write_caffemodel",

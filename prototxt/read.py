@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from prototxt import blob, caffemodel, hdf5, scan
 from prototxt.blob import Blob
 from prototxt.caffemodel import Weights
 from prototxt.errors import FormatError, within
 from prototxt.net import Net
-from prototxt.text import parse_text
-from prototxt.upgrade import upgrade
+from prototxt.text import parse_message, parse_text
+from prototxt.upgrade import name_snapshots, upgrade, upgrade_solver
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # every binary network has some, no text has
 
@@ -63,6 +63,18 @@ def read_blob(path: str | Path) -> Blob:
     with within(str(path)):
         data = caffemodel.mapped(path)
         return blob.read(data, 0, len(data))
+
+
+def read_solver(path: str | Path) -> Any:
+    """Read a solver's text as a SolverParameter in today's form.
+
+    Caffe: src/caffe/util/upgrade_proto.cpp, ReadSolverParamsFromTextFileOrDie
+    """
+    if (kind := kind_of(path)) != "text":
+        raise FormatError(f"{path}: a {kind} file, wants a solver's text")
+    message = parse_message(_decoded(path), "SolverParameter", str(path))
+    with within(str(path)):
+        return name_snapshots(upgrade_solver(message), path)
 
 
 def _decoded(path: str | Path) -> str:

@@ -48,9 +48,9 @@ def parse_text(
 
 
 def parse_message(text: str, name: str, source: str = "text") -> Message:
-    """Read the text of one whole message of BVLC's, as `SolverParameter`."""
+    """Read the text of one whole message, as `SolverParameter`."""
     scan.refuse_no_text(text, source)
-    return _Parser(text, source, "bvlc", False).first_fit(name, "", text, 0)
+    return _Parser(text, source, None, False).first_fit(name, "", text, 0)
 
 
 def format_text(net: Net) -> str:

@@ -1,7 +1,8 @@
-"""A solver's `solver_type: ADAM` to `type: "Adam"`."""
+"""A solver's `solver_type: ADAM` to `type: "Adam"`, and where its snapshots go."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prototxt.errors import FormatError
@@ -32,4 +33,22 @@ def upgrade_solver(solver: Any) -> Any:
     new.CopyFrom(solver)
     new.type = TYPES[old]
     new.ClearField("solver_type")
+    return new
+
+
+def name_snapshots(solver: Any, path: str | Path) -> Any:
+    """Give a solver that has a `snapshot_prefix`: without one, its own file's path and stem.
+
+    A prefix that is a folder is followed by the file's stem. Relative ones are, as in Caffe, the
+    working folder's.
+
+    Caffe: src/caffe/util/upgrade_proto.cpp, UpgradeSnapshotPrefixProperty
+    """
+    prefix = solver.snapshot_prefix
+    if prefix and not Path(prefix).is_dir():
+        return solver
+    stem = Path(path).with_suffix("")
+    new = type(solver)()
+    new.CopyFrom(solver)
+    new.snapshot_prefix = str(Path(prefix) / stem.name if prefix else stem)
     return new
