@@ -157,12 +157,12 @@ def _view(data: memoryview, field: wire.Field, kind: np.dtype[Any]) -> Array:
 
 def encoded(array: Array) -> tuple[bytes, memoryview, bytes]:
     """Give a BlobProto as Caffe writes it: what stands before the values, they, and the shape."""
-    if array.dtype not in (np.float32, np.float64):
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
         raise WeightError(f"values of type {array.dtype}, a blob holds float32 or float64")
     if array.ndim > MAX_AXES or array.size > MAX_COUNT:
         message = f"shape {array.shape}, a blob has at most {MAX_AXES} axes and {MAX_COUNT} values"
         raise WeightError(message)
-    number = _DATA if array.dtype == np.float32 else _DOUBLE_DATA
+    number = _DATA if array.dtype.itemsize == 4 else _DOUBLE_DATA
     flat: Any = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
     values = memoryview(flat).cast("B")
     head = _length_prefixed(number, len(values)) if len(values) else b""

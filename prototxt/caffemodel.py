@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from google.protobuf.message import DecodeError
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
 
 from prototxt import blob, schema, wire
 from prototxt.atomic import writing
@@ -173,10 +174,9 @@ def _message(name: str, layer_type: str, data: bytes, forced: str | None) -> Any
         message: Any = dialect.message(name)()
         try:
             message.ParseFromString(data)
-            _read_strings(message)
         except (DecodeError, UnicodeDecodeError):
             continue
-        if not message.IsInitialized():
+        if not (message.IsInitialized() and _is_utf8(message)):
             continue
         if _knows_all(message) and not dialect.stray(layer_type, message):
             return message
@@ -193,13 +193,17 @@ def _knows_all(message: Any) -> bool:
     return bool(known.ByteSize() == message.ByteSize())
 
 
-def _read_strings(message: Any) -> None:
-    """Touch every string, since some protobuf releases check its UTF-8 only then."""
+def _is_utf8(message: Any) -> bool:
+    """Tell whether every string is text; some of protobuf's parsers let others pass as bytes."""
     for described, value in message.ListFields():
-        if described.message_type is not None:
-            repeated = not hasattr(value, "ListFields")
-            for inner in value if repeated else [value]:
-                _read_strings(inner)
+        if described.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE):
+            single = isinstance(value, (str, bytes, Message))
+            for inner in [value] if single else value:
+                if isinstance(inner, bytes):
+                    return False
+                if isinstance(inner, Message) and not _is_utf8(inner):
+                    return False
+    return True
 
 
 def write_caffemodel(

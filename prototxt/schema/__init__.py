@@ -61,7 +61,7 @@ class Dialect:
         try:
             pool.AddSerializedFile(file.SerializeToString())
             pool.FindFileByName(file.name)
-        except TypeError as error:
+        except (TypeError, ValueError, KeyError) as error:  # by protobuf's implementation
             raise FormatError(f"{self._path}: {error}") from None
         return pool
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -200,7 +201,7 @@ class _Reader:
         self.expect("{")
         while not self.accept("}"):
             if self.word in _LABELS:
-                message.fields.append(self.field())
+                message.fields.append(self.field(message))
             elif self.accept("option"):
                 option, value = self.option()
                 if option == "(type)":
@@ -237,12 +238,17 @@ class _Reader:
         self.expect("]")
         return options
 
-    def field(self) -> Field:
+    def field(self, message: Message) -> Field:
         place = self.place()
         label = _LABELS[self.advance()]
         kind, name = self.take("word"), self.take("word")
         self.expect("=")
         field = Field(name, self.integer(), label, kind, place)
+        for other in message.fields:
+            if name == other.name:
+                raise FormatError(f"{place}: a second field {name}")
+            if field.number == other.number:
+                raise FormatError(f"{place}: field {name} has the number of {other.name}")
         for option, value in self.options() if self.accept("[") else ():
             if option == "default":
                 field.default = value
@@ -282,9 +288,20 @@ def _fill(scope: Message, messages: Any, enums: Any, scopes: list[Message], path
             else:
                 ours.type, ours.type_name = _resolve(read, inner)
             if read.default is not None:
-                ours.default_value = read.default
+                ours.default_value = _default(read)
             if read.packed:
                 ours.options.packed = True
+
+
+def _default(field: Field) -> str:
+    """Give a default as written, a float's as the float32 that it is (pure Python keeps doubles)."""
+    text = field.default or ""
+    if field.kind != "float":
+        return text
+    try:
+        return repr(struct.unpack("<f", struct.pack("<f", float(text)))[0])
+    except ValueError:
+        raise FormatError(f"{field.place}: field {field.name} has the default {text}") from None
 
 
 def _resolve(field: Field, scopes: list[Message]) -> tuple[int, str]:
