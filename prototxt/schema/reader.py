@@ -294,7 +294,7 @@ def _fill(scope: Message, messages: Any, enums: Any, scopes: list[Message], path
 
 
 def _default(field: Field) -> str:
-    """Give a default as written, a float's as the float32 that it is (pure Python keeps doubles)."""
+    """Give a default as written, a float's as its float32: pure Python would keep the double."""
     text = field.default or ""
     if field.kind != "float":
         return text
