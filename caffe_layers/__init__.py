@@ -9,14 +9,25 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import walk_packages
 
+from .data.python import register_python
 from .filler import Filler
 from .layer import LAYERS, Layer, ParamSpec, Shape, build, find, unfilled
+from .sknet.axpy import axpy
 
 for _module in walk_packages(__path__, f"{__name__}."):
     import_module(_module.name)
 
-from .sknet.axpy import axpy
-
 globals().update({cls.__name__: cls for readings in LAYERS.values() for cls in readings.values()})
 
-__all__ = ["LAYERS", "Filler", "Layer", "ParamSpec", "Shape", "axpy", "build", "find", "unfilled"]
+__all__ = [
+    "LAYERS",
+    "Filler",
+    "Layer",
+    "ParamSpec",
+    "Shape",
+    "axpy",
+    "build",
+    "find",
+    "register_python",
+    "unfilled",
+]

@@ -111,13 +111,13 @@ class Layer(nn.Module):
         tops: int | tuple[int, int | None] = 1,
     ) -> None:
         super().__init_subclass__()
+        cls.bottoms, cls.tops = _count(bottoms), _count(tops)
         if type is None:
             return
         readings = LAYERS.setdefault(type, {})
         if fork in readings:
             raise TypeError(f"{fork}'s {type!r} is taken by {readings[fork].__module__}")
         cls.caffe_type, cls.fork = type, fork
-        cls.bottoms, cls.tops = _count(bottoms), _count(tops)
         readings[fork] = cls
 
     def __init__(self) -> None:
@@ -136,6 +136,11 @@ class Layer(nn.Module):
         different things in different forks need to look.
         """
         return True
+
+    @classmethod
+    def meant_by(cls, layer: Any) -> type[Layer]:
+        """Return the class that a layer of this reading is: another one only for type Python."""
+        return cls
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Layer:
@@ -233,6 +238,9 @@ class Layer(nn.Module):
     def _spec(self, blob: int) -> ParamSpec:
         return self.param_specs[blob] if blob < len(self.param_specs) else ParamSpec()
 
+    def reset_state(self) -> None:
+        """Forget what earlier forward passes left for the next (recurrent layers, readers)."""
+
     def train(self, mode: bool = True) -> Layer:
         """Set training or test behaviour; a layer with a `phase` of its own keeps it."""
         super().train(mode if self.phase is None else self.phase == "TRAIN")
@@ -274,7 +282,7 @@ def find(
         fix = f"did you mean {close[0]!r}?" if close else "pass the layer's own code with --layers"
         raise UnsupportedError(f"layer type {layer.type!r} is unknown", fix=fix)
     if dialect in readings:
-        return readings[dialect]
+        return readings[dialect].meant_by(layer)
     fitting = [cls for cls in readings.values() if cls.fits(layer, blobs)]
     if len(fitting) != 1:
         forks = ", ".join(cls.fork for cls in fitting or readings.values())
@@ -284,7 +292,7 @@ def find(
             f"{forks} {how} this layer",
             fix="name the fork with --dialect",
         )
-    return fitting[0]
+    return fitting[0].meant_by(layer)
 
 
 def build(layer: Any, bottoms: list[Shape], cls: type[Layer] | None = None) -> Layer:

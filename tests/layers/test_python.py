@@ -1,0 +1,113 @@
+"""Python layers: only what the user has registered runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor
+
+import caffe_layers
+import converter
+from caffe_layers import Layer, Shape
+from caffe_layers.data import python
+from prototxt import FormatError, ShapeError, UnsupportedError
+
+NET = (
+    'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }\n'
+    'layer { name: "L" type: "Python" bottom: "x" top: "y" top: "z" python_param { %s } }\n'
+)
+NAMED = NET % 'module: "os.path" layer: "Shift" param_str: "2.5"'
+
+
+@pytest.fixture
+def shift() -> Iterator[type[Layer]]:
+    """Register a layer with two tops for the test."""
+
+    @caffe_layers.register_python("os.path", "Shift")
+    class Shift(Layer, tops=2):
+        def __init__(self, by: float) -> None:
+            super().__init__()
+            self.by = by
+
+        @classmethod
+        def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Layer:
+            return cls(float(layer.python_param.param_str))
+
+        def shapes(self, x: Shape) -> list[Shape]:
+            return [x, x]
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x + self.by, x - self.by
+
+        def onnx(self, op: Any, x: str) -> Any:
+            by = op.scalar(self.by)
+            return op.Add(x, by, top=0), op.Sub(x, by, top=1)
+
+    yield Shift
+    del python.REGISTERED["os.path", "Shift"]
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "net.prototxt"
+    path.write_text(text)
+    return path
+
+
+def test_a_registered_layer_runs_and_is_exported(shift: type[Layer], tmp_path: Path) -> None:
+    net = converter.load(write(tmp_path, NAMED))
+    assert type(net.layers["L"]) is shift
+    x = torch.randn(2, 3)
+    got = net({"x": x})
+    assert torch.equal(got["y"], x + 2.5)
+    assert torch.equal(got["z"], x - 2.5)
+    converter.export_onnx(net, tmp_path / "net.onnx")
+    converter.check_onnx(tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(
+        tmp_path / "net.onnx", providers=["CPUExecutionProvider"]
+    )
+    y, z = session.run(["y", "z"], {"x": x.numpy()})
+    assert (y == got["y"].numpy()).all()
+    assert (z == got["z"].numpy()).all()
+
+
+@pytest.mark.usefixtures("shift")
+def test_the_numbers_of_bottoms_and_tops_are_the_class_s(tmp_path: Path) -> None:
+    path = write(tmp_path, NAMED.replace(' top: "z"', ""))
+    with pytest.raises(ShapeError, match=r"layer 'L' \(Python\): 1 top, wants 2"):
+        converter.load(path)
+
+
+def test_what_is_not_registered_is_refused_and_not_imported(tmp_path: Path) -> None:
+    """`os.path` can be imported, and would have no `Shift`: nobody looks."""
+    with pytest.raises(UnsupportedError) as caught:
+        converter.load(write(tmp_path, NAMED))
+    assert str(caught.value).endswith(
+        "layer 'L' (Python): os.path.Shift is Python code that the file only names, and no layer "
+        "is registered for it\n"
+        "  fix: @caffe_layers.register_python('os.path', 'Shift') on a caffe_layers.Layer of your "
+        "own, before loading"
+    )
+
+
+def test_a_python_param_names_module_and_layer(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="does not name both module and layer"):
+        converter.load(write(tmp_path, NET % 'module: "os.path"'))
+
+
+def test_a_name_is_registered_once(shift: type[Layer]) -> None:
+    class Other(Layer):
+        pass
+
+    with pytest.raises(TypeError, match=r"os\.path\.Shift is taken"):
+        caffe_layers.register_python("os.path", "Shift")(Other)
+
+
+@pytest.mark.parametrize("cls", [torch.nn.ReLU, caffe_layers.Axpy, 3])
+def test_only_layers_without_a_type_are_registered(cls: Any) -> None:
+    with pytest.raises(TypeError, match="is no subclass"):
+        caffe_layers.register_python("a", "B")(cls)
