@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -18,31 +17,19 @@ import prototxt
 from converter.sknet import (
     SKNet,
     caffe_names,
+    from_net,
     load_caffemodel,
     save_caffemodel,
     sknet50,
     sknet101,
 )
 from converter.sknet import model as model_module
-from prototxt import CaffeError, WeightError
+from prototxt import CaffeError, UnsupportedError, WeightError
+from prototxt.nets.sknet import sknet as build_sknet
 
 TOLERANCE = 1e-9
 BLOBS = {"Convolution": 1, "CuDNNBatchNorm": 4, "InnerProduct": 2}
 NETS = {"sknet50": sknet50, "sknet101": sknet101}
-
-
-@pytest.fixture(scope="session")
-def checkpoints(shared, tmp_path_factory) -> Path:
-    """Rebuild the seeded checkpoints of the released definitions."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    script = shared / "reference" / "sknet" / "build_checkpoints.py"
-    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture
-def sknet(shared) -> Path:
-    return shared / "reference" / "sknet"
 
 
 def loaded(name: str, checkpoints: Path, dtype: torch.dtype = torch.float64) -> SKNet:
@@ -137,6 +124,76 @@ def test_takes_320_as_well_as_224(checkpoints):
         large, smaller = model(image), model(image[..., 48:272, 48:272])
     assert large.shape == smaller.shape == (1, 1000)
     assert F.cosine_similarity(large, smaller).item() > 0.9
+
+
+def small_caffe(folder: Path, **options) -> Path:
+    """Write a small SKNet's definition for 64 x 64 images, whose last map is 8 x 8."""
+    definition = build_sknet(
+        "small", (1, 2), width=32, num_classes=5, data=(2, 3, 64, 64), **options
+    )
+    path = folder / "small.prototxt"
+    path.write_text(str(definition).replace("kernel_size: 7 stride: 1", POOL))
+    return path
+
+
+POOL = "kernel_size: 8 stride: 1"
+
+
+@pytest.mark.parametrize("options", [{}, {"branches": 1}, {"branches": 3}, {"attention": (7, 9)}])
+@pytest.mark.parametrize("phase", ["TEST", "TRAIN"])
+def test_native_network_is_the_converted_one(options, phase, tmp_path):
+    path = small_caffe(tmp_path, groups=4, **options)
+    net = converter.load(path, phase=phase, dtype=torch.float64)
+    model = from_net(net)
+    image = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        before = {key: value.clone() for key, value in net.state_dict().items()}
+        scores = model(image)
+        assert_close(scores, net({"data": image})["classifier"], 1e-12)
+        for value in model.state_dict().values():
+            value.zero_()
+    if phase == "TEST":
+        assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def test_format_holds_what_the_note_says(tmp_path):
+    path = small_caffe(tmp_path, groups=4)
+    net = converter.load(path)
+    converter.save_caffemodel(net, tmp_path / "small.caffemodel")
+    report = converter.convert(
+        tmp_path / "small.caffemodel", None, tmp_path / "out", formats=["sknet"], verify_it=False
+    )
+    file = tmp_path / "out" / "small.sknet.safetensors"
+    call = "SKNet(layers=(1, 2), branches=2, groups=4, attention=(32, 32), width=32, num_classes=5)"
+    assert f"{file.name} is the state_dict of converter.sknet.{call}" in report.notes
+    model = SKNet((1, 2), groups=4, attention=(32, 32), width=32, num_classes=5).eval()
+    model.load_state_dict(load_file(file))
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert_close(model(image), net({"data": image})["classifier"], 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("conv3_2/", "conv3_9/", "layer 'conv3_9/1x1_reduce' (Convolution) is not as SKNet's"),
+        ("pad: 3", "pad: 4", "layer 'conv1/7x7_s2' (Convolution) is not as SKNet's"),
+        (POOL, "kernel_size: 5 stride: 1", "layer 'avepool/7x7' (Pooling) is not as SKNet's"),
+        ("momentum: 0.95", "eps: 1e-3", "layer 'conv1/7x7_s2/bn' (CuDNNBatchNorm) is not as"),
+        ("conv2_1/", "unit/", "small lacks layers that every SKNet has"),
+        ("", "SIGMOID", "layer 'more' (Sigmoid) is not SKNet's"),
+    ],
+)
+def test_network_that_is_no_sknet_is_refused(old, new, message, tmp_path):
+    path = small_caffe(tmp_path, groups=4)
+    text = path.read_text()
+    more = 'layer { name: "more" type: "Sigmoid" bottom: "classifier" top: "more" }'
+    assert old in text
+    path.write_text(text.replace(old, new) if old else text + more)
+    with pytest.raises(UnsupportedError) as caught:
+        converter.convert(path, None, tmp_path / "out", formats=["sknet"])
+    assert f"no SKNet: {message}" in str(caught.value)
+    assert not list((tmp_path / "out").glob("*.safetensors"))
 
 
 @pytest.mark.parametrize(("height", "width"), [(3, 3), (7, 5), (33, 64)])

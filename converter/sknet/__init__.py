@@ -6,3 +6,5 @@ from .caffe import save_caffemodel as save_caffemodel
 from .model import SKNet as SKNet
 from .model import sknet50 as sknet50
 from .model import sknet101 as sknet101
+from .recognize import arguments as arguments
+from .recognize import from_net as from_net

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import prototxt
-from prototxt import Net, WeightError, within
+from prototxt import Blob, LayerWeights, Net, WeightError, within
 from prototxt.filter import PHASES, filter_net
 from prototxt.nets.sknet import sknet
 from prototxt.split import insert_splits
@@ -31,7 +31,8 @@ def caffe_names(model: SKNet) -> dict[str, Place]:
     Torch's `num_batches_tracked`, which nothing reads, is the only key that Caffe lacks.
     """
     names = dict(conv_bn("stem", "conv1/7x7_s2"))
-    for stage, units in enumerate(model.stages):
+    stages: Any = model.stages
+    for stage, units in enumerate(stages):
         for index, unit in enumerate(units):
             names |= bottleneck(unit, f"stages.{stage}.{index}", f"conv{stage + 2}_{index + 1}")
     return names | {"fc.weight": ("classifier", 0), "fc.bias": ("classifier", 1)}
@@ -80,7 +81,7 @@ def load_caffemodel(model: SKNet, path: str | Path) -> None:
     targets = caffe_blobs(model)
     weights = prototxt.read_weights(path)
     with within(str(path)):
-        found = {layer.name: layer.blobs for layer in weights.layers if layer.blobs}
+        found = {layer.name: whole(layer) for layer in weights.layers if layer.blobs}
         if missing := [name for name in targets if name not in found]:
             raise WeightError(f"{describe(missing)} missing", fix=ADVICE)
         if surplus := [name for name in found if name not in targets]:
@@ -100,7 +101,14 @@ def describe(layers: list[str]) -> str:
     return f"layer {first!r} and {others} others are" if others else f"layer {first!r} is"
 
 
-def require_fit(blobs: Any, targets: list[Tensor]) -> None:
+def whole(layer: LayerWeights) -> list[Blob]:
+    blobs = [blob for blob in layer.blobs if blob is not None]
+    if len(blobs) != len(layer.blobs):
+        raise WeightError(f"layer {layer.name!r}: a blob is another layer's")
+    return blobs
+
+
+def require_fit(blobs: Sequence[Blob], targets: list[Tensor]) -> None:
     if len(blobs) != len(targets):
         raise WeightError(f"{len(blobs)} blobs, wants {len(targets)}")
     for index, (blob, target) in enumerate(zip(blobs, targets, strict=True)):
@@ -113,7 +121,7 @@ def save_caffemodel(model: SKNet, path: str | Path, name: str = "sknet") -> None
 
     A float64 model is written in doubles, any other in floats. `name` is the network's.
     """
-    arrays = {
+    arrays: dict[int | str, list[np.ndarray]] = {
         layer: [
             (blob if blob.dtype == torch.float64 else blob.float()).numpy(force=True)
             for blob in blobs
@@ -125,12 +133,13 @@ def save_caffemodel(model: SKNet, path: str | Path, name: str = "sknet") -> None
 
 def definition(model: SKNet, name: str) -> Net:
     """Give the Caffe definition of the same network, as Caffe saves it from training."""
-    units: list[Any] = [stage[0] for stage in model.stages]
+    stages: Any = model.stages
+    units = [stage[0] for stage in stages]
     kernels = [unit.kernels for unit in units]
     branches = len(kernels[0].branches)
     built = sknet(
         name,
-        [len(stage) for stage in model.stages],
+        [len(stage) for stage in stages],
         branches=branches,
         groups=kernels[0].branches[0].conv.groups,
         attention=[each.select.in_channels for each in kernels] if branches > 1 else None,

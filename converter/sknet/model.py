@@ -66,13 +66,14 @@ class SelectiveKernel(nn.Module):
             self.select = nn.Conv2d(attention, branches * channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        first, *others = [branch(x) for branch in self.branches]
+        outputs: list[Tensor] = [branch(x) for branch in self.branches]
+        first, *others = outputs
         if not others:
             return first
         mean = sum(others, first).mean((2, 3), keepdim=True)
-        scores = self.select(self.fuse(mean)).unflatten(1, (len(self.branches), -1))
-        weights = scores.softmax(1).unbind(1)
-        selected = first * weights[0]
+        scores: Tensor = self.select(self.fuse(mean))
+        weights = torch.unflatten(scores, 1, (len(self.branches), -1)).softmax(1).unbind(1)
+        selected: Tensor = first * weights[0]
         for weight, other in zip(weights[1:], others, strict=True):
             selected = selected + weight * other
         return selected
@@ -94,7 +95,8 @@ class Bottleneck(nn.Module):
             self.shortcut = ConvBN(in_channels, out_channels, 1, stride=stride, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.increase(self.kernels(self.reduce(x))) + self.shortcut(x))
+        increased: Tensor = self.increase(self.kernels(self.reduce(x)))
+        return torch.relu(increased + self.shortcut(x))
 
 
 class SKNet(nn.Module):
@@ -163,7 +165,8 @@ class SKNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stages(self.maxpool(self.stem(x)))
-        return self.fc(self.avgpool(x).flatten(1))
+        scores: Tensor = self.fc(self.avgpool(x).flatten(1))
+        return scores
 
 
 def sknet50(**options: Any) -> SKNet:
