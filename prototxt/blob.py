@@ -48,7 +48,7 @@ class Blob:
         target = tuple(target)
         if not self.legacy:
             return self.shape == target
-        return len(target) <= 4 and self.shape == (1,) * (4 - len(target)) + target
+        return self.shape == (1,) * (4 - len(target)) + target
 
 
 def read(data: memoryview, start: int, end: int) -> Blob:

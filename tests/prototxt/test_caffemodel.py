@@ -272,6 +272,8 @@ def test_the_type_settles_the_dialect_of_a_layer():
         net = read(layer(chunk(field, momentum), kind=b"CuDNNBatchNorm")).net
         assert dialect_of(net.layers[0]) == want
         assert net.layers[0].batch_norm_param.momentum == np.float32(0.9)
+    net = read(layer(chunk(200, momentum), kind=b"ReLU")).net  # another type's field means nothing
+    assert dialect_of(net.layers[0]) == "bvlc"
     net = read(layer(chunk(139, momentum), kind=b"BatchNorm")).net
     assert net.layers[0].batch_norm_param.moving_average_fraction == np.float32(0.9)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +112,16 @@ def test_every_message_with_defaults_has_its_row():
         if any(field.has_default_value for field in message.fields)
     }
     assert having == {row[0] for row in ROWS if "." not in row[0]}
+
+
+def test_numbers():
+    table = Path(__file__).with_name("bvlc_numbers.txt").read_text()
+    file = dialect("bvlc").message("NetParameter").DESCRIPTOR.file
+    lines = []
+    for name, message in sorted(file.message_types_by_name.items()):
+        fields = sorted(message.fields, key=lambda field: field.number)
+        lines.append(f"{name}: " + " ".join(f"{field.number}:{field.name}" for field in fields))
+    assert lines == table.splitlines()
 
 
 def test_packed_fields():

@@ -140,6 +140,11 @@ def test_refused_whole_numbers(written, said):
     assert refused(text) == f"net.prototxt:1:43: {said}"
 
 
+def test_an_octal_number_is_told_by_its_own_message():
+    one = layer("inner_product_param { weight_filler { value: 1 } num_output: 010 }")
+    assert one.inner_product_param.num_output == 8
+
+
 def test_signed_numbers_may_stand_off_their_sign_and_places_hold():
     assert layer("inner_product_param { axis: - 1 }").inner_product_param.axis == -1
     assert layer("loss_weight: [- 1, -2, 3]").loss_weight == [-1, -2, 3]
@@ -292,6 +297,11 @@ def test_broken_text(text, said):
     assert refused(text) == f"net.prototxt:{said}"
 
 
+def test_a_comment_does_not_continue_a_string():
+    net = parse_text('name: "a"\n# param: "{\'x\': 1}"\nlayer { type: "ReLU"\n# "b"\n name: "c" }')
+    assert (net.name, net.layers[0].type) == ("a", "ReLU")
+
+
 def test_a_comment_hides_quotes_braces_and_placeholders():
     net = parse_text('name: "a"\n# "x\': { [ } $X$ // \nlayer { # } "\n type: "ReLU" # "\n}')
     assert [one.type for one in net.layers] == ["ReLU"]
@@ -307,6 +317,8 @@ def test_the_type_settles_whose_message_a_shared_name_is():
     bvlc = layer('type: "BatchNorm" batch_norm_param { moving_average_fraction: 0.9 }')
     assert dialect_of(bvlc) == "bvlc"
     assert bvlc.DESCRIPTOR.fields_by_name["batch_norm_param"].number == 139
+    late = layer('batch_norm_param { scale_filler { type: "x" } frozen: 1 } type: "CuDNNBatchNorm"')
+    assert dialect_of(late) == "sknet"
     genet = layer('type: "CuDNNBatchNorm" cudnn_batch_norm_param { momentum: 0.9 }')
     assert dialect_of(genet) == "genet"
 
