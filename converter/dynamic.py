@@ -81,4 +81,6 @@ def _varied(net: CaffeNet, inputs: Mapping[str, Shape], axis: str) -> dict[str, 
         except CaffeError as error:
             failure = error
     assert failure is not None
+    failure.path.insert(0, f"with another {axis}")
+    failure.fix = "export with fewer dynamic axes, or none"
     raise failure

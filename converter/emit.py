@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
@@ -33,19 +33,21 @@ def emit(
     *,
     opset: int = DEFAULT_OPSET,
     dynamic: Collection[str] = ("batch",),
+    input_shapes: Mapping[str, Shape] | None = None,
     with_losses: bool = False,
     softmax: bool = False,
 ) -> Graph:
     """Return the network as an ONNX graph, its weights as views of the network's.
 
-    Losses and accuracies, and inputs that only they use, are left out unless `with_losses`.
-    `softmax` ends a classifier's single output in probabilities. Raises UnsupportedError for what
-    ONNX cannot say.
+    `input_shapes` stand for those that the network was loaded with. Losses and accuracies, and
+    inputs that only they use, are left out unless `with_losses`. `softmax` ends a classifier's
+    single output in probabilities. Raises UnsupportedError for what ONNX cannot say.
     """
     newest = defs.onnx_opset_version()
     if not OLDEST_OPSET <= opset <= newest:
         raise UnsupportedError(f"opset {opset} is not in {OLDEST_OPSET}..{newest}")
     plan, inputs = exported_plan(net, with_losses=with_losses)
+    inputs = {name: (input_shapes or {}).get(name, shape) for name, shape in inputs.items()}
     static = net.shapes(inputs)
     dims = dynamic_dims(net, inputs, dynamic)
     dtype = net.dtype

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from os import PathLike
 from pathlib import Path
 
 import onnx
+
+from caffe_layers import Shape
 
 from . import passes
 from .emit import DEFAULT_OPSET, emit
@@ -22,6 +24,7 @@ def export_onnx(
     *,
     opset: int = DEFAULT_OPSET,
     dynamic: Collection[str] = ("batch",),
+    input_shapes: Mapping[str, Shape] | None = None,
     with_losses: bool = False,
     softmax: bool = False,
     fold_bn: bool = False,
@@ -32,7 +35,14 @@ def export_onnx(
     `fold_bn` folds batch normalisation into the convolution before it, whose values by Caffe's
     names are then gone. Weights of more than 2 GiB go into `<path>.data`.
     """
-    graph = emit(net, opset=opset, dynamic=dynamic, with_losses=with_losses, softmax=softmax)
+    graph = emit(
+        net,
+        opset=opset,
+        dynamic=dynamic,
+        input_shapes=input_shapes,
+        with_losses=with_losses,
+        softmax=softmax,
+    )
     if fold_bn:
         passes.fold_bn(graph)
     write_onnx(graph, Path(path), VERSION)

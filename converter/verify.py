@@ -82,7 +82,8 @@ def _with_onnx(
         try:
             if model is None:
                 model = Path(folder, "net.onnx")
-                export_onnx(net, model, dynamic=())
+                shapes = {name: tuple(value.shape) for name, value in fed.items()}
+                export_onnx(net, model, dynamic=(), input_shapes=shapes)
             feeds = {name: array_of(value) for name, value in fed.items()}
             shipped = run_onnx(model, feeds)
             plan, _ = exported_plan(net)

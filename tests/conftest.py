@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,21 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the recorded cases are not there: no folder {SHARED} (CAFFEPORT_SHARED)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def sknet(shared: Path) -> Path:
+    """Give the folder of the released SKNet definitions and what Caffe computed with them."""
+    return shared / "reference" / "sknet"
+
+
+@pytest.fixture(scope="session")
+def checkpoints(sknet: Path) -> Iterator[Path]:
+    """Give a folder with the seeded `sknet50.caffemodel` and `sknet101.caffemodel`, rebuilt."""
+    with tempfile.TemporaryDirectory(prefix="caffe-sknet-") as folder:
+        script = sknet / "build_checkpoints.py"
+        subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")
