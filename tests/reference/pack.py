@@ -1,18 +1,20 @@
 """Pack what was recorded from real Caffe into the archives that the parity suite reads.
 
-`python tests/reference/pack.py SHARED_REFERENCE` writes one `.tar.xz` for each folder beside this
-file; equal folders give equal bytes.
+`python tests/reference/pack.py SHARED_REFERENCE` writes one `.tar.xz` for each folder, and a copy
+of each file, beside this file; equal folders give equal bytes.
 """
 
 from __future__ import annotations
 
 import io
 import lzma
+import shutil
 import sys
 import tarfile
 from pathlib import Path
 
 FOLDERS = ("layers", "solvers", "protos", "tiny_sk")
+FILES = ("axpy_cudnn_batch_norm.npz",)
 
 
 def pack(folder: Path, archive: Path) -> None:
@@ -30,3 +32,5 @@ def pack(folder: Path, archive: Path) -> None:
 if __name__ == "__main__":
     for name in FOLDERS:
         pack(Path(sys.argv[1]) / name, Path(__file__).with_name(f"{name}.tar.xz"))
+    for name in FILES:
+        shutil.copyfile(Path(sys.argv[1]) / name, Path(__file__).with_name(name))
