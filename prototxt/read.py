@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from prototxt import blob, caffemodel, hdf5, scan
+from prototxt import blob, caffemodel, hdf5
 from prototxt.blob import Blob
 from prototxt.caffemodel import Weights
 from prototxt.errors import FormatError, within
@@ -33,17 +33,22 @@ def read_net(path: str | Path, *, allow_unknown: bool = False, dialect: str | No
 
     Older generations are upgraded as Caffe upgrades them; phases are not yet filtered.
     """
+    return upgrade(read_as_written(path, allow_unknown=allow_unknown, dialect=dialect))
+
+
+def read_as_written(
+    path: str | Path, *, allow_unknown: bool = False, dialect: str | None = None
+) -> Net:
+    """Read a definition of any generation as it stands."""
     kind = kind_of(path)
     if kind == "hdf5":
         fix = "give its .prototxt"
         raise FormatError(f"{path}: HDF5 weights hold no network", fix=fix)
     if kind == "text":
-        return upgrade(
-            parse_text(_decoded(path), str(path), dialect=dialect, allow_unknown=allow_unknown)
-        )
+        return parse_text(_decoded(path), str(path), dialect=dialect, allow_unknown=allow_unknown)
     net = caffemodel.read_binary(path, dialect).net
     assert net is not None
-    return upgrade(net)
+    return net
 
 
 def read_weights(path: str | Path) -> Weights:
@@ -78,12 +83,8 @@ def read_solver(path: str | Path) -> Any:
 
 
 def _decoded(path: str | Path) -> str:
-    """Give a file's text; bytes that are not UTF-8 may stand in comments only, as for Caffe."""
-    text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
-    bare = re.sub(r"#[^\n]*", lambda comment: " " * len(comment.group()), text)
-    if stray := re.search(r"[\udc80-\udcff]", bare):
-        raise scan.error(text, stray.start(), str(path), "a byte that is not UTF-8")
-    return text
+    """Give a file's text; a byte that is not UTF-8, which a comment may hold, as a surrogate."""
+    return Path(path).read_bytes().decode("utf-8", "surrogateescape")
 
 
 def _refuse_text(path: str | Path, wanted: str) -> NoReturn:

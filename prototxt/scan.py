@@ -14,6 +14,7 @@ MAX_DEPTH = 100  # of nested messages, as protobuf's binary parsers allow
 _COMMENT = r"#[^\n]*(?![^\n])"  # to the end of its line and no shorter
 _GAP = rf"(?:\s|{_COMMENT})*"
 _BLANK = re.compile(_GAP)
+_STRAY_BYTE = re.compile("[\ud800-\udfff]")  # as `surrogateescape` decodes it
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _SCALAR = re.compile(rf"(?:{STRING})(?:{_GAP}(?:{STRING}))*|-?\s*[\w.+-]+")
 # Inside a message only what nests counts, and the layer's type.
@@ -55,15 +56,19 @@ def error(text: str, at: int, source: str, message: str, *, fix: str = "") -> Fo
 
 
 def refuse_no_text(text: str, source: str) -> None:
-    """Refuse what no part of Caffe's text can hold: a byte order mark, `//` and templates."""
+    """Refuse what only a comment may hold: `//`, templates, bytes that are not UTF-8."""
     if text.startswith("\ufeff"):
         raise error(
             text, 0, source, "the text begins with a byte order mark", fix="save it as plain UTF-8"
         )
-    if not ("$" in text or "//" in text):
+    stray = _STRAY_BYTE.search(text)
+    if not (stray or "$" in text or "//" in text):
         return
-    for match in re.finditer(rf"{STRING}|#[^\n]*|//|\$\{{?\w*[}}$]?", text):
+    for match in re.finditer(rf"{STRING}|#[^\n]*|//|\$\{{?\w*[}}$]?|[\ud800-\udfff]", text):
         found = match.group()
+        if stray and found[0] != "#" and (inside := _STRAY_BYTE.search(found)):
+            at = match.start() + inside.start()
+            raise error(text, at, source, "a byte that is not UTF-8", fix="save it as UTF-8")
         if found == "//":
             fix = "Caffe's comments begin with #"
             raise error(text, match.start(), source, "a comment that begins with //", fix=fix)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.protobuf import text_format
+from google.protobuf import text_encoding, text_format
 from google.protobuf.message import Message
 
 from prototxt import literals, scan, schema
@@ -202,8 +202,13 @@ def _line_end(text: str, at: int) -> int:
 
 def _literal(written: str) -> str:
     """Give the value of a string literal or of adjacent ones; a bare word is itself."""
+    if "\\" in written:
+        with suppress(ValueError):  # an escape that Caffe refuses: the parser says where
+            settled = literals.settle(written)
+            joined = "".join(part[1:-1] for part in re.findall(literals.STRING, settled))
+            return str(text_encoding.CUnescape(joined).decode("utf-8"))
     parts = re.findall(literals.STRING, written)
-    return "".join(ast.literal_eval(part) for part in parts) if parts else written
+    return "".join(part[1:-1] for part in parts) if parts else written
 
 
 def _format(message: Message) -> str:

@@ -9,7 +9,6 @@ replace BVLC's of that name; without it a fork's fields go over BVLC's, by name 
 
 from __future__ import annotations
 
-import ast
 import re
 import struct
 from collections.abc import Iterator
@@ -134,9 +133,11 @@ class _Reader:
         return self.advance()
 
     def string(self) -> str:
-        text = str(ast.literal_eval(self.take("string")))
+        text = self.take("string")[1:-1]
         while self.kind == "string":
-            text += str(ast.literal_eval(self.advance()))
+            text += self.advance()[1:-1]
+        if "\\" in text:
+            raise self.error(f"an escape in {text!r}, which a schema's strings do not need")
         return text
 
     def integer(self) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import struct
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -307,6 +309,23 @@ def test_a_comment_hides_quotes_braces_and_placeholders():
     assert [one.type for one in net.layers] == ["ReLU"]
 
 
+def test_damaged_text_gives_a_result_or_our_error(layer_cases):
+    rng = random.Random(1701)
+    texts = [path.read_text() for path in sorted(layer_cases.glob("*/*/net.prototxt"))]
+    pieces = [*"{}<>[]:;,\"'#\\$-+/.\n 08xf", "0x1", "\0", "é", "\udc80", "layer", "\\x", "\\N{x}"]
+    read = 0
+    for _ in range(1500):
+        text = rng.choice(texts)
+        at = rng.randrange(len(text))
+        cut = rng.choice([0, 0, 1, 3, len(text)])
+        text = text[:at] + (rng.choice(pieces) if not cut else "") + text[at + cut :]
+        for allow_unknown in (False, True):
+            with suppress(CaffeError):
+                parse_text(text, allow_unknown=allow_unknown)
+                read += 1
+    assert 300 < read < 2700
+
+
 # ---- Dialects ---------------------------------------------------------------------------------
 
 
@@ -388,12 +407,16 @@ def test_written_strings_come_back(name):
 
 def test_bytes_that_are_not_utf_8_may_stand_in_comments_only(tmp_path):
     path = tmp_path / "net.prototxt"
-    path.write_bytes('# caf\u00e9\nlayer { type: "ReLU" name: "a" bottom: "b" }'.encode("latin-1"))
+    path.write_bytes(
+        '# caf\u00e9\nlayer { type: "ReLU" name: "a" # \u00e9\n bottom: "b" }'.encode("latin-1")
+    )
     assert read_net(path).layers[0].name == "a"
-    path.write_bytes('layer {\n name: "caf\u00e9" }'.encode("latin-1"))
+    path.write_bytes('layer {\n name: "c#f\u00e9" }'.encode("latin-1"))
     with pytest.raises(FormatError) as caught:
         read_net(path)
-    assert str(caught.value) == f"{path}:2:12: a byte that is not UTF-8"
+    said = f"{path}:2:12: a byte that is not UTF-8\n  fix: save it as UTF-8"
+    assert str(caught.value) == said
+    assert refused("layer { phase: T\udcffST }").startswith("net.prototxt:1:17: a byte that is not")
 
 
 def test_bytes_given_as_text_say_so(tmp_path):
