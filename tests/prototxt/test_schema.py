@@ -124,6 +124,59 @@ def test_numbers():
     assert lines == table.splitlines()
 
 
+ENGINE = "DEFAULT=0 CAFFE=1 CUDNN=2"
+POOL = "MAX=0 AVE=1 STOCHASTIC=2"
+ENUMS = {
+    "Phase": "TRAIN=0 TEST=1",
+    "ConvolutionParameter.Engine": ENGINE,
+    "DataParameter.DB": "LEVELDB=0 LMDB=1",
+    "EltwiseParameter.EltwiseOp": "PROD=0 SUM=1 MAX=2",
+    "FillerParameter.VarianceNorm": "FAN_IN=0 FAN_OUT=1 AVERAGE=2",
+    "HingeLossParameter.Norm": "L1=1 L2=2",
+    "LRNParameter.Engine": ENGINE,
+    "LRNParameter.NormRegion": "ACROSS_CHANNELS=0 WITHIN_CHANNEL=1",
+    "LossParameter.NormalizationMode": "FULL=0 VALID=1 BATCH_SIZE=2 NONE=3",
+    "ParamSpec.DimCheckMode": "STRICT=0 PERMISSIVE=1",
+    "PoolingParameter.Engine": ENGINE,
+    "PoolingParameter.PoolMethod": POOL,
+    "PoolingParameter.RoundMode": "CEIL=0 FLOOR=1",
+    "ReLUParameter.Engine": ENGINE,
+    "ReductionParameter.ReductionOp": "SUM=1 ASUM=2 SUMSQ=3 MEAN=4",
+    "SPPParameter.Engine": ENGINE,
+    "SPPParameter.PoolMethod": POOL,
+    "SigmoidParameter.Engine": ENGINE,
+    "SoftmaxParameter.Engine": ENGINE,
+    "SolverParameter.SnapshotFormat": "HDF5=0 BINARYPROTO=1",
+    "SolverParameter.SolverMode": "CPU=0 GPU=1",
+    "SolverParameter.SolverType": "SGD=0 NESTEROV=1 ADAGRAD=2 RMSPROP=3 ADADELTA=4 ADAM=5",
+    "TanHParameter.Engine": ENGINE,
+    "V0LayerParameter.PoolMethod": POOL,
+    "V1LayerParameter.DimCheckMode": "STRICT=0 PERMISSIVE=1",
+    "V1LayerParameter.LayerType": (
+        "NONE=0 ACCURACY=1 BNLL=2 CONCAT=3 CONVOLUTION=4 DATA=5 DROPOUT=6 EUCLIDEAN_LOSS=7 "
+        "FLATTEN=8 HDF5_DATA=9 HDF5_OUTPUT=10 IM2COL=11 IMAGE_DATA=12 INFOGAIN_LOSS=13 "
+        "INNER_PRODUCT=14 LRN=15 MULTINOMIAL_LOGISTIC_LOSS=16 POOLING=17 RELU=18 SIGMOID=19 "
+        "SOFTMAX=20 SOFTMAX_LOSS=21 SPLIT=22 TANH=23 WINDOW_DATA=24 ELTWISE=25 POWER=26 "
+        "SIGMOID_CROSS_ENTROPY_LOSS=27 HINGE_LOSS=28 MEMORY_DATA=29 ARGMAX=30 THRESHOLD=31 "
+        "DUMMY_DATA=32 SLICE=33 MVN=34 ABSVAL=35 SILENCE=36 CONTRASTIVE_LOSS=37 EXP=38 "
+        "DECONVOLUTION=39"
+    ),
+}
+
+
+def test_every_enums_numbers():
+    file = dialect("bvlc").message("NetParameter").DESCRIPTOR.file
+    enums = list(file.enum_types_by_name.values())
+    for message in file.message_types_by_name.values():
+        enums += message.enum_types
+    assert {
+        enum.full_name.removeprefix("caffe."): " ".join(
+            f"{value.name}={value.number}" for value in enum.values
+        )
+        for enum in enums
+    } == ENUMS
+
+
 def test_packed_fields():
     message = dialect("bvlc").message
     assert message("BlobShape")(dim=[1, 2]).SerializeToString() == b"\x0a\x02\x01\x02"

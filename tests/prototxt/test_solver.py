@@ -45,8 +45,16 @@ def test_snapshots_are_named_as_the_solver_unless_it_names_them(tmp_path):
 
 
 def test_a_folder_of_snapshots_is_followed_by_the_solvers_name(tmp_path):
-    path = written(tmp_path, f'snapshot_prefix: "{tmp_path}"')
-    assert read_solver(path).snapshot_prefix == str(tmp_path / "my.solver")
+    folder = tmp_path / "snapshots"
+    folder.mkdir()
+    path = written(tmp_path, f'snapshot_prefix: "{folder}"')
+    assert read_solver(path).snapshot_prefix == str(folder / "my.solver")
+
+
+def test_a_prefix_that_is_a_file_stays(tmp_path):
+    (tmp_path / "net").touch()
+    path = written(tmp_path, f'snapshot_prefix: "{tmp_path / "net"}"')
+    assert read_solver(path).snapshot_prefix == str(tmp_path / "net")
 
 
 def test_a_network_inside_may_be_a_forks(tmp_path):
