@@ -155,8 +155,11 @@ def _view(data: memoryview, field: wire.Field, kind: np.dtype[Any]) -> Array:
     return np.frombuffer(data, kind, count, field.value) if count else np.empty(0, kind)
 
 
-def encoded(array: Array) -> tuple[bytes, memoryview, bytes]:
-    """Give a BlobProto as Caffe writes it: what stands before the values, they, and the shape."""
+def encoded(array: Array, *, legacy: bool = False) -> tuple[bytes, memoryview, bytes]:
+    """Give a BlobProto as Caffe writes it: what stands before the values, they, and the shape.
+
+    A `legacy` one has num, channels, height and width in front, and no shape.
+    """
     if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
         raise WeightError(f"values of type {array.dtype}, a blob holds float32 or float64")
     if array.ndim > MAX_AXES or array.size > MAX_COUNT:
@@ -166,6 +169,10 @@ def encoded(array: Array) -> tuple[bytes, memoryview, bytes]:
     flat: Any = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
     values = memoryview(flat).cast("B")
     head = _length_prefixed(number, len(values)) if len(values) else b""
+    if legacy:
+        dims = zip(_LEGACY, array.shape, strict=True)
+        sizes = (wire.encode_key(key, wire.VARINT) + wire.encode_varint(dim) for key, dim in dims)
+        return b"".join(sizes) + head, values, b""
     shape = b"".join(map(wire.encode_varint, array.shape))
     if shape:
         shape = _length_prefixed(1, len(shape)) + shape

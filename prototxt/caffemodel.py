@@ -207,12 +207,13 @@ def _is_utf8(message: Any) -> bool:
 
 
 def write_caffemodel(
-    path: str | Path, net: Net, blobs: Mapping[int | str, Sequence[Array]]
+    path: str | Path, net: Net, blobs: Mapping[int | str, Sequence[Array | Blob]]
 ) -> None:
     """Write a network with its weights as Caffe does, whole or not at all.
 
-    `blobs` holds a layer's arrays, float32 or float64, under its index or its name. Values are
-    streamed: no message holds them, and files may exceed 2 GiB.
+    `blobs` holds a layer's arrays, float32 or float64, under its index or its name; a Blob of a
+    file stays legacy if it is. Values are streamed: no message holds them, and files may exceed
+    2 GiB.
     """
     names = {layer.name for layer in net.layers}
     if lost := [key for key in blobs if key not in names and key not in range(len(net.layers))]:
@@ -224,7 +225,7 @@ def write_caffemodel(
                 _write_layer(file, layer, blobs.get(index, blobs.get(layer.name, ())))
 
 
-def _write_layer(file: BinaryIO, layer: Any, arrays: Sequence[Array]) -> None:
+def _write_layer(file: BinaryIO, layer: Any, arrays: Sequence[Array | Blob]) -> None:
     if layer.DESCRIPTOR.name != _V2.message:
         raise UnsupportedError(f"a {layer.DESCRIPTOR.name} cannot be written", fix="upgrade it")
     body = memoryview(layer.SerializeToString(deterministic=True))
@@ -236,7 +237,10 @@ def _write_layer(file: BinaryIO, layer: Any, arrays: Sequence[Array]) -> None:
     parts: list[bytes | memoryview] = [body[:split]]
     for index, array in enumerate(arrays):
         with within(f"blob {index}"):
-            pieces = blob.encoded(array)
+            if isinstance(array, Blob):
+                pieces = blob.encoded(array.array, legacy=array.legacy)
+            else:
+                pieces = blob.encoded(array)
         size = sum(map(len, pieces))
         parts += [wire.encode_key(_V2.blobs_at, wire.BYTES), wire.encode_varint(size), *pieces]
     parts.append(body[split:])

@@ -1,0 +1,38 @@
+"""`caffeport upgrade`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from prototxt.rewrite import upgrade_file
+
+from .options import say
+
+HELP = "rewrite a definition or weights of any generation in today's form"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("source", metavar="IN", help="text or binary: V0, V1, V2")
+    parser.add_argument(
+        "target",
+        metavar="OUT",
+        help="text if it ends in .prototxt, binary in .caffemodel, else as IN is",
+    )
+    parser.add_argument("--dialect", help="the fork whose reading to take where several fit")
+    parser.add_argument(
+        "--allow-unknown", action="store_true", help="leave out unknown fields, and say so"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def run(args: Namespace) -> int:
+    """Write the file; say what was left out."""
+    done = upgrade_file(
+        args.source, args.target, allow_unknown=args.allow_unknown, dialect=args.dialect
+    )
+    before = "today's form" if done.up_to_date else done.generation
+    say(args, f"wrote {args.target}: {done.form}, today's form; {args.source} was {before}")
+    for what in done.left_out:
+        say(args, f"note: left out {what}")
+    return 0
