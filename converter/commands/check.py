@@ -1,0 +1,24 @@
+"""`caffeport check`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from ..check import check
+from ..emit import DEFAULT_OPSET
+from .options import add_net, load_options, say
+
+HELP = "say what is supported, in torch and in ONNX, what is not and why"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_net(parser)
+    parser.add_argument("--opset", type=int, default=DEFAULT_OPSET)
+
+
+def run(args: Namespace) -> int:
+    """Print the table; the status is 1 if something is not supported."""
+    found = check(args.net, args.weights, opset=args.opset, **load_options(args))
+    say(args, found.text())
+    return 0 if found.passed else 1

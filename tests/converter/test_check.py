@@ -1,0 +1,127 @@
+"""What `check` says of networks that are supported, in part or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter.__main__ import main
+from converter.check import UNSEEN, check
+from prototxt import UnsupportedError
+
+INPUT = 'layer { name: "data" type: "Input" top: "x" input_param { shape { dim: [2, 3, 8, 9] } } }'
+CONV = """layer { name: "conv" type: "Convolution" bottom: "x" top: "y"
+  convolution_param { num_output: 4 kernel_size: 3 } }"""
+WARP = 'layer { name: "warp" type: "Warp" bottom: "x" top: "z" }'
+RELU = 'layer { name: "relu" type: "ReLU" bottom: "%s" top: "%s" }'
+
+
+def write(folder: Path, *layers: str) -> Path:
+    path = folder / "net.prototxt"
+    path.write_text("\n".join(layers))
+    return path
+
+
+def test_supported_network_passes(tmp_path, capsys):
+    net = write(tmp_path, INPUT, CONV, RELU % ("y", "y"))
+    assert main(["check", str(net)]) == 0
+    assert capsys.readouterr().out == (
+        "layer type   layers  torch  ONNX\n"
+        "Input        1       yes    yes\n"
+        "Convolution  1       yes    yes\n"
+        "ReLU         1       yes    yes\n"
+    )
+
+
+def test_unknown_type_is_named_and_what_follows_is_not_judged(tmp_path, capsys):
+    net = write(
+        tmp_path,
+        INPUT,
+        WARP,
+        WARP.replace('"warp"', '"warp2"').replace('"z"', '"w"'),
+        RELU % ("x", "x"),
+        (RELU % ("z", "z")).replace('"relu"', '"relu2"'),
+    )
+    assert main(["check", str(net)]) == 1
+    with pytest.raises(UnsupportedError) as caught:
+        converter.load(net)
+    reason = str(caught.value).partition("(Warp): ")[2]
+    assert capsys.readouterr().out == (
+        "layer type  layers  torch   ONNX\n"
+        "Input       1       yes     yes\n"
+        "Warp        2       no      no\n"
+        "ReLU        2       1 of 2  1 of 2\n"
+        f"layer 'warp' and 1 more (Warp): {reason}\n"
+        "not looked at, for want of what the layers above would make: 1\n"
+    )
+    assert [verdict.torch == UNSEEN for verdict in check(net).verdicts] == [0, 0, 0, 0, 1]
+
+
+def test_what_only_torch_can_do_is_told_apart(tmp_path, capsys):
+    stochastic = """layer { name: "pool" type: "Pooling" bottom: "x" top: "y"
+      pooling_param { pool: STOCHASTIC kernel_size: 3 } }"""
+    net = write(tmp_path, INPUT, stochastic)
+    assert check(net).passed
+    found = check(net, phase="TRAIN")
+    assert [verdict.torch for verdict in found.verdicts] == ["", ""]
+    assert not found.passed
+    assert main(["check", str(net), "--phase", "TRAIN"]) == 1
+    out = capsys.readouterr().out
+    assert "Pooling     1       yes    no\n" in out
+    assert "layer 'pool' (Pooling): ONNX: " in out
+
+
+def test_unknown_fields_are_all_listed(tmp_path, capsys):
+    net = write(tmp_path, INPUT, "layer { name: 'a' type: 'ReLU' bottom: 'x' top: 'y' odd: 1", "}")
+    net.write_text(net.read_text() + "\nstrange: 2")
+    assert main(["check", str(net)]) == 1
+    out = capsys.readouterr().out
+    assert f"{net}:2:53: LayerParameter.odd: an unknown field\n" in out
+    assert f"{net}:4:1: NetParameter.strange: an unknown field\n" in out
+    assert main(["check", str(net), "--allow-unknown"]) == 0
+
+
+def test_weights_that_do_not_fit_are_a_problem(tmp_path, capsys):
+    net = write(tmp_path, INPUT, CONV)
+    model = tmp_path / "net.caffemodel"
+    converter.save_caffemodel(converter.load(net), model)
+    assert main(["check", str(net), str(model)]) == 0
+    net.write_text(net.read_text().replace("num_output: 4", "num_output: 5"))
+    capsys.readouterr()
+    assert main(["check", str(net), str(model)]) == 1
+    assert "blob 'weight' is (4, 3, 3, 3), wants (5, 3, 3, 3)" in capsys.readouterr().out
+    assert main(["check", str(net), str(model), "--ignore", "conv"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (RELU % ("q", "y"), "layer 'relu' (ReLU): bottom 'q' is no earlier layer's top"),
+        (CONV.replace("3 }", "30 }"), "layer 'conv' (Convolution): "),
+        (RELU % ("x", "x") * 1 + CONV + CONV.replace("conv", "c2", 1), "already the top of"),
+    ],
+)
+def test_what_does_not_fit_together_is_said(layer, said, tmp_path, capsys):
+    assert main(["check", str(write(tmp_path, INPUT, layer))]) == 1
+    assert said in capsys.readouterr().out
+
+
+def test_shape_that_the_file_does_not_say(tmp_path, capsys):
+    data = """layer { name: "images" type: "Data" top: "x" top: "label"
+      data_param { source: "lmdb" batch_size: 4 } }"""
+    net = write(tmp_path, data, CONV)
+    assert main(["check", str(net)]) == 1
+    assert (
+        "layer 'images' (Data): the file does not say the shape of 'x'" in capsys.readouterr().out
+    )
+    assert main(["check", str(net), "--input-shape", "x=4,3,8,8"]) == 0
+
+
+def test_file_that_cannot_be_read_is_one_message(tmp_path, capsys):
+    net = write(tmp_path, "layer {")
+    assert main(["check", str(net)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"caffeport: {net}:1:")
