@@ -105,7 +105,7 @@ def test_digits_are_drawn_as_text():
     images[1, 0, 0], images[0, 7, 7] = 16, 8
     lines = run.draw(images).split("\n")
     assert lines == [" " * 18 + "@@", *[""] * 6, " " * 14 + "=="]
-    assert run.captions(np.array([3, 4]), np.array([3, 9])) == ("        3              4, is 9\n")
+    assert run.captions(np.array([3, 4]), np.array([3, 9])) == ("       3              4, is 9\n")
 
 
 def test_folder_holds_nothing_else():
