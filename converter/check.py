@@ -19,7 +19,7 @@ from prototxt.upgrade import declare_shapeless
 from .emit import DEFAULT_OPSET, FLOATS, emit
 from .emitter import Emitter, Graph
 from .graph import AUTOMATIC
-from .load import load, weight_files
+from .load import build_layer, load, weight_files
 
 PathName = str | PathLike[str]
 UNSEEN = "not looked at"
@@ -140,8 +140,7 @@ class _Walk:
             if shape is None:
                 return UNSEEN, UNSEEN
             bottoms.append(shape)
-        with caffe_layers.unfilled():
-            module = caffe_layers.build(layer, bottoms, cls)
+        module = build_layer(layer, cls, bottoms, self.given)
         tops: Sequence[Shape | None] = module.checked_shapes(*bottoms)
         if cls.is_source:
             named = list(zip(layer.top, tops, strict=True))

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from torch import nn
 
 import caffe_layers
 from caffe_layers import Layer, Shape
+from caffe_layers.data.input import Input
 from prototxt import Net, Weights, filter_net, read_net, read_weights
-from prototxt.errors import ShapeError, WeightError, within
+from prototxt.errors import FormatError, ShapeError, WeightError, within
+from prototxt.read import kind_of
 from prototxt.upgrade import declare_shapeless
 
 from .global_pool import make_pools_global
 from .graph import Step, build_steps
 from .module import CaffeNet
 from .sharing import share
+from .snapshot import unstamp
 from .weights import Loaded, fill
 
 PathName = str | PathLike[str]
@@ -49,11 +53,14 @@ def load(
     `net` may be a lone `.caffemodel`, which holds its definition. Without weights the blobs get
     their fillers' values, drawn from `seed`. `input_shapes` replaces those of the file;
     `global_pool` lets an average pool over the whole map follow other sizes. TEST networks come in
-    `.eval()`, TRAIN ones in `.train()`.
+    `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have `requires_grad` False, but for
+    the definition's `force_backward`.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
     definition = read_net(fspath(net), allow_unknown=allow_unknown, dialect=dialect)
+    if kind_of(fspath(net)) == "binary":
+        definition = unstamp(definition)
     files = [read_weights(path) for path in weight_files(net, weights)]
     if require_weights and not files:
         raise WeightError(f"{fspath(net)}: no weights are given", fix="name the caffemodel")
@@ -73,7 +80,7 @@ def load(
         generator=generator,
     )
     built.source = definition.source
-    built.definition = filtered
+    built.phase = phase
     built.train(phase == "TRAIN")
     return built.to(device=device, dtype=dtype)
 
@@ -100,8 +107,21 @@ def build(
     built = CaffeNet(net.header.name, steps, layers)
     built.input_shapes = {name: shapes[name] for name in built.inputs}
     built.force_backward = net.header.force_backward
+    built.definition = net
     share(built)
+    if not built.force_backward:
+        _freeze(built)
     return built
+
+
+def _freeze(net: CaffeNet) -> None:
+    """Ask no gradient for blobs whose learning rate is 0; of shared ones the owner's counts."""
+    seen: set[int] = set()
+    for layer in net.layers.values():
+        for index, blob in enumerate(layer.blobs):
+            if isinstance(blob, nn.Parameter) and id(blob) not in seen:
+                seen.add(id(blob))
+                blob.requires_grad_(layer.lr_mult(index) != 0)
 
 
 def _build_layers(
@@ -116,8 +136,7 @@ def _build_layers(
     for step in steps:
         with within(step.place):
             bottoms = [shapes[name] for name in step.bottoms]
-            with caffe_layers.unfilled():
-                layer = caffe_layers.build(step.layer, bottoms, step.cls)
+            layer = build_layer(step.layer, step.cls, bottoms, given)
             tops: Sequence[Shape | None] = layer.checked_shapes(*bottoms)
             for name, shape in zip(step.tops, tops, strict=True):
                 known_shape = given.get(name, shape)
@@ -129,6 +148,20 @@ def _build_layers(
                 shapes[name] = known_shape
         layers[step.key] = layer
     return layers, shapes
+
+
+def build_layer(
+    layer: Any, cls: type[Layer], bottoms: list[Shape], given: Mapping[str, Shape]
+) -> Layer:
+    """Build one layer, its blobs not yet set; `given` are the shapes that the caller says."""
+    try:
+        with caffe_layers.unfilled():
+            return caffe_layers.build(layer, bottoms, cls)
+    except FormatError:
+        # Its file cannot be read, and need not be where the caller says what will be fed.
+        if not cls.is_source or given.keys().isdisjoint(layer.top):
+            raise
+        return Input(*(given.get(top) for top in layer.top))
 
 
 def weight_files(net: PathName, weights: PathName | Sequence[PathName] | None) -> list[Path]:

@@ -101,6 +101,7 @@ class CaffeNet(nn.Module):
         self.layers = Layers()
         for step in steps:
             self.layers.add(step.key, layers[step.key])
+        self.phase = "TEST"
         self.force_backward = False
         self.source = ""
         self.definition: Net | None = None
@@ -199,7 +200,7 @@ class CaffeNet(nn.Module):
         for step in self.steps:
             if not known.isdisjoint(step.tops):
                 continue  # fed, or fed in part: a batch of its own would not belong to it
-            if step.cls.makes_tops and known.issuperset(step.bottoms):
+            if self.layers[step.key].makes_tops and known.issuperset(step.bottoms):
                 known.update(step.tops)
                 steps.append(step)
         return make_plan(steps)
