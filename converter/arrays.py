@@ -32,15 +32,28 @@ def tensors_of(net: CaffeNet, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def random_inputs(net: CaffeNet, seed: int) -> dict[str, Tensor]:
+def random_inputs(net: CaffeNet, seed: int, *, losses: bool = False) -> dict[str, Tensor]:
     """Return seeded noise, N(0, 1), for the inputs that an exported model needs.
 
-    The batch is 2 where the network admits that in place of the file's.
+    The batch is 2 where the network admits that in place of the file's. With `losses` the inputs
+    that only they use are among them; labels are 0 or 1.
     """
-    _, shapes = exported_plan(net)
+    _, shapes = exported_plan(net, with_losses=losses)
+    labels = _labels(net)
     return {
-        name: torch.from_numpy(_noise(shape, seed + index)).to(net.device, net.dtype)
+        name: torch.from_numpy(_noise(shape, seed + index, label=name in labels)).to(
+            net.device, net.dtype
+        )
         for index, (name, shape) in enumerate(_small(net, shapes).items())
+    }
+
+
+def _labels(net: CaffeNet) -> set[str]:
+    return {
+        step.bottoms[bottom]
+        for step in net.steps
+        for bottom in step.cls.fixed_bottoms
+        if bottom < len(step.bottoms)
     }
 
 
@@ -52,5 +65,7 @@ def _small(net: CaffeNet, shapes: dict[str, Shape]) -> dict[str, Shape]:
     return small if net.admits(small) else shapes
 
 
-def _noise(shape: Shape, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+def _noise(shape: Shape, seed: int, *, label: bool) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    noise = generator.integers(2, size=shape) if label else generator.standard_normal(shape)
+    return noise.astype(np.float32)

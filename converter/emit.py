@@ -67,7 +67,7 @@ def emit(
             graph.values[top] = (onnx_type, dims[top])
     outputs = list(plan.outputs.values())
     if softmax:
-        outputs = [_append_softmax(op, graph, outputs)]
+        outputs = [_append_softmax(op, graph, plan)]
     for name in outputs:
         graph.outputs[name] = graph.values.pop(name)
     return graph
@@ -101,11 +101,17 @@ def exported_plan(net: CaffeNet, *, with_losses: bool = False) -> tuple[Plan, di
     return plan, {name: shape for name, shape in fed.items() if name in used}
 
 
-def _append_softmax(op: Emitter, graph: Graph, outputs: list[str]) -> str:
+def _append_softmax(op: Emitter, graph: Graph, plan: Plan) -> str:
+    """End in probabilities, unless the network's own last layer does."""
+    outputs = list(plan.outputs.values())
     if len(outputs) != 1:
         raise UnsupportedError(f"softmax wants one output, the network has {len(outputs)}")
     (logits,) = outputs
-    op.layer, op.tops = "softmax", ("softmax",)
+    last = next(step for step in reversed(plan.steps) if logits in step.tops)
+    if last.cls.caffe_type == "Softmax":
+        return logits
+    name = "softmax" if "softmax" not in graph.values.keys() | graph.inputs.keys() else "softmax@"
+    op.layer, op.tops = name, (name,)
     op.Softmax(logits, axis=1)
-    graph.values["softmax"] = graph.values[logits]
-    return "softmax"
+    graph.values[name] = graph.values[logits]
+    return name

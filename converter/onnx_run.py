@@ -9,15 +9,25 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from google.protobuf.message import DecodeError
 
-from prototxt.errors import UnsupportedError
+from prototxt.errors import FormatError, ShapeError, UnsupportedError
 
 Arrays = Mapping[str, np.ndarray]
+
+_STATE = onnxruntime.capi.onnxruntime_pybind11_state
+UNREADABLE = (_STATE.Fail, _STATE.InvalidProtobuf, _STATE.InvalidGraph, _STATE.InvalidArgument)
+"""What ONNX Runtime raises for a file that is no model, or a damaged one."""
+
+
+def input_names(path: str | PathLike[str]) -> set[str]:
+    """Return the names of a model's inputs."""
+    return {value.name for value in _load(path).graph.input}
 
 
 def run_onnx(path: str | PathLike[str], inputs: Arrays) -> dict[str, np.ndarray]:
     """Return the outputs of the file as it ships, ONNX Runtime's optimisations included."""
-    return _run(_session(str(path)), inputs)
+    return _run(_session(path), inputs, path)
 
 
 def run_exposed(
@@ -28,7 +38,7 @@ def run_exposed(
     Exposing a value keeps ONNX Runtime from fusing what computes it, so that the first wrong one
     can be told.
     """
-    model = onnx.load(str(path), load_external_data=False)
+    model = _load(path)
     have = {output.name for output in model.graph.output}
     kinds = {info.name: info for info in model.graph.value_info}
     model.graph.output.extend(kinds[name] for name in names if name not in have and name in kinds)
@@ -41,21 +51,41 @@ def run_exposed(
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", folder
         )
-    return _run(_session(model.SerializeToString(), options), inputs)
+    return _run(_session(path, model.SerializeToString(), options), inputs, path)
+
+
+def _load(path: str | PathLike[str]) -> onnx.ModelProto:
+    try:
+        return onnx.load(str(path), load_external_data=False)
+    except DecodeError:
+        raise FormatError(f"{path}: no ONNX model, or a damaged one") from None
 
 
 def _session(
-    model: str | bytes, options: onnxruntime.SessionOptions | None = None
+    path: str | PathLike[str],
+    model: bytes | None = None,
+    options: onnxruntime.SessionOptions | None = None,
 ) -> onnxruntime.InferenceSession:
     options = options or onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    source = str(path) if model is None else model
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented as error:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except _STATE.NotImplemented as error:
         raise UnsupportedError(f"ONNX Runtime cannot run the model: {error}") from None
+    except UNREADABLE as error:
+        raise FormatError(f"{path}: ONNX Runtime cannot load it: {error}") from None
 
 
-def _run(session: onnxruntime.InferenceSession, inputs: Arrays) -> dict[str, np.ndarray]:
+def _run(
+    session: onnxruntime.InferenceSession, inputs: Arrays, path: str | PathLike[str]
+) -> dict[str, np.ndarray]:
     names = [output.name for output in session.get_outputs()]
-    feeds = {value.name: inputs[value.name] for value in session.get_inputs()}
-    return dict(zip(names, session.run(names, feeds), strict=True))
+    wanted = [value.name for value in session.get_inputs()]
+    if lost := [name for name in wanted if name not in inputs]:
+        raise ShapeError(f"{path}: the model wants input {lost[0]!r}", fix="give it with --input")
+    try:
+        outputs = session.run(names, {name: inputs[name] for name in wanted})
+    except _STATE.InvalidArgument as error:
+        raise ShapeError(f"{path}: the inputs do not fit the model: {error}") from None
+    return dict(zip(names, outputs, strict=True))

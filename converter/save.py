@@ -12,6 +12,7 @@ from prototxt import insert_splits, write_caffemodel
 from prototxt.errors import WeightError
 
 from .module import CaffeNet
+from .snapshot import stamp
 
 
 def save_caffemodel(net: CaffeNet, path: str | PathLike[str]) -> None:
@@ -22,7 +23,7 @@ def save_caffemodel(net: CaffeNet, path: str | PathLike[str]) -> None:
     """
     if net.definition is None:
         raise WeightError("the network was not loaded from a definition, which the file holds too")
-    definition = insert_splits(net.definition)
+    definition = stamp(insert_splits(net.definition), net.phase)
     own = iter(net.steps)
     step = next(own, None)
     blobs: dict[int | str, list[np.ndarray]] = {}
@@ -30,6 +31,8 @@ def save_caffemodel(net: CaffeNet, path: str | PathLike[str]) -> None:
         # What insert_splits adds stands between the network's own layers, in their order.
         if step is not None and layer.name == step.layer.name and layer.type == step.layer.type:
             blobs[index] = [_array(blob) for blob in net.layers[step.key].blobs]
+            if step.cls.is_loss and not layer.loss_weight:
+                layer.loss_weight.append(1)  # Caffe's losses write down their default
             step = next(own, None)
     write_caffemodel(Path(path), definition, blobs)
 

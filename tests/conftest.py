@@ -42,3 +42,9 @@ def checkpoints(sknet: Path) -> Iterator[Path]:
 def layer_cases() -> Path:
     """Give the folder of the recorded single-layer cases."""
     return recorded.unpack("layers")
+
+
+@pytest.fixture(scope="session")
+def tiny_sk() -> Path:
+    """Give the folder of the tiny SK network and its training."""
+    return recorded.unpack("tiny_sk")

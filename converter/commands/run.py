@@ -34,7 +34,7 @@ def run(args: Namespace) -> int:
     """Run, and write the blobs; without --input the inputs are seeded random numbers."""
     net = load_net(args)
     given = read_inputs(args.input)
-    fed = tensors_of(net, given) if given else random_inputs(net, args.seed)
+    fed = tensors_of(net, given) if given else random_inputs(net, args.seed, losses=True)
     if args.backward:
         got = backward(net, fed)
         blobs = {name: array_of(blob) for name, blob in got.blobs.items()}
