@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -174,6 +174,41 @@ class Emitter:
         """Append a Reshape to the shape of a top of this layer."""
         top = self.tops[index]
         return self.reshape(value, self.shape(top), self.dynamic(top), top=index)
+
+    def scan(
+        self,
+        step: Callable[..., tuple[str, ...]],
+        state: Sequence[str],
+        sequences: Sequence[str],
+        *,
+        stacked: int,
+    ) -> tuple[str, ...]:
+        """Append a Scan over the first axis of `sequences`; return the last state and `stacked`.
+
+        `step` gets the names of the state and of one slice of each sequence, emits the nodes of one
+        step, and returns the names of the next state and of the values whose steps are stacked.
+        """
+        kind = helper.np_dtype_to_tensor_dtype(self.float_type)
+        before = [f"{self.layer}/before:{index}" for index in range(len(state))]
+        slices = [f"{self.layer}/slice:{index}" for index in range(len(sequences))]
+        outer, self.graph.nodes = self.graph.nodes, []
+        made = step(*before, *slices)
+        nodes, self.graph.nodes = self.graph.nodes, outer
+        assert len(made) == len(state) + stacked
+        given, taken = (
+            [helper.make_tensor_value_info(name, kind, None) for name in names]
+            for names in ((*before, *slices), made)
+        )
+        body = helper.make_graph(nodes, f"{self.layer}/step", given, taken)
+        results: tuple[str, ...] = self.Scan(
+            *state,
+            *sequences,
+            body=body,
+            num_scan_inputs=len(sequences),
+            name="scan",
+            outputs=len(made),
+        )
+        return results
 
     def __getattr__(self, op_type: str) -> Any:
         if not op_type[0].isupper():

@@ -118,7 +118,11 @@ def test_backward_is_caffes(case: Case) -> None:
     torch.manual_seed(1701)
     if CASES[case.name]["type"] == "Dropout":
         pytest.skip("Dropout's mask is random: tests/test_dropout.py reads it off Caffe's output")
-    top_diffs = {name: torch.from_numpy(array) for name, array in case.kind("topdiff").items()}
+    top_diffs = {
+        name: torch.from_numpy(array)
+        for name, array in case.kind("topdiff").items()
+        if name not in UNUSED_TOP_DIFFS.get(case.name, ())
+    }
     inputs = case.inputs(net)
     wants = {**case.kind("out"), **case.kind("trainout")}
     tops = {top for step in net.steps for top in step.blobs}
@@ -145,6 +149,10 @@ def test_backward_is_caffes(case: Case) -> None:
     for key, want in case.kind("pdiff").items():
         layer, index = blob_of(net, key)
         assert_close(got.params[layer][index], want, f"pdiff {key}")
+
+
+UNUSED_TOP_DIFFS = {"LSTM/expose_static": {"hT", "cT"}, "RNN/expose_static": {"hT"}}
+"""Caffe does not use the diff of an exposed final state: the rest is compared without it."""
 
 
 def _same_gradient(case: Case, got: converter.Diffs, net: converter.CaffeNet) -> bool:
