@@ -1,0 +1,31 @@
+"""`caffeport layers`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from caffe_layers import LAYERS
+
+HELP = "list the layer types that are here, as a Markdown table"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+
+
+def run(args: Namespace) -> int:
+    """Print the table."""
+    print(format_layers())
+    return 0
+
+
+def format_layers() -> str:
+    """Return the types by family; a fork's carry its name."""
+    families: dict[str, list[str]] = {}
+    for kind, readings in sorted(LAYERS.items(), key=lambda item: item[0].lower()):
+        for fork, cls in sorted(readings.items()):
+            family = cls.__module__.split(".")[1]
+            families.setdefault(family, []).append(kind if fork == "bvlc" else f"{kind} ({fork})")
+    lines = ["| family | layers |", "|---|---|"]
+    lines += [f"| {family} | {', '.join(types)} |" for family, types in sorted(families.items())]
+    return "\n".join(lines)
