@@ -161,6 +161,11 @@ class CaffeNet(nn.Module):
         fed = self.feed(inputs)
         return self.run(fed, self.plan(fed))
 
+    def reset_state(self) -> None:
+        """Forget what earlier passes left for the next one: recurrent states, rows already read."""
+        for layer in self.layers.values():
+            layer.reset_state()
+
     def loss(self, inputs: Inputs | None = None) -> Tensor:
         """Return the sum of all tops with a loss weight, weighted: what Caffe's training minimises.
 
@@ -184,6 +189,11 @@ class CaffeNet(nn.Module):
                 "no loss is computed from these inputs", fix=f"the inputs are {self.inputs}"
             )
         return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
+
+    def reset_state(self) -> None:
+        """Let the next pass start anew: recurrent states at 0, data files at their first row."""
+        for layer in self.layers.values():
+            layer.reset_state()
 
     def plan(self, fed: Mapping[str, object]) -> Plan:
         """Return what runs when these blobs are fed."""

@@ -116,7 +116,8 @@ class Run:
 
 
 def run_torch(net: CaffeNet, fed: Mapping[str, torch.Tensor]) -> Run:
-    """Run the network once, since a network in training changes with every pass."""
+    """Run the network once and anew, since one in training or with a state changes with a pass."""
+    net.reset_state()
     fed = net.feed(fed)
     plan = net.plan(fed)
     values = {name: array_of(value) for name, value in net.run(fed, plan).items()}

@@ -13,6 +13,13 @@ from prototxt import schema
 
 ONE, ZERO = Filler(value=1.0), Filler()
 
+RECURRENT = {
+    "static_inputs": 0,
+    "weight_filler": ZERO,
+    "bias_filler": ZERO,
+    "expose_hidden": False,
+}
+
 TYPED: dict[str, dict[str, Any]] = {
     "Accuracy": {"top_k": 1, "axis": 1, "ignore_label": None, "tops": 1},
     "ArgMax": {"out_max_val": False, "top_k": 1, "axis": None},
@@ -27,6 +34,7 @@ TYPED: dict[str, dict[str, Any]] = {
     "Embed": {"bias_term": True, "weight_filler": ZERO, "bias_filler": ZERO},
     "Exp": {"base": -1.0, "scale": 1.0, "shift": 0.0},
     "Flatten": {"axis": 1, "end_axis": -1},
+    "HDF5Data": {"shuffle": False},
     "HingeLoss": {"norm": "L1"},
     "InfogainLoss": {
         "infogain": None,
@@ -42,10 +50,24 @@ TYPED: dict[str, dict[str, Any]] = {
         "axis": 1,
         "transpose": False,
     },
+    "LSTM": {
+        "static_inputs": 0,
+        "weight_filler": ZERO,
+        "bias_filler": ZERO,
+        "expose_hidden": False,
+    },
+    "LSTM": RECURRENT,
     "Log": {"base": -1.0, "scale": 1.0, "shift": 0.0},
     "PReLU": {"filler": Filler(value=0.25), "channel_shared": False},
     "Parameter": {"shape": ()},
     "Power": {"power": 1.0, "scale": 1.0, "shift": 0.0},
+    "RNN": {
+        "static_inputs": 0,
+        "weight_filler": ZERO,
+        "bias_filler": ZERO,
+        "expose_hidden": False,
+    },
+    "RNN": RECURRENT,
     "ReLU": {"negative_slope": 0.0},
     "Reduction": {"operation": "SUM", "axis": 0, "coeff": 1.0},
     "Reshape": {"shape": (), "axis": 0, "num_axes": -1},
