@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .formats import Options, get_format
+from prototxt.atomic import filling
+from prototxt.errors import UnsupportedError
+
+from .formats import FORMATS, Format, Options, get_format
 from .load import load, weight_files
+from .module import CaffeNet
 from .report import FileInfo, Report
 from .verify import verify
 
@@ -39,37 +43,52 @@ def convert(
     `report.md` and `report.json`.
     """
     writers = {name: get_format(name) for name in dict.fromkeys(formats)}
+    if not writers:
+        raise UnsupportedError("no format is named", fix=f"known: {', '.join(FORMATS)}")
     names = {field.name for field in fields(Options)}
     chosen = Options(**{key: value for key, value in options.items() if key in names})
     loaded = load(
         net, weights, **{key: value for key, value in options.items() if key not in names}
     )
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = Path(net).name.removesuffix(".prototxt").removesuffix(".caffemodel")
     report = Report.of(loaded)
     sources = dict.fromkeys([Path(net), *weight_files(net, weights)])
     report.sources = [FileInfo.of(path, quiet=quiet) for path in sources]
-    written = {}
-    for name, writer in writers.items():
-        path = folder / f"{stem}{writer.SUFFIX}"
-        report.notes += writer.write(loaded, path, chosen)
-        written[name] = path
-        beside = path.with_name(f"{path.name}.data")
-        files = [path, beside] if name == "onnx" and beside.exists() else [path]
-        report.written += [FileInfo.of(file, quiet=quiet) for file in files]
-    if verify_it:
-        proof = verify(
-            loaded,
-            written.get("onnx"),
-            inputs=inputs,
-            golden=golden,
-            golden_float=golden_float,
-            tolerance=tolerance,
-            quiet=quiet,
-        )
-        report.comparisons = proof.comparisons
-    else:
-        report.notes.append("not verified, as asked")
-    report.write(folder)
+    with filling(Path(out)) as folder:
+        written = write_formats(loaded, folder, _stem(net), writers, chosen, report)
+        if verify_it:
+            proof = verify(
+                loaded,
+                written.get("onnx"),
+                inputs=inputs,
+                golden=golden,
+                golden_float=golden_float,
+                tolerance=tolerance,
+                quiet=quiet,
+            )
+            report.comparisons = proof.comparisons
+        else:
+            report.notes.append("not verified, as asked")
+        for path in sorted(folder.iterdir()):
+            info = FileInfo.of(path, quiet=quiet)
+            report.written.append(replace(info, path=str(Path(out, path.name))))
+        report.write(folder)
     return report
+
+
+def write_formats(
+    net: CaffeNet,
+    folder: Path,
+    stem: str,
+    writers: Mapping[str, Format],
+    options: Options,
+    report: Report,
+) -> dict[str, Path]:
+    """Write every format; return the files by format, and note in the report what they lack."""
+    written = {name: folder / f"{stem}{writer.SUFFIX}" for name, writer in writers.items()}
+    for name, writer in writers.items():
+        report.notes += writer.write(net, written[name], options)
+    return written
+
+
+def _stem(net: PathName) -> str:
+    return Path(net).name.removesuffix(".prototxt").removesuffix(".caffemodel")

@@ -56,7 +56,7 @@ def run_exposed(
 
 def _load(path: str | PathLike[str]) -> onnx.ModelProto:
     try:
-        return onnx.load(str(path), load_external_data=False)
+        return onnx.load(str(path), format="protobuf", load_external_data=False)
     except DecodeError:
         raise FormatError(f"{path}: no ONNX model, or a damaged one") from None
 

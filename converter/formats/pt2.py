@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.export import Dim
 
-from prototxt.atomic import replacing
+from prototxt.atomic import writing
 
 from ..arrays import random_inputs
 from ..dynamic import AXES, dynamic_dims
@@ -34,6 +35,9 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         for name, value in inputs.items()
     }
     program = torch.export.export(net, (inputs,), dynamic_shapes=({**free},))
-    with replacing(path) as temporary:
-        torch.export.save(program, temporary)
+    # Not straight into the file: where the disk is full torch's writer ends the whole process.
+    memory = BytesIO()
+    torch.export.save(program, memory)
+    with writing(path) as file:
+        file.write(memory.getbuffer())
     return []

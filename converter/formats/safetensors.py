@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
-
-from prototxt.atomic import replacing
 
 from ..module import CaffeNet, unquote
+from ..safetensors_file import write_safetensors
 from . import Options
 
 SUFFIX = ".safetensors"
@@ -28,6 +26,5 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         else:
             owners[id(value)] = name
             tensors[name] = value.detach().contiguous()
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt", **aliases})
+    write_safetensors(tensors, path, {"format": "pt", **aliases})
     return [f"{name} is {owner}" for name, owner in aliases.items()]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import save_file
-
-from prototxt.atomic import replacing
-
 from ..module import CaffeNet
+from ..safetensors_file import write_safetensors
 from ..sknet.recognize import arguments, from_net
 from . import Options
 
@@ -22,6 +19,5 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """
     call = ", ".join(f"{name}={value!r}" for name, value in arguments(net).items())
     call = f"SKNet({call})"
-    with replacing(path) as temporary:
-        save_file(from_net(net).state_dict(), temporary, {"format": "pt", "model": call})
+    write_safetensors(from_net(net).state_dict(), path, {"format": "pt", "model": call})
     return [f"{path.name} is the state_dict of converter.sknet.{call}"]
