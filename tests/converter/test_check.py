@@ -125,3 +125,12 @@ def test_file_that_cannot_be_read_is_one_message(tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(f"caffeport: {net}:1:")
+
+
+def test_network_that_only_one_batch_fits_is_told(tmp_path):
+    reshape = """layer { name: "fixed" type: "Reshape" bottom: "x" top: "y"
+      reshape_param { shape { dim: [2, 216] } } }"""
+    found = check(write(tmp_path, INPUT, reshape))
+    assert not any(verdict.torch or verdict.onnx for verdict in found.verdicts)
+    (problem,) = found.problems
+    assert "with another batch" in problem

@@ -9,7 +9,7 @@ import torch
 
 import converter
 from converter.__main__ import main
-from prototxt import FormatError, parse_text, read_net, read_weights
+from prototxt import FormatError, parse_text, read_net, read_weights, schema
 from prototxt.caffemodel import parse_binary
 from prototxt.rewrite import upgrade_file
 
@@ -85,6 +85,30 @@ def test_file_may_be_upgraded_in_place(protos, tmp_path):
     upgrade_file(net, net)
     assert net.read_bytes() == (folder / "out.caffemodel").read_bytes()
     assert upgrade_file(net, net).up_to_date
+
+
+def test_blobs_stay_with_their_layers_where_padding_goes(protos, tmp_path):
+    net = parse_text((protos / "upgrade" / "v0_padding" / "in.prototxt").read_text())
+    whole = schema.dialect("bvlc").message("NetParameter")()
+    whole.CopyFrom(net.header)
+    for number, layer in enumerate(net.layers):
+        kept = whole.layers.add()
+        kept.CopyFrom(layer)
+        if layer.layer.type == "conv":
+            kept.layer.blobs.add(num=1, channels=1, height=1, width=1, data=[number])
+    source, target = tmp_path / "in.caffemodel", tmp_path / "out.caffemodel"
+    source.write_bytes(whole.SerializeToString())
+    upgrade_file(source, target)
+    wants = {
+        layer.layer.name: float(number)
+        for number, layer in enumerate(net.layers)
+        if layer.layer.type == "conv"
+    }
+    weights = read_weights(target)
+    assert "padding" in {layer.layer.type for layer in net.layers}
+    assert len(weights.layers) < len(net.layers) + 1
+    got = {layer.name: layer.blobs[0].values[0] for layer in weights.layers if layer.blobs}
+    assert got == wants
 
 
 def test_half_precision_becomes_float(tmp_path):

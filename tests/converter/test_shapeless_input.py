@@ -1,0 +1,49 @@
+"""Inputs that a file names without a shape: asked for where a layer reads them, else left out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import converter
+from prototxt import ShapeError
+
+RELU = 'layer { name: "r" type: "ReLU" bottom: "%s" top: "y" }'
+OTHER = """layer { name: "%s" type: "Input" top: "%s"
+  input_param { shape { dim: 2 dim: 3 } } }"""
+
+
+def load(folder, *text, **options):
+    net = folder / "net.prototxt"
+    net.write_text("\n".join(text))
+    return converter.load(net, **options)
+
+
+def test_shape_that_is_read_is_asked_for(tmp_path):
+    with pytest.raises(ShapeError) as caught:
+        load(tmp_path, 'input: "x"', RELU % "x")
+    assert str(caught.value).endswith(
+        "net.prototxt: layer 'x' (Input): the file does not say the shape of 'x'\n"
+        "  fix: give it with --input-shape x=1,3,224,224"
+    )
+
+
+def test_given_shape_is_the_inputs_and_is_kept(tmp_path):
+    sums = 'layer { name: "s" type: "Eltwise" bottom: "x" bottom: "z" top: "y" }'
+    shapes = {"x": (2, 3), "z": (2, 3)}
+    net = load(tmp_path, 'input: "x" input: "z"', sums, input_shapes=shapes)
+    assert net.inputs == ["x", "z"]
+    assert net({"x": torch.ones(2, 3), "z": torch.ones(2, 3)})["y"].sum() == 12
+    converter.save_caffemodel(net, tmp_path / "net.caffemodel")
+    assert converter.load(tmp_path / "net.caffemodel").input_shapes == shapes
+
+
+def test_input_that_no_layer_reads_is_left_out_as_by_caffe(tmp_path):
+    net = load(tmp_path, 'input: "x"', OTHER % ("data", "z"), RELU % "z")
+    assert net.inputs == ["z"]
+
+
+def test_input_that_a_layer_makes_is_the_layers(tmp_path):
+    net = load(tmp_path, 'input: "x"', OTHER % ("data", "x"), RELU % "x")
+    assert net.input_shapes == {"x": (2, 3)}
+    assert [step.key for step in net.steps] == ["data", "r"]
