@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from recorded import assert_close
 from torch import Tensor
 
 import caffe_layers
@@ -73,6 +74,41 @@ def test_the_state_is_no_weight_and_has_no_gradient(kind: str) -> None:
     assert layer.float().h.dtype == torch.float32
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def loops(
+    kind: str, blobs: list[np.ndarray], x: np.ndarray, cont: np.ndarray, static: np.ndarray
+) -> np.ndarray:
+    """Return the top as Caffe's steps compute it from state 0, one sequence and step at a time."""
+    w_x, b, w_static, w_h, *output = blobs
+    top = np.empty((T, N, H))
+    for n in range(N):
+        h, c = np.zeros(H), np.zeros(H)
+        for t in range(T):
+            sums = w_x @ x[t, n] + b + w_static @ static[n] + w_h @ (cont[t, n] * h)
+            if kind == "RNN":
+                h = np.tanh(sums)
+                top[t, n] = np.tanh(output[0] @ h + output[1])
+                continue
+            gates = sums.reshape(4, H)
+            i, f, o = (sigmoid(gates[gate]) for gate in range(3))
+            c = cont[t, n] * f * c + i * (2 * sigmoid(2 * gates[3]) - 1)
+            top[t, n] = h = o * np.tanh(c)
+    return top
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cont_between_0_and_1_weighs_the_state_as_in_caffe(kind: str) -> None:
+    layer = build(kind, static_inputs=3)
+    x, _ = sequence()
+    cont, static = torch.rand(T, N).double(), torch.randn(N, 3).double()
+    blobs = [blob.detach().numpy() for blob in layer.blobs]
+    want = loops(kind, blobs, x.numpy(), cont.numpy(), static.numpy())
+    assert_close(layer(x, cont, static).detach(), want, "top")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_exposed_states_are_those_kept_inside(kind: str) -> None:
     inside, exposed = build(kind), build(kind, expose_hidden=True)
@@ -131,6 +167,7 @@ def test_an_lstm_of_torch_with_its_gates_moved() -> None:
     ("bottoms", "says"),
     [
         ([(T,), (T,)], "wants T x N x ..."),
+        ([(T, N), (T, N)], r"x \(4, 3\) has 2 axes, wants T x N x ..."),
         ([(T, N, 6), (T, N), (N, 3), (1, N, H), (1, N, H)], "has 6 values a step, wants 5"),
         ([(T, N, D), (T,), (N, 3), (1, N, H), (1, N, H)], r"cont is \(4,\)"),
         ([(T, N, D), (T, N), (N, 4), (1, N, H), (1, N, H)], r"static x is \(3, 4\)"),
@@ -141,6 +178,13 @@ def test_an_lstm_of_torch_with_its_gates_moved() -> None:
 def test_bottoms_that_do_not_fit(bottoms: list[tuple[int, ...]], says: str) -> None:
     with pytest.raises(ShapeError, match=says):
         build("LSTM", static_inputs=3, expose_hidden=True).shapes(*bottoms)
+
+
+def test_a_static_bottom_has_an_axis_for_its_values() -> None:
+    layer = caffe_layers.LAYERS["LSTM"]["bvlc"](D, H, static_inputs=1)
+    assert layer.shapes((T, N, D), (T, N), (N, 1)) == [(T, N, H)]
+    with pytest.raises(ShapeError, match=r"static x is \(3,\), wants N x"):
+        layer.shapes((T, N, D), (T, N), (N,))
 
 
 def test_multiply_adds() -> None:
