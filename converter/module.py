@@ -161,11 +161,6 @@ class CaffeNet(nn.Module):
         fed = self.feed(inputs)
         return self.run(fed, self.plan(fed))
 
-    def reset_state(self) -> None:
-        """Forget what earlier passes left for the next one: recurrent states, rows already read."""
-        for layer in self.layers.values():
-            layer.reset_state()
-
     def loss(self, inputs: Inputs | None = None) -> Tensor:
         """Return the sum of all tops with a loss weight, weighted: what Caffe's training minimises.
 
