@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +16,18 @@ import caffe_layers
 from caffe_layers import Layer, Shape
 from caffe_layers.data.input import Input
 from prototxt import Net, Weights, filter_net, read_net, read_weights
-from prototxt.errors import FormatError, ShapeError, WeightError, within
+from prototxt.errors import (
+    CaffeError,
+    FormatError,
+    ShapeError,
+    UnsupportedError,
+    WeightError,
+    within,
+)
 from prototxt.read import kind_of
 from prototxt.upgrade import declare_shapeless
 
-from .global_pool import make_pools_global
+from .global_pool import blame_pools, make_pools_global, whole_pools
 from .graph import Step, build_steps
 from .module import CaffeNet
 from .sharing import share
@@ -67,22 +76,72 @@ def load(
     with within(definition.source):
         filtered = filter_net(definition, phase=phase, level=level, stages=tuple(stages))
         filtered = declare_shapeless(filtered, input_shapes or {})
-        built = build(filtered, files, input_shapes or {}, dialect, global_pool=global_pool)
-    exact = torch.float64 if dtype == torch.float64 else torch.float32
-    built.to(exact)
-    generator = torch.Generator().manual_seed(seed)
+    given = dict(input_shapes or {})
+    filled = partial(
+        _filled,
+        filtered,
+        files,
+        given,
+        dialect,
+        dtype,
+        rename=rename,
+        ignore=ignore,
+        allow_missing=allow_missing,
+        seed=seed,
+    )
+    try:
+        built = filled(global_pool=global_pool)
+    except (ShapeError, WeightError) as error:
+        if given and not global_pool:
+            with suppress(CaffeError):  # said only where it helps
+                own = build(filtered, files, dialect=dialect)
+                _blame_other_inputs(error, own, given)
+                filled(global_pool=True)
+                blame_pools(error, whole_pools(own))
+        raise
+    built.source = definition.source
+    built.phase = phase
+    built.train(phase == "TRAIN")
+    try:
+        return built.to(device=device, dtype=dtype)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
+        why = str(error).partition("\n")[0]
+        raise UnsupportedError(f"device {str(device)!r}: {why}") from None
+
+
+def _filled(
+    net: Net,
+    files: Sequence[Weights],
+    input_shapes: Mapping[str, Shape],
+    dialect: str | None,
+    dtype: torch.dtype,
+    *,
+    global_pool: bool,
+    rename: Mapping[str, str] | None,
+    ignore: Iterable[str],
+    allow_missing: bool,
+    seed: int,
+) -> CaffeNet:
+    """Return the module of a filtered network with its blobs set."""
+    with within(net.source):
+        built = build(net, files, input_shapes, dialect, global_pool=global_pool)
+    built.to(torch.float64 if dtype == torch.float64 else torch.float32)
     built.loaded = fill(
         built,
         files,
         rename=rename,
         ignore=ignore,
         allow_missing=allow_missing,
-        generator=generator,
+        generator=torch.Generator().manual_seed(seed),
     )
-    built.source = definition.source
-    built.phase = phase
-    built.train(phase == "TRAIN")
-    return built.to(device=device, dtype=dtype)
+    return built
+
+
+def _blame_other_inputs(error: CaffeError, own: CaffeNet, given: Mapping[str, Shape]) -> None:
+    batches = {shape[0] for shape in given.values() if shape}
+    for name, shape in own.input_shapes.items():
+        if name not in given and shape and shape[0] not in batches and not error.fix:
+            error.fix = f"{name!r} is still {shape}, as the file says: give its --input-shape too"
 
 
 def build(

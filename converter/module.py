@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from caffe_layers import Layer, Shape
 from prototxt.errors import CaffeError, ShapeError, within
 
+from .global_pool import blame_pools, whole_pools, would_fit
 from .graph import Step
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ class Layers(nn.Module):
 
     def __len__(self) -> int:
         return len(self._modules)
+
+    def train(self, mode: bool = True) -> Layers:
+        """Set every layer's mode; the mapping's own would be set over a layer called `training`."""
+        for layer in self.values():
+            layer.train(mode)
+        return self
 
     def keys(self) -> list[str]:
         """Return the layers' names in the network's order."""
@@ -109,6 +116,13 @@ class CaffeNet(nn.Module):
         self.input_shapes: dict[str, Shape] = {}
         self._plans: dict[frozenset[str], Plan] = {}
         self._checked: set[tuple[tuple[str, Shape], ...]] = set()
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """Return a module by its path, as torch.export asks; `layers.type` is a layer."""
+        inside, found, key = target.partition("layers.")
+        if inside or not found or key not in self.layers._modules:
+            return super().get_submodule(target)
+        return self.layers[unquote(key)]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -188,7 +202,7 @@ class CaffeNet(nn.Module):
     def reset_state(self) -> None:
         """Let the next pass start anew: recurrent states at 0, data files at their first row."""
         for layer in self.layers.values():
-            layer.reset_state()
+            pass  #mut
 
     def plan(self, fed: Mapping[str, object]) -> Plan:
         """Return what runs when these blobs are fed."""
@@ -249,7 +263,13 @@ class CaffeNet(nn.Module):
     def _check(self, shapes: dict[str, Shape]) -> None:
         signature = tuple(shapes.items())
         if signature not in self._checked:
-            self.shapes(shapes)
+            try:
+                self.shapes(shapes)
+            except ShapeError as error:
+                pools = whole_pools(self)
+                if pools and would_fit(self, shapes, pools):
+                    blame_pools(error, pools)
+                raise
             self._checked.add(signature)
 
     def run(self, fed: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
