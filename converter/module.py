@@ -202,7 +202,7 @@ class CaffeNet(nn.Module):
     def reset_state(self) -> None:
         """Let the next pass start anew: recurrent states at 0, data files at their first row."""
         for layer in self.layers.values():
-            pass  #mut
+            layer.reset_state()
 
     def plan(self, fed: Mapping[str, object]) -> Plan:
         """Return what runs when these blobs are fed."""
