@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ class Layers(nn.Module):
     """The layer modules by Caffe's names: a bare mapping, since a layer may be called `loss`."""
 
     def add(self, name: str, layer: Layer) -> None:
-        """Put a layer under its name; state_dict quotes its dots as `%2E`."""
+        """Put a layer under its name, quoted as in state_dict: dots as `%2E`."""
         self._modules[quote(name)] = layer
 
     def __getitem__(self, name: str) -> Layer:
@@ -44,12 +45,6 @@ class Layers(nn.Module):
     def __len__(self) -> int:
         return len(self._modules)
 
-    def train(self, mode: bool = True) -> Layers:
-        """Set every layer's mode; the mapping's own would be set over a layer called `training`."""
-        for layer in self.values():
-            layer.train(mode)
-        return self
-
     def keys(self) -> list[str]:
         """Return the layers' names in the network's order."""
         return list(self)
@@ -63,14 +58,19 @@ class Layers(nn.Module):
         return [self[name] for name in self]
 
 
+ATTRIBUTES = frozenset(dir(Layers()))
+"""A layer of such a name would hide what torch looks up on the container (`type`, `training`)."""
+
+
 def quote(name: str) -> str:
     """Return a layer's name as a module's name, which holds no dot and is not empty."""
-    return name.replace("%", "%25").replace(".", "%2E") or "%"
+    key = name.replace("%", "%25").replace(".", "%2E")
+    return f"%{ord(key[0]):02X}{key[1:]}" if key in ATTRIBUTES else key or "%"
 
 
 def unquote(key: str) -> str:
     """Return the layer's name of a module's name."""
-    return "" if key == "%" else key.replace("%2E", ".").replace("%25", "%")
+    return "" if key == "%" else urllib.parse.unquote(key)
 
 
 @dataclass(frozen=True)
@@ -116,13 +116,6 @@ class CaffeNet(nn.Module):
         self.input_shapes: dict[str, Shape] = {}
         self._plans: dict[frozenset[str], Plan] = {}
         self._checked: set[tuple[tuple[str, Shape], ...]] = set()
-
-    def get_submodule(self, target: str) -> nn.Module:
-        """Return a module by its path, as torch.export asks; `layers.type` is a layer."""
-        inside, found, key = target.partition("layers.")
-        if inside or not found or key not in self.layers._modules:
-            return super().get_submodule(target)
-        return self.layers[unquote(key)]
 
     @property
     def dtype(self) -> torch.dtype:

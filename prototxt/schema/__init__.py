@@ -6,6 +6,7 @@ layer asks for more. A user's own fragment joins with `add`.
 
 from __future__ import annotations
 
+import copyreg
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,18 @@ def _foreign(name: str, layer_type: str) -> frozenset[str]:
 
 @cache
 def _message_class(pool: descriptor_pool.DescriptorPool, name: str) -> type[Message]:
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+    made = message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+    copyreg.pickle(made, _reduce)  # pickle would look for the class by name, in a module
+    return made
+
+
+def _reduce(message: Message) -> tuple[Any, ...]:
+    names = (dialect_of(message), message.DESCRIPTOR.name)
+    return _restore, (*names, message.SerializePartialToString())
+
+
+def _restore(fork: str, name: str, data: bytes) -> Message:
+    return dialect(fork).message(name).FromString(data)
 
 
 @cache
