@@ -211,6 +211,7 @@ layer { name: "L" type: "%s" bottom: "rx" bottom: "rc" top: "y" recurrent_param 
 @pytest.fixture(params=KINDS)
 def free(request: pytest.FixtureRequest, tmp_path: Path) -> converter.CaffeNet:
     """Give a network of one step whose number of sequences is the batch."""
+    torch.manual_seed(1701)
     (tmp_path / "net.prototxt").write_text(FREE % request.param)
     return converter.load(tmp_path / "net.prototxt")
 
@@ -229,10 +230,22 @@ def test_the_number_of_sequences_is_free_in_onnx(free: converter.CaffeNet, tmp_p
 
 def test_a_traced_network_starts_at_0_whatever_came_before(free: converter.CaffeNet) -> None:
     inputs = {"x": torch.randn(2, 5), "cont": torch.ones(2)}
-    first = free(inputs)["y"]
+    first, second = free(inputs)["y"], free(inputs)["y"]
+    free.reset_state()
+    free(inputs)
     program = torch.export.export(free, (inputs,))
+    assert torch.equal(free(inputs)["y"], second), "tracing has left a state behind"
     for _ in range(2):
         assert torch.allclose(program.module()(inputs)["y"], first, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_layer_keeps_no_state(kind: str) -> None:
+    layer = build(kind)
+    compiled = torch.compile(layer, backend="eager")
+    first = compiled(*sequence())
+    assert torch.allclose(compiled(*sequence()), first, rtol=1e-12)
+    assert layer.h is None
 
 
 def test_verification_starts_at_0(free: converter.CaffeNet) -> None:
