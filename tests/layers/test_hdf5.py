@@ -227,3 +227,9 @@ def test_outputs_have_four_axes_at_most_and_a_name(folder: Path) -> None:
         load(folder, OUTPUT.replace("dim: 2 dim: 3", "dim: 2 dim: 3 dim: 1 dim: 1 dim: 1"))
     with pytest.raises(ShapeError, match="no file_name"):
         load(folder, OUTPUT.replace('file_name: "out.h5"', ""))
+
+
+def test_shuffle_is_read_from_the_definition(folder: Path) -> None:
+    for says in ("", "shuffle: true"):
+        net = load(folder, (NET % "").replace("batch_size: 2", f"batch_size: 2 {says}"))
+        assert net.layers["L"].shuffle is bool(says)
