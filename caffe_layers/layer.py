@@ -279,7 +279,11 @@ def find(
     readings = LAYERS.get(layer.type)
     if readings is None:
         close = difflib.get_close_matches(layer.type, LAYERS, n=1)
-        fix = f"did you mean {close[0]!r}?" if close else "`caffeport layers` lists the types that are here"
+        fix = (
+            f"did you mean {close[0]!r}?"
+            if close
+            else "`caffeport layers` lists the types that are here"
+        )
         raise UnsupportedError(f"layer type {layer.type!r} is unknown", fix=fix)
     if dialect in readings:
         return readings[dialect].meant_by(layer)
