@@ -12,9 +12,10 @@ from prototxt.atomic import filling
 from prototxt.errors import UnsupportedError
 
 from .formats import FORMATS, Format, Options, get_format
-from .load import load, weight_files
+from .load import load
 from .module import CaffeNet
-from .report import FileInfo, Report
+from .report import Report
+from .sources import FileInfo
 from .verify import verify
 
 PathName = str | PathLike[str]
@@ -51,8 +52,8 @@ def convert(
         net, weights, **{key: value for key, value in options.items() if key not in names}
     )
     report = Report.of(loaded)
-    sources = dict.fromkeys([Path(net), *weight_files(net, weights)])
-    report.sources = [FileInfo.of(path, quiet=quiet) for path in sources]
+    infos = [source.info(quiet=quiet) for source in loaded.sources]
+    report.sources = [info for info in infos if info is not None]
     with filling(Path(out)) as folder:
         written = write_formats(loaded, folder, _stem(net), writers, chosen, report)
         if verify_it:

@@ -15,6 +15,7 @@ from .emit import DEFAULT_OPSET, emit
 from .emitter import Graph
 from .module import CaffeNet
 from .onnx_file import write_onnx
+from .sources import metadata
 from .version import VERSION
 
 
@@ -33,7 +34,8 @@ def export_onnx(
 
     `dynamic` names the free axes of the inputs: batch, height, width. See `emit` for the rest.
     `fold_bn` folds batch normalisation into the convolution before it, whose values by Caffe's
-    names are then gone. Weights of more than 2 GiB go into `<path>.data`.
+    names are then gone. Weights of more than 2 GiB go into `<path>.data`. The model's metadata
+    name the files that the network came from, with their hashes.
     """
     graph = emit(
         net,
@@ -45,6 +47,7 @@ def export_onnx(
     )
     if fold_bn:
         passes.fold_bn(graph)
+    graph.metadata = metadata(net.sources, VERSION)
     write_onnx(graph, Path(path), VERSION)
     return graph
 

@@ -32,6 +32,7 @@ from .graph import Step, build_steps
 from .module import CaffeNet
 from .sharing import share
 from .snapshot import unstamp
+from .sources import Source
 from .weights import Loaded, fill
 
 PathName = str | PathLike[str]
@@ -67,10 +68,12 @@ def load(
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
+    paths = weight_files(net, weights)
+    sources = [Source(path) for path in dict.fromkeys([Path(net), *paths])]
     definition = read_net(fspath(net), allow_unknown=allow_unknown, dialect=dialect)
     if kind_of(fspath(net)) == "binary":
         definition = unstamp(definition)
-    files = [read_weights(path) for path in weight_files(net, weights)]
+    files = [read_weights(path) for path in paths]
     if require_weights and not files:
         raise WeightError(f"{fspath(net)}: no weights are given", fix="name the caffemodel")
     with within(definition.source):
@@ -100,6 +103,7 @@ def load(
                 blame_pools(error, whole_pools(own))
         raise
     built.source = definition.source
+    built.sources = sources
     built.phase = phase
     built.train(phase == "TRAIN")
     try:

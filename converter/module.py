@@ -15,6 +15,7 @@ from prototxt.errors import CaffeError, ShapeError, within
 
 from .global_pool import blame_pools, whole_pools, would_fit
 from .graph import Step
+from .sources import Source
 
 if TYPE_CHECKING:
     from prototxt import Net
@@ -111,6 +112,7 @@ class CaffeNet(nn.Module):
         self.phase = "TEST"
         self.force_backward = False
         self.source = ""
+        self.sources: list[Source] = []
         self.definition: Net | None = None
         self.loaded: Loaded | None = None
         self.input_shapes: dict[str, Shape] = {}

@@ -18,6 +18,9 @@ PRODUCER = "caffeport"
 LIMIT = 2**31 - 1
 """Protobuf's largest message; weights beyond it go into a file beside the model."""
 
+INLINE = 1024
+"""Weights of fewer bytes stay in the model: shape inference reads sizes and axes only there."""
+
 # Fields of onnx.proto, by number.
 MODEL_GRAPH, GRAPH_INITIALIZER, TENSOR_RAW_DATA = 7, 5, 9
 
@@ -71,7 +74,12 @@ def write_onnx(graph: Graph, path: Path, version: str, *, limit: int = LIMIT) ->
         return [path]
     data = path.with_name(path.name + ".data")
     with writing(data) as file:
-        protos = [_write_external(file, data.name, proto, array) for proto, array in weights]
+        protos = [
+            _inline(proto, array)
+            if array.nbytes < INLINE
+            else _write_external(file, data.name, proto, array)
+            for proto, array in weights
+        ]
     body = b"".join(_key(GRAPH_INITIALIZER, len(proto)) + proto for proto in protos)
     with writing(path) as file:
         file.write(head + _key(MODEL_GRAPH, len(skeleton) + len(body)) + skeleton + body)
@@ -93,6 +101,11 @@ def _write_inline(file: BinaryIO, proto: onnx.TensorProto, array: np.ndarray) ->
     head = proto.SerializeToString(deterministic=True)
     file.write(_key(GRAPH_INITIALIZER, len(head) + len(raw) + array.nbytes) + head + raw)
     file.write(_bytes_of(array))
+
+
+def _inline(proto: onnx.TensorProto, array: np.ndarray) -> bytes:
+    proto.raw_data = bytes(_bytes_of(array))
+    return proto.SerializeToString(deterministic=True)
 
 
 def _write_external(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -16,36 +15,12 @@ from prototxt.atomic import writing
 
 from .compare import BlobError, Comparison
 from .module import CaffeNet
-from .progress import progress
+from .sources import FileInfo
 from .summary import Summary, count, format_totals, summarize
 from .version import VERSION
 
 SHOWN = 8
 """How many of a comparison's worst blobs the tables show."""
-
-
-@dataclass(frozen=True)
-class FileInfo:
-    """A file that was read or written."""
-
-    path: str
-    size: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: str | PathLike[str], *, quiet: bool = True) -> FileInfo:
-        """Measure and hash a file."""
-        path = Path(path)
-        digest = hashlib.sha256()
-        size = path.stat().st_size
-        with (
-            path.open("rb") as file,
-            progress(f"hash {path.name}", size, quiet=quiet, unit="B") as bar,
-        ):
-            while chunk := file.read(1 << 22):
-                digest.update(chunk)
-                bar.update(len(chunk))
-        return cls(str(path), size, digest.hexdigest())
 
 
 @dataclass
