@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", help="measure this network alone")
     args = parser.parse_args()
     sknet = args.shared / "reference" / "sknet" / "sknet50.prototxt"
     files = {"SKNet-50": (sknet, args.checkpoints / "sknet50.caffemodel")}
@@ -50,6 +51,8 @@ def main() -> None:
     _row("---", "---", "---", "---", "---")
     _row("import torch", f"{torch.seconds:.2f}", f"{torch.mebibytes:.0f}", "", "")
     for name, (net, weights) in files.items():
+        if args.only not in (None, name):
+            continue
         ours = _ours(net, weights, args.runs)
         size = weights.stat().st_size / 2**20
         _row(

@@ -1,0 +1,86 @@
+"""Count the single-layer cases recorded from real Caffe, and list where its gradient is wrong.
+
+python benchmarks/cases.py [--write docs/parity.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+ARCHIVE = Path(__file__).parent.parent / "tests" / "reference" / "layers.tar.xz"
+
+KEYS = {
+    "in|B, in2|B, ...": "what is fed, forward by forward",
+    "param|i, init|i": "the layer's blobs before anything runs, given or filled",
+    "out|T, out2|T, ...": "every top of a TEST forward",
+    "testafter|i": "blobs that the TEST forward changed",
+    "trainout|T": "the TRAIN forward's tops, where they differ",
+    "after|i": "blobs that the TRAIN forward changed",
+    "topdiff|T": "the gradients fed to the backward pass",
+    "diff|B, pdiff|i": "the gradients that it left in inputs and blobs",
+}
+
+
+def main() -> None:
+    """Print the page, or write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path)
+    args = parser.parse_args()
+    page = make_page()
+    if args.write:
+        args.write.write_text(page)
+    else:
+        print(page)
+
+
+def make_page() -> str:
+    """Return the page as Markdown."""
+    with tarfile.open(ARCHIVE) as archive:
+        file = archive.extractfile("index.json")
+        assert file is not None
+        cases = json.load(file)
+    run = Counter(meta["type"] for meta in cases.values() if not meta.get("refused"))
+    refused = Counter(meta["type"] for meta in cases.values() if meta.get("refused"))
+    lines = [
+        "# Parity with real Caffe",
+        "",
+        "Single-layer cases that BVLC Caffe computed in doubles, all of them in the test suite",
+        "(`tests/test_layer_cases.py`): tops, gradients and changed blobs within 1e-9 of a blob's",
+        "largest value in float64, ONNX in ONNX Runtime within 1e-5 in float32, and what Caffe",
+        "refuses is refused. Written by `python benchmarks/cases.py --write docs/parity.md`.",
+        "",
+        "| type | run | refused |",
+        "|---|---|---|",
+        *(f"| {kind} | {run[kind]} | {refused[kind]} |" for kind in sorted(run | refused)),
+        f"| all | {run.total()} | {refused.total()} |",
+        "",
+        "## Where we differ on purpose",
+        "",
+        "Forward we do as Caffe does, quirks included. Backward too, but for the cases below where",
+        "Caffe's gradient is wrong: there ours is the derivative, tested by central differences.",
+        "",
+        *(
+            f"* {name}: {meta['note'].split('QUIRK: ')[1]}"
+            for name, meta in cases.items()
+            if "QUIRK: " in meta.get("note", "") and not meta.get("refused")
+        ),
+        "",
+        "An `a` of Axpy with three axes, which Caffe lets pass and then reads beyond its memory, and",
+        "labels that are no class, which Caffe reads as they come, are refused.",
+        "",
+        "## The keys of a case",
+        "",
+        "| key | what |",
+        "|---|---|",
+        *(f"| `{key.replace('|', chr(92) + '|')}` | {what} |" for key, what in KEYS.items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
