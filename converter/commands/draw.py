@@ -1,0 +1,27 @@
+"""`caffeport draw`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from prototxt.atomic import writing
+
+from ..draw import draw
+from .options import add_net, load_net, say
+
+HELP = "draw the network as a picture (SVG): layers by type, shapes, blocks"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_net(parser)
+    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="the .svg to write")
+
+
+def run(args: Namespace) -> int:
+    """Write the picture."""
+    picture = draw(load_net(args))
+    with writing(args.out) as file:
+        file.write(picture.encode())
+    say(args, f"wrote {args.out}")
+    return 0
