@@ -15,6 +15,11 @@ import recorded
 SHARED = Path(os.environ.get("CAFFEPORT_SHARED", Path(__file__).parents[2] / "shared"))
 
 
+def pytest_configure() -> None:
+    """Give each of the processes that share the machine one thread, before torch starts its own."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Give the folder of recorded cases of real Caffe."""
