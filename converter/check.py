@@ -16,6 +16,7 @@ from prototxt import filter_net, read_net, read_weights
 from prototxt.errors import CaffeError, ShapeError
 from prototxt.upgrade import declare_shapeless
 
+from .deploy import deploy
 from .emit import DEFAULT_OPSET, FLOATS, emit
 from .emitter import Emitter, Graph
 from .graph import AUTOMATIC
@@ -102,6 +103,8 @@ def check(
     blobs = {layer.name: _shapes(layer.blobs) for file in files for layer in file.layers}
     state = {key: options[key] for key in ("level", "stages") if key in options}
     filtered = declare_shapeless(filter_net(definition, phase=phase, **state), given)
+    if options.get("deploy"):
+        filtered, _ = deploy(filtered)
     walk = _Walk(given, opset, dialect, training=phase == "TRAIN")
     found = Check([walk.look(layer, blobs.get(layer.name)) for layer in filtered.layers])
     if definition.unknown and not options.get("allow_unknown"):

@@ -27,6 +27,7 @@ from prototxt.errors import (
 from prototxt.read import kind_of
 from prototxt.upgrade import declare_shapeless
 
+from .deploy import deploy as deployed
 from .global_pool import blame_pools, make_pools_global, whole_pools
 from .graph import Step, build_steps
 from .module import CaffeNet
@@ -57,6 +58,7 @@ def load(
     ignore: Iterable[str] = (),
     allow_missing: bool = False,
     seed: int = 1701,
+    deploy: bool = False,
 ) -> CaffeNet:
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
@@ -64,7 +66,8 @@ def load(
     their fillers' values, drawn from `seed`. `input_shapes` replaces those of the file;
     `global_pool` lets an average pool over the whole map follow other sizes. TEST networks come in
     `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have `requires_grad` False, but for
-    the definition's `force_backward`.
+    the definition's `force_backward`. `deploy` takes a training definition's deployable part; the
+    network's `notes` say what that left out.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
@@ -79,6 +82,7 @@ def load(
     with within(definition.source):
         filtered = filter_net(definition, phase=phase, level=level, stages=tuple(stages))
         filtered = declare_shapeless(filtered, input_shapes or {})
+        filtered, notes = deployed(filtered) if deploy else (filtered, [])
     given = dict(input_shapes or {})
     filled = partial(
         _filled,
@@ -104,6 +108,7 @@ def load(
         raise
     built.source = definition.source
     built.sources = sources
+    built.notes = notes
     built.phase = phase
     built.train(phase == "TRAIN")
     try:

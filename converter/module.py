@@ -115,6 +115,7 @@ class CaffeNet(nn.Module):
         self.sources: list[Source] = []
         self.definition: Net | None = None
         self.loaded: Loaded | None = None
+        self.notes: list[str] = []
         self.input_shapes: dict[str, Shape] = {}
         self._plans: dict[frozenset[str], Plan] = {}
         self._checked: set[tuple[tuple[str, Shape], ...]] = set()

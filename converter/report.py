@@ -41,7 +41,7 @@ class Report:
     def of(cls, net: CaffeNet) -> Report:
         """Begin the report of a loaded network: its totals, and what its weights lacked."""
         report = cls(summarize(net), str(net.dtype).removeprefix("torch."))
-        report.notes.extend(_loading_notes(net))
+        report.notes.extend([*net.notes, *_loading_notes(net)])
         return report
 
     def add(self, comparison: Comparison) -> None:

@@ -52,6 +52,11 @@ def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
         action="store_true",
         help="let average pools over a whole map follow the input's size",
     )
+    group.add_argument(
+        "--deploy",
+        action="store_true",
+        help="take a training definition's deployable part: no data layers, labels and losses",
+    )
     group.add_argument("--dialect", help="the fork whose reading to take where several fit")
     group.add_argument(
         "--allow-unknown", action="store_true", help="pass over unknown fields, and report them"
@@ -83,6 +88,7 @@ def load_options(args: Namespace) -> dict[str, Any]:
         "device": args.device,
         "input_shapes": dict(args.input_shape),
         "global_pool": args.global_pool,
+        "deploy": args.deploy,
         "dialect": args.dialect,
         "allow_unknown": args.allow_unknown,
         "require_weights": args.require_weights,
