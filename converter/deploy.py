@@ -138,30 +138,29 @@ class _Wires:
                 continue
             for top in dict.fromkeys(layer.top):
                 users = self.readers[index, top]
-                ends = not users or any(self._predicts(user, (index, top)) for user in users)
+                ends = not users or any(
+                    self._predicts(user, (index, top), dropped) for user in users
+                )
                 if ends and index in learned:
                     found[index, top] = None
         return list(found)
 
-    def _predicts(self, user: int, value: Value) -> bool:
-        """Tell whether a layer takes a value as a prediction that it judges."""
+    def _predicts(self, user: int, value: Value, dropped: set[int]) -> bool:
+        """Tell whether a layer that goes takes a value as a prediction, which it judges."""
         layer, cls = self.layers[user], _class_of(self.layers[user])
-        if layer.type == "Split":
-            copies = [(user, top) for top in layer.top]
-            return all(
-                any(self._predicts(reader, copy) for reader in self.readers[copy])
-                and all(self._judges(reader) for reader in self.readers[copy])
-                for copy in copies
-            )
-        if not self._judges(user):
+        if user not in dropped or layer.type in SINKS:
             return False
-        if cls is None:
-            return True
-        labels = (1,) if cls.is_metric else cls.fixed_bottoms
-        return any(v == value and at not in labels for at, v in enumerate(self.bottoms[user]))
-
-    def _judges(self, user: int) -> bool:
-        return self.layers[user].type not in SINKS and self._measures(user)
+        if layer.type == "Split":
+            return any(
+                self._predicts(reader, (user, top), dropped)
+                for top in layer.top
+                for reader in self.readers[user, top]
+            )
+        labels: tuple[int, ...] = ()
+        if cls is not None:
+            labels = (1,) if cls.is_metric else cls.fixed_bottoms
+        here = any(v == value and at not in labels for at, v in enumerate(self.bottoms[user]))
+        return here and self._measures(user)
 
     def needed(self, wanted: Iterable[Value]) -> tuple[set[Value], set[int]]:
         """Return the values and layers that the wanted values are computed from."""

@@ -81,6 +81,22 @@ def test_copies_for_losses_are_no_outputs(tmp_path):
     assert names(net) == ["mnist", "fc"]
 
 
+def test_copy_that_is_silenced_changes_nothing(tmp_path):
+    split = """layer { name: "s" type: "Split" bottom: "fc" top: "fc_0" top: "fc_1" }
+    layer { name: "quiet" type: "Silence" bottom: "fc_1" }"""
+    loss = LOSS.splitlines()[1].replace('"fc"', '"fc_0"')
+    assert names(load(tmp_path, DATA, FC, split, loss)) == ["mnist", "fc"]
+
+
+def test_teacher_is_left_out(tmp_path):
+    teacher = FC.replace('"fc"', '"teacher"')
+    loss = """layer { name: "l" type: "SigmoidCrossEntropyLoss" bottom: "fc" bottom: "teacher"
+      top: "l" }"""
+    net = load(tmp_path, DATA, FC, teacher, loss)
+    assert names(net) == ["mnist", "fc"]
+    assert net.notes[-1] == "the output 'fc' is logits: the sigmoid went with its loss"
+
+
 def test_sum_with_a_loss_weight_goes(tmp_path):
     sum_ = """layer { name: "sum" type: "Reduction" bottom: "fc" top: "sum" loss_weight: 1 }"""
     assert names(load(tmp_path, DATA, FC, sum_)) == ["mnist", "fc"]
