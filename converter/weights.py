@@ -145,5 +145,5 @@ def _fill_rest(
 
 
 def _finite(blob: Tensor) -> bool:
-    # The sum of finite float32 numbers is finite in double; one pass, no mask in memory.
-    return bool(torch.isfinite(blob.sum(dtype=torch.float64)))
+    # NaN and infinity survive in a sum. A float sum may overflow on its own: then in doubles.
+    return bool(torch.isfinite(blob.sum())) or bool(torch.isfinite(blob.sum(dtype=torch.float64)))
