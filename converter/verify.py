@@ -86,7 +86,7 @@ def verify(
             report.add(Comparison("ONNX Runtime", skipped=str(error)))
             return report
         bar.update()
-        want = torch_run.values | softmax_of(shipped, torch_run.outputs)
+        want = softmax_of(shipped, torch_run.outputs) | torch_run.values
         for got, what in ((shipped, "the file as it ships"), (exposed, "every value exposed")):
             title = f"ONNX Runtime, {what}, against torch"
             comparison = compare(title, got, want, tolerance)
@@ -138,7 +138,7 @@ def has_losses(net: CaffeNet, model: str | PathLike[str]) -> bool:
 def softmax_of(
     shipped: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return the probabilities that `--softmax` appends to the network's output."""
+    """Return the probabilities that `--softmax` appends, under the name of the sole output."""
     if len(outputs) != 1 or len(shipped) != 1 or shipped.keys() == outputs.keys():
         return {}
     (name,), (logits,) = shipped, outputs.values()
@@ -159,7 +159,7 @@ def compare_exact(
     exact = run_torch(
         copy.deepcopy(net).double(), {name: value.double() for name, value in fed.items()}
     )
-    want = exact.values | softmax_of(got, exact.outputs)
+    want = softmax_of(got, exact.outputs) | exact.values
     noise = compare("", {name: float_run[name] for name in got if name in want}, want, 0)
     most = max((row.error for row in noise.rows), default=0.0)
     tolerance = min(max(TOLERANCES[torch.float32], 2 * most), MOST_NOISE)

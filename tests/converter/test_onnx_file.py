@@ -205,6 +205,21 @@ def test_weights_beside_the_model(net: converter.CaffeNet, tmp_path: Path) -> No
     assert loaded == weights
 
 
+def test_weights_beside_the_model_may_be_mapped(tmp_path: Path) -> None:
+    two = SCORES.replace("BOTTOM", "x") + SCORES.replace("BOTTOM", "x").replace("scores", "more")
+    text = INPUT.replace("[2, 3]", "[2, 75]") + two.replace("num_output: 4", "num_output: 5")
+    graph = emit(converter.load(write(tmp_path, text)))
+    write_onnx(graph, tmp_path / "net.onnx", VERSION, limit=0)
+    weights = onnx.load(tmp_path / "net.onnx", load_external_data=False).graph.initializer
+    places = [
+        {entry.key: int(entry.value) for entry in weight.external_data[1:]} for weight in weights
+    ]
+    assert [place for place in places if place] == [
+        {"offset": 0, "length": 1500},
+        {"offset": 1536, "length": 1500},
+    ]
+
+
 def test_weights_are_no_inputs(net: converter.CaffeNet, tmp_path: Path) -> None:
     converter.export_onnx(net, tmp_path / "net.onnx", with_losses=True)
     graph = onnx.load(tmp_path / "net.onnx").graph
