@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import converter
+from converter.arrays import random_inputs
 from prototxt import ShapeError
 
 NET = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [4, 6] } } }
@@ -101,3 +102,10 @@ def test_a_network_in_training_is_run_once(tmp_path: Path) -> None:
     nets[0](x)
     converter.verify(nets[1], inputs={"x": x.numpy()})
     assert torch.equal(nets[0].params["scores"][2], nets[1].params["scores"][2])
+
+
+def test_random_labels_are_classes(net: converter.CaffeNet) -> None:
+    fed = random_inputs(net, 1701, losses=True)
+    assert list(fed) == ["x", "label"]
+    assert set(fed["label"].tolist()) == {0, 1}
+    assert random_inputs(net, 1701).keys() == {"x"}
