@@ -18,7 +18,8 @@ from prototxt.errors import FormatError, UnsupportedError
 from prototxt.schema import reader
 
 _FOLDER = Path(__file__).parent
-_ORDER = ("bvlc", "sknet", "sknet_139", "genet")  # readings are tried in this order, others after
+# Readings are tried in this order, others after: a fork before those that build upon it.
+_ORDER = ("bvlc", "sknet", "sknet_139", "genet", "ssd", "rcnn", "rfcn", "deeplab", "pspnet")
 _added: dict[str, Path] = {}
 
 
@@ -131,7 +132,7 @@ def dialects() -> list[Dialect]:
 @cache
 def _paths() -> dict[str, Path]:
     shipped = {path.stem: path for path in sorted(_FOLDER.glob("*.proto"))}
-    return {name: shipped[name] for name in _ORDER} | shipped | _added
+    return {name: shipped[name] for name in _ORDER if name in shipped} | shipped | _added
 
 
 def add(path: str | Path, name: str = "") -> Dialect:
