@@ -96,6 +96,8 @@ class Layer(nn.Module):
 
     free_rows: ClassVar[bool] = False
     """How many rows its tops have depends on values; the shape rule says how many at most."""
+    rows_axis: ClassVar[int] = 0
+    """The axis of those rows."""
 
     shapes: Callable[..., list[Shape]]
     """Bottoms' shapes -> tops' shapes; raises ShapeError where Caffe refuses."""

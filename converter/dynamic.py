@@ -63,7 +63,8 @@ def _with_free_rows(net: CaffeNet, inputs: Mapping[str, Shape]) -> dict[str, Sha
         with within(step.place):
             tops = net.layers[step.key].shapes(*(shapes[name] for name in step.bottoms))
         if step.cls.free_rows:
-            tops = [(top[0] + 1, *top[1:]) for top in tops]
+            at = step.cls.rows_axis
+            tops = [(*top[:at], top[at] + 1, *top[at + 1 :]) for top in tops]
         shapes.update(zip(step.tops, tops, strict=True))
     return shapes
 
