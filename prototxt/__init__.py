@@ -11,8 +11,17 @@ from prototxt.errors import (
     within,
 )
 from prototxt.filter import filter_net
+from prototxt.hdf5 import write_hdf5
 from prototxt.net import Net
-from prototxt.read import read_blob, read_net, read_solver, read_weights
+from prototxt.read import (
+    embedded_net,
+    read_blob,
+    read_net,
+    read_solver,
+    read_solverstate,
+    read_weights,
+)
+from prototxt.solverstate import SolverState, write_solverstate
 from prototxt.split import insert_splits
 from prototxt.text import format_text, parse_text
 
@@ -23,9 +32,11 @@ __all__ = [
     "LayerWeights",
     "Net",
     "ShapeError",
+    "SolverState",
     "UnsupportedError",
     "WeightError",
     "Weights",
+    "embedded_net",
     "filter_net",
     "format_text",
     "insert_splits",
@@ -33,7 +44,10 @@ __all__ = [
     "read_blob",
     "read_net",
     "read_solver",
+    "read_solverstate",
     "read_weights",
     "within",
     "write_caffemodel",
+    "write_hdf5",
+    "write_solverstate",
 ]

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from prototxt.blob import Blob
+from prototxt.atomic import replacing
+from prototxt.blob import Array, Blob
 from prototxt.caffemodel import LayerWeights, Weights
-from prototxt.errors import CaffeError, FormatError, within
+from prototxt.errors import CaffeError, FormatError, UnsupportedError, within
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def read_hdf5(path: str | Path) -> Weights:
     """Read a .caffemodel.h5; its layers come in the file's own order, by name."""
-    try:
-        import h5py
-    except ImportError:
-        raise CaffeError(
-            f"{path}: HDF5 weights need h5py", fix='pip install "caffeport[hdf5]"'
-        ) from None
+    h5py = h5py_for(path)
     with within(str(path)):
         try:
             with h5py.File(path, "r") as file:
@@ -34,6 +31,48 @@ def read_hdf5(path: str | Path) -> Weights:
     return Weights(layers, str(path), "HDF5")
 
 
+def write_hdf5(path: str | Path, layers: Sequence[tuple[str, Sequence[Array | None]]]) -> None:
+    """Write weights as Caffe writes .caffemodel.h5, whole or not at all.
+
+    `layers` are all the network's, those without blobs and Split layers too; a blob is None where
+    another layer owns it. Raises UnsupportedError for names that HDF5 cannot hold, see
+    `check_names`.
+    """
+    h5py = h5py_for(path)
+    with within(str(path)):
+        check_names([name for name, _ in layers])
+        with replacing(path) as part, h5py.File(part, "w") as file:
+            data = file.create_group("data")
+            for name, blobs in layers:
+                group = data.create_group(name)
+                for index, array in enumerate(blobs):
+                    if array is not None:
+                        group.create_dataset(str(index), data=array)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise UnsupportedError for layers' names from which Caffe's HDF5 files cannot be made."""
+    fix = "snapshot_format: BINARYPROTO holds every network"
+    seen: set[str] = set()
+    for name in names:
+        if "/" in name or name in ("", "."):
+            raise UnsupportedError(f"layer {name!r}: HDF5 has no such names", fix=fix)
+        if name in seen:
+            raise UnsupportedError(f"layer {name!r}: HDF5 holds a name once", fix=fix)
+        seen.add(name)
+
+
+def h5py_for(path: str | Path) -> Any:
+    """Return h5py; a CaffeError that names the file where it is not installed."""
+    try:
+        import h5py
+    except ImportError:
+        raise CaffeError(
+            f"{path}: HDF5 weights need h5py", fix='pip install "caffeport[hdf5]"'
+        ) from None
+    return h5py
+
+
 def _collect(group: Any, name: str, layers: list[LayerWeights]) -> None:
     """Add the layer that a group is, and those inside it: `/` in a layer's name nests groups."""
     blobs: dict[int, Blob] = {}
@@ -43,7 +82,7 @@ def _collect(group: Any, name: str, layers: list[LayerWeights]) -> None:
             inner.append((f"{name}/{key}" if name else key, item))
         elif name and key.isdecimal():
             with within(f"layer {name!r}: blob {key}"):
-                blobs[int(key)] = _blob(item)
+                blobs[int(key)] = dataset_blob(item)
         else:
             raise FormatError(f"layer {name!r}: a dataset {key!r}, wants a blob's number")
     if name and (blobs or not inner):
@@ -53,7 +92,8 @@ def _collect(group: Any, name: str, layers: list[LayerWeights]) -> None:
         _collect(item, nested, layers)
 
 
-def _blob(dataset: Any) -> Blob:
+def dataset_blob(dataset: Any) -> Blob:
+    """Read one dataset of floats."""
     if dataset.dtype.kind != "f":
         raise FormatError(f"values of type {dataset.dtype}, wants float")
     values = np.asarray(dataset[()])

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from prototxt import blob, caffemodel, hdf5
+from prototxt import blob, caffemodel, hdf5, solverstate
 from prototxt.blob import Blob
 from prototxt.caffemodel import Weights
 from prototxt.errors import FormatError, within
 from prototxt.net import Net
-from prototxt.text import parse_message, parse_text
+from prototxt.solverstate import SolverState
+from prototxt.text import format_message, parse_message, parse_text
 from prototxt.upgrade import name_snapshots, upgrade, upgrade_solver
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # every binary network has some, no text has
@@ -80,6 +81,21 @@ def read_solver(path: str | Path) -> Any:
     message = parse_message(_decoded(path), "SolverParameter", str(path))
     with within(str(path)):
         return name_snapshots(upgrade_solver(message), path)
+
+
+def embedded_net(message: Any, source: str) -> Net:
+    """Give the network of a NetParameter that stands inside a solver, upgraded."""
+    return upgrade(parse_text(format_message(message), source))
+
+
+def read_solverstate(path: str | Path) -> SolverState:
+    """Read a solver's state: a .solverstate, or HDF5."""
+    kind = kind_of(path)
+    if kind == "hdf5":
+        return solverstate.read_hdf5_state(path)
+    if kind == "text":
+        _refuse_text(path, "a solver's state")
+    return solverstate.read_binary_state(path)
 
 
 def _decoded(path: str | Path) -> str:

@@ -55,10 +55,10 @@ def parse_message(text: str, name: str, source: str = "text") -> Message:
 
 def format_text(net: Net) -> str:
     """Write a network as Caffe reads it: the header's fields, then the layers in order."""
-    parts = [_format(net.header)] if net.header.ByteSize() else []
+    parts = [format_message(net.header)] if net.header.ByteSize() else []
     for layer in net.layers:
         name = "layer" if layer.DESCRIPTOR.name == "LayerParameter" else "layers"
-        lines = _format(layer).splitlines(keepends=True)
+        lines = format_message(layer).splitlines(keepends=True)
         parts.append(f"{name} {{\n{''.join('  ' + line for line in lines)}}}\n")
     return "".join(parts)
 
@@ -211,5 +211,6 @@ def _literal(written: str) -> str:
     return "".join(part[1:-1] for part in parts) if parts else written
 
 
-def _format(message: Message) -> str:
+def format_message(message: Message) -> str:
+    """Write one message as text."""
     return text_format.MessageToString(message, as_utf8=False)
