@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .checks import canonical_axis, require
 from .layer import Shape
+from .message import fork_field
 
 
 class Window(NamedTuple):
@@ -101,22 +102,28 @@ def patches(x: Tensor, window: Window) -> Tensor:
 
 
 def read_window(param: Any, bottom: Shape) -> tuple[int, Window]:
-    """Read a ConvolutionParameter: the channel axis and the window over the axes after it."""
-    axis = canonical_axis(param.axis, len(bottom))
+    """Read a ConvolutionParameter: the channel axis and the window over the axes after it.
+
+    Forks name the dilation otherwise (`hole`), give it by `_h` and `_w` too, take one number where
+    BVLC takes several, or lack the axis.
+    """
+    axis = canonical_axis(fork_field(param, "axis", 1), len(bottom))
     axes = len(bottom) - axis - 1
-    kernel = _sizes(param, "kernel_size", ("kernel_h", "kernel_w"), axes, None)
-    stride = _sizes(param, "stride", ("stride_h", "stride_w"), axes, 1)
-    pad = _sizes(param, "pad", ("pad_h", "pad_w"), axes, 0)
-    dilation = _sizes(param, "dilation", (), axes, 1)
-    return axis, make_window(kernel, stride, pad, dilation)
+    dilation = "hole" if "hole" in param.DESCRIPTOR.fields_by_name else "dilation"
+    return axis, make_window(
+        _sizes(param, "kernel_size", ("kernel_h", "kernel_w"), axes, None),
+        _sizes(param, "stride", ("stride_h", "stride_w"), axes, 1),
+        _sizes(param, "pad", ("pad_h", "pad_w"), axes, 0),
+        _sizes(param, dilation, (f"{dilation}_h", f"{dilation}_w"), axes, 1),
+    )
 
 
 def _sizes(
     param: Any, name: str, pair: tuple[str, ...], axes: int, default: int | None
 ) -> tuple[int, ...]:
     """Read one number for each axis from a list, or from its `_h` and `_w` form."""
-    sizes = tuple(getattr(param, name))
-    if any(param.HasField(field) for field in pair):
+    sizes = _numbers(param, name)
+    if any(_numbers(param, field) for field in pair):
         both = " and ".join(pair)
         require(not sizes, f"{name} is given both as a list and as {both}")
         require(axes == 2, f"{both} want 2 spatial axes, got {axes}; use {name}")
@@ -126,3 +133,11 @@ def _sizes(
     fits = len(sizes) in (1, axes)
     require(fits, f"{name} has {len(sizes)} numbers, wants 1 or one for each of {axes} axes")
     return sizes * axes if len(sizes) == 1 else sizes
+
+
+def _numbers(param: Any, name: str) -> tuple[int, ...]:
+    """Return what a field gives: nothing where it is absent, also from this fork's message."""
+    value = fork_field(param, name, ())
+    if not isinstance(value, int):
+        return tuple(value)
+    return (value,) if param.HasField(name) else ()

@@ -73,7 +73,13 @@ class BaseConvolution(Layer):
             axis=axis,
             weight_filler=Filler.from_caffe(param.weight_filler),
             bias_filler=Filler.from_caffe(param.bias_filler),
+            **cls.read_more(param),
         )
+
+    @classmethod
+    def read_more(cls, param: Any) -> dict[str, Any]:
+        """Read what only this type has of a ConvolutionParameter, as keyword arguments."""
+        return {}
 
     def weight_shape(self) -> Shape:
         """Return the weight's shape."""
@@ -122,18 +128,17 @@ class BaseConvolution(Layer):
         if "bias" in self.blob_names:
             weights.append(op.weight(self, "bias"))
         for index, x in enumerate(bottoms):
-            onnx_slide(
-                op,
-                op_type,
-                x,
-                weights,
-                self.drawn_window(),
-                axis=self.axis,
-                top=index if len(bottoms) > 1 else None,
-                pads=pads,
-                group=self.group,
+            self.onnx_one(
+                op, op_type, x, weights, top=index if len(bottoms) > 1 else None, pads=pads
             )
         return op.tops
+
+    def onnx_one(
+        self, op: Any, op_type: str, x: str, weights: Sequence[str], top: int | None, **to: Any
+    ) -> None:
+        """Append the Conv or ConvTranspose of one bottom."""
+        window = self.drawn_window()
+        onnx_slide(op, op_type, x, weights, window, axis=self.axis, top=top, group=self.group, **to)
 
 
 def batched(x: Tensor, axis: int) -> Tensor:
@@ -170,9 +175,13 @@ def onnx_slide(
     *,
     axis: int = 1,
     top: int | None = None,
+    name: str = "",
     **attributes: Any,
 ) -> Any:
-    """Append a Conv or ConvTranspose, between two Reshapes where the axes are not ONNX's."""
+    """Append a Conv or ConvTranspose, between two Reshapes where the axes are not ONNX's.
+
+    It writes a top, or with `name` an inner value of that top's shape.
+    """
     attributes |= {
         "kernel_shape": window.kernel,
         "strides": window.stride,
@@ -180,7 +189,7 @@ def onnx_slide(
     }
     shape = op.shape(x)
     if axis == 1 and len(shape) > 2:
-        return getattr(op, op_type)(x, *weights, top=top, **attributes)
+        return getattr(op, op_type)(x, *weights, top=top, name=name, **attributes)
     if any(op.dynamic(x)[axis:]):
         raise UnsupportedError(
             f"the sizes of {shape} from axis {axis} on must be known",
@@ -190,4 +199,5 @@ def onnx_slide(
     index = top or 0
     flat = op.Reshape(x, op.ints(*inner), name=f"batched:{index}")
     y = getattr(op, op_type)(flat, *weights, name=f"slid:{index}", **attributes)
-    return op.reshape_to_top(y, index)
+    made = op.tops[index]
+    return op.reshape(y, op.shape(made), op.dynamic(made), top=index, name=name)

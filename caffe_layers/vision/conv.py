@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..layer import Shape
-from ..window import pad_spatial, patches
-from .base_conv import BaseConvolution, onnx_conv_pads
-
-NATIVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-"""Torch's convolutions by the number of spatial axes."""
+from ..message import fork_field
+from ..number import float32
+from .cross_correlation import CrossCorrelation
 
 
-class Convolution(BaseConvolution, type="Convolution", bottoms=(1, None), tops=(1, None)):
+class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=(1, None)):
     """`top = weight * bottom + bias`, a cross-correlation of N x C x H x W with O filters.
 
     Blobs: weight O x C/group x kernel, bias O. The top is N x O x H' x W' with
@@ -28,42 +24,48 @@ class Convolution(BaseConvolution, type="Convolution", bottoms=(1, None), tops=(
     The division truncates toward 0 as C++ does, so that a kernel that is larger than the bottom by
     less than a stride still gives one place, where it sees zeros beyond the end.
 
+    DeepLab's `hole`, or `hole_h` and `hole_w`, is the dilation, alike yjxiong's `dilation_h` and
+    `dilation_w`. Intel's `relu` puts a ReLU with `negative_slope` behind the sum.
+
     Errors: ShapeError where numbers of kernel_size, pad, stride or dilation do not fit the axes,
     the channels do not split into groups, or the top would be empty.
     Caffe: BVLC/caffe, src/caffe/layers/conv_layer.cpp
     """
 
-    def weight_shape(self) -> Shape:
-        return (self.num_output, self.channels // self.group, *self.window.kernel)
+    fork_fields = (
+        "convolution_param.dilation_h",
+        "convolution_param.dilation_w",
+        "convolution_param.hole",
+        "convolution_param.hole_h",
+        "convolution_param.hole_w",
+        "convolution_param.relu",
+        "convolution_param.negative_slope",
+    )
 
-    def places(self, spatial: Shape) -> Shape:
-        return self.window.convolved(spatial)
+    def __init__(
+        self, channels: int, *, relu: bool = False, negative_slope: float = 0.0, **window: Any
+    ) -> None:
+        super().__init__(channels, **window)
+        self.relu = relu
+        self.negative_slope = float32(negative_slope)
 
-    def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
-        return self.each(bottoms, self._convolve)
+    @classmethod
+    def read_more(cls, param: Any) -> dict[str, Any]:
+        return {
+            "relu": fork_field(param, "relu", False),
+            "negative_slope": fork_field(param, "negative_slope", 0.0),
+        }
 
-    def _convolve(self, x: Tensor) -> Tensor:
-        window, weight = self.drawn_window(), self.drawn_weight()
-        axes = len(window.kernel)
-        if axes not in NATIVE:
-            return self._convolve_patches(x)
-        x = pad_spatial(x, (0,) * axes, window.missing(x.shape[2:]))
-        return NATIVE[axes](
-            x, weight, self.bias, window.stride, window.pad, window.dilation, self.group
-        )
+    def convolve(self, x: Tensor) -> Tensor:
+        y = super().convolve(x)
+        return F.leaky_relu(y, self.negative_slope) if self.relu else y
 
-    def _convolve_patches(self, x: Tensor) -> Tensor:
-        """Convolve over more axes than torch does."""
-        seen = patches(x, self.window)
-        places = seen.shape[2 + len(self.window.kernel) :]
-        seen = seen.reshape(x.shape[0], self.group, -1, prod(places))
-        weight = self.weight.reshape(self.group, -1, seen.shape[2])
-        y = torch.matmul(weight, seen).reshape(x.shape[0], self.num_output, *places)
-        return y if self.bias is None else y + self.bias.reshape(-1, *(1,) * len(places))
-
-    def onnx(self, op: Any, *bottoms: str) -> Any:
-        pads = onnx_conv_pads(op, bottoms[0], self.drawn_window(), self.axis)
-        return self.onnx_each(op, "Conv", bottoms, pads)
-
-    def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
-        return sum(prod(top) for top in tops) * prod(self.weight_shape()[1:])
+    def onnx_one(
+        self, op: Any, op_type: str, x: str, weights: Sequence[str], top: int | None, **to: Any
+    ) -> None:
+        if not self.relu:
+            super().onnx_one(op, op_type, x, weights, top, **to)
+            return
+        to["name"] = f"sum:{top or 0}"
+        super().onnx_one(op, op_type, x, weights, top, **to)
+        op.LeakyRelu(f"{op.layer}/{to['name']}", alpha=self.negative_slope, top=top or 0)
