@@ -1,0 +1,1 @@
+"""The layers of segmentation networks: DeepLab, PSPNet, SegNet, ENet."""
