@@ -102,9 +102,13 @@ class Emitter:
         self.graph.initializers[full] = np.ascontiguousarray(values, self.float_type)
         return full
 
+    def cast(self, value: str, dtype: Any, **to: Any) -> Any:
+        """Append a Cast to one of numpy's types."""
+        return self.Cast(value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), **to)
+
     def to_float(self, value: str, **to: Any) -> Any:
         """Append a Cast to the network's float type."""
-        return self.Cast(value, to=helper.np_dtype_to_tensor_dtype(self.float_type), **to)
+        return self.cast(value, self.float_type, **to)
 
     def to_int(self, value: str, **to: Any) -> Any:
         """Append a Cast to int64, which truncates toward 0 as Caffe does with labels."""
