@@ -1,0 +1,21 @@
+"""The function that SmoothL1Loss and MultiBoxLoss sum up: `d^2 / 2` near 0, else `|d| - 1/2`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def smooth_l1(d: Tensor) -> Tensor:
+    """Return it of every value."""
+    return F.smooth_l1_loss(d, d.new_zeros(()).expand_as(d), reduction="none")
+
+
+def emit_smooth_l1(op: Any, d: str) -> Any:
+    """Append it, as `m * (|d| - m / 2)` with `m = min(|d|, 1)`."""
+    size = op.Abs(d, name="size")
+    least = op.Min(size, op.scalar(1), name="least")
+    half = op.Mul(least, op.scalar(0.5), name="half")
+    return op.Mul(least, op.Sub(size, half, name="rest"), name="smooth")
