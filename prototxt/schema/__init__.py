@@ -19,7 +19,12 @@ from prototxt.schema import reader
 
 _FOLDER = Path(__file__).parent
 # Readings are tried in this order, others after: a fork before those that build upon it.
-_ORDER = ("bvlc", "sknet", "sknet_139", "genet", "ssd", "rcnn", "rfcn", "deeplab", "pspnet")
+_ORDER = (
+    ("bvlc", "sknet", "sknet_139", "genet", "ssd", "chuanqi", "refinedet", "rcnn", "rfcn")
+    + ("deeplab", "pspnet", "segnet", "enet", "yolo", "mobile", "nvidia", "intel", "tsn")
+    + ("flownet2", "openpose", "deformable", "happynear", "augmentation", "soeaver", "deeplab_v1")
+    + ("ncnn", "x2paddle", "synopsys", "huawei")
+)
 _added: dict[str, Path] = {}
 
 
@@ -132,7 +137,7 @@ def dialects() -> list[Dialect]:
 @cache
 def _paths() -> dict[str, Path]:
     shipped = {path.stem: path for path in sorted(_FOLDER.glob("*.proto"))}
-    return {name: shipped[name] for name in _ORDER if name in shipped} | shipped | _added
+    return {name: shipped[name] for name in _ORDER} | shipped | _added
 
 
 def add(path: str | Path, name: str = "") -> Dialect:

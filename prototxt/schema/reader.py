@@ -1,9 +1,11 @@
 """Read schema text: the part of proto2 that Caffe and its forks use.
 
-Beyond proto2 there are two options of our own. `(type)` names the layer types, blank-separated,
+Beyond proto2 there are three options of our own. `(type)` names the layer types, blank-separated,
 that a field of LayerParameter belongs to; as an option of LayerParameter itself, types that the
-dialect defines without a field of their own. `option (redefines) = true;` makes a fork's message
-replace BVLC's of that name; without it a fork's fields go over BVLC's, by name and by number.
+dialect defines without a field of their own. `(neutral) = true` marks a fork's field that no
+forward pass depends on (hints for an engine, changes to training images), `(neutral) = TEST` one
+that matters in training alone. `option (redefines) = true;` makes a fork's message replace BVLC's
+of that name; without it a fork's fields and enum values go over BVLC's, by name and by number.
 `import "ssd.proto";` puts this file's definitions over those of a file beside it or of ours.
 """
 
@@ -45,12 +47,19 @@ class Field:
     default: str | None = None
     packed: bool = False
     types: frozenset[str] = frozenset()
+    neutral: str = ""
 
 
 @dataclass
 class Enum:
     name: str
     values: dict[str, int] = field(default_factory=dict)
+
+    def over(self, base: Enum) -> Enum:
+        """Give `base` with this enum's values added or put in place of their number's old one."""
+        numbers = set(self.values.values())
+        kept = {name: number for name, number in base.values.items() if number not in numbers}
+        return Enum(self.name, kept | self.values)
 
 
 @dataclass
@@ -71,14 +80,16 @@ class Message:
             return self
         taken = {key for ours in self.fields for key in (ours.name, ours.number)}
         kept = [old for old in base.fields if taken.isdisjoint((old.name, old.number))]
-        messages = dict(base.messages)
+        messages, enums = dict(base.messages), dict(base.enums)
         for name, ours in self.messages.items():
             messages[name] = ours.over(messages[name]) if name in messages else ours
+        for name, values in self.enums.items():
+            enums[name] = values.over(enums[name]) if name in enums else values
         return Message(
             self.name,
             kept + self.fields,
             messages,
-            base.enums | self.enums,
+            enums,
             base.redefines,
             base.types | self.types,
         )
@@ -257,6 +268,10 @@ class _Reader:
                 field.packed = value == "true"
             elif option == "(type)":
                 field.types |= frozenset(value.split())
+            elif option == "(neutral)":
+                if value not in ("true", "false", "TEST"):
+                    raise FormatError(f"{place}: neutral is true, false or TEST, not {value}")
+                field.neutral = value.removesuffix("false")
         self.expect(";")
         return field
 
