@@ -18,10 +18,14 @@ from .window import Window, pad_spatial
 
 
 class Pool(NamedTuple):
-    """A window over the two axes of an image, and how the number of its places is rounded."""
+    """A window over the two axes of an image, and how the number of its places is rounded.
+
+    `include_pad` says that a mean counts the zeros of the padding.
+    """
 
     window: Window
     ceil: bool = True
+    include_pad: bool = True
 
     def sizes(self, spatial: Sequence[int]) -> Shape:
         """Return the numbers of places for an image of this size."""
@@ -91,23 +95,27 @@ def max_pool(x: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
 
 
 def ave_pool(x: Tensor, pool: Pool) -> Tensor:
-    """Return the windows' means: zeros of the padding count, what hangs over does not."""
+    """Return the windows' means: zeros of the padding may count, what hangs over does not."""
     kernel, stride, pad, _ = pool.window
     if pool.native:
-        return F.avg_pool2d(x, kernel, stride, pad, ceil_mode=pool.ceil)
+        return F.avg_pool2d(x, kernel, stride, pad, pool.ceil, pool.include_pad)
     y = F.avg_pool2d(pad_spatial(x, pad, pool.ends()), kernel, stride)
     rows, columns = (
-        _counted(torch.arange(places, device=x.device), *numbers)
+        _counted(torch.arange(places, device=x.device), *numbers, pool.include_pad)
         for places, *numbers in zip(y.shape[2:], x.shape[2:], kernel, stride, pad, strict=True)
     )
     area: Tensor = (rows[:, None] * columns).to(y.dtype)
     return y * (kernel[0] * kernel[1] / area)
 
 
-def _counted(places: Any, size: int, kernel: int, stride: int, pad: int) -> Any:
+def _counted(
+    places: Any, size: int, kernel: int, stride: int, pad: int, include_pad: bool
+) -> Any:
     """Return how many values of an axis each place's window counts."""
     start = places * stride - pad
-    return (start + kernel).clip(max=size + pad) - start
+    if include_pad:
+        return (start + kernel).clip(max=size + pad) - start
+    return (start + kernel).clip(max=size) - start.clip(min=0)
 
 
 def onnx_max_pool(op: Any, x: str, pool: Pool, **to: Any) -> Any:
@@ -141,6 +149,8 @@ def onnx_ave_pool(op: Any, x: str, pool: Pool, **to: Any) -> Any:
     kernel, stride, pad, _ = pool.window
     ends = _ends(op, x, pool)
     window = {"kernel_shape": kernel, "strides": stride}
+    if not pool.include_pad and any(pad):
+        return op.AveragePool(x, pads=[*pad, *ends], **window, **to)
     if any(pad):
         if all(end <= p for end, p in zip(ends, pad, strict=True)):
             return op.AveragePool(x, pads=[*pad, *ends], count_include_pad=1, **window, **to)
@@ -158,7 +168,7 @@ def onnx_ave_pool(op: Any, x: str, pool: Pool, **to: Any) -> Any:
         )
     spatial = op.shape(x)[2:]
     rows, columns = (
-        _counted(np.arange(places), *numbers)
+        _counted(np.arange(places), *numbers, pool.include_pad)
         for places, *numbers in zip(pool.sizes(spatial), spatial, kernel, stride, pad, strict=True)
     )
     with np.errstate(divide="ignore"):

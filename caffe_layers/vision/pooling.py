@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..checks import require
 from ..layer import Layer, Shape
-from ..message import enum_name
+from ..message import enum_name, fork_field, is_set
 from ..pool import Pool, ave_pool, max_pool, onnx_ave_pool, onnx_max_places, onnx_max_pool
 from ..stochastic_pool import drawn, onnx_weighted_mean, weighted_mean
 from ..window import Sizes, Window, make_window
@@ -30,9 +30,14 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
     values in training and else gives `sum(x**2) / sum(x)`. A window wholly outside, which a stride
     larger than the kernel allows, gives -FLT_MAX with place -1, or 0 / 0.
 
+    Intel's `avg_include_pad`, if false, lets AVE divide by how much of the bottom a window sees;
+    Caffe's others always include the padding. soeaver's `ceil_mode` is `round_mode`.
+
     Errors: ShapeError for a bottom without 4 axes, pad as large as the kernel, an empty top.
     Caffe: BVLC/caffe, src/caffe/layers/pooling_layer.cpp
     """
+
+    fork_fields = ("pooling_param.ceil_mode", "pooling_param.avg_include_pad")
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
         global_pooling: bool = False,
         round_mode: str = "CEIL",
         mask: bool = False,
+        avg_include_pad: bool = True,
     ) -> None:
         super().__init__()
         for name, value, known in (("pool", pool, METHODS), ("round_mode", round_mode, MODES)):
@@ -51,6 +57,7 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
         places = pool == "MAX" or not mask
         require(places, f"2 tops, but {pool} pooling makes 1: only MAX has places to tell")
         self.pool, self.round_mode, self.mask = pool, round_mode, mask
+        self.avg_include_pad = avg_include_pad
         self.window: Window | None = None
         if global_pooling:
             require(kernel_size is None, "global_pooling takes the bottom's size, wants no kernel")
@@ -76,8 +83,9 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
             stride=_sizes(param, "stride"),
             pad=_sizes(param, "pad"),
             global_pooling=param.global_pooling,
-            round_mode=enum_name(param, "round_mode"),
+            round_mode=_round_mode(param),
             mask=len(layer.top) == 2,
+            avg_include_pad=fork_field(param, "avg_include_pad", True),
         )
 
     def shapes(self, x: Shape) -> list[Shape]:
@@ -88,7 +96,8 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
         return [top] * (1 + self.mask)
 
     def _pool(self, spatial: Sequence[int]) -> Pool:
-        return Pool(self.window or make_window(tuple(spatial)), self.round_mode == "CEIL")
+        window = self.window or make_window(tuple(spatial))
+        return Pool(window, self.round_mode == "CEIL", self.avg_include_pad)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         pool = self._pool(x.shape[2:])
@@ -119,6 +128,17 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
         op.GlobalMaxPool(x, top=0)
         flat = op.Reshape(x, op.ints(0, 0, -1, 1), name="flat")
         return op.to_float(op.ArgMax(flat, axis=2, keepdims=1, name="place"), top=1)
+
+
+def _round_mode(param: Any) -> str:
+    """Read how the number of places is rounded; Intel's message has no say in it."""
+    mode = enum_name(param, "round_mode") if is_set(param, "round_mode") else ""
+    if not is_set(param, "ceil_mode"):
+        return mode or "CEIL"
+    said = "CEIL" if param.ceil_mode else "FLOOR"
+    one = mode in ("", said)
+    require(one, f"ceil_mode says {said} and round_mode {mode}, wants one of them")
+    return said
 
 
 def _kernel_size(param: Any) -> tuple[int, int] | None:
