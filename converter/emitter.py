@@ -204,7 +204,7 @@ class Emitter:
             for names in ((*before, *slices), made)
         )
         body = helper.make_graph(nodes, f"{self.layer}/step", given, taken)
-        results: tuple[str, ...] = self.Scan(
+        results = self.Scan(
             *state,
             *sequences,
             body=body,
@@ -212,7 +212,7 @@ class Emitter:
             name="scan",
             outputs=len(made),
         )
-        return results
+        return results if isinstance(results, tuple) else (results,)
 
     def __getattr__(self, op_type: str) -> Any:
         if not op_type[0].isupper():
