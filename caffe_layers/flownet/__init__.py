@@ -1,0 +1,1 @@
+"""Layers of FlowNet2 (lmb-freiburg/flownet2): optical flow between two images."""

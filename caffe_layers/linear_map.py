@@ -1,0 +1,50 @@
+"""Resizing as two matrix products: each spatial axis of a top is a linear map of the bottom's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prototxt.errors import UnsupportedError
+
+Matrix = NDArray[np.float64]
+
+
+def bilinear(at: NDArray[Any], size: int) -> Matrix:
+    """Return the len(at) x size matrix that reads between two neighbours; the last has no next."""
+    at = np.asarray(at, np.float64)
+    low = np.clip(np.floor(at), 0, size - 1).astype(int)
+    high = np.minimum(low + 1, size - 1)
+    part = at - low
+    matrix = np.zeros((len(at), size))
+    places = np.arange(len(at))
+    np.add.at(matrix, (places, low), 1 - part)
+    np.add.at(matrix, (places, high), part)
+    return matrix
+
+
+def mapped(x: Tensor, rows: Matrix, columns: Matrix) -> Tensor:
+    """Return `rows * x * columns^T` for the last two axes of x."""
+    left, right = (torch.as_tensor(m, dtype=x.dtype, device=x.device) for m in (rows, columns))
+    return left @ x @ right.mT
+
+
+def onnx_mapped(
+    op: Any, x: str, rows: Matrix, columns: Matrix, *, name: str = "", prefix: str = ""
+) -> Any:
+    """Append what `mapped` does; `name` as for every node, `prefix` for the inner value."""
+    left, right = op.array(f"{prefix}rows", rows), op.array(f"{prefix}columns", columns.T)
+    return op.MatMul(op.MatMul(left, x, name=f"{prefix}mapped_rows"), right, name=name)
+
+
+def require_fixed_sizes(op: Any, *values: str) -> None:
+    """Raise UnsupportedError where height or width of a value is known only at run time."""
+    if any(any(op.dynamic(value)[2:]) for value in values):
+        raise UnsupportedError(
+            "the weights of this resizing depend on height and width, which are not fixed",
+            fix="export with a dynamic batch alone",
+        )
