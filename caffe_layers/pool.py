@@ -101,7 +101,7 @@ def ave_pool(x: Tensor, pool: Pool) -> Tensor:
         return F.avg_pool2d(x, kernel, stride, pad, pool.ceil, pool.include_pad)
     y = F.avg_pool2d(pad_spatial(x, pad, pool.ends()), kernel, stride)
     rows, columns = (
-        _counted(torch.arange(places, device=x.device), *numbers, pool.include_pad)
+        _counted(torch.arange(places, device=x.device), *numbers, include_pad=pool.include_pad)
         for places, *numbers in zip(y.shape[2:], x.shape[2:], kernel, stride, pad, strict=True)
     )
     area: Tensor = (rows[:, None] * columns).to(y.dtype)
@@ -109,7 +109,7 @@ def ave_pool(x: Tensor, pool: Pool) -> Tensor:
 
 
 def _counted(
-    places: Any, size: int, kernel: int, stride: int, pad: int, include_pad: bool
+    places: Any, size: int, kernel: int, stride: int, pad: int, *, include_pad: bool
 ) -> Any:
     """Return how many values of an axis each place's window counts."""
     start = places * stride - pad
@@ -168,7 +168,7 @@ def onnx_ave_pool(op: Any, x: str, pool: Pool, **to: Any) -> Any:
         )
     spatial = op.shape(x)[2:]
     rows, columns = (
-        _counted(np.arange(places), *numbers, pool.include_pad)
+        _counted(np.arange(places), *numbers, include_pad=pool.include_pad)
         for places, *numbers in zip(pool.sizes(spatial), spatial, kernel, stride, pad, strict=True)
     )
     with np.errstate(divide="ignore"):
