@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from prototxt.errors import ShapeError, UnsupportedError
+from prototxt.errors import CaffeError, ShapeError, UnsupportedError
 
 from .checks import require_axes, require_values
 from .filler import Filler
@@ -85,8 +85,10 @@ class Layer(nn.Module):
     """It only measures (Accuracy): an exported model leaves it out, as it does losses."""
     is_source: ClassVar[bool] = False
     """Its tops are fed from outside by name (Input and the data layers)."""
-    makes_tops: ClassVar[bool] = True
+    makes_tops: bool = True
     """False for a source that has nothing of its own where it is not fed."""
+    lacks: CaffeError | None = None
+    """Why a source that reads files has nothing of its own."""
     constant_tops: bool = False
     """True for a source whose own tops are always the same."""
     auto_tops: ClassVar[bool] = False
@@ -242,6 +244,13 @@ class Layer(nn.Module):
 
     def reset_state(self) -> None:
         """Forget what earlier forward passes left for the next (recurrent layers, readers)."""
+
+    def seed_data(self, *seed: int, rank: int = 0, world: int = 1, workers: int = 0) -> None:
+        """Start to read anew, by this seed; of `world` processes as the one numbered `rank`.
+
+        For layers that read data: sample i is process i mod `world`'s in TRAIN, and `workers` are
+        processes that read ahead.
+        """
 
     def train(self, mode: bool = True) -> Layer:
         """Set training or test behaviour; a layer with a `phase` of its own keeps it."""

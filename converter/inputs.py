@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from prototxt.errors import CaffeError, FormatError
+from prototxt.images import read_image
 
 ARRAYS = {".npy", ".npz"}
 
@@ -27,7 +28,8 @@ def read_input(name: str, path: Path) -> np.ndarray:
     if not path.is_file():
         raise CaffeError(f"{path}: no such file")
     if path.suffix not in ARRAYS:
-        return _read_image(path)
+        pixels = read_image(path).astype(np.float32)
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
     try:
         loaded: Any = np.load(path, allow_pickle=False)
         if path.suffix == ".npy":
@@ -41,18 +43,3 @@ def read_input(name: str, path: Path) -> np.ndarray:
     except (ValueError, EOFError, OSError, KeyError) as error:
         raise FormatError(f"{path}: no {path.suffix} file: {error}") from None
     raise FormatError(f"{path}: no array {name!r} among {held}")
-
-
-def _read_image(path: Path) -> np.ndarray:
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise CaffeError(
-            f"{path}: reading images needs Pillow", fix='pip install "caffeport[images]"'
-        ) from None
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"), np.float32)
-    except (UnidentifiedImageError, OSError) as error:
-        raise FormatError(f"{path}: no image: {error}") from None
-    return np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1)[None])

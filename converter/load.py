@@ -209,8 +209,9 @@ def _build_layers(
             for name, shape in zip(step.tops, tops, strict=True):
                 known_shape = given.get(name, shape)
                 if known_shape is None:
+                    why = f", and {layer.lacks.args[0]}" if layer.lacks else ""
                     raise ShapeError(
-                        f"the file does not say the shape of {name!r}",
+                        f"the file does not say the shape of {name!r}{why}",
                         fix=f"give it with --input-shape {name}=1,3,224,224",
                     )
                 shapes[name] = known_shape

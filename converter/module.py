@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -190,15 +191,34 @@ class CaffeNet(nn.Module):
             if weight
         ]
         if not terms:
+            self._blame_data(plan)
             raise ShapeError(
                 "no loss is computed from these inputs", fix=f"the inputs are {self.inputs}"
             )
         return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
 
+    def _blame_data(self, plan: Plan) -> None:
+        """Raise the error of the first source whose data are not there."""
+        for step in self.steps:
+            lacks = self.layers[step.key].lacks
+            if lacks is not None and step not in plan.steps:
+                with within(step.place):
+                    raise deepcopy(lacks)
+
     def reset_state(self) -> None:
         """Let the next pass start anew: recurrent states at 0, data files at their first row."""
         for layer in self.layers.values():
             layer.reset_state()
+
+    def seed_data(self, seed: int, *, rank: int = 0, world: int = 1, workers: int = 0) -> None:
+        """Let the data layers start anew, by this seed (0 or more).
+
+        Their shuffles, crops and mirrors depend on it alone. Of `world` processes each reads its
+        own samples: number `rank` those whose place is `rank` modulo `world`; in TEST all of them.
+        With `workers` each layer reads ahead in so many processes, with the same outcome.
+        """
+        for index, layer in enumerate(self.layers.values()):
+            layer.seed_data(seed, index, rank=rank, world=world, workers=workers)
 
     def plan(self, fed: Mapping[str, object]) -> Plan:
         """Return what runs when these blobs are fed."""
@@ -276,9 +296,24 @@ class CaffeNet(nn.Module):
             for index, row in enumerate(step.propagate_down):
                 if not row:
                     bottoms[index] = bottoms[index].detach()
+            if step.cls.is_source:
+                values.update(self._read(step, values))
+                continue
             tops = self.layers[step.key](*bottoms)
             if len(step.tops) == 1 and isinstance(tops, Tensor):
                 values[step.tops[0]] = tops
             else:
                 values.update(zip(step.tops, tops, strict=True))
         return values
+
+    def _read(self, step: Step, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what a source makes; ShapeError if its images have grown out of the network."""
+        layer = self.layers[step.key]
+        with within(step.place):
+            tops = layer()
+        made = dict(zip(step.tops, [tops] if isinstance(tops, Tensor) else tops, strict=True))
+        shapes = {name: tuple(top.shape) for name, top in made.items()}
+        if list(shapes.values()) != layer.checked_shapes():
+            known = {name: tuple(value.shape) for name, value in values.items()}
+            self._check({name: known[name] for name in self.inputs if name in known} | shapes)
+        return made

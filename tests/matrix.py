@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 TESTS = ["pytest", "pytest-xdist"]
-WHOLE = ["torch==2.13.0", "safetensors", "tqdm", "h5py", "Pillow", "scikit-learn"]
+WHOLE = ["torch==2.13.0", "safetensors", "tqdm", "h5py", "lmdb", "Pillow", "scikit-learn"]
 OLDEST_PROTOBUF = "protobuf==4.25.8"
 
 

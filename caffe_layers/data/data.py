@@ -2,30 +2,82 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from prototxt.database import FILE, Database
+from prototxt.datum import read_datum
+from prototxt.errors import FormatError, UnsupportedError, within
+
 from ..layer import Shape
-from .fed import Fed
-from .transform import Transform
+from ..message import enum_name
+from .base_data import BaseData, opened
+from .batches import Array, Images
+from .data_transformer import DataTransformer
 
 
-class Data(Fed, type="Data", bottoms=0, tops=(1, 2)):
-    """Images N x C x H x W and their labels N from a database, which is not read: both are fed.
+class Data(BaseData, type="Data", bottoms=0, tops=(1, 2)):
+    """Images N x C x H x W and their labels N: the records of a database in the order of its keys.
 
-    The definition says N, and H and W where it crops; C only where there is a mean value for each
-    channel.
+    The database is an LMDB of Datum messages with raw or encoded images; the first one gives C, H
+    and W. Where it is not there, the tops can only be fed, and the definition says N, and H and W
+    where it crops; C only where there is a mean value for each channel. `force_encoded_color` is
+    the transform's `force_color`; `rand_skip` says nothing, as in today's Caffe.
 
+    Errors: FormatError for a database or record that is damaged, with its key; UnsupportedError for
+    a LevelDB that is to be read.
     Caffe: BVLC/caffe, src/caffe/layers/data_layer.cpp
     """
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Data:
-        transform = Transform.from_caffe(layer.transform_param)
-        batch, crop, channels = (
-            layer.data_param.batch_size,
-            transform.crop_size,
-            len(transform.mean_value),
-        )
+        param = layer.data_param
+        transform = DataTransformer.from_caffe(layer.transform_param)
+        batch, crop, channels = param.batch_size, transform.crop_size, len(transform.mean_value)
         known = batch and crop and channels > 1
         tops = ((batch, channels, crop, crop) if known else None, (batch,) if batch else None)
-        return cls(*tops[: len(layer.top)], transform=transform)
+        color = True if param.force_encoded_color else transform.color
+        samples, lacks = opened(
+            param.source,
+            partial(_records, param.source, enum_name(param, "backend"), transform, color),
+        )
+        return cls(
+            *tops[: len(layer.top)],
+            samples=samples,
+            lacks=lacks,
+            transform=transform,
+            batch_size=batch,
+            prefetch=param.prefetch,
+        )
+
+
+class Records(Images):
+    """The records of an LMDB of Datum messages."""
+
+    def __init__(
+        self, database: Database, transform: DataTransformer, color: bool | None = None
+    ) -> None:
+        super().__init__(transform)
+        self.database = database
+        self.color = color
+
+    def __len__(self) -> int:
+        return len(self.database)
+
+    def read(self, index: int) -> tuple[str, Array, int]:
+        key, value = self.database[index]
+        place = f"{self.database.path}: record {key!r}"
+        with within(place):
+            return place, *read_datum(value, color=self.color)
+
+
+def _records(source: str, backend: str, transform: DataTransformer, color: bool | None) -> Records:
+    folder = Path(source)
+    if not (source and folder.exists()):
+        raise FormatError(f"there is no database {source!r}")
+    if backend != "LMDB":
+        is_lmdb = (folder / FILE).exists()
+        fix = "it is an LMDB: say `backend: LMDB`" if is_lmdb else "copy its records to an LMDB"
+        raise UnsupportedError(f"{source}: a {backend} database is not read", fix=fix)
+    return Records(Database(source), transform, color)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..layer import Layer, Shape
-from .transform import Transform
+from .data_transformer import DataTransformer
 
-NONE = Transform()
+NONE = DataTransformer()
 
 
 class Fed(Layer):
@@ -17,7 +17,7 @@ class Fed(Layer):
     is_source = True
     makes_tops = False
 
-    def __init__(self, *tops: Shape | None, transform: Transform = NONE) -> None:
+    def __init__(self, *tops: Shape | None, transform: DataTransformer = NONE) -> None:
         super().__init__()
         self.top_shapes = tops
         self.transform = transform

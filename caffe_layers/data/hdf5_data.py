@@ -20,9 +20,9 @@ class HDF5Data(Layer, type="HDF5Data", bottoms=0, tops=(1, None)):
     """Each top is `batch_size` rows of the dataset of its name; every forward gives the next ones.
 
     `source` lists HDF5 files; their rows follow each other, and after the last come the first
-    again. With `shuffle` the files come in any order, and in each the rows. Paths are relative to
-    the current folder, as in Caffe. Tops may be fed by name instead; then no file is read. An
-    exported model has them as inputs.
+    again. With `shuffle` the files come in any order, and in each the rows. Of several processes
+    each takes rows of its own (`seed_data`). Paths are relative to the current folder, as in Caffe.
+    Tops may be fed by name instead; then no file is read. An exported model has them as inputs.
 
     Errors: FormatError for a list or file that cannot be read or lacks a dataset; ShapeError where
     rows of a later file have another shape, or datasets of one file differ in rows.
@@ -43,6 +43,8 @@ class HDF5Data(Layer, type="HDF5Data", bottoms=0, tops=(1, None)):
         self.top_shapes = [(batch_size, *shape[1:]) for shape in shapes]
         # Tops follow the network's type and device.
         self.register_buffer("like", torch.empty(0), persistent=False)
+        self._seed: tuple[int, ...] = ()
+        self._rank, self._world = 0, 1
         self.reset_state()
 
     @classmethod
@@ -59,7 +61,13 @@ class HDF5Data(Layer, type="HDF5Data", bottoms=0, tops=(1, None)):
     def shapes(self) -> list[Shape]:
         return list(self.top_shapes)
 
+    def seed_data(self, *seed: int, rank: int = 0, world: int = 1, workers: int = 0) -> None:
+        self._seed, self._rank, self._world = seed, rank, world
+        self.reset_state()
+
     def reset_state(self) -> None:
+        self._random: np.random.Generator | None = None
+        self._passed = 0  # rows, of all processes
         self._file = -1  # the place in the order of files
         self._rows: list[int] = []  # of the open file, those still to come
         self._data: list[np.ndarray] = []
@@ -70,11 +78,20 @@ class HDF5Data(Layer, type="HDF5Data", bottoms=0, tops=(1, None)):
         while missing:
             if not self._rows:
                 self._next_file()
-            rows, self._rows = self._rows[:missing], self._rows[missing:]
+            rows = self._taken(missing)
             parts.append([data[rows] for data in self._data])
             missing -= len(rows)
         batches = (np.concatenate(rows) for rows in zip(*parts, strict=True))
         return tuple(torch.from_numpy(batch).to(self.like) for batch in batches)
+
+    def _taken(self, most: int) -> list[int]:
+        """Take rows of the open file: of several processes, in TRAIN, this one's."""
+        world = self._world if self.training else 1
+        first = (self._rank - self._passed) % world if world > 1 else 0
+        end = min(len(self._rows), first + (most - 1) * world + 1)
+        rows, self._rows = self._rows[first:end:world], self._rows[end:]
+        self._passed += end
+        return rows
 
     def _next_file(self) -> None:
         """Open the next file in order; a file that is the only one stays open."""
@@ -93,8 +110,13 @@ class HDF5Data(Layer, type="HDF5Data", bottoms=0, tops=(1, None)):
         self._rows = self._permuted(len(self._data[0]))
 
     def _permuted(self, count: int) -> list[int]:
-        order: list[int] = torch.randperm(count).tolist()
-        return order if self.shuffle else list(range(count))
+        if not self.shuffle:
+            return list(range(count))
+        if self._random is None:
+            seed = self._seed or (int(torch.randint(2**62, ())),)
+            self._random = np.random.default_rng(seed)
+        order: list[int] = self._random.permutation(count).tolist()
+        return order
 
 
 def _listed(source: str) -> list[str]:

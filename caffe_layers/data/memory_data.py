@@ -2,25 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prototxt.errors import UnsupportedError
 
 from ..checks import require
 from ..layer import Shape
-from .fed import Fed
-from .transform import Transform
+from .batches import SAMPLE, Array, Way
+from .data_transformer import DataTransformer
+from .fed import NONE, Fed
 
 
 class MemoryData(Fed, type="MemoryData", bottoms=0, tops=2):
-    """Images batch_size x channels x height x width and their labels, batch_size, fed by name.
+    """Images batch_size x channels x height x width and their labels, batch_size, from Python.
 
-    Errors: ShapeError for a size of 0.
+    `reset` gives the layer arrays as they are, `add_images` transforms images; every forward gives
+    the next batch of them, and after the last the first. The tops may also be fed by name.
+
+    Errors: ShapeError for a size of 0, and for arrays that are not whole batches; UnsupportedError
+    for a forward without data.
     Caffe: BVLC/caffe, src/caffe/layers/memory_data_layer.cpp
     """
+
+    makes_tops = True
+    like: Tensor
+
+    def __init__(
+        self,
+        batch_size: int,
+        channels: int,
+        height: int,
+        width: int,
+        transform: DataTransformer = NONE,
+    ) -> None:
+        image = (batch_size, channels, height, width)
+        require(min(image) > 0, f"batch_size, channels, height, width are {image}, wants 1 or more")
+        super().__init__(image, image[:1], transform=transform)
+        self.batch_size = batch_size
+        self._arrays: tuple[Tensor, Tensor] | None = None
+        self._seed: tuple[int, ...] = ()
+        self._added = 0
+        # Tops follow the network's type and device.
+        self.register_buffer("like", torch.empty(0), persistent=False)
+        self.reset_state()
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> MemoryData:
         param = layer.memory_data_param
-        image = (param.batch_size, param.channels, param.height, param.width)
-        require(min(image) > 0, f"batch_size, channels, height, width are {image}, wants 1 or more")
-        transform = Transform.from_caffe(layer.transform_param)
-        return cls(image, image[:1], transform=transform)
+        transform = DataTransformer.from_caffe(layer.transform_param)
+        return cls(param.batch_size, param.channels, param.height, param.width, transform)
+
+    def reset(self, data: Any, labels: Any) -> None:
+        """Take n x channels x height x width data and n labels, a multiple of the batch size."""
+        images, classes = torch.as_tensor(data), torch.as_tensor(labels)
+        shape, wants = tuple(images.shape), self.top_shapes[0]
+        assert wants is not None
+        require(shape[1:] == wants[1:], f"data are {shape}, wants n x {wants[1:]}")
+        require(
+            bool(shape[0]) and shape[0] % self.batch_size == 0,
+            f"{shape[0]} images are no multiple of batch_size {self.batch_size}",
+        )
+        same = classes.numel() == shape[0]
+        require(same, f"{classes.numel()} labels for {shape[0]} images")
+        self._arrays = images, classes.reshape(-1)
+        self.reset_state()
+
+    def add_images(self, images: Iterable[Array], labels: Any) -> None:
+        """Take images, C x H x W bytes or floats each, transformed as the definition says."""
+        if not self._seed:
+            self._seed = (int(torch.randint(2**62, ())),)
+        dtype = "float64" if self.like.dtype == torch.float64 else "float32"
+        way = Way(self.training, dtype, self._seed)
+        tops = []
+        for image in images:
+            random = way.random(SAMPLE, self._added)
+            self._added += 1
+            top = self.transform(image, np.dtype(dtype), training=self.training, random=random)
+            wants = (self.top_shapes[0] or ())[1:]
+            require(top.shape == wants, f"an image is {top.shape} transformed, wants {wants}")
+            tops.append(top)
+        require(bool(tops), "there is no image to add")
+        self.reset(np.stack(tops), labels)
+
+    def seed_data(self, *seed: int, rank: int = 0, world: int = 1, workers: int = 0) -> None:
+        self._seed, self._added = (*seed, rank), 0
+
+    def reset_state(self) -> None:
+        self._at = 0
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        if self._arrays is None:
+            raise UnsupportedError(
+                "MemoryData has no data",
+                fix="net.layers[...].reset(data, labels), or feed its tops",
+            )
+        batch = slice(self._at, self._at + self.batch_size)
+        data, labels = (array[batch] for array in self._arrays)
+        self._at = (self._at + self.batch_size) % len(self._arrays[0])
+        label = torch.promote_types(self.like.dtype, torch.float32)  # a half holds few classes
+        return data.to(self.like), labels.to(self.like.device, label)

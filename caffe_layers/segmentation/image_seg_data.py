@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checks import require
 from ..data.fed import Fed
-from ..data.transform import Transform
+from ..data.data_transformer import DataTransformer
 from ..layer import Shape
 from ..message import fork_field
 
@@ -37,4 +37,4 @@ class ImageSegData(Fed, type="ImageSegData", fork="deeplab", bottoms=0, tops=(1,
             image = (batch, 3 if param.is_color else 1, height, width)
             label = (batch, 1, height, width)
         tops = (image, label, (batch, 1, 1, 2))
-        return cls(*tops[: len(layer.top)], transform=Transform.from_caffe(transform))
+        return cls(*tops[: len(layer.top)], transform=DataTransformer.from_caffe(transform))

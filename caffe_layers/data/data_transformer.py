@@ -1,0 +1,131 @@
+"""What Caffe does to an image between its file and the data blob."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prototxt import read_blob
+from prototxt.errors import FormatError
+
+from ..checks import legacy_shape, require
+from ..layer import Shape
+from ..number import float32
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class DataTransformer:
+    """One `TransformationParameter`: `top = (image - mean) * scale`, cropped, perhaps mirrored.
+
+    The mean is `mean_file`'s, of the whole image's size, or `mean_value`: one for all channels or
+    one for each. A crop of `crop_size` (0: none) is the middle in TEST and anywhere in TRAIN;
+    `mirror` flips half of the images in both. `force_color` and `force_gray` say how encoded images
+    are decoded.
+
+    Caffe: BVLC/caffe, src/caffe/data_transformer.cpp
+    """
+
+    scale: float = 1.0
+    mirror: bool = False
+    crop_size: int = 0
+    mean_file: str = ""
+    mean_value: tuple[float, ...] = ()
+    force_color: bool = False
+    force_gray: bool = False
+
+    def __post_init__(self) -> None:
+        one = not (self.mean_file and self.mean_value)
+        require(one, "it has both mean_file and mean_value, wants one of them")
+        one = not (self.force_color and self.force_gray)
+        require(one, "it has both force_color and force_gray, wants one of them")
+
+    @classmethod
+    def from_caffe(cls, param: Any) -> DataTransformer:
+        """Read a `TransformationParameter` message."""
+        return cls(
+            scale=float32(param.scale),
+            mirror=param.mirror,
+            crop_size=param.crop_size,
+            mean_file=param.mean_file,
+            mean_value=tuple(map(float32, param.mean_value)),
+            force_color=param.force_color,
+            force_gray=param.force_gray,
+        )
+
+    @property
+    def color(self) -> bool | None:
+        """How encoded images are decoded: None leaves them as they are."""
+        return True if self.force_color else False if self.force_gray else None
+
+    def is_random(self, training: bool) -> bool:
+        """Tell whether an image needs random numbers."""
+        return self.mirror or bool(training and self.crop_size)
+
+    def top_shape(self, image: Shape) -> Shape:
+        """Return C x H x W of what becomes of a C x H x W image; ShapeError if it is too small."""
+        channels, height, width = image
+        crop = self.crop_size
+        fits = height >= crop and width >= crop
+        require(fits, f"the image is {height} x {width}, crop_size wants {crop} x {crop} at least")
+        return (channels, crop, crop) if crop else image
+
+    def __call__(
+        self,
+        image: Array,
+        dtype: np.dtype[Any],
+        *,
+        training: bool,
+        random: np.random.Generator | None,
+    ) -> Array:
+        """Return a C x H x W image transformed, computed in `dtype`.
+
+        `random` may be None where `is_random` says no.
+        """
+        _, height, width = self.top_shape(image.shape)
+        flip = self.mirror and random is not None and bool(random.integers(2))
+        spare = image.shape[1] - height, image.shape[2] - width
+        if training and self.crop_size and random is not None:
+            top, left = (int(random.integers(size + 1)) for size in spare)
+        else:
+            top, left = (size // 2 for size in spare)
+        window = (slice(None), slice(top, top + height), slice(left, left + width))
+        out = self.scaled(image[window], self.mean_of(image.shape, dtype)[window])
+        return out[:, :, ::-1] if flip else out
+
+    def scaled(self, pixels: Array, mean: Array) -> Array:
+        """Return `(pixels - mean) * scale` in the mean's type."""
+        out: Array = np.subtract(pixels, mean, dtype=mean.dtype)
+        if self.scale != 1:
+            out *= mean.dtype.type(self.scale)
+        return out
+
+    def mean_of(self, image: Shape, dtype: np.dtype[Any]) -> Array:
+        """Return the mean that is subtracted from a C x H x W image, of its shape.
+
+        Raises ShapeError where a mean file has another one, or the values are not one a channel.
+        """
+        if self.mean_file:
+            mean = self.mean_image
+            require(mean.shape == image, f"the image is {image}, {self.mean_file} {mean.shape}")
+            return mean.astype(dtype, copy=False)
+        values, channels = self.mean_value or (0.0,), image[0]
+        fits = len(values) in (1, channels)
+        require(fits, f"{len(values)} mean values, wants 1, or {channels}: one a channel")
+        return np.broadcast_to(np.array(values, dtype)[:, None, None], image)
+
+    @cached_property
+    def mean_image(self) -> Array:
+        """The mean file's blob, C x H x W."""
+        try:
+            blob = read_blob(self.mean_file).array
+        except OSError as error:
+            why = error.strerror
+            raise FormatError(f"mean_file {self.mean_file!r} cannot be read: {why}") from None
+        mean: Array = blob.reshape(legacy_shape(blob.shape, self.mean_file))[0]
+        return mean
