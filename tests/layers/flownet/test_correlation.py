@@ -119,9 +119,7 @@ def test_height_and_width_may_be_free(tmp_path: Path) -> None:
 
 def test_gradients(tmp_path: Path) -> None:
     for kind in ("MULTIPLY", "SUBTRACT"):
-        layer = text(
-            "Correlation", kernel_size=3, max_displacement=1, pad=1, correlation_type=kind
-        )
+        layer = text("Correlation", kernel_size=3, max_displacement=1, pad=1, correlation_type=kind)
         restated.check_gradients(layer, images(1, 2, 3, 4), tmp_path, wrt=("a", "b"))
     layer = text("Correlation1D", kernel_size=1, max_displacement=1, pad=1)
     restated.check_gradients(layer, images(1, 2, 2, 3), tmp_path, wrt=("a", "b"))
@@ -130,7 +128,11 @@ def test_gradients(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
-        ("Correlation", {"kernel_size": 2, "max_displacement": 1}, "kernel_size is 2, wants an odd"),
+        (
+            "Correlation",
+            {"kernel_size": 2, "max_displacement": 1},
+            "kernel_size is 2, wants an odd",
+        ),
         ("Correlation", {"max_displacement": 1}, "kernel_size is missing, it is required"),
         ("Correlation", {"kernel_size": 1}, "max_displacement is missing, it is required"),
         ("Correlation", {"kernel_size": 1, "max_displacement": 3}, "do not fit into"),

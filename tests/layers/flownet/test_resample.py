@@ -17,7 +17,7 @@ F = np.float32
 
 
 def c_round(x: float) -> int:
-    return int(floor(abs(x) + 0.5)) * (1 if x >= 0 else -1)
+    return floor(abs(x) + 0.5) * (1 if x >= 0 else -1)
 
 
 def triangle(x: float) -> float:
@@ -121,8 +121,7 @@ def test_a_lone_factor_multiplies_the_size(tmp_path: Path) -> None:
 )
 def test_resample_refused(fields: str, message: str, tmp_path: Path) -> None:
     layer = (
-        'layer { name: "L" type: "Resample" bottom: "x" top: "y" '
-        f"resample_param {{ {fields} }} }}"
+        f'layer {{ name: "L" type: "Resample" bottom: "x" top: "y" resample_param {{ {fields} }} }}'
     )
     with pytest.raises(CaffeError, match=message):
         restated.load(layer, {"x": np.zeros((1, 1, 5, 5))}, tmp_path)
