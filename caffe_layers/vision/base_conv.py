@@ -122,15 +122,16 @@ class BaseConvolution(Layer):
         )
         return tops[0] if len(tops) == 1 else tops
 
-    def onnx_each(self, op: Any, op_type: str, bottoms: Sequence[str], pads: Sequence[int]) -> Any:
+    def onnx_each(
+        self, op: Any, op_type: str, bottoms: Sequence[str], pads: Sequence[int] | None, **to: Any
+    ) -> Any:
         """Append one Conv or ConvTranspose for each bottom."""
         weights = [op.weight(self, "weight", shape=self.drawn_weight().shape)]
         if "bias" in self.blob_names:
             weights.append(op.weight(self, "bias"))
         for index, x in enumerate(bottoms):
-            self.onnx_one(
-                op, op_type, x, weights, top=index if len(bottoms) > 1 else None, pads=pads
-            )
+            top = index if len(bottoms) > 1 else None
+            self.onnx_one(op, op_type, x, weights, top=top, pads=pads, **to)
         return op.tops
 
     def onnx_one(

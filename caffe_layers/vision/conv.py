@@ -8,9 +8,15 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..message import fork_field
+from ..checks import require
+from ..layer import Shape
+from ..message import enum_name, fork_field, is_set
 from ..number import float32
+from ..tf_pad import same_pads, same_places
+from ..window import pad_spatial
 from .cross_correlation import CrossCorrelation
+
+PADDINGS = ("SAME", "VALID")
 
 
 class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=(1, None)):
@@ -25,7 +31,9 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
     less than a stride still gives one place, where it sees zeros beyond the end.
 
     DeepLab's `hole`, or `hole_h` and `hole_w`, is the dilation, alike yjxiong's `dilation_h` and
-    `dilation_w`. Intel's `relu` puts a ReLU with `negative_slope` behind the sum.
+    `dilation_w`. Intel's `relu` puts a ReLU with `negative_slope` behind the sum. chuanqi305's
+    `tf_pad` takes the place of `pad`: VALID is none, SAME so many zeros that a stride of s leaves
+    `ceil(H / s)` places, an odd one at the end.
 
     Errors: ShapeError where numbers of kernel_size, pad, stride or dilation do not fit the axes,
     the channels do not split into groups, or the top would be empty.
@@ -40,12 +48,24 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         "convolution_param.hole_w",
         "convolution_param.relu",
         "convolution_param.negative_slope",
+        "convolution_param.tf_pad",
     )
 
     def __init__(
-        self, channels: int, *, relu: bool = False, negative_slope: float = 0.0, **window: Any
+        self,
+        channels: int,
+        *,
+        relu: bool = False,
+        negative_slope: float = 0.0,
+        tf_pad: str | None = None,
+        **window: Any,
     ) -> None:
         super().__init__(channels, **window)
+        self.tf_pad = tf_pad
+        if tf_pad is not None:
+            known = tf_pad in PADDINGS
+            require(known, f"tf_pad {tf_pad!r} is none of {', '.join(PADDINGS)}")
+            self.window = self.window._replace(pad=(0,) * len(self.window.kernel))
         self.relu = relu
         self.negative_slope = float32(negative_slope)
 
@@ -54,11 +74,34 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         return {
             "relu": fork_field(param, "relu", False),
             "negative_slope": fork_field(param, "negative_slope", 0.0),
+            "tf_pad": enum_name(param, "tf_pad") if is_set(param, "tf_pad") else None,
         }
 
+    def places(self, spatial: Shape) -> Shape:
+        if self.tf_pad != "SAME":
+            return super().places(spatial)
+        same_pads(self.window, spatial)
+        return same_places(self.window, spatial)
+
     def convolve(self, x: Tensor) -> Tensor:
+        if self.tf_pad == "SAME":
+            x = pad_spatial(x, *same_pads(self.window, x.shape[2 : 2 + len(self.window.kernel)]))
         y = super().convolve(x)
         return F.leaky_relu(y, self.negative_slope) if self.relu else y
+
+    def onnx(self, op: Any, *bottoms: str) -> Any:
+        if self.tf_pad != "SAME" or not self.window.kernel:
+            return super().onnx(op, *bottoms)
+        sizes = slice(self.axis + 1, None)
+        if any(op.dynamic(bottoms[0])[sizes]):
+            for stride, kernel in zip(self.window.stride, self.window.kernel, strict=True):
+                wide = (
+                    f"tf_pad SAME of a kernel {kernel} below its stride {stride} wants fixed sizes"
+                )
+                require(kernel >= stride, wide, fix="export with a dynamic batch alone")
+            return self.onnx_each(op, "Conv", bottoms, None, auto_pad="SAME_UPPER")
+        before, after = same_pads(self.window, op.shape(bottoms[0])[sizes])
+        return self.onnx_each(op, "Conv", bottoms, [*before, *after])
 
     def onnx_one(
         self, op: Any, op_type: str, x: str, weights: Sequence[str], top: int | None, **to: Any
