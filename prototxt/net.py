@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from prototxt.layer_types import written_type
+
 
 @dataclass
 class Net:
@@ -37,7 +39,4 @@ class Net:
 
 def describe(layer: Any) -> str:
     """Name a layer as error messages do: layer 'conv1' (Convolution)."""
-    kind = layer.type
-    if not isinstance(kind, str):
-        kind = layer.DESCRIPTOR.fields_by_name["type"].enum_type.values_by_number[kind].name
-    return f"layer {layer.name!r} ({kind})"
+    return f"layer {layer.name!r} ({written_type(layer)})"

@@ -12,8 +12,10 @@ from google.protobuf import text_encoding, text_format
 from google.protobuf.message import Message
 
 from prototxt import literals, scan, schema
+from prototxt.layer_types import NAMES
 from prototxt.net import Net
 
+CLOSE = 0.8  # how alike a name must be to be taken for a misspelling, as difflib counts
 _MESSAGES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
 
 # What protobuf's parser says, and what the layer's author needs to hear.
@@ -82,9 +84,9 @@ class _Parser:
     unknown: list[str] = field(default_factory=list)
 
     def layer(self, name: str, span: scan.Span) -> Message:
-        return self.first_fit(
-            name, _literal(span.type), self.text[span.start : span.end], span.start
-        )
+        kind = _literal(span.type)
+        kind = NAMES.get(kind, kind) if name == "V1LayerParameter" else kind
+        return self.first_fit(name, kind, self.text[span.start : span.end], span.start)
 
     def header(self, entries: list[scan.Entry]) -> Message:
         """Parse the other fields, each left at its offset."""
@@ -180,7 +182,7 @@ def _explain(at: int, said: str, message: Message) -> _Failure:
 
 
 def _closest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1)
+    close = difflib.get_close_matches(word, known, 1, CLOSE)
     return f"did you mean {close[0]!r}?" if close else ""
 
 

@@ -7,11 +7,13 @@ layer asks for more. A user's own fragment joins with `add`.
 from __future__ import annotations
 
 import copyreg
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import descriptor_pool, message_factory, text_format
 from google.protobuf.message import Message
 
 from prototxt.errors import FormatError, UnsupportedError
@@ -20,12 +22,13 @@ from prototxt.schema import reader
 _FOLDER = Path(__file__).parent
 # Readings are tried in this order, others after: a fork before those that build upon it.
 _ORDER = (
-    ("bvlc", "sknet", "sknet_139", "genet", "ssd", "chuanqi", "refinedet", "rcnn", "rfcn")
-    + ("deeplab", "pspnet", "segnet", "enet", "yolo", "mobile", "nvidia", "intel", "tsn")
-    + ("flownet2", "openpose", "deformable", "happynear", "augmentation", "soeaver", "deeplab_v1")
-    + ("ncnn", "x2paddle", "synopsys", "huawei")
+    *("bvlc", "sknet", "sknet_139", "genet", "ssd", "chuanqi", "refinedet", "rcnn", "rfcn"),
+    *("deeplab", "pspnet", "segnet", "enet", "yolo", "mobile", "nvidia", "intel", "tsn"),
+    *("flownet2", "openpose", "deformable", "happynear", "augmentation", "soeaver"),
+    *("deeplab_v1", "ncnn", "x2paddle", "synopsys", "huawei"),
 )
 _added: dict[str, Path] = {}
+_known_readers: dict[tuple[str, ...], frozenset[str]] = {}
 
 
 class Dialect:
@@ -50,6 +53,17 @@ class Dialect:
         """The fields that belong to certain layer types alone."""
         layer = self._fork.messages.get("LayerParameter")
         return {field.name: field.types for field in layer.fields if field.types} if layer else {}
+
+    @cached_property
+    def bases(self) -> frozenset[str]:
+        """The dialects that this one's file builds upon, directly or not; BVLC's is not named."""
+        direct = [Path(name).stem for name in _read(self._path).imports]
+        return frozenset(direct).union(*(dialect(name).bases for name in direct))
+
+    @cached_property
+    def neutral(self) -> dict[str, str]:
+        """The fields that no forward pass depends on: "true", or "TEST" where that is so there."""
+        return dict(_neutral(self._fork, "caffe"))
 
     def stray(self, layer_type: str, message: Any) -> str:
         """Name a field that a layer of this type cannot mean in this dialect, or give ""."""
@@ -105,14 +119,27 @@ def _restore(fork: str, name: str, data: bytes) -> Message:
     return dialect(fork).message(name).FromString(data)
 
 
+def _neutral(scope: reader.Message, path: str) -> Iterator[tuple[str, str]]:
+    for name, message in scope.messages.items():
+        for field in message.fields:
+            if field.neutral:
+                yield f"{path}.{name}.{field.name}", field.neutral
+        yield from _neutral(message, f"{path}.{name}")
+
+
 @cache
-def _overlay(path: Path) -> reader.Message:
-    """Read one fork's file, merged over the files that it imports."""
+def _read(path: Path) -> reader.Message:
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError:
         raise FormatError(f"{path}: no text, wants a .proto schema") from None
-    read = reader.read(text, str(path))
+    return reader.read(text, str(path))
+
+
+@cache
+def _overlay(path: Path) -> reader.Message:
+    """Read one fork's file, merged over the files that it imports."""
+    read = _read(path)
     base = reader.Message("")
     for name in read.imports:
         beside = path.parent / name
@@ -137,7 +164,8 @@ def dialects() -> list[Dialect]:
 @cache
 def _paths() -> dict[str, Path]:
     shipped = {path.stem: path for path in sorted(_FOLDER.glob("*.proto"))}
-    return {name: shipped[name] for name in _ORDER} | shipped | _added
+    bvlc = _ORDER[0]
+    return {bvlc: shipped[bvlc]} | _added | {name: shipped[name] for name in _ORDER} | shipped
 
 
 def add(path: str | Path, name: str = "") -> Dialect:
@@ -152,6 +180,7 @@ def add(path: str | Path, name: str = "") -> Dialect:
     _added[name] = path
     _paths.cache_clear()
     _foreign.cache_clear()
+    _known_readers.clear()
     return dialect(name)
 
 
@@ -164,16 +193,111 @@ def candidates(layer_type: str, forced: str | None = None) -> list[Dialect]:
     """Give the dialects that may read a layer of this type, the likeliest first.
 
     A type that forks claim and BVLC lacks is read by those forks alone, so that a shared field
-    name cannot mean another fork's message.
+    name cannot mean another fork's message. A `forced` dialect that lacks such a type has no say.
     """
     every = dialects()
     bvlc = every[0]
+    claiming = [one for one in every if layer_type in one.types]
+    foreign = bool(claiming) and bvlc not in claiming
     if forced is not None:
         own = dialect(forced)
-        if layer_type in own.types and layer_type not in bvlc.types:
+        if foreign and own in claiming:
             return [own]
-        return list(dict.fromkeys([bvlc, own]))
-    claiming = [one for one in every if layer_type in one.types]
-    if claiming and bvlc not in claiming:
+        if not foreign:
+            return list(dict.fromkeys([bvlc, own]))
+    if foreign:
         return claiming
     return list(dict.fromkeys([bvlc, *claiming, *every]))
+
+
+# ---- Fields beyond BVLC's -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A set field that BVLC's schema lacks, or one with an enum value that it lacks."""
+
+    path: str
+    """As `convolution_param.relu`."""
+    full_name: str
+    value: str = ""
+    """Of an enum, by name."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.value}" if self.value else self.path
+
+
+def extra_fields(
+    message: Any, *known: str, phase: str = "", neutral: bool = False
+) -> Iterator[Extra]:
+    """Yield the set fields that neither BVLC's schema nor those of the `known` dialects have.
+
+    Without `neutral` those are left out that no forward pass depends on, in `phase` if it is TEST.
+    """
+    skipped = {} if neutral else dialect(dialect_of(message)).neutral
+    kind = message.DESCRIPTOR.name
+    bases = [dialect(name).message(kind).DESCRIPTOR for name in ("bvlc", *known)]
+    for extra in _extra(message, bases, ""):
+        when = skipped.get(extra.full_name, "")
+        if when != "true" and not (when and when == phase):
+            yield extra
+
+
+def _extra(message: Any, bases: Sequence[Any], path: str) -> Iterator[Extra]:
+    if bases[0] == message.DESCRIPTOR:
+        return
+    for field, value in message.ListFields():
+        same = [base.fields_by_name.get(field.name) for base in bases]
+        known = [one for one in same if one is not None and one.cpp_type == field.cpp_type]
+        here, of = f"{path}{field.name}", field.full_name
+        if field.enum_type is not None:
+            for number in [value] if isinstance(value, int) else value:
+                name = _value_name(field, number)
+                if not name or name not in [_value_name(one, number) for one in known]:
+                    yield Extra(here, of, name or str(number))
+        elif not known:
+            yield Extra(here, of)
+        elif field.message_type is not None:
+            for one in [value] if isinstance(value, Message) else value:
+                yield from _extra(one, [one.message_type for one in known], f"{here}.")
+
+
+def _value_name(field: Any, number: int) -> str:
+    found = field.enum_type.values_by_number.get(number)
+    return str(found.name) if found else ""
+
+
+def readers(message: Any) -> frozenset[str]:
+    """Name the dialects that a layer, or a network's header, may be of by its type and its fields.
+
+    There are none where BVLC's schema has them all: that says nothing.
+    """
+    extras = list(extra_fields(message, neutral=True))
+    layer_type = message.type if message.DESCRIPTOR.name == "LayerParameter" else ""
+    key = (dialect_of(message), message.DESCRIPTOR.name, layer_type, *map(str, extras))
+    if key not in _known_readers:
+        every = candidates(layer_type)
+        if every[0].name == "bvlc":
+            every = every[1:] if extras else []
+        _known_readers[key] = frozenset(one.name for one in every if _reads(one, message))
+    return _known_readers[key]
+
+
+def _reads(one: Dialect, message: Any) -> bool:
+    more = next(extra_fields(message, one.name, neutral=True), None)
+    return more is None and not one.stray(getattr(message, "type", ""), message)
+
+
+def as_dialect(message: Any, name: str) -> Any:
+    """Give a message as another dialect's class has it, so that its defaults are that one's.
+
+    FormatError for a field that the dialect lacks.
+    """
+    if dialect_of(message) == name:
+        return message
+    new: Any = dialect(name).message(message.DESCRIPTOR.name)()
+    try:
+        text_format.Parse(text_format.MessageToString(message), new)
+    except text_format.ParseError as error:
+        raise FormatError(f"no {name} layer: {error}") from None
+    return new
