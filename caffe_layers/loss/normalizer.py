@@ -7,17 +7,30 @@ from typing import Any
 
 from torch import Tensor
 
+from prototxt.errors import UnsupportedError
+
 from ..checks import canonical_axis
 from ..message import enum_name
 
 
-def read_normalization(param: Any, default: str) -> str:
-    """Return the normalization of a LossParameter, which may say it by the older `normalize`."""
+def read_normalization(param: Any, default: str, *, pre_fixed: bool = False) -> str:
+    """Return the normalization of a LossParameter, which may say it by the older `normalize`.
+
+    Raises UnsupportedError for R-FCN's PRE_FIXED, unless the layer knows it (`pre_fixed`).
+    """
     if param.HasField("normalization"):
-        return enum_name(param, "normalization")
+        name = enum_name(param, "normalization")
+        if name == "PRE_FIXED" and not pre_fixed:
+            raise UnsupportedError("normalization PRE_FIXED is for R-FCN's softmax and smooth L1")
+        return name
     if param.HasField("normalize"):
         return "VALID" if param.normalize else "BATCH_SIZE"
     return default
+
+
+def is_pre_fixed(layer: Any) -> bool:
+    """Tell whether a loss layer asks for R-FCN's divisor of its own."""
+    return enum_name(layer.loss_param, "normalization") == "PRE_FIXED"
 
 
 def read_ignore_label(param: Any) -> int | None:
@@ -25,15 +38,19 @@ def read_ignore_label(param: Any) -> int | None:
     return param.ignore_label if param.HasField("ignore_label") else None
 
 
-def normalized(losses: Tensor, valid: Tensor | None, axis: int, normalization: str) -> Tensor:
+def normalized(
+    losses: Tensor, valid: Tensor | None, axis: int, normalization: str, pre_fixed: float = 1.0
+) -> Tensor:
     """Return the sum of the valid `losses`, divided by a count of at least 1.
 
-    FULL counts all, VALID the valid ones, BATCH_SIZE the sizes before `axis`; NONE does not divide.
-    Without a mask all losses are valid.
+    FULL counts all, VALID the valid ones, BATCH_SIZE the sizes before `axis`; PRE_FIXED divides by
+    `pre_fixed`, NONE does not divide. Without a mask all losses are valid.
     """
     total = losses.sum() if valid is None else losses.masked_fill(~valid, 0).sum()
     if normalization == "NONE":
         return total
+    if normalization == "PRE_FIXED":
+        return total / max(pre_fixed, 1.0)
     if normalization == "BATCH_SIZE":
         return total / prod(losses.shape[:axis])
     if normalization == "VALID" and valid is not None:
@@ -42,7 +59,13 @@ def normalized(losses: Tensor, valid: Tensor | None, axis: int, normalization: s
 
 
 def emit_normalized(
-    op: Any, losses: str, valid: str | None, x: str, axis: int, normalization: str
+    op: Any,
+    losses: str,
+    valid: str | None,
+    x: str,
+    axis: int,
+    normalization: str,
+    pre_fixed: float = 1.0,
 ) -> Any:
     """Append what `normalized` does, as the first top; `x` is the bottom that sizes are read of."""
     if valid is not None:
@@ -50,7 +73,9 @@ def emit_normalized(
     if normalization == "NONE":
         return op.ReduceSum(losses, keepdims=0, top=0)
     total = op.ReduceSum(losses, keepdims=0, name="total")
-    if normalization == "BATCH_SIZE":
+    if normalization == "PRE_FIXED":
+        count = op.scalar(max(pre_fixed, 1.0))
+    elif normalization == "BATCH_SIZE":
         count = leading_count(op, x, canonical_axis(axis, len(op.shape(x))))
     elif normalization == "VALID" and valid is not None:
         ones = op.to_float(valid, name="ones")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -10,9 +10,14 @@ from torch import Tensor
 from ..gradient import floored
 from ..layer import Layer, Shape
 from .labels import check_batch, check_labels, emit_labels, read_labels
-from .normalizer import emit_normalized, normalized, read_ignore_label, read_normalization
-
-LOG_FLT_MIN = log(2.0**-126)  # a smaller probability counts as the least normal float
+from .normalizer import (
+    emit_normalized,
+    is_pre_fixed,
+    normalized,
+    read_ignore_label,
+    read_normalization,
+)
+from .threshold import LOG_FLT_MIN
 
 
 class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", bottoms=2):
@@ -40,6 +45,10 @@ class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", bottoms=2):
         self.axis = axis
         self.ignore_label = ignore_label
         self.normalization = normalization
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return super().fits(layer, blobs) and not (is_pre_fixed(layer) or len(layer.top) == 3)
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SoftmaxWithLoss:

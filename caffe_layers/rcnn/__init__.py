@@ -1,0 +1,1 @@
+"""Detection by regions: Fast and Faster R-CNN, and R-FCN."""
