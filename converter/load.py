@@ -41,7 +41,7 @@ Phase = Literal["TRAIN", "TEST"]
 
 
 def load(
-    net: PathName,
+    net: PathName | Net,
     weights: PathName | Sequence[PathName] | None = None,
     *,
     phase: Phase = "TEST",
@@ -62,23 +62,27 @@ def load(
 ) -> CaffeNet:
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
-    `net` may be a lone `.caffemodel`, which holds its definition. Without weights the blobs get
-    their fillers' values, drawn from `seed`. `input_shapes` replaces those of the file;
-    `global_pool` lets an average pool over the whole map follow other sizes. TEST networks come in
-    `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have `requires_grad` False, but for
+    `net` may be a lone `.caffemodel`, which holds its definition, or what `prototxt.read_net` gave.
+    Without weights the blobs get their fillers' values, drawn from `seed`. `input_shapes` replaces
+    those of the file; `global_pool` lets an average pool over the whole map follow other sizes.
+    TEST networks come in `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have `requires_grad` False, but for
     the definition's `force_backward`. `deploy` takes a training definition's deployable part; the
     network's `notes` say what that left out.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
     paths = weight_files(net, weights)
-    sources = [Source(path) for path in dict.fromkeys([Path(net), *paths])]
-    definition = read_net(fspath(net), allow_unknown=allow_unknown, dialect=dialect)
-    if kind_of(fspath(net)) == "binary":
-        definition = unstamp(definition)
+    if isinstance(net, Net):
+        definition, read = net, paths
+    else:
+        definition = read_net(fspath(net), allow_unknown=allow_unknown, dialect=dialect)
+        read = [Path(net), *paths]
+        if kind_of(fspath(net)) == "binary":
+            definition = unstamp(definition)
+    sources = [Source(path) for path in dict.fromkeys(read)]
     files = [read_weights(path) for path in paths]
     if require_weights and not files:
-        raise WeightError(f"{fspath(net)}: no weights are given", fix="name the caffemodel")
+        raise WeightError(f"{definition.source}: no weights are given", fix="name the caffemodel")
     with within(definition.source):
         filtered = filter_net(definition, phase=phase, level=level, stages=tuple(stages))
         filtered = declare_shapeless(filtered, input_shapes or {})
@@ -233,8 +237,10 @@ def build_layer(
         return Input(*(given.get(top) for top in layer.top))
 
 
-def weight_files(net: PathName, weights: PathName | Sequence[PathName] | None) -> list[Path]:
+def weight_files(net: PathName | Net, weights: PathName | Sequence[PathName] | None) -> list[Path]:
     if weights is None:
+        if isinstance(net, Net):
+            return []
         lone = Path(net)
         binary = lone.suffix in {".caffemodel", ".binaryproto"}
         return [lone] if binary else []

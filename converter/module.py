@@ -6,7 +6,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from prototxt.errors import CaffeError, ShapeError, within
 
 from .global_pool import blame_pools, whole_pools, would_fit
 from .graph import Step
+from .groups import parameter_groups
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -196,6 +197,17 @@ class CaffeNet(nn.Module):
                 "no loss is computed from these inputs", fix=f"the inputs are {self.inputs}"
             )
         return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
+
+    def parameter_groups(
+        self, lr: float | None = None, weight_decay: float = 0.0
+    ) -> list[dict[str, Any]]:
+        """Return the blobs in groups, by their `lr_mult` and `decay_mult`, for an optimizer.
+
+        Without arguments the groups carry `lr_mult` and `decay_mult`, which `converter.training`'s
+        optimizers multiply in; running statistics are among them, with `lr_mult` 0. With `lr` they
+        are any torch optimizer's: rate and decay multiplied, and only what learns.
+        """
+        return parameter_groups(self, lr, weight_decay)
 
     def _blame_data(self, plan: Plan) -> None:
         """Raise the error of the first source whose data are not there."""
