@@ -1,0 +1,42 @@
+"""`caffeport test`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+
+from .options import add_net, load_net, say
+
+HELP = "run a network on its own data and print the mean of every output"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_net(parser)
+    parser.add_argument("--iterations", type=_positive, default=50, help="batches (default: 50)")
+
+
+def run(args: Namespace) -> int:
+    """Print each batch's outputs, then the loss and the means, as Caffe's tool does."""
+    from ..training import Outputs, mean_outputs
+    from ..training.nets import check_fed
+
+    net = load_net(args)
+    check_fed(net)
+
+    def seen(batch: int, outputs: Outputs) -> None:
+        for line in outputs.lines():
+            say(args, f"Batch {batch}, {line.partition(' (* ')[0]}")
+
+    means = mean_outputs(net, args.iterations, seen=seen)
+    assert means is not None
+    if means.loss is not None:
+        print(f"Loss: {means.loss:g}")
+    for line in means.lines():
+        print(line)
+    return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is no number of batches")
+    return int(text)

@@ -1,0 +1,68 @@
+"""`caffeport train`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+import torch
+
+from .options import say
+
+HELP = "train a network as its solver's file says, and write snapshots, a log and a loss curve"
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("solver", metavar="SOLVER", help="a solver.prototxt")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--weights",
+        metavar="A,B",
+        help="caffemodels to start from, later ones win; in place of those that the solver names",
+    )
+    start.add_argument("--snapshot", metavar="FILE", help="a .solverstate to go on from")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: what the solver wants)")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    parser.add_argument("--amp", action="store_true", help="multiply matrices in bfloat16")
+    parser.add_argument("--seed", type=int, help="in place of the solver's random_seed")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read data ahead")
+    parser.add_argument(
+        "--log", metavar="FILE", help="JSON lines (default: <snapshot_prefix>_log.jsonl)"
+    )
+    parser.add_argument("--dialect", help="the fork whose reading to take where several fit")
+    parser.add_argument(
+        "--allow-unknown", action="store_true", help="pass over unknown fields of the networks"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def run(args: Namespace) -> int:
+    """Train; the status is 0, or 128 and a signal's number if one stopped it."""
+    from prototxt import read_solver
+
+    from ..training import Solver
+    from ..training.processes import join, leave
+    from ..training.run import run as train
+    from ..training.solver import solver_device
+
+    device = join(args.device or solver_device(read_solver(args.solver)))
+    try:
+        if device.startswith("cuda"):
+            torch.backends.cudnn.benchmark = True  # batches have one size
+        solver = Solver(
+            args.solver,
+            weights=args.weights,
+            snapshot=args.snapshot,
+            device=device,
+            dtype=DTYPES[args.dtype],
+            amp=args.amp,
+            seed=args.seed,
+            workers=args.workers,
+            dialect=args.dialect,
+            allow_unknown=args.allow_unknown,
+        )
+        return train(solver, log=args.log, quiet=args.quiet, say=lambda line: say(args, line))
+    finally:
+        leave()

@@ -1,0 +1,139 @@
+"""What Caffe's optimizers have in common: how a gradient becomes an update.
+
+Caffe: src/caffe/solvers/sgd_solver.cpp, ApplyUpdate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from caffe_layers.number import float32
+from prototxt.errors import FormatError, UnsupportedError
+
+from .clipping import clip_scale
+
+REGULARIZATIONS = ("L2", "L1")
+
+
+class CaffeOptimizer(Optimizer):
+    """Base of the optimizers. One `step` is Caffe's ApplyUpdate, in Caffe's order.
+
+    1. All gradients together are clipped to the norm `clip_gradients`, unless that is negative.
+    2. They are divided by `iter_size`, the number of backward passes that they sum.
+    3. `weight_decay * decay_mult` times w (L2) or sign(w) (L1) is added.
+    4. The rule makes an update of them, with the rate `lr * lr_mult`, and w -= update.
+
+    Groups of parameters may carry `lr_mult` and `decay_mult`, as `CaffeNet.parameter_groups` gives
+    them. A parameter without a gradient has the gradient 0 and decays, as in Caffe; one that wants
+    none (`requires_grad` False) is left alone, unless it is in a group with `lr_mult` 0, which
+    keeps its history and never its value. All numbers but `lr` are rounded to float32, as Caffe's
+    fields are.
+
+    Raises FormatError for numbers that Caffe refuses, UnsupportedError for another regularization.
+    """
+
+    histories: ClassVar[int] = 1
+    """How many tensors a parameter's history has."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        *,
+        weight_decay: float = 0.0,
+        regularization_type: str = "L2",
+        clip_gradients: float = -1.0,
+        iter_size: int = 1,
+        **rule: float,
+    ) -> None:
+        if regularization_type not in REGULARIZATIONS:
+            raise UnsupportedError(
+                f"regularization_type {regularization_type!r} is unknown",
+                fix=f"one of {', '.join(REGULARIZATIONS)}",
+            )
+        if iter_size < 1:
+            raise FormatError(f"iter_size is {iter_size}, wants 1 or more")
+        self.clip_gradients = float32(clip_gradients)
+        self.iter_size = iter_size
+        defaults: dict[str, Any] = {
+            "lr": lr,
+            "lr_mult": 1.0,
+            "decay_mult": 1.0,
+            "weight_decay": float32(weight_decay),
+            "regularization_type": regularization_type,
+            "iteration": 0,
+        }
+        super().__init__(params, defaults | {name: float32(value) for name, value in rule.items()})
+
+    def history(self, parameter: Tensor) -> list[Tensor]:
+        """Return a parameter's history, zeros before its first update: `histories` tensors."""
+        state = self.state[parameter]
+        for index in range(self.histories):
+            if f"history{index}" not in state:
+                state[f"history{index}"] = torch.zeros_like(
+                    parameter, memory_format=torch.preserve_format
+                )
+        return [state[f"history{index}"] for index in range(self.histories)]
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # torch's overloads
+        """Update the parameters; `closure`, if given, computes the loss and the gradients first."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        gradients = [
+            parameter.grad
+            for group in self.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        scale = clip_scale(gradients, self.clip_gradients)
+        for group in self.param_groups:
+            self._update(group, scale)
+            group["iteration"] += 1
+        return loss
+
+    def _update(self, group: dict[str, Any], scale: Tensor | None) -> None:
+        rate = group["lr"] * float32(group["lr_mult"])
+        decay = group["weight_decay"] * float32(group["decay_mult"])
+        params = [
+            parameter
+            for parameter in group["params"]
+            if parameter.grad is not None or self._moves(parameter, rate, decay)
+        ]
+        if not params:
+            return
+        gradients = [
+            torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            for parameter in params
+        ]
+        if scale is not None:
+            gradients = list(torch._foreach_mul(gradients, scale))
+        if self.iter_size > 1:
+            gradients = list(torch._foreach_mul(gradients, 1 / self.iter_size))
+        if decay:
+            l1 = group["regularization_type"] == "L1"
+            grown = torch._foreach_sign(params) if l1 else params
+            gradients = list(torch._foreach_add(gradients, grown, alpha=decay))
+        histories = list(zip(*map(self.history, params), strict=True))
+        updates = self.rule(group, rate, gradients, *map(list, histories))
+        if rate:
+            torch._foreach_sub_(params, updates)
+
+    def _moves(self, parameter: Tensor, rate: float, decay: float) -> bool:
+        """Tell whether a parameter without a gradient has an update or a history to keep."""
+        if rate and not parameter.requires_grad:
+            return False
+        return bool(decay) or bool(self.state.get(parameter))
+
+    def rule(
+        self, group: dict[str, Any], rate: float, gradients: list[Tensor], *histories: list[Tensor]
+    ) -> Any:
+        """Return the updates and change the histories in place; gradients must stay as they are."""
+        raise NotImplementedError

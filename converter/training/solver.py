@@ -1,0 +1,331 @@
+"""Caffe's solver: it trains a network, tests it, and writes snapshots.
+
+Caffe: src/caffe/solver.cpp
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prototxt import read_solver
+from prototxt.errors import CaffeError, UnsupportedError, within
+from prototxt.hdf5 import check_names, h5py_for
+
+from ..groups import learnable
+from ..module import CaffeNet, Inputs
+from . import state
+from .interrupts import Requests
+from .nets import check_fed, check_loss, load_part, share_trained
+from .policies import Policy
+from .processes import Processes
+from .settings import Reader, check, make_optimizer, tested_parts, trained_part
+from .testing import Outputs, mean_outputs, outputs_of
+
+PathName = str | PathLike[str]
+Event = dict[str, Any]
+
+SEED = 1701
+"""Where neither the solver nor the caller gives a seed; Caffe then takes another every time."""
+
+RECORDS = 200
+"""How many losses a log has at least, where `display` asks for none."""
+
+
+class Solver:
+    """A training, as a solver's file describes it.
+
+    `net` learns and `test_nets` are tested, with the same blobs; `iter` counts the updates so far;
+    `optimizer` and `policy` are what changes the blobs. `weights` (files, later ones win) replace
+    those that the solver names, `snapshot` is a .solverstate to go on from. Without `device` it is
+    the solver's: the GPU, if it wants one and there is one. `amp` multiplies matrices in bfloat16,
+    weights and updates stay in `dtype`. `feed` is called with a network for the inputs of each of
+    its passes; without it the definition must read its own data. `report` is told what happens, in
+    dicts with an `event`: train, test, snapshot; `moved` is called after each update. `notes` say
+    what is not as in Caffe.
+
+    Started by `torchrun` every process has its own Solver, and gradients are averaged.
+
+    Raises CaffeError, with the file and the place in it, for whatever is wrong.
+    """
+
+    def __init__(
+        self,
+        solver: PathName,
+        *,
+        weights: PathName | Sequence[PathName] | None = None,
+        snapshot: PathName | None = None,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+        amp: bool = False,
+        seed: int | None = None,
+        workers: int = 0,
+        dialect: str | None = None,
+        allow_unknown: bool = False,
+        feed: Callable[[CaffeNet], Inputs] | None = None,
+        report: Callable[[Event], None] | None = None,
+    ) -> None:
+        if amp and dtype != torch.float32:
+            raise UnsupportedError(f"amp wants float32 weights, not {dtype}")
+        self.source = fspath(solver)
+        self.param = read_solver(solver)
+        self.amp, self.feed, self.report = amp, feed, report
+        self.moved: Callable[[], None] | None = None
+        self.processes = Processes.joined()
+        self.requests = Requests()
+        self.seed = seed if seed is not None else _seed(self.param)
+        reader = Reader(self.source, dialect, allow_unknown)
+        with within(self.source):
+            self.notes = check(self.param)
+            self.policy = Policy.from_caffe(self.param)
+            make_optimizer(self.param, [torch.zeros(())])  # errors come before data are read
+        train, tests = trained_part(self.param, reader), tested_parts(self.param, reader)
+        if not self.processes.leads:
+            tests = []
+        files = [] if snapshot is not None else self._weights(weights, reader)
+        self.device = torch.device(device or solver_device(self.param))
+        options: dict[str, Any] = {
+            "dtype": dtype,
+            "device": self.device,
+            "dialect": dialect,
+            "seed": self.seed,
+        }
+        self.net = load_part(train, files, **options)
+        check_loss(self.net)
+        self.test_nets = [load_part(part, files, **options) for part in tests]
+        for net in (self.net, *self.test_nets):
+            if feed is None:
+                check_fed(net)
+            if net is not self.net:
+                share_trained(net, self.net)
+        with within(self.source):
+            self.optimizer = make_optimizer(self.param, self.net.parameter_groups())
+            self._check_snapshots()
+        self.notes += reader.notes
+        self.iter = 0
+        self._losses: deque[Tensor] = deque(maxlen=self.param.average_loss)
+        self._clock = (0, time.perf_counter())
+        self._blobs = [each.blob for each in learnable(self.net)]
+        if snapshot is not None:
+            self.restore(snapshot)
+        self.processes.give(self._blobs)
+        self._seed_everything(workers)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last update."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the last `average_loss` iterations; NaN before the first."""
+        if not self._losses:
+            return float("nan")
+        return float(torch.stack(list(self._losses)).double().mean())
+
+    def solve(self) -> None:
+        """Train until `max_iter`, then write the last snapshot and test once more."""
+        self.step(self.param.max_iter - self.iter)
+        every = self.param.snapshot
+        written = every and self.iter % every == 0
+        if not written and (self.requests.stop or self.param.snapshot_after_train):
+            self.snapshot()
+        if self.requests.stop:
+            return
+        display, interval = self.param.display, self.param.test_interval
+        if display and self.iter % display == 0:
+            with torch.no_grad():
+                loss, outputs = self._forward(look=True)
+            self._losses.append(loss.detach())
+            self._tell_train(outputs, None)
+        if interval and self.iter % interval == 0:
+            self.test_all()
+
+    def step(self, iterations: int) -> None:
+        """Train so many iterations, or until a signal asks to stop."""
+        self._losses.clear()
+        self._clock = (self.iter, time.perf_counter())
+        every, interval = self.param.snapshot, self.param.test_interval
+        first = 0 if self.param.test_initialization else 1
+        end = self.iter + iterations
+        while self.iter < end and not self.requests.stop:
+            if interval and self.iter % interval == 0 and self.iter >= first:
+                self.test_all()
+            self._iterate()
+            if self.moved is not None:
+                self.moved()
+            asked = self._agree()
+            if asked or (every and self.iter % every == 0):
+                self.snapshot()
+
+    def test_all(self) -> list[Outputs]:
+        """Test every test network; nothing where another process does it."""
+        if not self.processes.leads:
+            return []
+        results = []
+        for index in range(len(self.test_nets)):
+            if (result := self.test(index)) is not None:
+                results.append(result)
+        return results
+
+    def test(self, index: int = 0) -> Outputs | None:
+        """Return the means of a test network's outputs; None if a signal asked to stop."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            result = mean_outputs(
+                self.test_nets[index],
+                self.param.test_iter[index],
+                feed=self.feed,
+                stopped=lambda: self.requests.stop,
+            )
+        if result is not None:
+            self._tell(
+                event="test",
+                iter=self.iter,
+                net=index,
+                outputs=result.values,
+                weights=result.weights,
+                loss=result.loss if self.param.test_compute_loss else None,
+            )
+        return result
+
+    def snapshot(self) -> tuple[Path, Path] | None:
+        """Write weights and state under `snapshot_prefix`; None where another process does it."""
+        if not self.processes.leads:
+            return None
+        paths = state.save_state(
+            self.net,
+            self.optimizer,
+            self.param.snapshot_prefix,
+            iteration=self.iter,
+            current_step=self.policy.current_step,
+            hdf5=self._is_hdf5(),
+        )
+        model, path = map(str, paths)
+        self._tell(event="snapshot", iter=self.iter, model=model, state=path)
+        return paths
+
+    def restore(self, snapshot: PathName) -> None:
+        """Go on from a .solverstate and the weights that it names."""
+        held = state.restore_state(self.net, self.optimizer, snapshot)
+        self.iter, self.policy.current_step = held.iter, held.current_step
+
+    def _iterate(self) -> None:
+        self.optimizer.zero_grad()
+        total: Tensor | None = None
+        is_due, last = self._is_due(), self.param.iter_size - 1
+        for micro_batch in range(self.param.iter_size):
+            loss, outputs = self._forward(look=is_due and micro_batch == last)
+            if loss.requires_grad:
+                torch.autograd.backward(loss)
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None
+        self._losses.append(total / self.param.iter_size)
+        self.processes.average(self._gradients())
+        rate = self.param.base_lr * self.policy.factor(self.iter)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if is_due:
+            self._tell_train(outputs, rate)
+        self.optimizer.step()
+        self.iter += 1
+
+    def _forward(self, *, look: bool) -> tuple[Tensor, Outputs]:
+        """Return the loss of the next batch, and the outputs if somebody looks at them."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            fed = self.net.feed(self.feed(self.net) if self.feed else None)
+            plan = self.net.plan(fed)
+            values = self.net.run(fed, plan)
+            loss = self.net.weighted_loss(plan, values)
+            return loss, outputs_of(plan, values) if look else Outputs()
+
+    def _gradients(self) -> list[Tensor]:
+        """Return all gradients, in an order that all processes have."""
+        if self.processes.count > 1:
+            for blob in self._blobs:
+                if blob.requires_grad and blob.grad is None:
+                    blob.grad = torch.zeros_like(blob)
+        return [blob.grad for blob in self._blobs if blob.grad is not None]
+
+    def _agree(self) -> bool:
+        """Let all processes hear of one's signals; return whether a snapshot is asked for."""
+        asked = self.requests
+        wanted, asked.snapshot = asked.snapshot, False
+        asked.stop, wanted = self.processes.any(asked.stop, wanted, device=self.device)
+        return wanted
+
+    def _is_due(self) -> bool:
+        every = self.param.display or max(1, self.param.max_iter // RECORDS)
+        return self.report is not None and self.iter % every == 0
+
+    def _tell_train(self, outputs: Outputs, rate: float | None) -> None:
+        since, began = self._clock
+        now = time.perf_counter()
+        self._clock = (self.iter, now)
+        self._tell(
+            event="train",
+            iter=self.iter,
+            loss=self.loss,
+            lr=rate,
+            seconds=now - began,
+            iterations=self.iter - since,
+            outputs=outputs.values,
+            weights=outputs.weights,
+        )
+
+    def _tell(self, **event: Any) -> None:
+        if self.report is not None and self.processes.leads:
+            self.report(event)
+
+    def _weights(
+        self, given: PathName | Sequence[PathName] | None, reader: Reader
+    ) -> list[Path | str]:
+        if given is None:
+            named = [part for path in self.param.weights for part in path.split(",") if part]
+            return [reader.find("weights", path) for path in named]
+        if isinstance(given, (str, PathLike)):
+            return [part for part in fspath(given).split(",") if part]
+        return [Path(path) for path in given]
+
+    def _is_hdf5(self) -> bool:
+        return bool(self.param.snapshot_format == self.param.HDF5)
+
+    def _check_snapshots(self) -> None:
+        """Raise CaffeError for what would stop a snapshot, before there is work to lose."""
+        param = self.param
+        if not (param.snapshot or param.snapshot_after_train):
+            return
+        prefix = param.snapshot_prefix
+        folder = Path(f"{prefix}_").parent
+        if not folder.is_dir():
+            raise CaffeError(f"snapshot_prefix: no folder {str(folder)!r}", fix="make it")
+        if not os.access(folder, os.W_OK):
+            raise CaffeError(f"snapshot_prefix: the folder {str(folder)!r} is not writable")
+        if self._is_hdf5():
+            h5py_for(f"{prefix}_iter_{param.max_iter}.caffemodel.h5")
+            check_names([step.layer.name for step in self.net.steps])
+
+    def _seed_everything(self, workers: int) -> None:
+        rank, count = self.processes.rank, self.processes.count
+        torch.manual_seed(self.seed + rank)
+        for number, net in enumerate((self.net, *self.test_nets)):
+            for index, layer in enumerate(net.layers.values()):
+                layer.seed_data(self.seed, number, index, rank=rank, world=count, workers=workers)
+
+
+def solver_device(solver: Any) -> str:
+    """Return the device that a SolverParameter wants, or the CPU where there is no such GPU."""
+    if solver.solver_mode == solver.CPU or not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{solver.device_id}" if solver.HasField("device_id") else "cuda"
+
+
+def _seed(solver: Any) -> int:
+    return int(solver.random_seed) if solver.random_seed >= 0 else SEED
