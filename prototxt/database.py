@@ -119,7 +119,7 @@ def _open(path: str) -> Any:
     try:
         size = os.stat(Path(path, FILE)).st_size
     except OSError as error:
-        raise FormatError(f"no LMDB: {FILE} in it: {error.strerror}") from None
+        raise FormatError(f"no LMDB: its {FILE} cannot be read: {error.strerror}") from None
     try:
         opened = lmdb.open(path, readonly=True, lock=False, create=False)
     except lmdb.Error as error:

@@ -43,6 +43,8 @@ def _decoded(file: Any, color: bool | None) -> Image:
     except CaffeError:
         raise
     except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise FormatError(f"the image cannot be read: {error.strerror}") from None
         # Pillow names the file, or the buffer in memory, which says nothing.
         why = "of no known kind" if "identify" in str(error) else str(error)
         raise FormatError(f"no image: {why}") from None

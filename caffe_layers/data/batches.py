@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -140,17 +141,20 @@ class Batches(Dataset[Batch]):
     def loader(self, course: Course, batch: int, *, pin: bool = False) -> Iterator[Any]:
         """Return the batches from one on, without end."""
         ahead = -(-course.prefetch // course.workers) if course.workers else None
-        return iter(
-            DataLoader(
-                self,
-                batch_sampler=_Positions(course, batch),
-                num_workers=course.workers,
-                prefetch_factor=ahead,
-                collate_fn=_as_it_is,
-                pin_memory=pin,
-                generator=torch.Generator(),  # so that torch's own numbers are left alone
+        with warnings.catch_warnings():
+            # Of more workers than processors, and of a fork beside threads: both as asked for.
+            warnings.simplefilter("ignore")
+            return iter(
+                DataLoader(
+                    self,
+                    batch_sampler=_Positions(course, batch),
+                    num_workers=course.workers,
+                    prefetch_factor=ahead,
+                    collate_fn=_as_it_is,
+                    pin_memory=pin,
+                    generator=torch.Generator(),  # so that torch's own numbers are left alone
+                )
             )
-        )
 
 
 class _Positions:

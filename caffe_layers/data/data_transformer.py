@@ -44,16 +44,18 @@ class DataTransformer:
         require(one, "it has both mean_file and mean_value, wants one of them")
         one = not (self.force_color and self.force_gray)
         require(one, "it has both force_color and force_gray, wants one of them")
+        object.__setattr__(self, "scale", float32(self.scale))
+        object.__setattr__(self, "mean_value", tuple(map(float32, self.mean_value)))
 
     @classmethod
     def from_caffe(cls, param: Any) -> DataTransformer:
         """Read a `TransformationParameter` message."""
         return cls(
-            scale=float32(param.scale),
+            scale=param.scale,
             mirror=param.mirror,
             crop_size=param.crop_size,
             mean_file=param.mean_file,
-            mean_value=tuple(map(float32, param.mean_value)),
+            mean_value=tuple(param.mean_value),
             force_color=param.force_color,
             force_gray=param.force_gray,
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..checks import require
-from ..data.fed import Fed
 from ..data.data_transformer import DataTransformer
+from ..data.fed import Fed
 from ..layer import Shape
 from ..message import fork_field
 
