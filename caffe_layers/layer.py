@@ -87,6 +87,8 @@ class Layer(nn.Module):
     """Its tops are fed from outside by name (Input and the data layers)."""
     makes_tops: bool = True
     """False for a source that has nothing of its own where it is not fed."""
+    time_first: ClassVar[bool] = False
+    """Axis 0 of its bottoms is time, and the batch is axis 1 (LSTM, RNN)."""
     lacks: CaffeError | None = None
     """Why a source that reads files has nothing of its own."""
     constant_tops: bool = False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -22,6 +23,14 @@ def array_of(value: Tensor) -> np.ndarray:
     """Return a tensor's values as an array (bfloat16, which numpy lacks, as float32)."""
     value = value.detach().cpu()
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+
+
+def write_npz(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write what `np.load` reads; numpy 1's own savez leaves its archive open on a full disk."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
 
 
 def tensors_of(net: CaffeNet, inputs: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -6,10 +6,12 @@ magnitude) and `BLOB|sample` (64 values at evenly spread places of the flattened
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -26,8 +28,8 @@ def read_golden(path: str | PathLike[str]) -> dict[str, dict[str, np.ndarray]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-    except (ValueError, EOFError, KeyError) as error:
-        raise FormatError(f"{fspath(path)}: no .npz file of arrays: {error}") from None
+    except (ValueError, TypeError, EOFError, KeyError, BadZipFile, zlib.error):
+        raise FormatError(f"{fspath(path)}: no .npz file of arrays, or a damaged one") from None
     golden: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
         blob, _, part = key.rpartition("|")

@@ -122,7 +122,8 @@ def _resolve(layer: Any, now: dict[str, str], last: dict[str, int]) -> tuple[str
                 f"bottom {bottom!r} is " + ("a later layer's top" if later else "no layer's top"),
                 fix="layers stand in the order in which they run"
                 if later
-                else "is the layer that makes it left out by its phase, or misspelt?",
+                else "is the layer that makes it left out by its phase, or misspelt? "
+                f"An input's shape can be given: --input-shape {bottom}=1,3,224,224",
             )
     return tuple(now[bottom] for bottom in layer.bottom)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -40,6 +42,6 @@ def read_input(name: str, path: Path) -> np.ndarray:
             if len(archive.files) == 1:
                 return np.asarray(archive[archive.files[0]])
             held = ", ".join(archive.files)
-    except (ValueError, EOFError, OSError, KeyError) as error:
-        raise FormatError(f"{path}: no {path.suffix} file: {error}") from None
+    except (ValueError, TypeError, EOFError, OSError, KeyError, BadZipFile, zlib.error):
+        raise FormatError(f"{path}: no {path.suffix} file, or a damaged one") from None
     raise FormatError(f"{path}: no array {name!r} among {held}")

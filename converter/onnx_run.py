@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import onnx
@@ -45,13 +46,13 @@ def run_exposed(
     beside = any(
         weight.data_location == onnx.TensorProto.EXTERNAL for weight in model.graph.initializer
     )
-    options = onnxruntime.SessionOptions()
-    if beside:  # where ONNX Runtime looks for the weights of a model that comes as bytes
-        folder = str(Path(path).resolve().parent)
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", folder
-        )
-    return _run(_session(path, model.SerializeToString(), options), inputs, path)
+    if not beside:
+        return _run(_session(path, model.SerializeToString()), inputs, path)
+    # ONNX Runtime up to 1.20 finds the weights of a model that comes as a file only.
+    with NamedTemporaryFile(dir=Path(path).parent, suffix=".onnx") as exposed:
+        exposed.write(model.SerializeToString())
+        exposed.flush()
+        return _run(_session(exposed.name), inputs, path)
 
 
 def _load(path: str | PathLike[str]) -> onnx.ModelProto:
@@ -61,12 +62,8 @@ def _load(path: str | PathLike[str]) -> onnx.ModelProto:
         raise FormatError(f"{path}: no ONNX model, or a damaged one") from None
 
 
-def _session(
-    path: str | PathLike[str],
-    model: bytes | None = None,
-    options: onnxruntime.SessionOptions | None = None,
-) -> onnxruntime.InferenceSession:
-    options = options or onnxruntime.SessionOptions()
+def _session(path: str | PathLike[str], model: bytes | None = None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     source = str(path) if model is None else model
     try:

@@ -93,7 +93,7 @@ class Report:
             "inputs": self.summary.inputs,
             "learnable_parameters": self.summary.learnable,
             "blob_values": self.summary.values,
-            "multiply_adds_per_sample": self.summary.multiply_adds,
+            f"multiply_adds_per_{self.summary.per}": self.summary.multiply_adds,
             "sources": [asdict(file) for file in self.sources],
             "written": [asdict(file) for file in self.written],
             "notes": self.notes,

@@ -14,7 +14,7 @@ from .module import CaffeNet
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer: its tops' shapes, its numbers, and its multiply-adds for one sample."""
+    """One layer: its tops' shapes, its numbers, and its multiply-adds (see Summary)."""
 
     name: str
     type: str
@@ -27,24 +27,31 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """A network's layers and totals; blobs that layers share count once."""
+    """A network's layers and totals; blobs that layers share count once.
+
+    Multiply-adds are one sample's, but for recurrent networks: there axis 0 is time, and they are
+    those of a whole pass.
+    """
 
     name: str
     inputs: dict[str, Shape]
     rows: list[LayerRow] = field(default_factory=list)
     learnable: int = 0
     values: int = 0
+    per: str = "sample"
 
     @property
     def multiply_adds(self) -> float:
-        """Multiply-adds of one sample: products of weights with values, bias additions left out."""
+        """Multiply-adds: products of weights with values, bias additions left out."""
         return sum(row.multiply_adds for row in self.rows)
 
 
 def summarize(net: CaffeNet) -> Summary:
     """Return the table of a network at the input shapes that it was loaded with."""
     shapes = net.shapes()
-    batch = next((shape[0] for shape in net.input_shapes.values() if shape), 1) or 1
+    per = "pass" if any(step.cls.time_first for step in net.steps) else "sample"
+    first: Shape = next((shape for shape in net.input_shapes.values() if shape), ())
+    batch = first[0] if first and first[0] and per == "sample" else 1
     seen: set[int] = set()
     rows = []
     learnable_total = values_total = 0
@@ -63,7 +70,7 @@ def summarize(net: CaffeNet) -> Summary:
                 learnable_total += size if isinstance(blob, nn.Parameter) else 0
         work = layer.multiply_adds(bottoms, list(tops.values())) / batch
         rows.append(LayerRow(step.key, step.cls.caffe_type, tops, learnable, values, work))
-    return Summary(net.name, dict(net.input_shapes), rows, learnable_total, values_total)
+    return Summary(net.name, dict(net.input_shapes), rows, learnable_total, values_total, per)
 
 
 def format_summary(summary: Summary) -> str:
@@ -96,12 +103,12 @@ def format_summary(summary: Summary) -> str:
 
 
 def format_totals(summary: Summary) -> str:
-    """Return the totals: learnable parameters, all blob values, multiply-adds of a sample."""
+    """Return the totals: learnable parameters, all blob values, multiply-adds."""
     inputs = ", ".join(f"{name} {'x'.join(map(str, s))}" for name, s in summary.inputs.items())
     return (
         f"{summary.name or 'network'} at {inputs or 'no input'}: {len(summary.rows)} layers, "
         f"{count(summary.learnable)} learnable parameters ({count(summary.values)} blob values), "
-        f"{count(summary.multiply_adds)} multiply-adds a sample"
+        f"{count(summary.multiply_adds)} multiply-adds a {summary.per}"
     )
 
 

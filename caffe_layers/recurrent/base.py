@@ -29,6 +29,7 @@ class Recurrent(Layer):
     Caffe: BVLC/caffe, src/caffe/layers/recurrent_layer.cpp
     """
 
+    time_first = True
     fixed_bottoms = (1,)
     letter: ClassVar[str]
     """What Caffe's names of the blobs call the values that a step sums up."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from prototxt.atomic import writing
 
-from ..arrays import array_of, random_inputs, tensors_of
+from ..arrays import array_of, random_inputs, tensors_of, write_npz
 from ..backward import backward
 from ..inputs import read_inputs
 from .options import add_inputs, add_net, load_net, say
@@ -45,7 +44,7 @@ def run(args: Namespace) -> int:
         with torch.no_grad():
             blobs = {name: array_of(blob) for name, blob in net.blobs(fed).items()}
     with writing(Path(args.output)) as file:
-        np.savez(file, **blobs)  # type: ignore[arg-type]  # numpy's stub takes no mapping here
+        write_npz(file, blobs)
     outputs = net.plan(fed).outputs
     for name in outputs:
         say(args, f"{name} {'x'.join(map(str, blobs[name].shape)) or 'scalar'}")

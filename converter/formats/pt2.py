@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch._dynamo.exc import UserError
 from torch.export import Dim
+from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from prototxt.atomic import writing
+from prototxt.errors import UnsupportedError
 
 from ..arrays import random_inputs
 from ..dynamic import AXES, dynamic_dims
@@ -34,10 +37,38 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         name: torch.cat([value, value]) if value.dim() and AXES["batch"] in free[name] else value
         for name, value in inputs.items()
     }
-    program = torch.export.export(net, (inputs,), dynamic_shapes=({**free},))
+    try:
+        program = torch.export.export(net, (inputs,), dynamic_shapes=({**free},))
+    except UserError:  # torch's trace depends on an axis: a recurrent layer's loop, on its steps
+        auto = {name: dict.fromkeys(axes, Dim.AUTO) for name, axes in free.items()}
+        inputs = {name: torch.zeros(shape, dtype=net.dtype) for name, shape in shapes.items()}
+        try:
+            program = torch.export.export(net, (inputs,), dynamic_shapes=(auto,))
+        except UserError as error:
+            why = str(error).partition("\n")[0]
+            raise UnsupportedError(f"{path.name}: torch.export cannot trace it: {why}") from None
     # Not straight into the file: where the disk is full torch's writer ends the whole process.
     memory = BytesIO()
     torch.export.save(program, memory)
     with writing(path) as file:
         file.write(memory.getbuffer())
-    return []
+    fixed = [
+        f"axis {axis} of {name} at {inputs[name].shape[axis]}"
+        for name, taken in _inputs(program).items()
+        for axis in free[name]
+        if is_concrete_int(taken[axis])
+    ]
+    return [f"{path.name} takes only {', '.join(fixed)}"] if fixed else []
+
+
+def _inputs(program: torch.export.ExportedProgram) -> dict[str, torch.Size]:
+    """Return the shapes of the program's inputs: an axis that is free is no int."""
+    (taken,), _ = torch.utils._pytree.tree_unflatten(
+        [
+            node.meta["val"].shape
+            for node in program.graph.nodes
+            if node.name in program.graph_signature.user_inputs
+        ],
+        program.call_spec.in_spec,
+    )
+    return dict(taken)

@@ -40,11 +40,12 @@ def to_layer(net: Net) -> Net:
 
 
 def declare_shapeless(net: Net, shapes: Mapping[str, Sequence[int]]) -> Net:
-    """Put Input layers in front for inputs that layers read but an upgrade left out: no shape.
+    """Put Input layers in front for inputs that layers read but the definition does not make.
 
-    `shapes` gives the shapes of some. Caffe itself runs no such network.
+    They are those that an upgrade left out for want of a shape, and those that `shapes` names: a
+    snapshot's data layer is gone in the other phase. Caffe itself runs no such network.
     """
-    for name in reversed(net.shapeless):
+    for name in reversed(list(dict.fromkeys([*net.shapeless, *shapes]))):
         readers = (layer for layer in net.layers if name in layer.bottom or name in layer.top)
         first: Any = next(readers, None)
         if first is None or name not in first.bottom:

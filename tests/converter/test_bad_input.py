@@ -180,14 +180,14 @@ def test_bad_options(good: tuple[Path, Path], fails: Fails, tmp_path: Path) -> N
         (["--opset", "99"], "opset 99 is not in 13.."),
         (["--dynamic", "depth"], "dynamic axis 'depth' is none of batch, height, width"),
         (["--device", "frob"], "device 'frob': "),
-        (["--input", f"data={text}"], f"{text}: no .npy file: "),
+        (["--input", f"data={text}"], f"{text}: no .npy file, or a damaged one"),
         (["--input", f"data={five}"], "layer 'fc' (InnerProduct): bottom (2, 5) has 5 values"),
         (["--input", f"date={five}"], "'date' is no input\n  fix: the inputs are data"),
         (["--input-shape", "date=1,3"], "'date' is no input\n  fix: the inputs are data"),
         (["--dialect", "frob"], "dialect 'frob' is not known"),
         (["--map", "frob=fc"], "no layer 'frob' to map to 'fc'"),
         (["--ignore", "frob"], "no layer 'frob' to ignore"),
-        (["--golden", text], "data.npy: "),
+        (["--golden", text], "data.npy: no .npz file of arrays, or a damaged one"),
     ):
         assert want in fails(*good, *options), options
 

@@ -199,9 +199,9 @@ def test_weights_beside_the_model(net: converter.CaffeNet, tmp_path: Path) -> No
         place = {entry.key: entry.value for entry in weight.external_data}
         assert place["location"] == data.name
         assert int(place["offset"]) % 64 == 0
-    weights = {w.name: w.raw_data for w in onnx.load(whole).graph.initializer}
+    weights = {w.name: w.raw_data for w in onnx.load(str(whole)).graph.initializer}
     assert 0 < beside == sum(len(raw) >= 1024 for raw in weights.values()) < len(weights)
-    loaded = {w.name: w.raw_data for w in onnx.load(path).graph.initializer}
+    loaded = {w.name: w.raw_data for w in onnx.load(str(path)).graph.initializer}
     assert loaded == weights
 
 
@@ -294,7 +294,7 @@ def test_folded(net: converter.CaffeNet, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     converter.export_onnx(net, path, fold_bn=True)
     converter.check_onnx(path)
-    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    kinds = [node.op_type for node in onnx.load(str(path)).graph.node]
     assert "BatchNormalization" not in kinds
     want = torch_blobs(net, images())["classifier"]
     assert_close(run_onnx(path, {"data": images()})["classifier"], want, "classifier", FLOAT32)

@@ -47,3 +47,16 @@ def test_input_that_a_layer_makes_is_the_layers(tmp_path):
     net = load(tmp_path, 'input: "x"', OTHER % ("data", "x"), RELU % "x")
     assert net.input_shapes == {"x": (2, 3)}
     assert [step.key for step in net.steps] == ["data", "r"]
+
+
+DATA = """layer { name: "d" type: "Data" top: "data" include { phase: TRAIN }
+  data_param { source: "db" batch_size: 1 } }"""
+
+
+def test_a_snapshot_has_its_data_layer_in_the_other_phase(tmp_path):
+    with pytest.raises(ShapeError, match="can be given: --input-shape data="):
+        load(tmp_path, DATA, RELU % "data")
+    net = load(tmp_path, DATA, RELU % "data", input_shapes={"data": (2, 3)})
+    assert (net.inputs, net({"data": -torch.ones(2, 3)})["y"].sum()) == (["data"], 0)
+    with pytest.raises(ShapeError, match="'date' is no input"):
+        load(tmp_path, DATA, RELU % "data", input_shapes={"data": (2, 3), "date": (1, 1)})

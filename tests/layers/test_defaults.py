@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -104,7 +105,7 @@ def default_in(message: Any, name: str) -> Any:
     """Return a field's default as a layer's argument says it; None where the schema has none."""
     field = message.DESCRIPTOR.fields_by_name[name]
     value = getattr(message, name)
-    if field.is_repeated:
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return ()
     if field.type == field.TYPE_MESSAGE:
         return Filler.from_caffe(value) if field.message_type.name == "FillerParameter" else None
