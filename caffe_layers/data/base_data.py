@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from prototxt.errors import CaffeError, FormatError, UnsupportedError
+from prototxt.schema import dialect
 
 from ..checks import require
 from ..layer import Shape
@@ -105,13 +106,18 @@ class BaseData(Fed):
         return {**self.__dict__, "_loader": None}
 
 
-def opened(source: str, make: Callable[[], Samples]) -> tuple[Samples | None, CaffeError | None]:
+def opened(
+    make: Callable[[], Samples], source: str, *params: Any
+) -> tuple[Samples | None, CaffeError | None]:
     """Return what a definition's `source` gives, or the error that says what is lacking.
 
     A network may be converted where its data are not: only a source that is there and damaged is
-    an error at once, a FormatError.
+    an error at once, a FormatError. `params` are the messages that say how to read: fields of
+    forks in them (more ways to crop, to distort ...) do not hinder a conversion either.
     """
     try:
+        for param in params:
+            _check_fields(param)
         return make(), None
     except FormatError as error:
         if source and Path(source).exists():
@@ -119,3 +125,13 @@ def opened(source: str, make: Callable[[], Samples]) -> tuple[Samples | None, Ca
         return None, error
     except CaffeError as error:
         return None, error
+
+
+def _check_fields(param: Any) -> None:
+    known = dialect("bvlc").message(param.DESCRIPTOR.name).DESCRIPTOR.fields_by_name
+    for field, _ in param.ListFields():
+        if field.name not in known:
+            raise UnsupportedError(
+                f"data are not read with a fork's {field.name!r}",
+                fix="feed the tops by name, prepared so, or take the field out",
+            )

@@ -38,10 +38,8 @@ class Data(BaseData, type="Data", bottoms=0, tops=(1, 2)):
         known = batch and crop and channels > 1
         tops = ((batch, channels, crop, crop) if known else None, (batch,) if batch else None)
         color = True if param.force_encoded_color else transform.color
-        samples, lacks = opened(
-            param.source,
-            partial(_records, param.source, enum_name(param, "backend"), transform, color),
-        )
+        records = partial(_records, param.source, enum_name(param, "backend"), transform, color)
+        samples, lacks = opened(records, param.source, param, layer.transform_param)
         return cls(
             *tops[: len(layer.top)],
             samples=samples,

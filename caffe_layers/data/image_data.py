@@ -47,7 +47,7 @@ class ImageData(BaseData, type="ImageData", bottoms=0, tops=2):
             shuffle=param.shuffle,
             rand_skip=param.rand_skip,
         )
-        samples, lacks = opened(param.source, files)
+        samples, lacks = opened(files, param.source, param, layer.transform_param)
         if transform.crop_size:
             height = width = transform.crop_size
         image = (batch, 3 if param.is_color else 1, height, width) if height else None

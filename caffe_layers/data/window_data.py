@@ -48,7 +48,8 @@ class WindowData(BaseData, type="WindowData", bottoms=0, tops=2):
         rest = crop - 2 * param.context_pad
         require(rest > 0, f"context_pad {param.context_pad} leaves none of crop_size {crop}")
         known = batch and channels > 1
-        samples, lacks = opened(param.source, partial(WindowFile, param, transform))
+        windows = partial(WindowFile, param, transform)
+        samples, lacks = opened(windows, param.source, param, layer.transform_param)
         return cls(
             (batch, channels, crop, crop) if known else None,
             (batch,) if batch else None,

@@ -358,6 +358,13 @@ def test_data_that_are_not_there_can_be_fed(text: str, says: str) -> None:
         load(text)
 
 
+def test_a_fork_s_ways_to_prepare_images_are_not_passed_over() -> None:
+    text = DATA % ("distort_param { brightness_prob: 1 }", "") + LOSS
+    net = load(text, input_shapes=SHAPES)
+    with pytest.raises(UnsupportedError, match="data are not read with a fork's 'distort_param'"):
+        net.loss({})
+
+
 def test_a_missing_lmdb_hinders_no_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
