@@ -13,9 +13,9 @@ def smooth_l1(d: Tensor) -> Tensor:
     return F.smooth_l1_loss(d, d.new_zeros(()).expand_as(d), reduction="none")
 
 
-def emit_smooth_l1(op: Any, d: str) -> Any:
+def emit_smooth_l1(op: Any, d: str, name: str) -> Any:
     """Append it, as `m * (|d| - m / 2)` with `m = min(|d|, 1)`."""
-    size = op.Abs(d, name="size")
-    least = op.Min(size, op.scalar(1), name="least")
-    half = op.Mul(least, op.scalar(0.5), name="half")
-    return op.Mul(least, op.Sub(size, half, name="rest"), name="smooth")
+    size = op.Abs(d, name=f"{name}/size")
+    least = op.Min(size, op.scalar(1), name=f"{name}/least")
+    half = op.Mul(least, op.scalar(0.5), name=f"{name}/half")
+    return op.Mul(least, op.Sub(size, half, name=f"{name}/rest"), name=f"{name}/smooth")

@@ -47,5 +47,5 @@ class SmoothL1Loss(Layer, type="SmoothL1Loss", fork="ssd", bottoms=(2, 3)):
         d = op.Sub(a, b, name="difference")
         if weight is not None:
             d = op.Mul(weight, d, name="weighted")
-        total = op.ReduceSum(emit_smooth_l1(op, d), keepdims=0, name="total")
+        total = op.ReduceSum(emit_smooth_l1(op, d, "f"), keepdims=0, name="total")
         return op.Div(total, leading_count(op, a, 1))

@@ -1,0 +1,62 @@
+"""AnnotatedData and VideoData, from SSD."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..data.data_transformer import DataTransformer
+from ..data.fed import Fed
+from ..layer import Shape
+from ..message import enum_name
+
+NO_BOXES: Shape = (1, 1, 1, 8)
+"""What Caffe gives for a batch without any object: one row of -1s."""
+
+
+class AnnotatedData(Fed, type="AnnotatedData", fork="ssd", bottoms=0, tops=(1, 2)):
+    """Images N x C x H x W and the objects in them, 1 x 1 x G x 8, which are fed.
+
+    An object's row is the image's index in the batch, label, instance, xmin, ymin, xmax, ymax in
+    fractions of the image, and whether it is difficult. H and W are known where the layer resizes
+    or crops, C where there is a mean for each channel.
+
+    Caffe: weiliu89/caffe, src/caffe/layers/annotated_data_layer.cpp
+    """
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> AnnotatedData:
+        tops = _image(layer), NO_BOXES
+        return cls(*tops[: len(layer.top)], transform=_transform(layer))
+
+
+class VideoData(Fed, type="VideoData", fork="ssd", bottoms=0, tops=(1, 2)):
+    """Frames N x C x H x W and labels N, which are fed.
+
+    Caffe: weiliu89/caffe, src/caffe/layers/video_data_layer.cpp
+    """
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> VideoData:
+        batch = layer.data_param.batch_size
+        tops = _image(layer), (batch,) if batch else None
+        return cls(*tops[: len(layer.top)], transform=_transform(layer))
+
+
+def _transform(layer: Any) -> DataTransformer:
+    return DataTransformer.from_caffe(layer.transform_param)
+
+
+def _image(layer: Any) -> Shape | None:
+    """Return the images' shape if the definition says it."""
+    param, batch = layer.transform_param, layer.data_param.batch_size
+    resize = param.resize_param
+    # The shorter side alone is given by FIT_SMALL_SIZE.
+    resized = (
+        param.HasField("resize_param") and enum_name(resize, "resize_mode") != "FIT_SMALL_SIZE"
+    )
+    size = (resize.height, resize.width) if resized else (0, 0)
+    height = param.crop_h or param.crop_size or size[0]
+    width = param.crop_w or param.crop_size or size[1]
+    channels = len(param.mean_value)
+    whole = batch and channels > 1 and height and width
+    return (batch, channels, height, width) if whole else None

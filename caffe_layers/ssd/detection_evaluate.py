@@ -1,0 +1,121 @@
+"""DetectionEvaluate, from SSD."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prototxt.errors import UnsupportedError
+
+from ..checks import require
+from ..layer import Layer, Shape
+from ..number import float32
+from .bbox import overlap
+
+ROW = 5
+
+
+class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
+    """Which of DetectionOutput's boxes are right: 1 x 1 x (F + K) x 5.
+
+    Bottoms: K detections 1 x 1 x K x 7, and G objects 1 x 1 x G x 8 as MultiBoxLoss takes them. The
+    top begins with a row for each of F foreground classes: -1, label, how many objects, -1, -1.
+    Then follows one for each detection, by image, label and falling score: image, label, score, 1
+    if it is right, 1 if it is wrong. It is right if the object of its image and label that it
+    overlaps most, by at least `overlap_threshold`, is found for the first time; without
+    `evaluate_difficult_gt` difficult objects do not count, and what finds one is neither. Rows of
+    DetectionOutput that say that nothing was found are left out.
+
+    Errors: ShapeError for other bottoms, and for objects or detections of the background;
+    UnsupportedError for a `name_size_file`: boxes in pixels are not here.
+    Caffe: weiliu89/caffe, src/caffe/layers/detection_evaluate_layer.cpp
+    """
+
+    is_metric = True
+    free_rows = True
+    rows_axis = 2
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        background_label_id: int = 0,
+        overlap_threshold: float = 0.5,
+        evaluate_difficult_gt: bool = True,
+    ) -> None:
+        super().__init__()
+        require(overlap_threshold > 0, f"overlap_threshold {overlap_threshold:g} wants more than 0")
+        require(num_classes > 0, f"num_classes {num_classes} wants 1 or more")
+        self.labels = tuple(c for c in range(num_classes) if c != background_label_id)
+        self.background_label_id = background_label_id
+        self.overlap_threshold = float32(overlap_threshold)
+        self.evaluate_difficult_gt = evaluate_difficult_gt
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> DetectionEvaluate:
+        param = layer.detection_evaluate_param
+        require(param.HasField("num_classes"), "there is no num_classes")
+        if param.name_size_file:
+            raise UnsupportedError("boxes in the pixels of a name_size_file are not here")
+        return cls(
+            num_classes=param.num_classes,
+            background_label_id=param.background_label_id,
+            overlap_threshold=param.overlap_threshold,
+            evaluate_difficult_gt=param.evaluate_difficult_gt,
+        )
+
+    def shapes(self, detections: Shape, objects: Shape) -> list[Shape]:
+        for name, shape, width in (("detections", detections, 7), ("objects", objects, 8)):
+            fits = len(shape) == 4 and shape[:2] == (1, 1) and shape[3] == width
+            require(fits, f"the {name} are {shape}, wants 1 x 1 x K x {width}")
+        return [(1, 1, len(self.labels) + detections[2], ROW)]
+
+    def forward(self, detections: Tensor, objects: Tensor) -> Tensor:
+        with torch.no_grad():
+            found, given = detections.reshape(-1, 7), objects.reshape(-1, 8)
+            found = found[(found[:, :2].long() != -1).all(1)]
+            given = given[given[:, 0].long() != -1]
+            for name, rows in (("detection", found), ("object", given)):
+                background = bool((rows[:, 1].long() == self.background_label_id).any())
+                require(not background, f"a {name} is of the background")
+            counted = given[:, 7] == 0
+            if self.evaluate_difficult_gt:
+                counted = torch.ones_like(counted)
+            rows = [self._counts(given[counted])]
+            order = found[:, 2].argsort(dim=0, descending=True, stable=True)
+            for column in (1, 0):
+                order = order[found[order, column].long().argsort(dim=0, stable=True)]
+            found = found[order]
+            keys, sizes = found[:, :2].long().unique_consecutive(dim=0, return_counts=True)
+            for key, group in zip(keys, found.split(sizes.tolist()), strict=True):
+                own = (given[:, :2].long() == key).all(1)
+                rows.append(self._judged(group, given[own], counted[own]))
+            return torch.cat(rows)[None, None]
+
+    def _counts(self, given: Tensor) -> Tensor:
+        rows = given.new_full((len(self.labels), ROW), -1)
+        for row, label in zip(rows, self.labels, strict=True):
+            row[1], row[2] = label, (given[:, 1].long() == label).sum()
+        return rows
+
+    def _judged(self, group: Tensor, given: Tensor, counted: Tensor) -> Tensor:
+        """Return the rows of one image's boxes of one label, best first."""
+        rows = torch.cat([group[:, :3], group.new_tensor([0.0, 1.0]).expand(len(group), 2)], 1)
+        if not len(given):
+            return rows
+        best, nearest = overlap(group[:, None, 3:7], given[:, 3:7]).max(1)
+        seen = set()
+        for row, share, at in zip(rows, best.tolist(), nearest.tolist(), strict=True):
+            if share < self.overlap_threshold:
+                continue
+            if not counted[at]:
+                row[4] = 0
+            elif at not in seen:
+                row[3], row[4] = 1, 0
+                seen.add(at)
+        return rows
+
+    def onnx(self, op: Any, detections: str, objects: str) -> Any:
+        raise UnsupportedError("detections are judged in torch only")
