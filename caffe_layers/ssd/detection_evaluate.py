@@ -77,21 +77,19 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
             found, given = detections.reshape(-1, 7), objects.reshape(-1, 8)
             found = found[(found[:, :2].long() != -1).all(1)]
             given = given[given[:, 0].long() != -1]
-            for name, rows in (("detection", found), ("object", given)):
-                background = bool((rows[:, 1].long() == self.background_label_id).any())
+            for name, which in (("detection", found), ("object", given)):
+                background = bool((which[:, 1].long() == self.background_label_id).any())
                 require(not background, f"a {name} is of the background")
             counted = given[:, 7] == 0
             if self.evaluate_difficult_gt:
                 counted = torch.ones_like(counted)
             rows = [self._counts(given[counted])]
-            order = found[:, 2].argsort(dim=0, descending=True, stable=True)
-            for column in (1, 0):
-                order = order[found[order, column].long().argsort(dim=0, stable=True)]
-            found = found[order]
-            keys, sizes = found[:, :2].long().unique_consecutive(dim=0, return_counts=True)
-            for key, group in zip(keys, found.split(sizes.tolist()), strict=True):
-                own = (given[:, :2].long() == key).all(1)
-                rows.append(self._judged(group, given[own], counted[own]))
+            of_found, of_given = found[:, :2].long(), given[:, :2].long()
+            for key in sorted({tuple(pair) for pair in of_found.tolist()}):
+                pair = of_found.new_tensor(key)
+                group, own = found[(of_found == pair).all(1)], (of_given == pair).all(1)
+                best = group[:, 2].argsort(dim=0, descending=True, stable=True)
+                rows.append(self._judged(group[best], given[own], counted[own]))
             return torch.cat(rows)[None, None]
 
     def _counts(self, given: Tensor) -> Tensor:
