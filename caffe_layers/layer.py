@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -12,12 +12,16 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from prototxt import Blob, schema
 from prototxt.errors import CaffeError, ShapeError, UnsupportedError
 
 from .checks import require_axes, require_values
 from .filler import Filler
 
 Shape = tuple[int, ...]
+
+CLOSE = 0.8
+"""How alike a type must be to be taken for a misspelling, as difflib counts."""
 
 LAYERS: dict[str, dict[str, type[Layer]]] = {}
 """Caffe type -> fork -> class."""
@@ -98,10 +102,17 @@ class Layer(nn.Module):
     fixed_bottoms: ClassVar[tuple[int, ...]] = ()
     """Bottoms that never receive a gradient (labels)."""
 
+    fork_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that it reads beyond those of BVLC's schema and of its own fork's, as
+    `convolution_param.tf_pad`; a message's name stands for all that is in it."""
+
     free_rows: ClassVar[bool] = False
     """How many rows its tops have depends on values; the shape rule says how many at most."""
     rows_axis: ClassVar[int] = 0
     """The axis of those rows."""
+
+    draws: bool = False
+    """True where the tops are random also in TEST: no two passes agree."""
 
     shapes: Callable[..., list[Shape]]
     """Bottoms' shapes -> tops' shapes; raises ShapeError where Caffe refuses."""
@@ -184,6 +195,10 @@ class Layer(nn.Module):
         if not _unfilled.get():
             filler.fill(blob)
 
+    def admits(self, name: str, shape: Shape) -> bool:
+        """Tell whether a file's blob of another shape holds the same numbers in the same order."""
+        return False
+
     @property
     def blobs(self) -> list[Tensor]:
         """The blobs in Caffe's order, of Caffe's shapes and raw values."""
@@ -194,6 +209,10 @@ class Layer(nn.Module):
         """The tensors that hold the blobs: for one that is a view, its owner's."""
         owners = {name: (owner, owned) for name, (owner, owned, _) in self._shared.items()}
         return [getattr(*owners.get(name, (self, name))) for name in self.blob_names]
+
+    def adapted(self, blobs: Sequence[Blob | None]) -> Sequence[Blob | None]:
+        """Return a file's blobs as this layer takes them: a few layers resize theirs."""
+        return blobs
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Fill every blob as Caffe does before training."""
@@ -229,9 +248,10 @@ class Layer(nn.Module):
         return 1.0 if spec.lr_mult is None else spec.lr_mult
 
     def decay_mult(self, blob: int) -> float:
-        """Return the weight decay's factor of a blob."""
-        if not isinstance(self.blobs[blob], nn.Parameter):
-            return 0.0
+        """Return the weight decay's factor of a blob.
+
+        Caffe lets even blobs that never learn decay: it shows in a solver's history of them.
+        """
         spec = self._spec(blob)
         return 1.0 if spec.decay_mult is None else spec.decay_mult
 
@@ -282,34 +302,64 @@ def unfilled() -> Iterator[None]:
 
 
 def find(
-    layer: Any, blobs: Sequence[Shape] | None = None, *, dialect: str | None = None
+    layer: Any,
+    blobs: Sequence[Shape] | None = None,
+    *,
+    dialect: str | None = None,
+    phase: str = "",
+    likely: Collection[str] = (),
 ) -> type[Layer]:
     """Return the class of a LayerParameter.
 
-    `blobs` are its weights' shapes where known; `dialect` names the fork whose reading to take.
-    Raises UnsupportedError for an unknown type, and for one whose readings fit none or several.
+    `blobs` are its weights' shapes where known; `dialect` names the fork whose reading to take,
+    `likely` the forks that the rest of the file is of. In the TEST `phase` fields may be set that
+    matter in training alone.
+
+    Raises UnsupportedError for an unknown type, for one whose readings fit none or several, and for
+    a set field that its reading does not read.
     """
     readings = LAYERS.get(layer.type)
     if readings is None:
-        close = difflib.get_close_matches(layer.type, LAYERS, n=1)
+        close = difflib.get_close_matches(layer.type, LAYERS, 1, CLOSE)
         fix = (
             f"did you mean {close[0]!r}?"
             if close
-            else "`caffeport layers` lists the types that are here"
+            else "`caffeport layers` lists the types that are here; --layers adds your own"
         )
         raise UnsupportedError(f"layer type {layer.type!r} is unknown", fix=fix)
-    if dialect in readings:
-        return readings[dialect].meant_by(layer)
-    fitting = [cls for cls in readings.values() if cls.fits(layer, blobs)]
-    if len(fitting) != 1:
-        forks = ", ".join(cls.fork for cls in fitting or readings.values())
-        how = "each fit" if fitting else "do not fit"
+    phase = {0: "TRAIN", 1: "TEST"}[layer.phase] if layer.HasField("phase") else phase
+    unread = {fork: _unread(cls, layer, phase) for fork, cls in readings.items()}
+    if dialect is not None:
+        for fork in (dialect, *sorted(schema.dialect(dialect).bases)):
+            if fork in readings and not unread[fork]:
+                return readings[fork].meant_by(layer)
+    fitting = [cls for fork, cls in readings.items() if not unread[fork] and cls.fits(layer, blobs)]
+    if len(fitting) > 1:
+        fitting = [cls for cls in fitting if cls.fork in likely] or fitting
+    if len(fitting) == 1:
+        return fitting[0].meant_by(layer)
+    if not fitting and all(unread.values()):
+        field = min(unread.values(), key=len)
+        forks = ", ".join(sorted(schema.readers(layer))) or schema.dialect_of(layer)
         raise UnsupportedError(
-            f"type {layer.type!r} means different things in different forks, and the readings of "
-            f"{forks} {how} this layer",
-            fix="name the fork with --dialect",
+            f"{field} is set, a field of {forks}, which {layer.type} does not read here"
         )
-    return fitting[0].meant_by(layer)
+    forks = ", ".join(cls.fork for cls in fitting or readings.values())
+    how = "each fit" if fitting else "do not fit"
+    raise UnsupportedError(
+        f"type {layer.type!r} means different things in different forks, and the readings of "
+        f"{forks} {how} this layer",
+        fix="name the fork with --dialect",
+    )
+
+
+def _unread(cls: type[Layer], layer: Any, phase: str) -> str:
+    """Name a set field that a class does not read, or return ""."""
+    known = () if cls.fork == "bvlc" or not schema.is_known(cls.fork) else (cls.fork,)
+    for extra in schema.extra_fields(layer, *known, phase=phase):
+        if not any(f"{extra.path}.".startswith(f"{read}.") for read in cls.fork_fields):
+            return str(extra)
+    return ""
 
 
 def build(layer: Any, bottoms: list[Shape], cls: type[Layer] | None = None) -> Layer:

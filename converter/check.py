@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-import caffe_layers
 from caffe_layers import Layer, Shape
-from prototxt import filter_net, read_net, read_weights
+from prototxt import Net, filter_net, read_net, read_weights
 from prototxt.errors import CaffeError, ShapeError
 from prototxt.upgrade import declare_shapeless
 
 from .deploy import deploy
 from .emit import DEFAULT_OPSET, FLOATS, emit
 from .emitter import Emitter, Graph
-from .graph import AUTOMATIC
+from .graph import AUTOMATIC, read_layer
 from .load import build_layer, load, weight_files
 
 PathName = str | PathLike[str]
@@ -105,7 +104,7 @@ def check(
     filtered = declare_shapeless(filter_net(definition, phase=phase, **state), given)
     if options.get("deploy"):
         filtered, _ = deploy(filtered)
-    walk = _Walk(given, opset, dialect, training=phase == "TRAIN")
+    walk = _Walk(filtered, given, opset, dialect, training=phase == "TRAIN")
     found = Check([walk.look(layer, blobs.get(layer.name)) for layer in filtered.layers])
     if definition.unknown and not options.get("allow_unknown"):
         found.problems = [f"{field}: an unknown field" for field in definition.unknown]
@@ -118,9 +117,16 @@ class _Walk:
     """Goes over the layers in order; knows the shapes of the blobs so far, None where not known."""
 
     def __init__(
-        self, given: Mapping[str, Shape], opset: int, dialect: str | None, *, training: bool
+        self,
+        net: Net,
+        given: Mapping[str, Shape],
+        opset: int,
+        dialect: str | None,
+        *,
+        training: bool,
     ) -> None:
-        self.given, self.opset, self.dialect, self.training = given, opset, dialect, training
+        self.net, self.given, self.opset = net, given, opset
+        self.dialect, self.training = dialect, training
         self.shapes: dict[str, Shape | None] = {}
 
     def look(self, layer: Any, blobs: Sequence[Shape] | None) -> Verdict:
@@ -134,7 +140,7 @@ class _Walk:
         return Verdict(layer.name, layer.type, torch, onnx)
 
     def _supported(self, layer: Any, blobs: Sequence[Shape] | None) -> tuple[str, str]:
-        cls = caffe_layers.find(layer, blobs, dialect=self.dialect)
+        cls, layer = read_layer(layer, self.net, blobs, self.dialect)
         bottoms: list[Shape] = []
         for name in layer.bottom:
             if name not in self.shapes:

@@ -8,8 +8,9 @@ from typing import Any
 
 import caffe_layers
 from caffe_layers import Layer, Shape
-from prototxt import Net
+from prototxt import Net, schema
 from prototxt.errors import ShapeError, UnsupportedError, within
+from prototxt.recognize import certain
 
 AUTOMATIC = "(automatic)"
 """Caffe's name for the top that a loss layer gets when the definition names none."""
@@ -52,8 +53,9 @@ def build_steps(
     help to tell what a type stands for that means different things in different forks.
 
     Raises ShapeError for a bottom that no earlier layer makes, a top made twice and wrong numbers
-    of loss weights; UnsupportedError for an unknown layer type.
+    of loss weights; UnsupportedError for an unknown layer type and for a field that is not read.
     """
+    refuse_unread(net)
     if not net.layers:
         raise ShapeError("the network has no layers", fix="is every layer left out by its phase?")
     tops = _top_names(net.layers)
@@ -65,7 +67,7 @@ def build_steps(
     for index, (layer, names) in enumerate(zip(net.layers, tops, strict=True)):
         key = _unique(layer.name, keys)
         with within(f"layer {layer.name!r} ({layer.type})"):
-            cls = _class_of(layer, (blobs or {}).get(layer.name), dialect)
+            cls, layer = read_layer(layer, net, (blobs or {}).get(layer.name), dialect)
             bottoms = _resolve(layer, now, last)
             if cls.is_source:
                 final.update(dict.fromkeys(names, index))
@@ -85,10 +87,27 @@ def build_steps(
     return steps
 
 
-def _class_of(layer: Any, blobs: Sequence[Shape] | None, dialect: str | None) -> type[Layer]:
+def refuse_unread(net: Net) -> None:
+    """Raise UnsupportedError for a field of the network itself that could change its outputs."""
+    for field in schema.extra_fields(net.header, phase=net.phase):
+        forks = ", ".join(sorted(schema.readers(net.header))) or "an unknown fork"
+        raise UnsupportedError(f"{field} is set, a field of {forks}, which is not read here")
+
+
+def read_layer(
+    layer: Any, net: Net, blobs: Sequence[Shape] | None, dialect: str | None
+) -> tuple[type[Layer], Any]:
+    """Return a layer's class, and its message in the dialect that the class reads."""
     if not layer.type:
         raise UnsupportedError("the layer has no type")
-    return caffe_layers.find(layer, blobs, dialect=dialect)
+    cls = caffe_layers.find(
+        layer, blobs, dialect=dialect, phase=net.phase, likely=certain(net.dialects)
+    )
+    own = cls.fork != "bvlc" and schema.is_known(cls.fork)
+    # What another fork's message has besides is in `fork_fields`: the class reads it there.
+    if own and not any(schema.extra_fields(layer, cls.fork, neutral=True)):
+        layer = schema.as_dialect(layer, cls.fork)
+    return cls, layer
 
 
 def _top_names(layers: Sequence[Any]) -> list[tuple[str, ...]]:

@@ -36,6 +36,7 @@ def filter_net(
         net,
         layers=[net.layers[index] for index in kept],
         lines=[net.lines[index] for index in kept] if net.lines else [],
+        phase=phase,
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prototxt.layer_types import written_type
+
+if TYPE_CHECKING:
+    from prototxt.recognize import Recognized
 
 
 @dataclass
@@ -16,6 +19,7 @@ class Net:
     blobs are not in them. `lines` gives each layer's line where the source is text. `unknown` lists
     the fields that were passed over because the caller allowed it, `dropped` what an upgrade left
     out, as Caffe's own does with no more than a log line, `shapeless` the inputs among that.
+    `dialects` are those that the file was recognized as, `phase` the one that it was filtered for.
     """
 
     header: Any
@@ -25,6 +29,8 @@ class Net:
     unknown: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     shapeless: list[str] = field(default_factory=list)
+    dialects: list[Recognized] = field(default_factory=list)
+    phase: str = ""
 
     @property
     def name(self) -> str:

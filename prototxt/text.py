@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from prototxt import literals, scan, schema
 from prototxt.layer_types import NAMES
 from prototxt.net import Net
+from prototxt.recognize import recognize
 
 CLOSE = 0.8  # how alike a name must be to be taken for a misspelling, as difflib counts
 _MESSAGES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
@@ -46,6 +47,7 @@ def parse_text(
             line, at = line + text.count("\n", at, span.start), span.start
             net.layers.append(parser.layer(_MESSAGES[entry.name], span))
             net.lines.append(line)
+    net.dialects = recognize([net.header, *net.layers])
     return net
 
 

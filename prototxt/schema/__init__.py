@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pool, message_factory, text_format
 from google.protobuf.message import Message
 
 from prototxt.errors import FormatError, UnsupportedError
+from prototxt.layer_types import type_of
 from prototxt.schema import reader
 
 _FOLDER = Path(__file__).parent
@@ -156,6 +157,11 @@ def dialect(name: str) -> Dialect:
     return Dialect(name, paths[name])
 
 
+def is_known(name: str) -> bool:
+    """Tell whether a dialect has this name."""
+    return name in _paths()
+
+
 def dialects() -> list[Dialect]:
     """Give every dialect, BVLC's first, in the order in which readings are tried."""
     return [dialect(name) for name in _paths()]
@@ -273,19 +279,20 @@ def readers(message: Any) -> frozenset[str]:
     There are none where BVLC's schema has them all: that says nothing.
     """
     extras = list(extra_fields(message, neutral=True))
-    layer_type = message.type if message.DESCRIPTOR.name == "LayerParameter" else ""
+    layer_type = type_of(message) if "LayerParameter" in message.DESCRIPTOR.name else ""
     key = (dialect_of(message), message.DESCRIPTOR.name, layer_type, *map(str, extras))
     if key not in _known_readers:
         every = candidates(layer_type)
         if every[0].name == "bvlc":
             every = every[1:] if extras else []
-        _known_readers[key] = frozenset(one.name for one in every if _reads(one, message))
+        names = [one.name for one in every if _reads(one, layer_type, message)]
+        _known_readers[key] = frozenset(names)
     return _known_readers[key]
 
 
-def _reads(one: Dialect, message: Any) -> bool:
+def _reads(one: Dialect, layer_type: str, message: Any) -> bool:
     more = next(extra_fields(message, one.name, neutral=True), None)
-    return more is None and not one.stray(getattr(message, "type", ""), message)
+    return more is None and not one.stray(layer_type, message)
 
 
 def as_dialect(message: Any, name: str) -> Any:
