@@ -119,7 +119,8 @@ class ROIPooling(Layer, type="ROIPooling", fork="rcnn", bottoms=2):
             return (op.Transpose(pooled, perm=[2, 1, 0], name="bins"),)
 
         image = column(op, rois, 0, "image")
-        return op.Identity(op.scan(step, (), (image, *rows, *columns), stacked=1))
+        (bins,) = op.scan(step, (), (image, *rows, *columns), stacked=1)
+        return op.Identity(bins)
 
     def _emit_edges(
         self, op: Any, rois: str, name: str, first: int, last: int, count: int

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..checks import legacy_shape, require
 from ..layer import Layer, Shape
 from ..loss.normalizer import leading_count
-from ..message import is_set
+from ..message import fork_field, is_set
 from ..number import float32
 
 
@@ -41,7 +41,8 @@ class RCNNSmoothL1Loss(Layer, type="SmoothL1Loss", fork="rcnn", bottoms=(2, 4)):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> RCNNSmoothL1Loss:
         require(len(bottoms) != 3, "3 bottoms, wants 2, or 4 with the weights inside and outside")
-        return cls(sigma=layer.smooth_l1_loss_param.sigma)
+        param = fork_field(layer, "smooth_l1_loss_param")
+        return cls(sigma=1.0 if param is None else param.sigma)
 
     def shapes(self, a: Shape, b: Shape, *weights: Shape) -> list[Shape]:
         wanted = legacy_shape(a, "bottom")

@@ -85,10 +85,10 @@ class SmoothL1LossOHEM(Layer, type="SmoothL1LossOHEM", fork="rfcn", bottoms=(2, 
         )
         d = op.Sub(a, b, name="difference")
         d = op.Mul(d, rest[0], name="weighted") if rest else d
-        size = op.Abs(d, name="size")
+        extent = op.Abs(d, name="extent")
         square = op.Mul(op.Mul(d, d, name="square"), op.scalar(0.5), name="inner")
-        linear = op.Sub(size, op.scalar(0.5), name="linear")
-        f = op.Where(op.Less(size, op.scalar(1), name="small"), square, linear, name="f")
+        linear = op.Sub(extent, op.scalar(0.5), name="linear")
+        f = op.Where(op.Less(extent, op.scalar(1), name="small"), square, linear, name="f")
         channels = op.shape(a)[1] if len(op.shape(a)) > 1 else 1
         rows = op.Reshape(f, op.ints(0, channels, -1), name="rows")
         each = op.ReduceSum(rows, op.ints(1), keepdims=0, name="each")

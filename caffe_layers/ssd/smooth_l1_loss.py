@@ -31,7 +31,8 @@ class SmoothL1Loss(Layer, type="SmoothL1Loss", fork="ssd", bottoms=(2, 3)):
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
         rcnn = is_set(layer, "smooth_l1_loss_param")
-        return len(layer.bottom) in cls.bottoms and len(layer.top) <= 1 and not rcnn
+        rfcn = len(layer.bottom) == 3 and is_set(layer, "loss_param")
+        return len(layer.bottom) in cls.bottoms and len(layer.top) <= 1 and not (rcnn or rfcn)
 
     def shapes(self, a: Shape, b: Shape, weight: Shape | None = None) -> list[Shape]:
         legacy_shape(a, "bottom")
