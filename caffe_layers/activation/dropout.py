@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..checks import require
 from ..layer import Layer, Shape
+from ..message import fork_field
 from ..number import float32
 
 
@@ -18,25 +20,52 @@ class Dropout(Layer, type="Dropout"):
     Each value of the mask is 0 with the probability `dropout_ratio`, else 1. An ONNX model
     passes x through, whatever the phase of the network.
 
+    Bayesian SegNet's `sample_weights_test` draws the mask in tests too, here and in ONNX. Without
+    R-CNN's `scale_train` training does not divide; instead `top = x * (1 - dropout_ratio)` else.
+
     Errors: ShapeError for a ratio outside [0, 1).
     Caffe: BVLC/caffe, src/caffe/layers/dropout_layer.cpp
     """
 
-    def __init__(self, *, dropout_ratio: float = 0.5) -> None:
+    fork_fields = ("dropout_param.sample_weights_test", "dropout_param.scale_train")
+
+    def __init__(
+        self,
+        *,
+        dropout_ratio: float = 0.5,
+        sample_weights_test: bool = False,
+        scale_train: bool = True,
+    ) -> None:
         super().__init__()
         self.dropout_ratio = float32(dropout_ratio)
         ratio = self.dropout_ratio
         require(0 <= ratio < 1, f"dropout_ratio {ratio} wants to be at least 0 and below 1")
+        self.draws = self.sample_weights_test = sample_weights_test
+        self.scale_train = scale_train
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Dropout:
-        return cls(dropout_ratio=layer.dropout_param.dropout_ratio)
+        param = layer.dropout_param
+        return cls(
+            dropout_ratio=param.dropout_ratio,
+            sample_weights_test=fork_field(param, "sample_weights_test", False),
+            scale_train=fork_field(param, "scale_train", True),
+        )
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout_ratio, self.training)
+        kept = 1 - self.dropout_ratio
+        if self.training or self.sample_weights_test:
+            top = F.dropout(x, self.dropout_ratio)
+            return top if self.scale_train else top * kept
+        return x if self.scale_train else x * kept
 
     def onnx(self, op: Any, x: str) -> Any:
-        return op.Identity(x)
+        kept = op.scalar(1 - self.dropout_ratio)
+        if not self.sample_weights_test:
+            return op.Identity(x) if self.scale_train else op.Mul(x, kept)
+        to = {} if self.scale_train else {"name": "drawn"}
+        drawn = op.Dropout(x, op.scalar(self.dropout_ratio), op.const(np.array(True)), **to)
+        return drawn if self.scale_train else op.Mul(drawn, kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from prototxt.errors import UnsupportedError
+
 from ..batch_statistics import normalize_batch, onnx_normalize_batch
 from ..checks import require
 from ..filler import Filler
-from ..layer import Layer, Shape
+from ..layer import Shape
+from ..message import read_flag
 from ..number import float32
+from .base import KeepsSums
+from .layouts import readings
 
 
-class BatchNorm(Layer, type="BatchNorm"):
+class BatchNorm(KeepsSums, type="BatchNorm"):
     """`top = (x - mean) / sqrt(variance + eps)`, per channel of N x C x ....
 
     Blobs: mean C, variance C, factor 1. The stored statistics are sums: `mean / factor` and
@@ -28,9 +33,25 @@ class BatchNorm(Layer, type="BatchNorm"):
     adds them: `mean = moving_average_fraction * mean + batch mean`, alike the unbiased variance,
     and the factor with 1. `use_global_stats` says which of both, whatever the mode is.
 
+    DeepLab's and PSPNet's `update_global_stats`, if it is said at all, moves the rule: the sums
+    grow only in training with `use_global_stats` and this flag, by the mean that is in use and by
+    the batch's variance about it; and that variance, without a gradient, is what x is divided by.
+    Of Intel's message only the ReLU would change anything in a layer of three blobs: other forms,
+    with a scale of their own, are `ScaledBatchNorm`.
+
     Errors: ShapeError for a bottom of one axis, and for a `param` row whose lr_mult is not 0.
     Caffe: BVLC/caffe, src/caffe/layers/batch_norm_layer.cpp
     """
+
+    fork_fields = (
+        "batch_norm_param.update_global_stats",
+        "batch_norm_param.engine",
+        "batch_norm_param.use_weight_bias",
+        "batch_norm_param.bias_term",
+        "batch_norm_param.filler",
+        "batch_norm_param.bias_filler",
+        "batch_norm_param.scale_bias",
+    )
 
     def __init__(
         self,
@@ -39,9 +60,11 @@ class BatchNorm(Layer, type="BatchNorm"):
         use_global_stats: bool | None = None,
         moving_average_fraction: float = 0.999,
         eps: float = 1e-5,
+        update_global_stats: bool | None = None,
     ) -> None:
         super().__init__()
         self.use_global_stats = use_global_stats
+        self.update_global_stats = update_global_stats
         self.moving_average_fraction = float32(moving_average_fraction)
         self.eps = float32(eps)
         self.add_blob("mean", (channels,), Filler(), learnable=False)
@@ -50,7 +73,7 @@ class BatchNorm(Layer, type="BatchNorm"):
 
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
-        return "use_global_stats" in layer.batch_norm_param.DESCRIPTOR.fields_by_name
+        return "bvlc" in readings(layer, blobs)
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> BatchNorm:
@@ -65,44 +88,50 @@ class BatchNorm(Layer, type="BatchNorm"):
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
         return cls(
             x[1],
-            use_global_stats=param.use_global_stats if param.HasField("use_global_stats") else None,
+            use_global_stats=read_flag(param, "use_global_stats"),
             moving_average_fraction=param.moving_average_fraction,
             eps=param.eps,
+            update_global_stats=read_flag(param, "update_global_stats"),
         )
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BatchNorm:
-        def exactly(blob: Tensor) -> Tensor:
-            # A sum of a thousand variances overflows float16: a half network keeps its sums whole.
-            moved = fn(blob)
-            return moved if moved.dtype.itemsize >= 4 else blob.to(moved.device)
-
-        super()._apply(exactly, recurse)  # type: ignore[no-untyped-call]  # torch's has no types
-        return self
-
-    def shapes(self, x: Shape) -> list[Shape]:
-        channels = self.mean.shape[0]
-        require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
-        require(x[1] == channels, f"bottom {x} has {x[1]} channels, the layer has {channels}")
-        return [x]
-
-    def uses_batch(self) -> bool:
-        """Tell whether the statistics are the batch's."""
-        return self.training if self.use_global_stats is None else not self.use_global_stats
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.uses_batch():
             scale = torch.where(self.factor == 0, 0, 1 / self.factor)
             mean, var = self.mean * scale, self.variance * scale
+            if self.moves_while_global():
+                var = self._move(x, mean)
             return F.batch_norm(x, mean, var, None, None, False, 0.0, self.eps)
         y, mean, var = normalize_batch(x, self.eps)
+        if self.update_global_stats is None:
+            self._add(mean, var)
+        return y
+
+    def moves_while_global(self) -> bool:
+        """Tell whether the statistics grow although they are the ones in use."""
+        return bool(self.training and self.update_global_stats)
+
+    def _move(self, x: Tensor, mean: Tensor) -> Tensor:
+        """Add the mean in use and the batch's variance about it; return that variance, biased."""
+        with torch.no_grad():
+            rows = x.transpose(0, 1).flatten(1)
+            var = (rows - mean[:, None]).square().mean(1)
+            values = rows.shape[1]
+            self._add(mean, var * (values / (values - 1) if values > 1 else 1))
+        return var
+
+    def _add(self, mean: Tensor, var: Tensor) -> None:
         with torch.no_grad():
             for blob, new in ((self.mean, mean), (self.variance, var), (self.factor, 1)):
                 blob.mul_(self.moving_average_fraction).add_(new)
-        return y
 
     def onnx(self, op: Any, x: str) -> Any:
         if self.uses_batch():
             return onnx_normalize_batch(op, x, self.eps)
+        if self.moves_while_global():
+            raise UnsupportedError(
+                "update_global_stats in training changes the statistics with every pass",
+                fix="export the TEST phase",
+            )
         factor = float(self.factor)
         scale = 0 if factor == 0 else 1 / factor
         mean, var = (

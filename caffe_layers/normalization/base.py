@@ -1,0 +1,42 @@
+"""What the layers that keep sums of statistics have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch import Tensor
+
+from ..checks import require
+from ..layer import Layer, Shape
+
+Self = TypeVar("Self", bound="KeepsSums")
+
+
+class KeepsSums(Layer):
+    """A normalization per channel of N x C x ... with `mean`, `variance` and `factor` as blobs.
+
+    The stored statistics are sums: divided by the factor they are what torch calls running_mean
+    and running_var.
+    """
+
+    use_global_stats: bool | None
+
+    def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        def exactly(blob: Tensor) -> Tensor:
+            # A sum of a thousand variances overflows float16: a half network keeps its sums whole.
+            moved = fn(blob)
+            return moved if moved.dtype.itemsize >= 4 else blob.to(moved.device)
+
+        super()._apply(exactly, recurse)  # type: ignore[no-untyped-call]  # torch's has no types
+        return self
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        channels = self.mean.shape[0]
+        require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
+        require(x[1] == channels, f"bottom {x} has {x[1]} channels, the layer has {channels}")
+        return [x]
+
+    def uses_batch(self) -> bool:
+        """Tell whether the statistics are the batch's."""
+        return self.training if self.use_global_stats is None else not self.use_global_stats

@@ -1,0 +1,220 @@
+"""BatchNorm with a scale of its own, from NVIDIA's Caffe and Intel's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..batch_statistics import normalize_batch, onnx_normalize_batch
+from ..checks import require
+from ..filler import Filler
+from ..layer import Shape
+from ..message import fork_field, is_set, read_flag
+from ..number import float32
+from .base import KeepsSums
+from .layouts import readings
+
+MIN_EPS = 1e-5  # CUDNN_BN_MIN_EPSILON, a double: NVIDIA lifts a smaller eps to it
+
+
+class ScaledBatchNorm(KeepsSums):
+    """`top = (x - mean) / sqrt(variance + eps) * weight + bias`, per channel of N x C x ....
+
+    Blobs: weight C, bias C, mean C, variance C and factor 1, in an order of the fork's. Mean and
+    variance are divided by the factor unless it is 0; NVIDIA's is always 1. A file's blobs may be
+    1 x C x 1 x 1 as well. Without a filler the weight is 1. `relu` puts a ReLU behind.
+
+    In training the statistics are the batch's, with the biased variance; what is stored grows with
+    its unbiased one, in the fork's manner. `use_global_stats` says which, whatever the mode is.
+
+    Errors: ShapeError for a bottom of one axis.
+    """
+
+    order: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        use_global_stats: bool | None = None,
+        moving_average_fraction: float = 0.999,
+        eps: float = 1e-5,
+        scale_filler: Filler = Filler(value=1.0),
+        bias_filler: Filler = Filler(),
+        bias_term: bool = True,
+        relu: bool = False,
+    ) -> None:
+        super().__init__()
+        self.use_global_stats = use_global_stats
+        self.moving_average_fraction = float32(moving_average_fraction)
+        self.eps = float32(eps)
+        self.relu = relu
+        fillers = {"weight": scale_filler, "bias": bias_filler, "factor": self.factor_filler()}
+        for name in self.order:
+            if name == "bias" and not bias_term:
+                self.register_parameter("bias", None)
+                continue
+            shape = (1,) if name == "factor" else (channels,)
+            learns = name in ("weight", "bias")
+            self.add_blob(name, shape, fillers.get(name, Filler()), learnable=learns)
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return cls.fork in readings(layer, blobs)
+
+    @classmethod
+    def read(cls, layer: Any, x: Shape, **more: Any) -> Any:
+        """Build the layer for a bottom of this shape; `more` are further arguments."""
+        param = layer.batch_norm_param
+        require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
+        return cls(
+            x[1],
+            use_global_stats=read_flag(param, "use_global_stats"),
+            moving_average_fraction=param.moving_average_fraction,
+            eps=param.eps,
+            **more,
+        )
+
+    def factor_filler(self) -> Filler:
+        """Return what the factor is before training."""
+        return Filler()
+
+    def admits(self, name: str, shape: Shape) -> bool:
+        want = self.blobs[self.blob_names.index(name)].numel()
+        return prod(shape) == want == max(shape, default=1)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Return mean and variance as torch holds them."""
+        divisor = torch.where(self.factor == 0, 1, self.factor)
+        return self.mean / divisor, self.variance / divisor
+
+    def keep(self, mean: Tensor, var: Tensor) -> None:
+        """Add a batch's statistics to what is stored."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.uses_batch():
+            y, mean, var = normalize_batch(x, self.eps, self.weight, self.bias)
+            with torch.no_grad():
+                self.keep(mean, var)
+        else:
+            y = F.batch_norm(x, *self.statistics(), self.weight, self.bias, False, 0.0, self.eps)
+        return y.relu() if self.relu else y
+
+    def onnx(self, op: Any, x: str) -> Any:
+        to = {"name": "scaled"} if self.relu else {}
+        channels = self.mean.shape[0]
+        if self.uses_batch():
+            shape = (channels, *(1,) * (len(op.shape(x)) - 2))
+            y = onnx_normalize_batch(op, x, self.eps, name="normalized")
+            weight = op.weight(self, "weight", shape=shape)
+            if self.bias is None:
+                y = op.Mul(y, weight, **to)
+            else:
+                product = op.Mul(y, weight, name="product")
+                y = op.Add(product, op.weight(self, "bias", shape=shape), **to)
+            return op.Relu(y) if self.relu else y
+        mean, var = (
+            blob.detach().double().cpu().numpy().astype(np.float64) for blob in self.statistics()
+        )
+        y = op.BatchNormalization(
+            x,
+            op.weight(self, "weight"),
+            op.array("no_bias", np.zeros(channels))
+            if self.bias is None
+            else op.weight(self, "bias"),
+            op.array("mean", mean),
+            op.array("variance", var),
+            epsilon=self.eps,
+            **to,
+        )
+        return op.Relu(y) if self.relu else y
+
+
+class IntelBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="intel"):
+    """`top = (x - mean / factor) / sqrt(variance / factor + eps) * weight + bias`.
+
+    Blobs: mean, variance, factor, weight and, with `bias_term`, bias: what Intel's engines make of
+    a BatchNorm and the Scale behind it. The statistics are BVLC's sums. See `ScaledBatchNorm`.
+
+    Caffe: intel/caffe, src/caffe/layers/mkldnn_batch_norm_layer.cpp
+    """
+
+    order = ("mean", "variance", "factor", "weight", "bias")
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> IntelBatchNorm:
+        param = layer.batch_norm_param
+        more = {}
+        if is_set(param, "filler"):
+            more["scale_filler"] = Filler.from_caffe(param.filler)
+        if is_set(param, "bias_filler"):
+            more["bias_filler"] = Filler.from_caffe(param.bias_filler)
+        made: IntelBatchNorm = cls.read(
+            layer,
+            bottoms[0],
+            bias_term=fork_field(param, "bias_term", True),
+            relu=fork_field(param, "relu", False),
+            **more,
+        )
+        return made
+
+    def keep(self, mean: Tensor, var: Tensor) -> None:
+        for blob, new in ((self.mean, mean), (self.variance, var), (self.factor, 1)):
+            blob.mul_(self.moving_average_fraction).add_(new)
+
+
+class NvidiaBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="nvidia"):
+    """`top = (x - mean) / sqrt(variance + eps) * weight + bias`, with eps 1e-5 or more.
+
+    Blobs as NVIDIA's Caffe 0.16 and later stores them with `scale_bias`: mean, variance, factor,
+    weight, bias. The statistics are running means, of which the first two passes of training set
+    the values: `mean = f * mean + (1 - f) * batch mean` later. See `ScaledBatchNorm`.
+
+    Caffe: NVIDIA/caffe, src/caffe/layers/batch_norm_layer.cpp, cudnn_batch_norm_layer.cu
+    """
+
+    order = ("mean", "variance", "factor", "weight", "bias")
+
+    def __init__(self, channels: int, **fields: Any) -> None:
+        super().__init__(channels, **fields)
+        self.eps = max(self.eps, MIN_EPS)
+        self.passes = 0
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> NvidiaBatchNorm:
+        param = layer.batch_norm_param
+        more = {
+            name: Filler.from_caffe(getattr(param, name))
+            for name in ("scale_filler", "bias_filler")
+            if is_set(param, name)
+        }
+        made: NvidiaBatchNorm = cls.read(layer, bottoms[0], **more)
+        return made
+
+    def factor_filler(self) -> Filler:
+        return Filler(value=1.0)
+
+    def keep(self, mean: Tensor, var: Tensor) -> None:
+        kept = self.moving_average_fraction if self.passes >= 2 else 0.0
+        self.passes += 1
+        for blob, new in ((self.mean, mean), (self.variance, var)):
+            blob.mul_(kept).add_(new, alpha=1 - kept)
+
+
+class Nvidia015BatchNorm(NvidiaBatchNorm, type="BatchNorm", fork="nvidia_0_15"):
+    """NVIDIA's BatchNorm of version 0.15: weight, bias, mean, variance, factor."""
+
+    order = ("weight", "bias", "mean", "variance", "factor")
+
+
+class Nvidia014BatchNorm(NvidiaBatchNorm, type="BatchNorm", fork="nvidia_0_14"):
+    """NVIDIA's BatchNorm of version 0.14, cuDNN engine: weight, bias, factor, mean, variance."""
+
+    order = ("weight", "bias", "factor", "mean", "variance")
