@@ -34,7 +34,7 @@ ROIS = np.array(
 
 
 def c_round(x: float) -> int:
-    return int(floor(abs(x) + 0.5)) * (1 if x >= 0 else -1)
+    return floor(abs(x) + 0.5) * (1 if x >= 0 else -1)
 
 
 def roi_pooling(

@@ -186,7 +186,7 @@ def annotate(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Restate it for N x 5 x S regions."""
     labels, weights = np.full(label.shape, float(none)), np.zeros(weight.shape)
-    left = {image: most for image in rois[:, 0].flat}
+    left = dict.fromkeys(rois[:, 0].flat, most)
     size = loss.shape[1]
     for at in sorted(range(loss.size), key=lambda at: -loss.flat[at]):
         n, s = divmod(at, size)
