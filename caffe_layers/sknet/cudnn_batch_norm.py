@@ -36,6 +36,8 @@ class CuDNNBatchNorm(Layer, type="CuDNNBatchNorm", fork="sknet"):
     Caffe: implus/SKNet, cudnn_batch_norm_layer.cu
     """
 
+    fork_fields = ("cudnn_batch_norm_param",)  # GENet's name of the same message
+
     def __init__(
         self,
         channels: int,
