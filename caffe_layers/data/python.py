@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from prototxt.errors import FormatError, UnsupportedError
 
-from ..layer import Layer
+from ..layer import Layer, Shape
+from .fed import Fed
 
 Class = TypeVar("Class", bound=type[Layer])
 
@@ -40,7 +41,8 @@ def register_python(module: str, layer: str) -> Callable[[Class], Class]:
 class Python(Layer, type="Python", bottoms=(0, None), tops=(0, None)):
     """Stands for a class of the user's, which `register_python` has named.
 
-    Code that a file names is never imported on the file's say-so.
+    Code that a file names is never imported on the file's say-so. Without bottoms it can only read
+    data, and its tops are fed.
 
     Errors: UnsupportedError for what is not registered.
     Caffe: BVLC/caffe, include/caffe/layers/python_layer.hpp
@@ -52,6 +54,8 @@ class Python(Layer, type="Python", bottoms=(0, None), tops=(0, None)):
         if not (module and name):
             raise FormatError("python_param does not name both module and layer")
         if (module, name) not in REGISTERED:
+            if not layer.bottom:
+                return PythonData
             raise UnsupportedError(
                 f"{module}.{name} is Python code that the file only names, and no layer is "
                 "registered for it",
@@ -59,3 +63,16 @@ class Python(Layer, type="Python", bottoms=(0, None), tops=(0, None)):
                 "of your own, before loading",
             )
         return REGISTERED[module, name]
+
+
+class PythonData(Fed, bottoms=0, tops=(1, None)):
+    """Stands for a layer of the user's that reads data: its tops are fed, in shapes of the user's.
+
+    Caffe: BVLC/caffe, include/caffe/layers/python_layer.hpp
+    """
+
+    caffe_type, fork = Python.caffe_type, Python.fork
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> PythonData:
+        return cls(*[None] * len(layer.top))

@@ -111,3 +111,21 @@ def test_a_name_is_registered_once(shift: type[Layer]) -> None:
 def test_only_layers_without_a_type_are_registered(cls: Any) -> None:
     with pytest.raises(TypeError, match="is no subclass"):
         caffe_layers.register_python("a", "B")(cls)
+
+
+SOURCE = (
+    'layer { name: "L" type: "Python" top: "x" top: "label" python_param { module: "voc_layers" '
+    'layer: "VOCSegDataLayer" param_str: "{\'seed\': 1337}" } }\n'
+    'layer { name: "R" type: "ReLU" bottom: "x" top: "y" }\n'
+)
+
+
+def test_a_layer_without_bottoms_reads_data_and_is_fed(tmp_path: Path) -> None:
+    path = write(tmp_path, SOURCE)
+    with pytest.raises(
+        ShapeError, match=r"the file does not say the shape of 'x'\n.*--input-shape"
+    ):
+        converter.load(path)
+    net = converter.load(path, input_shapes={"x": (1, 2, 3, 3), "label": (1, 1, 3, 3)})
+    assert net.inputs == ["x", "label"]
+    assert net({"x": torch.ones(1, 2, 3, 3)})["y"].shape == (1, 2, 3, 3)
