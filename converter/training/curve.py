@@ -29,6 +29,7 @@ def draw_curve(events: Sequence[Event], path: str | PathLike[str], title: str = 
         return False
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     panels = [("loss", losses), ("test", measured), ("learning rate", rates)]
     panels = [(name, curves) for name, curves in panels if curves]
@@ -48,6 +49,7 @@ def draw_curve(events: Sequence[Event], path: str | PathLike[str], title: str = 
     if _is_wide(losses):
         grid[0, 0].set_yscale("log")
     grid[-1, 0].set_xlabel("iteration")
+    grid[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
     if title:
         grid[0, 0].set_title(title)
     with replacing(path) as part:
@@ -56,7 +58,7 @@ def draw_curve(events: Sequence[Event], path: str | PathLike[str], title: str = 
 
 
 def _curves(events: Sequence[Event]) -> tuple[dict[str, Curve], dict[str, Curve], dict[str, Curve]]:
-    losses: dict[str, Curve] = defaultdict(lambda: ([], []))
+    losses: dict[str, Curve] = defaultdict(lambda: ([], []), train=([], []))
     measured: dict[str, Curve] = defaultdict(lambda: ([], []))
     rates: dict[str, Curve] = defaultdict(lambda: ([], []))
     several = len({event.get("net") for event in events if event["event"] == "test"}) > 1
@@ -71,7 +73,7 @@ def _curves(events: Sequence[Event]) -> tuple[dict[str, Curve], dict[str, Curve]
                 if len(values) == 1:
                     panel, what = (losses, "test ") if name in event["weights"] else (measured, "")
                     _add(panel[f"{what}{name}{number}"], event["iter"], values[0])
-    return losses, measured, rates
+    return {name: curve for name, curve in losses.items() if curve[0]}, measured, rates
 
 
 def _add(curve: Curve, at: int, value: Any) -> None:

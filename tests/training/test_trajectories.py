@@ -125,6 +125,18 @@ def test_our_snapshot_goes_on_exactly(name: str, hdf5: bool, case: Callable[[str
     assert_histories(caffe, two)
 
 
+@pytest.fixture
+def caffes_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Multiply matrices for convolutions, as Caffe does.
+
+    In iteration 3 two values in one pooling window, 0.13561712 and 0.13561721, differ by 6 units in
+    the last place of a float. What oneDNN's convolution leaves of them is a tie, which max pooling
+    gives to the first, and that alone is 1e-5 in a weight.
+    """
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+
+
+@pytest.mark.usefixtures("caffes_convolution")
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)])
 def test_the_sk_network_trains_as_in_caffe(
     dtype: torch.dtype, tolerance: float, tiny_sk: Path, monkeypatch: pytest.MonkeyPatch
@@ -146,7 +158,10 @@ def test_the_sk_network_trains_as_in_caffe(
                 assert_close(blob, caffe[key], key, tolerance)
 
 
-def test_the_sk_networks_last_state_is_caffes(tiny_sk: Path, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.usefixtures("caffes_convolution")
+def test_the_sk_networks_last_state_is_caffes(
+    tiny_sk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tiny_sk)
     feed = Batches("tiny_batches.npz", torch.float32)
     training = Solver("tiny_solver.prototxt", weights="tiny_init.caffemodel", feed=feed)
@@ -159,4 +174,4 @@ def test_the_sk_networks_last_state_is_caffes(tiny_sk: Path, tmp_path: Path, mon
     assert (mine.iter, mine.current_step) == (theirs.iter, theirs.current_step)
     for index, (got, want) in enumerate(zip(mine.history, theirs.history, strict=True)):
         assert got.shape == want.shape
-        assert_close(got.array, want.array, f"history {index}", 1e-4)
+        assert_close(got.array, want.array, f"history {index}", 1e-5)
