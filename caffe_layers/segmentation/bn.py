@@ -30,3 +30,19 @@ class BN(RunningNorm, type="BN", fork="pspnet"):
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> BN:
         made: BN = cls.read(layer.bn_param, bottoms[0])
         return made
+
+
+class TsnBN(BN, type="BN", fork="tsn"):
+    """PSPNet's BN, for `--dialect tsn`: without it the reading of PSPNet is the one that fits."""
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return False
+
+
+class HappynearBN(BN, type="BN", fork="happynear"):
+    """PSPNet's BN, for `--dialect happynear`: without it the reading of PSPNet fits."""
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return False

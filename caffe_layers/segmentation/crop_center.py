@@ -1,4 +1,4 @@
-"""CropCenter, of several small repositories."""
+"""CropCenter, from waifu2x-caffe."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from ..checks import require
 from ..layer import Layer, Shape
 
 
-class CropCenter(Layer, type="CropCenter", fork="unions"):
+class CropCenter(Layer, type="CropCenter", fork="waifu2x"):
     """The middle of a bottom: `crop_size` says for each axis how much goes at either end.
 
     Errors: ShapeError unless there is one number for each axis, and something is left.
+    Caffe: lltcggie/caffe, src/caffe/layers/crop_center_layer.cpp
     """
 
     def __init__(self, crop_size: Sequence[int]) -> None:

@@ -35,6 +35,7 @@ class Interp(Layer, type="Interp", fork="pspnet", bottoms=(1, 2)):
     """
 
     fixed_bottoms = (1,)
+    fork_fields = ("interp_param.use_blob_size",)
 
     def __init__(
         self,

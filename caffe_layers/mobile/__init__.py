@@ -1,0 +1,1 @@
+"""The layers that small repositories added for networks on phones."""
