@@ -8,6 +8,7 @@ from .convert import convert
 from .export import check_onnx, export_onnx
 from .load import load
 from .module import CaffeNet
+from .preprocessing import Preprocessing, preprocess
 from .report import Report
 from .save import save_caffemodel
 from .summary import format_summary, summarize
@@ -21,6 +22,7 @@ __all__ = [
     "CaffeNet",
     "Diffs",
     "FormatError",
+    "Preprocessing",
     "Report",
     "ShapeError",
     "UnsupportedError",
@@ -31,6 +33,7 @@ __all__ = [
     "export_onnx",
     "format_summary",
     "load",
+    "preprocess",
     "save_caffemodel",
     "sknet",
     "summarize",

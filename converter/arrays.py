@@ -57,6 +57,19 @@ def random_inputs(net: CaffeNet, seed: int, *, losses: bool = False) -> dict[str
     }
 
 
+def random_images(seed: int, size: tuple[int, int] = (270, 341)) -> np.ndarray:
+    """Return two smooth RGB images of seeded noise, N x H x W x 3 bytes."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(256, size=(BATCH, 9, 11, 3)).astype(np.float32)
+    rows, columns = (np.linspace(0, n - 1.001, m) for n, m in zip((9, 11), size, strict=True))
+    for axis, places in ((1, rows), (2, columns)):
+        low = places.astype(int)
+        part = (places - low).reshape((-1,) + (1,) * (3 - axis)).astype(np.float32)
+        below, above = coarse.take(low, axis), coarse.take(low + 1, axis)
+        coarse = below * (1 - part) + above * part
+    return coarse.round().astype(np.uint8)
+
+
 def _labels(net: CaffeNet) -> set[str]:
     return {
         step.bottoms[bottom]

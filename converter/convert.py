@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from prototxt.atomic import filling
-from prototxt.errors import UnsupportedError
+from prototxt.errors import CaffeError, UnsupportedError
 
 from .formats import FORMATS, Format, Options, get_format
 from .load import load
 from .module import CaffeNet
+from .preprocessing import image_input, preprocessing_of
 from .report import Report
 from .sources import FileInfo
 from .verify import verify
@@ -34,14 +35,18 @@ def convert(
     golden: PathName | None = None,
     golden_float: PathName | None = None,
     tolerance: float | None = None,
+    embed_preprocessing: bool = False,
+    preprocessing: Mapping[str, Any] | None = None,
     quiet: bool = True,
     **options: Any,
 ) -> Report:
     """Write `OUT/<stem of NET>.<format>` for each format, verify it, write the report beside it.
 
     `options` are those of `load` and of `formats.Options` (opset, dynamic, with_losses, softmax,
-    fold_bn). The report's `passed` says whether verification succeeded; its files are
-    `report.md` and `report.json`.
+    fold_bn). `embed_preprocessing` bakes what images need into the ONNX model, which then takes RGB
+    images; `preprocessing` are the settings of `preprocessing_of` that the definition lacks. The
+    report says what images need where that is known; its `passed` says whether verification
+    succeeded; its files are `report.md` and `report.json`.
     """
     writers = {name: get_format(name) for name in dict.fromkeys(formats)}
     if not writers:
@@ -52,6 +57,11 @@ def convert(
         net, weights, **{key: value for key, value in options.items() if key not in names}
     )
     report = Report.of(loaded)
+    if embed_preprocessing:
+        wanted = preprocessing_of(loaded, **(preprocessing or {}))
+        chosen = replace(chosen, preprocessing=wanted)
+    else:
+        report.notes += _preprocessing_note(loaded, preprocessing or {})
     infos = [source.info(quiet=quiet) for source in loaded.sources]
     report.sources = [info for info in infos if info is not None]
     with filling(Path(out)) as folder:
@@ -64,6 +74,7 @@ def convert(
                 golden=golden,
                 golden_float=golden_float,
                 tolerance=tolerance,
+                preprocessing=chosen.preprocessing,
                 quiet=quiet,
             )
             report.comparisons = proof.comparisons
@@ -89,6 +100,20 @@ def write_formats(
     for name, writer in writers.items():
         report.notes += writer.write(net, written[name], options)
     return written
+
+
+def _preprocessing_note(net: CaffeNet, settings: Mapping[str, Any]) -> list[str]:
+    try:
+        wanted = preprocessing_of(net, **settings)
+    except UnsupportedError:
+        if settings:
+            raise
+        return []
+    except CaffeError as error:
+        if settings:
+            raise
+        return [f"what images need is not known: {error}"]
+    return [f"images become {image_input(net)!r} so: {wanted}"]
 
 
 def _stem(net: PathName) -> str:

@@ -15,6 +15,7 @@ from .emit import DEFAULT_OPSET, emit
 from .emitter import Graph
 from .module import CaffeNet
 from .onnx_file import write_onnx
+from .preprocessing import Preprocessing, embed, image_input
 from .sources import metadata
 from .version import VERSION
 
@@ -29,13 +30,15 @@ def export_onnx(
     with_losses: bool = False,
     softmax: bool = False,
     fold_bn: bool = False,
+    preprocessing: Preprocessing | None = None,
 ) -> Graph:
     """Write the network as ONNX, whole or not at all; return the graph that was written.
 
     `dynamic` names the free axes of the inputs: batch, height, width. See `emit` for the rest.
     `fold_bn` folds batch normalisation into the convolution before it, whose values by Caffe's
-    names are then gone. Weights of more than 2 GiB go into `<path>.data`. The model's metadata
-    name the files that the network came from, with their hashes.
+    names are then gone. With `preprocessing` the model takes RGB images, N x H x W x 3 bytes of any
+    size, as its input `image`. Weights of more than 2 GiB go into `<path>.data`. The model's
+    metadata name the files that the network came from, with their hashes.
     """
     graph = emit(
         net,
@@ -47,6 +50,8 @@ def export_onnx(
     )
     if fold_bn:
         passes.fold_bn(graph)
+    if preprocessing is not None:
+        embed(graph, image_input(net), preprocessing)
     graph.metadata = metadata(net.sources, VERSION)
     write_onnx(graph, Path(path), VERSION)
     return graph

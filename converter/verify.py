@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
-from .arrays import array_of, random_inputs, tensors_of
+from .arrays import array_of, random_images, random_inputs, tensors_of
 from .compare import Comparison, compare
 from .emit import exported_plan
 from .export import export_onnx
 from .golden import compare_with_golden
 from .module import CaffeNet
 from .onnx_run import input_names, run_exposed, run_onnx
+from .preprocessing import IMAGE, Preprocessing, Transform, image_input
 from .progress import progress
 from .report import Report
 
@@ -45,6 +46,7 @@ def verify(
     golden: str | PathLike[str] | None = None,
     golden_float: str | PathLike[str] | None = None,
     tolerance: float | None = None,
+    preprocessing: Preprocessing | None = None,
     seed: int = SEED,
     quiet: bool = True,
 ) -> Report:
@@ -71,7 +73,15 @@ def verify(
         tempfile.TemporaryDirectory() as folder,
     ):
         losses = model is not None and has_losses(net, model)
-        fed = tensors_of(net, inputs) if inputs else random_inputs(net, seed, losses=losses)
+        if inputs and preprocessing is None:
+            fed = tensors_of(net, inputs)
+        else:
+            fed = random_inputs(net, seed, losses=losses)
+        images = None
+        if preprocessing is not None:
+            images = _images(inputs, seed)
+            transform = Transform(preprocessing, net.dtype).to(net.device)
+            fed = {image_input(net): transform(images)}
         torch_run = run_torch(net, fed)
         bar.update()
         if golden is not None:
@@ -84,6 +94,8 @@ def verify(
                 shapes = {name: tuple(value.shape) for name, value in fed.items()}
                 export_onnx(net, model, dynamic=(), input_shapes=shapes)
             feeds = {name: array_of(value) for name, value in fed.items()}
+            if images is not None:
+                feeds = {IMAGE: images}
             shipped = run_onnx(model, feeds)
             plan, _ = exported_plan(net, with_losses=losses)
             exposed = run_exposed(model, feeds, [top for step in plan.steps for top in step.tops])
@@ -109,6 +121,15 @@ def verify(
             report.add(compare_with_golden(title, blobs, golden, tolerance, float_run=noise))
         bar.update()
     return report
+
+
+def _images(inputs: Mapping[str, Any] | None, seed: int) -> np.ndarray:
+    if not inputs:
+        return random_images(seed)
+    if inputs.keys() != {IMAGE} or np.asarray(inputs[IMAGE]).dtype != np.uint8:
+        names = ", ".join(inputs)
+        raise ShapeError(f"the inputs are {names}, the model wants {IMAGE!r}: N x H x W x 3 bytes")
+    return np.asarray(inputs[IMAGE])
 
 
 @dataclass(frozen=True)

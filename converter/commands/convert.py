@@ -12,8 +12,10 @@ from .options import (
     add_golden,
     add_inputs,
     add_net,
+    add_preprocessing,
     export_options,
     load_options,
+    preprocessing_options,
     say,
 )
 
@@ -33,6 +35,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_inputs(parser)
     add_golden(parser)
     add_export(parser)
+    parser.add_argument(
+        "--embed-preprocessing",
+        action="store_true",
+        help="let the ONNX model take RGB images, N x H x W x 3 bytes of any size",
+    )
+    add_preprocessing(parser)
 
 
 def run(args: Namespace) -> int:
@@ -47,6 +55,8 @@ def run(args: Namespace) -> int:
         golden=args.golden,
         golden_float=args.golden_float,
         tolerance=args.tolerance,
+        embed_preprocessing=args.embed_preprocessing,
+        preprocessing=preprocessing_options(args),
         quiet=args.quiet,
         **load_options(args),
         **export_options(args),

@@ -162,6 +162,25 @@ def export_options(args: Namespace) -> dict[str, Any]:
     }
 
 
+def add_preprocessing(parser: ArgumentParser) -> None:
+    """Declare what images need before the network sees them."""
+    group = parser.add_argument_group(
+        "preprocessing", "in place of what the definition says or the network's family is known for"
+    )
+    group.add_argument("--family", help="sknet (SENet's and SKNet's) or bvlc")
+    group.add_argument("--channels", choices=("BGR", "RGB", "GRAY"), help="the input's order")
+    group.add_argument("--mean", metavar="104,117,123|FILE.binaryproto")
+    group.add_argument("--scale", type=float, help="what (image - mean) is multiplied by")
+    group.add_argument("--resize", metavar="256|256x256", help="the shorter side, or both")
+    group.add_argument("--crop", metavar="224|224x320", help="taken from the middle")
+
+
+def preprocessing_options(args: Namespace) -> dict[str, Any]:
+    """Return the settings of `preprocessing_of` that `add_preprocessing` declared."""
+    names = ("family", "channels", "mean", "scale", "resize", "crop")
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
 def say(args: Namespace, text: str) -> None:
     """Print unless `--quiet`."""
     if not args.quiet:

@@ -13,6 +13,7 @@ from prototxt.errors import UnsupportedError
 
 from ..emit import DEFAULT_OPSET
 from ..module import CaffeNet
+from ..preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Options:
     with_losses: bool = False
     softmax: bool = False
     fold_bn: bool = False
+    preprocessing: Preprocessing | None = None
 
 
 class Format(Protocol):

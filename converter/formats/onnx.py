@@ -22,11 +22,16 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         with_losses=options.with_losses,
         softmax=options.softmax,
         fold_bn=options.fold_bn,
+        preprocessing=options.preprocessing,
     )
     made = {output for node in graph.nodes for output in node.output} | graph.inputs.keys()
     left = [step.key for step in net.steps if _left_out(step, made)]
-    inputs = [name for name in net.inputs if name not in graph.inputs]
+    inputs = [name for name in net.inputs if name not in graph.inputs.keys() | made]
     notes = []
+    if options.preprocessing is not None:
+        (image,) = graph.inputs
+        takes = f"{path.name} takes RGB images, N x H x W x 3 bytes of any size, as {image!r}"
+        notes.append(f"{takes}: {options.preprocessing}")
     if left or inputs:
         what = [f"layers {', '.join(left)}"] if left else []
         what += [f"inputs {', '.join(inputs)}"] if inputs else []

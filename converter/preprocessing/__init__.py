@@ -1,0 +1,31 @@
+"""Preprocessing: what happens to an image before a network sees it, in torch and in ONNX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..module import CaffeNet
+from .embed import IMAGE, embed
+from .known import FAMILIES, image_input, preprocessing_of
+from .transform import Transform
+from .value import Preprocessing
+
+
+def preprocess(net: CaffeNet, **settings: Any) -> Transform:
+    """Return the torch transform from RGB images to a network's input, on its device.
+
+    `settings` are those of `preprocessing_of`: family, channels, mean, scale, resize, crop.
+    """
+    return Transform(preprocessing_of(net, **settings), net.dtype).to(net.device)
+
+
+__all__ = [
+    "FAMILIES",
+    "IMAGE",
+    "Preprocessing",
+    "Transform",
+    "embed",
+    "image_input",
+    "preprocess",
+    "preprocessing_of",
+]

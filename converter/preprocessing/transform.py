@@ -1,0 +1,68 @@
+"""Preprocessing as a torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prototxt.errors import ShapeError
+
+from .value import LUMA, Preprocessing
+
+
+class Transform(nn.Module):
+    """RGB images, N x H x W x 3 bytes of any size, to a network's input, N x C x H x W.
+
+    Takes a tensor or array of one image (H x W x 3) or several, a Pillow image, or a list of
+    either, whose sizes may differ: then each is resized and cropped alone. Raises ShapeError for
+    what is no RGB image, and for one that is smaller than the crop.
+    """
+
+    mean: Tensor
+
+    def __init__(self, preprocessing: Preprocessing, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.preprocessing = preprocessing
+        mean = torch.from_numpy(preprocessing.mean_planes.copy())
+        self.register_buffer("mean", mean.to(dtype), persistent=False)
+
+    def forward(self, images: Any) -> Tensor:
+        if isinstance(images, Sequence):
+            return torch.cat([self(image) for image in images])
+        if not isinstance(images, Tensor):
+            images = torch.from_numpy(np.array(images))
+        if images.dim() == 3:
+            images = images[None]
+        if images.dim() != 4 or images.shape[3] != 3:
+            raise ShapeError(f"images of {tuple(images.shape)}, wants N x H x W x 3: RGB")
+        x = images.to(self.mean).permute(0, 3, 1, 2)
+        x = self.ordered(x)
+        size = self.preprocessing.resized(*x.shape[2:])
+        if size != tuple(x.shape[2:]):
+            x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+        planes, mean = tuple(x.shape[2:]), tuple(self.mean.shape[1:])
+        if mean not in ((1, 1), planes):
+            raise ShapeError(f"the image is resized to {planes}, the mean image is {mean}")
+        return self.cropped(x - self.mean) * self.preprocessing.scale
+
+    def ordered(self, x: Tensor) -> Tensor:
+        """Return RGB planes in the input's order."""
+        if self.preprocessing.order == "GRAY":
+            weights = torch.tensor(LUMA).to(x)
+            return (x * weights[:, None, None]).sum(1, keepdim=True)
+        return x.flip(1) if self.preprocessing.order == "BGR" else x
+
+    def cropped(self, x: Tensor) -> Tensor:
+        """Return the middle of the planes."""
+        crop, planes = self.preprocessing.crop, tuple(x.shape[2:])
+        if crop is None:
+            return x
+        top, left = ((size - part) // 2 for size, part in zip(planes, crop, strict=True))
+        if top < 0 or left < 0:
+            raise ShapeError(f"the image is resized to {planes}, the crop is {crop}")
+        return x[..., top : top + crop[0], left : left + crop[1]]

@@ -1,0 +1,132 @@
+"""What a network wants done to an image before it sees it, as one small value."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from prototxt import read_blob
+from prototxt.errors import CaffeError, ShapeError
+
+ORDERS = ("BGR", "RGB", "GRAY")
+LUMA = (0.299, 0.587, 0.114)
+"""The weights of R, G and B in a gray value (BT.601), as OpenCV reads gray images."""
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From an RGB image of bytes to the network's input: `(resized and cropped - mean) * scale`.
+
+    `order` is that of the input's channels. `resize` is the shorter side, or height and width
+    (None: as it is); resizing is bilinear between pixel centres, as OpenCV's, without rounding.
+    `crop` is taken from the middle. `mean` has one value for all channels, one for each, or is an
+    image, channels x height x width, of the size that `resize` gives. `origin` says in words where
+    this comes from.
+    """
+
+    order: str = "BGR"
+    mean: tuple[float, ...] = (0.0,)
+    scale: float = 1.0
+    resize: int | Size | None = None
+    crop: Size | None = None
+    mean_image: np.ndarray | None = None
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise CaffeError(f"channels {self.order!r}, wants one of {', '.join(ORDERS)}")
+        if self.mean_image is None and len(self.mean) not in (1, self.channels):
+            raise ShapeError(f"{len(self.mean)} mean values, wants 1 or {self.channels}")
+        if self.mean_image is not None and self.mean_image.shape[0] != self.channels:
+            shape = self.mean_image.shape
+            raise ShapeError(f"the mean image is {shape}, wants {self.channels} channels")
+        least = self.resized(1, 1) if self.resize is not None else self.crop
+        if self.crop and least and (least[0] < self.crop[0] or least[1] < self.crop[1]):
+            raise ShapeError(f"{_size(self.resize or 0)} is less than the crop {_size(self.crop)}")
+
+    @property
+    def channels(self) -> int:
+        """How many channels the input has."""
+        return 1 if self.order == "GRAY" else 3
+
+    @property
+    def mean_planes(self) -> np.ndarray:
+        """The mean as C x H x W or, the same everywhere, C x 1 x 1."""
+        if self.mean_image is not None:
+            return self.mean_image
+        return np.array(self.mean, np.float32)[:, None, None]
+
+    def resized(self, height: int, width: int) -> Size:
+        """Return height and width of an image after resizing; the longer side is rounded down."""
+        if self.resize is None:
+            return height, width
+        if isinstance(self.resize, tuple):
+            return self.resize
+        short = min(height, width)
+        return height * self.resize // short, width * self.resize // short
+
+    def for_input(self, shape: tuple[int, ...]) -> Preprocessing:
+        """Return this for an input of N x C x H x W: what says no crop crops to H x W.
+
+        Raises ShapeError where the channels or the crop are not the input's.
+        """
+        if len(shape) != 4 or shape[1] != self.channels:
+            raise ShapeError(
+                f"{self.order} images for an input {shape}, wants {self.channels} channels"
+            )
+        size = (shape[2], shape[3])
+        if self.crop not in (None, size):
+            raise ShapeError(
+                f"the crop is {self.crop[0]}x{self.crop[1]}, the input {size[0]}x{size[1]}",
+                fix="give the other with --input-shape or --crop",
+            )
+        return replace(self, crop=size)
+
+    def __str__(self) -> str:
+        mean = "/".join(f"{value:g}" for value in self.mean)
+        if self.mean_image is not None:
+            mean = "a mean image"
+        steps = [] if self.resize is None else [f"resize to {_size(self.resize)}"]
+        steps += [] if self.crop is None else [f"crop the middle {_size(self.crop)}"]
+        said = ", ".join([*steps, f"{self.order}, minus {mean}, times {self.scale:g}"])
+        return f"{said} ({self.origin})" if self.origin else said
+
+
+def _size(size: int | Size) -> str:
+    return f"shorter side {size}" if isinstance(size, int) else f"{size[0]}x{size[1]}"
+
+
+def read_size(text: str, *, shorter: bool = False) -> int | Size:
+    """Read `224` (a square, or with `shorter` the shorter side) or `256x320`, height first."""
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", text):
+        raise CaffeError(f"{text!r} is no size; write 256 or 256x320")
+    sizes = [int(part) for part in text.split("x")]
+    if len(sizes) == 1 and shorter:
+        return sizes[0]
+    return sizes[0], sizes[-1]
+
+
+def read_mean(text: str) -> dict[str, object]:
+    """Read `104,117,123` or the path of a mean file, as arguments of `Preprocessing`."""
+    if re.fullmatch(r"[-+.\deE]+(,[-+.\deE]+)*", text):
+        try:
+            return {"mean": tuple(map(float, text.split(","))), "mean_image": None}
+        except ValueError:
+            raise CaffeError(f"{text!r} are no mean values; write 104,117,123") from None
+    return {"mean_image": mean_image(text)}
+
+
+def mean_image(path: str | Path) -> np.ndarray:
+    """Read a mean file (`.binaryproto`): channels x height x width, float32."""
+    try:
+        blob = np.asarray(read_blob(path).array, np.float32)
+    except OSError as error:
+        raise CaffeError(f"{path}: {error.strerror}") from None
+    if blob.ndim not in (3, 4) or (blob.ndim == 4 and blob.shape[0] != 1):
+        raise ShapeError(f"{path}: a blob of {blob.shape}, wants one image")
+    return blob.reshape(blob.shape[-3:])
