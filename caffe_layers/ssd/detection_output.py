@@ -80,7 +80,7 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
 
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
-        return len(layer.bottom) == 3 or (len(layer.bottom) == 4 and not _is_refined(layer))
+        return len(layer.bottom) in cls.bottoms and not _has_objectness(layer)
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> DetectionOutput:
@@ -117,6 +117,13 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
         return priors if self.top_k < 0 else min(self.top_k, priors)
 
     def shapes(self, loc: Shape, conf: Shape, prior: Shape, *more: Shape) -> list[Shape]:
+        if more:
+            fix = "--dialect refinedet reads a score of the refinement there"
+            require(len(more[0]) == 4, f"bottom 3 is {more[0]}, wants an image", fix=fix)
+        return self.rows(loc, conf, prior)
+
+    def rows(self, loc: Shape, conf: Shape, prior: Shape) -> list[Shape]:
+        """Return the top's shape, with as many rows as there can be at most."""
         priors = check_predictions(loc, conf, prior, self.loc_classes, self.num_classes)
         rows = len(self.labels) * self.looked_at(priors)
         if self.keep_top_k >= 0:
@@ -219,7 +226,7 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
     def _emit_rows(self, op: Any, boxes: str, scores: str, kept: str, count: str) -> Any:
         at = op.Transpose(op.NonZero(kept, name="nonzero"), perm=[1, 0], name="at")
         image, place = op.Split(at, op.ints(1, 1), axis=1, outputs=2, name="place")
-        label = op.Div(place, count, name="class")
+        label = op.Div(place, op.Max(count, op.ints(1), name="divisor"), name="class")
         label = op.to_float(op.Gather(op.ints(*self.labels), label, name="label"), name="labels")
         flat = op.Reshape(scores, op.ints(0, -1, 1), name="flat_scores")
         flat_boxes = op.Reshape(boxes, op.ints(0, -1, 4), name="flat_boxes")
@@ -263,8 +270,7 @@ class RefinedDetectionOutput(
 
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
-        pictured = is_set(layer.detection_output_param, "visualize")
-        return len(layer.bottom) == 5 or (len(layer.bottom) == 4 and not pictured)
+        return len(layer.bottom) == 5 or _has_objectness(layer)
 
     @classmethod
     def fields(cls, param: Any) -> dict[str, Any]:
@@ -274,7 +280,7 @@ class RefinedDetectionOutput(
     def shapes(self, loc: Shape, conf: Shape, prior: Shape, *more: Shape) -> list[Shape]:
         for name, size, shape in zip(("arm_conf", "arm_loc"), (2, 4), more, strict=False):
             check_refinement(name, size, shape, prior, loc)
-        return super().shapes(loc, conf, prior)
+        return self.rows(loc, conf, prior)
 
     def forward(self, loc: Tensor, conf: Tensor, prior: Tensor, *more: Tensor) -> Tensor:
         with torch.no_grad():
@@ -302,6 +308,5 @@ class RefinedDetectionOutput(
         return self.emit(op, loc, scores, boxes, variances)
 
 
-def _is_refined(layer: Any) -> bool:
-    """Tell whether a fourth bottom is surely no image."""
+def _has_objectness(layer: Any) -> bool:
     return is_set(layer.detection_output_param, "objectness_score")

@@ -120,7 +120,7 @@ def emit_adaptive(
         here = op.to_float(op.Equal(places, at, name="nms/here"), name="nms/is_here")
         now = op.Add(kept, op.Mul(here, stays, name="nms/new"), name="nms/now")
         high = op.to_float(
-            op.Greater(limit, op.scalar(LEAST_ADAPTED), name="nms/high"), name="nms/is_high"
+            op.Greater(limit, op.scalar(LEAST_ADAPTED), name="nms/raised"), name="nms/is_raised"
         )
         lowers = op.to_bool(op.Mul(high, stays, name="nms/lowered"), name="nms/lowers")
         lower = op.Mul(limit, op.scalar(eta), name="nms/lower")
