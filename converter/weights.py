@@ -71,7 +71,7 @@ def fill(
                 else:
                     key, layer = targets[name]
                     with within(f"layer {source.name!r} ({layer.caffe_type})"):
-                        fill_layer(layer, source.blobs)
+                        fill_layer(layer, _all(source.blobs, layer, weights.generation))
                     if layer.blob_names:
                         report.filled.append(key)
     if unknown:
@@ -86,6 +86,12 @@ def fill(
     return report
 
 
+def _all(blobs: Sequence[Blob | None], layer: Layer, generation: str) -> Sequence[Blob | None]:
+    """Return a layer's blobs; HDF5 ends before the last ones if those are other layers'."""
+    missing = len(layer.blob_names) - len(blobs) if generation == "HDF5" else 0
+    return [*blobs, *[None] * missing]
+
+
 def fill_layer(layer: Layer, blobs: Sequence[Blob | None]) -> None:
     """Copy one layer's blobs; raises WeightError for a wrong number or shape.
 
@@ -94,18 +100,27 @@ def fill_layer(layer: Layer, blobs: Sequence[Blob | None]) -> None:
     if len(blobs) != len(layer.blob_names):
         wants = ", ".join(layer.blob_names) or "none"
         raise WeightError(f"{len(blobs)} blobs, wants {wants}", fix="is this the prototxt's model?")
-    for name, blob in zip(layer.blob_names, blobs, strict=True):
+    for name, blob in zip(layer.blob_names, layer.adapted(blobs), strict=True):
         if blob is None:
             if not layer.shares_blob(name):
                 raise WeightError(f"blob {name!r} is missing")
             continue
         target = getattr(layer, name).data
-        if not blob.fits(tuple(target.shape)):
+        if not (blob.fits(tuple(target.shape)) or layer.admits(name, blob.shape)):
             raise WeightError(
                 f"blob {name!r} is {blob.shape}, wants {tuple(target.shape)}",
                 fix="is this the prototxt's model? --ignore LAYER leaves the layer unset",
             )
-        np.copyto(target.view(-1).numpy(), blob.values, casting="same_kind")
+        copy(blob, target)
+
+
+def copy(blob: Blob, target: Tensor) -> None:
+    """Copy a blob's values into a tensor of its shape, on whatever device."""
+    flat = target.detach().view(-1)
+    if flat.device.type == "cpu":
+        np.copyto(flat.numpy(), blob.values, casting="same_kind")
+    else:
+        flat.copy_(torch.from_numpy(np.array(blob.values)))
 
 
 def _targets(net: CaffeNet, *, last: bool) -> dict[str, tuple[str, Layer]]:
