@@ -30,6 +30,7 @@ from prototxt.upgrade import declare_shapeless
 from .deploy import deploy as deployed
 from .global_pool import blame_pools, make_pools_global, whole_pools
 from .graph import Step, build_steps
+from .merged_scale import merge_scales
 from .module import CaffeNet
 from .sharing import share
 from .snapshot import unstamp
@@ -65,9 +66,9 @@ def load(
     `net` may be a lone `.caffemodel`, which holds its definition, or what `prototxt.read_net` gave.
     Without weights the blobs get their fillers' values, drawn from `seed`. `input_shapes` replaces
     those of the file; `global_pool` lets an average pool over the whole map follow other sizes.
-    TEST networks come in `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have `requires_grad` False, but for
-    the definition's `force_backward`. `deploy` takes a training definition's deployable part; the
-    network's `notes` say what that left out.
+    TEST networks come in `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have
+    `requires_grad` False, but for the definition's `force_backward`. `deploy` takes a training
+    definition's deployable part; the network's `notes` say what that left out.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
@@ -166,6 +167,7 @@ def build(
     global_pool: bool = False,
 ) -> CaffeNet:
     """Return the module of a filtered network, its blobs not yet set."""
+    net = merge_scales(net, files)
     if global_pool:
         own = build(net, files, dialect=dialect)
         net = make_pools_global(net, own)

@@ -1,0 +1,69 @@
+"""Scale layers that Intel's Caffe has merged into the BatchNorm before them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from prototxt import Net, Weights
+from prototxt.errors import WeightError, within
+
+
+def merge_scales(net: Net, files: Sequence[Weights]) -> Net:
+    """Return the network without the Scale layers whose numbers the weights' BatchNorms hold.
+
+    Intel's engines merge a BatchNorm (3 blobs) and the Scale behind it (2) into one layer of 5
+    blobs, which takes the Scale's top; published definitions still show both.
+
+    Raises WeightError for the reverse, where it is silent: a BatchNorm without a Scale behind it
+    whose weights are followed by those of a Scale that the network lacks.
+    """
+    held = {layer.name: len(layer.blobs) for file in files for layer in file.layers if layer.blobs}
+    layers: list[Any] = list(net.layers)
+    gone: set[int] = set()
+    for index, layer in enumerate(net.layers):
+        if layer.type != "BatchNorm" or len(layer.top) != 1 or layer.name not in held:
+            continue
+        readers = _readers(net.layers, index)
+        scale = readers[0] if len(readers) == 1 else -1
+        if scale >= 0 and net.layers[scale].type != "Scale":
+            scale = -1
+        if held[layer.name] == 3 and scale < 0:
+            _refuse_lost_scale(net, index, files)
+        if held[layer.name] in (4, 5) and scale >= 0 and net.layers[scale].name not in held:
+            merged = type(layer)()
+            merged.CopyFrom(layer)
+            merged.top[0] = net.layers[scale].top[0]
+            layers[index] = merged
+            gone.add(scale)
+    if not gone:
+        return net
+    kept = [index for index in range(len(layers)) if index not in gone]
+    lines = [net.lines[index] for index in kept] if net.lines else []
+    return replace(net, layers=[layers[index] for index in kept], lines=lines)
+
+
+def _readers(layers: Sequence[Any], writer: int) -> list[int]:
+    """Return the layers that read a layer's top, up to the one that overwrites it."""
+    top, readers = layers[writer].top[0], []
+    for index in range(writer + 1, len(layers)):
+        if top in layers[index].bottom:
+            readers.append(index)
+        if top in layers[index].top:
+            break
+    return readers
+
+
+def _refuse_lost_scale(net: Net, index: int, files: Sequence[Weights]) -> None:
+    here = {layer.name for layer in net.layers}
+    for file in files:
+        for layer, after in zip(file.layers, file.layers[1:], strict=False):
+            scales = after.type in ("Scale", "SCALE") and after.name not in here
+            if layer.name == net.layers[index].name and scales:
+                with within(net.place(index)):
+                    raise WeightError(
+                        f"{file.source} scales what it normalizes, by {after.name!r}, and the "
+                        "network has no such layer",
+                        fix="Intel's engines merge the two: take the definition that shows both",
+                    )
