@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..checks import require
+from ..drawn import emit_drawn
 from ..layer import Layer, Shape
 from ..message import fork_field
 from ..number import float32
@@ -67,5 +67,5 @@ class Dropout(Layer, type="Dropout"):
         if not self.sample_weights_test:
             return op.Identity(x) if self.scale_train else op.Mul(x, kept)
         to = {} if self.scale_train else {"name": "drawn"}
-        drawn = op.Dropout(x, op.scalar(self.dropout_ratio), op.const(np.array(True)), **to)
+        drawn = emit_drawn(op, x, self.dropout_ratio, x, **to)
         return drawn if self.scale_train else op.Mul(drawn, kept)

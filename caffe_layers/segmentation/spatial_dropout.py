@@ -11,6 +11,7 @@ from prototxt.errors import FormatError
 
 from ..checks import require
 from ..data.python import register_python
+from ..drawn import emit_drawn
 from ..layer import Layer, Shape
 from ..param_str import read_param_str
 
@@ -55,7 +56,5 @@ class SpatialDropoutLayer(Layer):
             return op.Mul(x, op.scalar(1 / (1 - self.p)))
         maps = op.Slice(op.Shape(x, name="sizes"), op.ints(0), op.ints(2), name="maps")
         shape = op.Concat(maps, op.ints(1, 1), axis=0, name="mask_shape")
-        drawn = op.RandomUniformLike(op.Expand(op.scalar(1), shape, name="ones"), name="drawn")
-        kept = op.GreaterOrEqual(drawn, op.scalar(self.p), name="kept")
-        scale = op.scalar(1 / (1 - self.p))
-        return op.Mul(x, op.Where(kept, scale, op.scalar(0), name="mask"))
+        ones = op.Expand(op.scalar(1), shape, name="ones")
+        return op.Mul(x, emit_drawn(op, ones, self.p, x, name="mask"))
