@@ -163,6 +163,25 @@ class SKNet(nn.Module):
         nn.init.normal_(self.fc.weight, std=0.01)
         nn.init.zeros_(self.fc.bias)
 
+    def parameter_groups(self, lr: float, weight_decay: float = 0.0) -> list[dict[str, Any]]:
+        """Return the parameters as an optimizer takes them, with the released multipliers.
+
+        Normalisation does not decay; the classifier's bias does not, and learns twice as fast.
+        """
+        plain = [
+            parameter
+            for module in self.modules()
+            if isinstance(module, nn.BatchNorm2d)
+            for parameter in module.parameters()
+        ]
+        others = {*plain, self.fc.bias}
+        decaying = [parameter for parameter in self.parameters() if parameter not in others]
+        return [
+            {"params": decaying, "lr": lr, "weight_decay": weight_decay},
+            {"params": plain, "lr": lr, "weight_decay": 0.0},
+            {"params": [self.fc.bias], "lr": 2 * lr, "weight_decay": 0.0},
+        ]
+
     def forward(self, x: Tensor) -> Tensor:
         x = self.stages(self.maxpool(self.stem(x)))
         scores: Tensor = self.fc(self.avgpool(x).flatten(1))

@@ -53,7 +53,7 @@ class Processes:
         """Give every process the first one's values."""
         if self.count > 1:
             for blob in blobs:
-                dist.broadcast(blob, 0)
+                dist.broadcast(blob.detach(), 0)
 
     def any(self, *flags: bool, device: torch.device) -> list[bool]:
         """Tell of each flag whether one of the processes has it set."""
