@@ -21,6 +21,8 @@ class ImageSegData(Fed, type="ImageSegData", fork="deeplab", bottoms=0, tops=(1,
     Caffe: hszhao/PSPNet, src/caffe/layers/image_seg_data_layer.cpp
     """
 
+    fork_fields = ("image_data_param.has_label",)  # the number of tops says it too
+
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ImageSegData:
         param, transform = layer.image_data_param, layer.transform_param
