@@ -15,6 +15,9 @@ from ..layer import Layer, Shape
 from ..message import enum_name
 from ..number import float32
 
+OPERATIONS = ("SUM", "PROD", "MAX")
+"""Others are those of forks."""
+
 
 def _larger(a: Tensor, b: Tensor) -> Tensor:
     """Return the larger value; a tie and its gradient go to b, where torch.maximum halves it."""
@@ -45,7 +48,7 @@ class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
         in_place: bool = False,
     ) -> None:
         super().__init__()
-        if operation not in ("SUM", "PROD", "MAX"):
+        if operation not in OPERATIONS:
             raise UnsupportedError(f"operation {operation!r} is none of SUM, PROD and MAX")
         wanted = not coeff or operation != "PROD"
         require(wanted, f"operation PROD has no use for coefficients, got {len(coeff)}")
@@ -53,6 +56,10 @@ class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
         self.coeff = tuple(float32(value) for value in coeff)
         self.stable_prod_grad = stable_prod_grad
         self.in_place = in_place
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return enum_name(layer.eltwise_param, "operation") in OPERATIONS
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Eltwise:

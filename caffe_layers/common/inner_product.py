@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -45,6 +46,10 @@ class InnerProduct(Layer, type="InnerProduct"):
         self.add_blob("weight", shape, weight_filler)
         if bias_term:
             self.add_blob("bias", (num_output,), bias_filler)
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return len(layer.bottom) == 1  # happynear's takes its weight from more
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> InnerProduct:

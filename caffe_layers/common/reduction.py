@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -37,6 +38,10 @@ class Reduction(Layer, type="Reduction"):
         self.operation = operation
         self.axis = axis
         self.coeff = float32(coeff)
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return enum_name(layer.reduction_param, "operation") in ONNX
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Reduction:

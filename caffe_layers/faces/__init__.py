@@ -1,0 +1,1 @@
+"""Layers of happynear's caffe-windows: embeddings of faces."""
