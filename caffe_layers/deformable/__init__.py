@@ -1,0 +1,1 @@
+"""Layers of unsky's Caffe: deformable convolution."""

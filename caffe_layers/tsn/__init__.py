@@ -1,0 +1,1 @@
+"""Layers of yjxiong's Caffe (temporal segment networks): recognising actions in video."""

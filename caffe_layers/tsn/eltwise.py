@@ -1,0 +1,72 @@
+"""Eltwise, with yjxiong's STOCHASTIC_SUM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import require
+from ..layer import LAYERS, Layer, Shape
+from ..message import enum_name
+from ..number import float32
+
+
+class StochasticSum(Layer, type="Eltwise", fork="tsn", bottoms=(2, None)):
+    """`operation` STOCHASTIC_SUM: in training each bottom counts with the probability `coeff`.
+
+    In testing the top is the sum of the bottoms times their coefficients, which are 1 where none
+    are given. With `in_place` the top overwrites the first bottom, which Caffe clears before it
+    reads it. An ONNX model tests, whatever the phase of the network.
+
+    Errors: ShapeError for bottoms of different shapes, and unless there are as many coefficients.
+    Caffe: yjxiong/caffe, src/caffe/layers/eltwise_layer.cpp
+    """
+
+    def __init__(self, *, coeff: Sequence[float], in_place: bool = False) -> None:
+        super().__init__()
+        self.coeff = tuple(map(float32, coeff))
+        self.in_place = in_place
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return enum_name(layer.eltwise_param, "operation") == "STOCHASTIC_SUM"
+
+    @classmethod
+    def meant_by(cls, layer: Any) -> type[Layer]:
+        return cls if cls.fits(layer, None) else LAYERS["Eltwise"]["bvlc"]
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> StochasticSum:
+        coeff = list(layer.eltwise_param.coeff)
+        fits = len(coeff) in {0, len(bottoms)}
+        require(fits, f"{len(coeff)} coeff, wants one for each of the {len(bottoms)} bottoms")
+        in_place = layer.top[0] == layer.bottom[0]
+        return cls(coeff=coeff or [1.0] * len(bottoms), in_place=in_place)
+
+    def shapes(self, *bottoms: Shape) -> list[Shape]:
+        first = bottoms[0]
+        for bottom in bottoms:
+            require(bottom == first, f"bottoms {first} and {bottom} differ")
+        return [first]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        terms = list(zip(bottoms, self.coeff, strict=True))[self.in_place :]
+        if self.training:
+            drawn = torch.rand(len(terms), device=bottoms[0].device)
+            scaled = [
+                x.where(draw <= coeff, 0) for (x, coeff), draw in zip(terms, drawn, strict=True)
+            ]
+        else:
+            scaled = [x * coeff for x, coeff in terms]
+        return torch.stack(scaled).sum(0)
+
+    def onnx(self, op: Any, *bottoms: str) -> Any:
+        terms = list(zip(bottoms, self.coeff, strict=True))[self.in_place :]
+        scaled = [
+            op.Mul(x, op.scalar(coeff), name=f"term:{index}")
+            for index, (x, coeff) in enumerate(terms)
+        ]
+        return op.Sum(*scaled)
