@@ -186,11 +186,13 @@ class Emitter:
         sequences: Sequence[str],
         *,
         stacked: int,
+        ranks: Sequence[int] = (),
     ) -> tuple[str, ...]:
         """Append a Scan over the first axis of `sequences`; return the last state and `stacked`.
 
         `step` gets the names of the state and of one slice of each sequence, emits the nodes of one
         step, and returns the names of the next state and of the values whose steps are stacked.
+        `ranks` are the state's, where ONNX Runtime does not find them out.
         """
         kind = helper.np_dtype_to_tensor_dtype(self.float_type)
         before = [f"{self.layer}/before:{index}" for index in range(len(state))]
@@ -199,8 +201,12 @@ class Emitter:
         made = step(*before, *slices)
         nodes, self.graph.nodes = self.graph.nodes, outer
         assert len(made) == len(state) + stacked
+        shapes = [[None] * rank for rank in ranks]
         given, taken = (
-            [helper.make_tensor_value_info(name, kind, None) for name in names]
+            [
+                helper.make_tensor_value_info(name, kind, shapes[i] if i < len(shapes) else None)
+                for i, name in enumerate(names)
+            ]
             for names in ((*before, *slices), made)
         )
         body = helper.make_graph(nodes, f"{self.layer}/step", given, taken)

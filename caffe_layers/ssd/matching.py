@@ -65,7 +65,7 @@ def emit_match(
 ) -> tuple[str, str]:
     """Append what `match` does; `own` and `inside` are truth values, the matches floats."""
     each = op.Unsqueeze(boxes, op.ints(3), name="match/each")
-    shares = emit_overlap(op, each, objects, "match")
+    shares = emit_overlap(op, each, objects, "match/iou")
     counts = op.And(
         op.Unsqueeze(own, op.ints(2), name="match/own"),
         op.Greater(shares, op.scalar(LEAST_OVERLAP), name="match/meets"),
@@ -113,7 +113,7 @@ def emit_match(
         )
 
     none = op.Sub(op.Mul(best, op.scalar(0), name="match/0"), op.scalar(1), name="match/none")
-    _, matched = op.scan(step, (shares, none), (objects,), stacked=0)
+    _, matched = op.scan(step, (shares, none), (objects,), stacked=0, ranks=(4, 3))
     if threshold is None:
         return matched, best
     nearest = op.to_float(

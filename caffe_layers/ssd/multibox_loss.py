@@ -621,7 +621,8 @@ class RefinedMultiBoxLoss(MultiBoxLoss, type="MultiBoxLoss", fork="refinedet", b
             pairs = op.Reshape(arm[0], op.ints(0, -1, 2), name="objectness")
             objects = op.Gather(pairs, op.const(np.array(1)), axis=2, name="object_scores")
         if len(arm) > 1:
-            priors = emit_priors(op, prior, encoded=self.encode_variance_in_target)
+            encoded = self.encode_variance_in_target
+            priors = emit_priors(op, prior, encoded=encoded, name="refining")
             boxes = emit_refine(op, self.code_type, *priors, arm[1])
         return self.emit(op, loc, conf, prior, gt, Refinement(objects, boxes))
 

@@ -49,12 +49,16 @@ def refine(code_type: str, boxes: Tensor, variances: Tensor, loc: Tensor) -> Ten
     return decode(code_type, boxes, codes)
 
 
-def emit_priors(op: Any, prior: str, *, encoded: bool) -> tuple[str, str | None]:
+def emit_priors(
+    op: Any, prior: str, *, encoded: bool, name: str = "prior"
+) -> tuple[str, str | None]:
     """Append what `read_priors` does; no variances where they are 1."""
-    both = op.Reshape(prior, op.ints(2, -1, 1, 4), name="prior")
-    boxes, variances = op.Split(both, op.ints(1, 1), axis=0, outputs=2, name="priors_of")
-    boxes = op.Squeeze(boxes, op.ints(0), name="prior_boxes")
-    return boxes, None if encoded else op.Squeeze(variances, op.ints(0), name="variances")
+    both = op.Reshape(prior, op.ints(2, -1, 1, 4), name=f"{name}/both")
+    halves = op.Split(both, op.ints(1, 1), axis=0, outputs=2, name=f"{name}/halves")
+    boxes = op.Squeeze(halves[0], op.ints(0), name=f"{name}/boxes")
+    if encoded:
+        return boxes, None
+    return boxes, op.Squeeze(halves[1], op.ints(0), name=f"{name}/variances")
 
 
 def emit_refine(op: Any, code_type: str, boxes: str, variances: str | None, loc: str) -> Any:

@@ -106,7 +106,7 @@ def emit_adaptive(
 
     def step(kept: str, limit: str, box: str, is_valid: str, at: str) -> tuple[str, ...]:
         one = op.Unsqueeze(box, op.ints(1), name="nms/one")
-        share = emit_overlap(op, one, boxes, "nms")
+        share = emit_overlap(op, one, boxes, "nms/iou")
         over = op.to_float(op.Greater(share, limit, name="nms/over"), name="nms/is_over")
         covered = op.reduce(
             "ReduceMax",
@@ -120,7 +120,7 @@ def emit_adaptive(
         here = op.to_float(op.Equal(places, at, name="nms/here"), name="nms/is_here")
         now = op.Add(kept, op.Mul(here, stays, name="nms/new"), name="nms/now")
         high = op.to_float(
-            op.Greater(limit, op.scalar(LEAST_ADAPTED), name="nms/raised"), name="nms/is_raised"
+            op.Greater(limit, op.scalar(LEAST_ADAPTED), name="nms/high"), name="nms/is_high"
         )
         lowers = op.to_bool(op.Mul(high, stays, name="nms/lowered"), name="nms/lowers")
         lower = op.Mul(limit, op.scalar(eta), name="nms/lower")
@@ -130,5 +130,5 @@ def emit_adaptive(
     column = op.Concat(lists, op.ints(1), axis=0, name="nms/column")
     limit = op.Expand(op.scalar(threshold), column, name="nms/limits")
     valid = op.Transpose(valid, perm=[1, 0], name="nms/valid_first")
-    kept, _ = op.scan(step, (none, limit), (first, valid, index), stacked=0)
+    kept, _ = op.scan(step, (none, limit), (first, valid, index), stacked=0, ranks=(2, 2))
     return kept
