@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -29,6 +29,12 @@ def input_names(path: str | PathLike[str]) -> set[str]:
 def run_onnx(path: str | PathLike[str], inputs: Arrays) -> dict[str, np.ndarray]:
     """Return the outputs of the file as it ships, ONNX Runtime's optimisations included."""
     return _run(_session(path), inputs, path)
+
+
+def open_onnx(path: str | PathLike[str]) -> Callable[[Arrays], dict[str, np.ndarray]]:
+    """Open a model once for many runs: the function gives the outputs of some inputs."""
+    session = _session(path)
+    return lambda inputs: _run(session, inputs, path)
 
 
 def run_exposed(

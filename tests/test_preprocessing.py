@@ -16,8 +16,6 @@ from converter.onnx_run import run_onnx
 from converter.preprocessing import FAMILIES, Preprocessing, Transform
 from prototxt import CaffeError, ShapeError, UnsupportedError
 
-SKNET = FAMILIES["sknet"]
-
 NET = """
 name: "probe"
 input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
@@ -126,18 +124,18 @@ def test_images_of_different_sizes_and_kinds():
         Transform(Preprocessing("RGB", crop=(8, 8)))(images(5, 9))
 
 
-AXPY = """
-input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
-input: "a" input_shape { dim: 1 dim: 3 }
-layer { name: "x" type: "Axpy" bottom: "a" bottom: "data" bottom: "data" top: "y" }
-"""
-
-
 @pytest.mark.parametrize(
-    ("text", "family"), [(AXPY, "sknet"), (NET.replace("probe", "CaffeNet"), "bvlc")]
+    ("name", "family"),
+    [
+        ("sknet50_basic", "sknet"),
+        ("SE-ResNeXt-50 (32 x 4d)", "senet"),
+        ("SENet-154", "senet"),
+        ("CaffeNet", "bvlc"),
+        ("VGG_ILSVRC_16_layers", "bvlc"),
+    ],
 )
-def test_families_are_recognised(tmp_path, text, family):
-    net = load(tmp_path, text)
+def test_families_are_recognised(tmp_path, name, family):
+    net = load(tmp_path, NET.replace("probe", name))
     assert converter.preprocess(net).preprocessing == FAMILIES[family].for_input((1, 3, 8, 8))
 
 
@@ -221,7 +219,7 @@ def test_convert_embeds_verifies_and_reports(tmp_path, capsys):
     report = (tmp_path / "out" / "report.md").read_text()
     assert "net.onnx takes RGB images, N x H x W x 3 bytes of any size, as 'image'" in report
     assert "resize to shorter side 256, crop the middle 8x8, BGR" in report
-    assert "BGR, minus 103.94/116.78/123.68, times 0.017 (known of SENet and SKNet)" in report
+    assert "BGR, minus 103.94/116.78/123.68, times 0.017 (known of SKNet)" in report
     assert "| conv | 2x2x6x6 |" in report
     assert main([*args, "--mean", "1,2,3"]) == 0
     assert "images become 'data' so: resize to 8x8" in (tmp_path / "out" / "report.md").read_text()

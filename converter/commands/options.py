@@ -167,7 +167,7 @@ def add_preprocessing(parser: ArgumentParser) -> None:
     group = parser.add_argument_group(
         "preprocessing", "in place of what the definition says or the network's family is known for"
     )
-    group.add_argument("--family", help="sknet (SENet's and SKNet's) or bvlc")
+    group.add_argument("--family", help="sknet, senet or bvlc")
     group.add_argument("--channels", choices=("BGR", "RGB", "GRAY"), help="the input's order")
     group.add_argument("--mean", metavar="104,117,123|FILE.binaryproto")
     group.add_argument("--scale", type=float, help="what (image - mean) is multiplied by")

@@ -17,17 +17,25 @@ from ..module import CaffeNet
 from .value import Preprocessing, mean_image, read_mean, read_size
 
 FAMILIES = {
-    "sknet": Preprocessing(
-        "BGR", (103.94, 116.78, 123.68), 0.017, 256, origin="known of SENet and SKNet"
-    ),
+    "sknet": Preprocessing("BGR", (103.94, 116.78, 123.68), 0.017, 256, origin="known of SKNet"),
+    "senet": Preprocessing("BGR", (104.0, 117.0, 123.0), 1.0, 256, origin="known of SENet"),
     "bvlc": Preprocessing(
         "BGR", (104.0, 117.0, 123.0), 1.0, (256, 256), origin="known of BVLC's models"
     ),
 }
-"""The released networks' own: SENet's and SKNet's readme, and the models of BVLC's zoo."""
+"""What the released networks want. SENet's mean is in a comment of each released definition."""
 
-AXPY = "Axpy"
-BVLC = re.compile(r"CaffeNet|AlexNet|GoogleNet|FlickrStyleCaffeNet|R-CNN-ilsvrc13|VGG_ILSVRC.*")
+NAMES = {
+    "sknet": re.compile(r"sk-?net.*", re.IGNORECASE),
+    "senet": re.compile(r"SE-(ResNet|ResNeXt|BN-Inception).*|SENet.*"),
+    "bvlc": re.compile(
+        r"CaffeNet|AlexNet|GoogleNet|FlickrStyleCaffeNet|R-CNN-ilsvrc13|VGG_ILSVRC.*"
+    ),
+}
+"""By what names their definitions go."""
+
+
+COLOURS = 3
 
 
 def preprocessing_of(
@@ -60,7 +68,7 @@ def preprocessing_of(
         given["crop"] = read_size(crop)
     if family is not None and family not in FAMILIES:
         raise UnsupportedError(f"family {family!r} is unknown", fix=f"known: {', '.join(FAMILIES)}")
-    base = FAMILIES[family] if family else _declared(net, shape) or _recognised(net)
+    base = FAMILIES[family] if family else _declared(net, shape) or _recognised(net, shape)
     if base is None:
         if mean is None:
             raise UnsupportedError(
@@ -136,7 +144,6 @@ def _find(name: str, definition: Path) -> Path:
     )
 
 
-def _recognised(net: CaffeNet) -> Preprocessing | None:
-    if any(step.cls.caffe_type == AXPY for step in net.steps):
-        return FAMILIES["sknet"]
-    return FAMILIES["bvlc"] if BVLC.fullmatch(net.name) else None
+def _recognised(net: CaffeNet, shape: tuple[int, ...]) -> Preprocessing | None:
+    families = [family for family, names in NAMES.items() if names.fullmatch(net.name)]
+    return FAMILIES[families[0]] if families and shape[1] == COLOURS else None

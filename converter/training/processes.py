@@ -1,4 +1,4 @@
-"""Several processes that train one network together, each on data of its own.
+"""Several processes that work with one network together, each on data of its own.
 
 Caffe: src/caffe/parallel.cpp
 """
@@ -54,6 +54,14 @@ class Processes:
         if self.count > 1:
             for blob in blobs:
                 dist.broadcast(blob.detach(), 0)
+
+    def sum(self, numbers: list[int], device: torch.device) -> list[int]:
+        """Return the sums of whole numbers over the processes."""
+        if self.count == 1:
+            return numbers
+        sums = torch.tensor(numbers, dtype=torch.int64, device=device)
+        dist.all_reduce(sums)
+        return [int(number) for number in sums.tolist()]
 
     def any(self, *flags: bool, device: torch.device) -> list[bool]:
         """Tell of each flag whether one of the processes has it set."""

@@ -1,0 +1,217 @@
+"""The evaluation itself: samples in batches through torch or ONNX Runtime, errors counted."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from prototxt.errors import CaffeError, ShapeError, WeightError, within
+
+from ..arrays import array_of
+from ..emit import exported_plan
+from ..export import export_onnx
+from ..module import CaffeNet
+from ..onnx_run import open_onnx
+from ..preprocessing import Preprocessing, Transform, image_input
+from ..progress import progress
+from ..training.processes import Processes
+from .samples import Samples, in_classes
+from .state import State
+
+ENGINES = ("torch", "onnx")
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How many images were classified, and how many of them wrongly.
+
+    An image counts for top-5 if its class is among the five highest scores; of equal scores the
+    class of the larger number is the higher, as in Caffe's Accuracy. `top5` is None where there are
+    5 classes or fewer.
+    """
+
+    images: int
+    classes: int
+    top1_wrong: int
+    top5_wrong: int | None
+    seconds: float
+    preprocessing: str
+    engine: str
+
+    @property
+    def top1_error(self) -> float:
+        """Top-1 error in percent."""
+        return 100 * self.top1_wrong / self.images
+
+    @property
+    def top5_error(self) -> float | None:
+        """Top-5 error in percent."""
+        return None if self.top5_wrong is None else 100 * self.top5_wrong / self.images
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {**asdict(self), "top1_error": self.top1_error, "top5_error": self.top5_error}
+
+    def __str__(self) -> str:
+        rate = self.images / self.seconds if self.seconds else 0.0
+        top5 = "" if self.top5_error is None else f", top-5 error {self.top5_error:.2f} %"
+        return (
+            f"top-1 error {self.top1_error:.2f} %{top5} "
+            f"({self.images:,} images, {rate:.1f} a second, {self.engine})"
+        )
+
+
+def evaluate(
+    net: CaffeNet,
+    samples: Samples,
+    preprocessing: Preprocessing,
+    *,
+    engine: str = "torch",
+    output: str | None = None,
+    batch: int = 32,
+    workers: int = 0,
+    state: str | PathLike[str] | None = None,
+    quiet: bool = True,
+) -> Evaluation:
+    """Return the errors of a classifier on labelled images.
+
+    `output` names the scores, N x K or N x K x 1 x 1, where the network has more than one output.
+    `state` is a file in which progress is kept: an evaluation that was cut off goes on from it, and
+    it is gone when the evaluation is done. Under `torchrun` each process takes every world-th
+    sample, and all get the sum.
+
+    Raises ShapeError where the output is no scores, FormatError, with its name, for a sample that
+    cannot be read or whose label is no class, WeightError for scores that are NaN.
+    """
+    group = Processes.joined()
+    mine = range(group.rank, len(samples), group.count)
+    identity = {
+        "network": [source.info().__dict__ if source.info() else None for source in net.sources],
+        "samples": [len(samples), samples.name(0), samples.name(len(samples) - 1)],
+        "preprocessing": str(preprocessing),
+        "engine": engine,
+        "processes": [group.rank, group.count],
+    }
+    kept = State.open(state, identity, group.rank)
+    loader = DataLoader(
+        _Prepared(samples, mine[kept.done :], Transform(preprocessing)),
+        batch_size=batch,
+        num_workers=workers,
+        collate_fn=_collate,
+    )
+    begin = time.monotonic()
+    classes = kept.classes
+    with (
+        _scorer(net, engine, output) as scores_of,
+        progress("evaluate", len(mine), quiet=quiet or not group.leads, unit="image") as bar,
+        kept.saving(),
+    ):
+        bar.update(kept.done)
+        for images, labels, indices in loader:
+            scores = scores_of(images)
+            classes = scores.shape[1]
+            for label, index in zip(labels.tolist(), indices, strict=True):
+                in_classes(label, classes, samples, index)
+            ranks = rank_of(scores, labels)
+            kept.add(len(labels), int((ranks > 0).sum()), int((ranks >= TOP).sum()), classes)
+            bar.update(len(labels))
+    seconds = time.monotonic() - begin
+    total = group.sum([kept.done, kept.top1_wrong, kept.top5_wrong], net.device)
+    kept.finish()
+    return Evaluation(
+        total[0],
+        classes,
+        total[1],
+        total[2] if classes > TOP else None,
+        seconds,
+        str(preprocessing),
+        "torch" if engine == "torch" else "ONNX Runtime",
+    )
+
+
+def rank_of(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return how many classes score higher than each row's label; ties as in Caffe's Accuracy."""
+    own = scores.gather(1, labels[:, None])
+    if bool(scores.isnan().any()):
+        raise WeightError("the scores are NaN", fix="`caffeport verify` names the first such blob")
+    later = torch.arange(scores.shape[1], device=scores.device) > labels[:, None]
+    return ((scores > own) | ((scores == own) & later)).sum(1)
+
+
+def scores_output(net: CaffeNet, output: str | None) -> str:
+    """Return the name of the network's output that holds scores: the only one, or the given."""
+    plan, _ = exported_plan(net)
+    if output is None and len(plan.outputs) == 1:
+        return next(iter(plan.outputs))
+    if output not in plan.outputs:
+        known = ", ".join(plan.outputs)
+        said = f"{output!r} is no output" if output else "which output holds the scores is not said"
+        raise ShapeError(f"{said}, the outputs are {known}", fix="name it with --scores")
+    return output
+
+
+class _Prepared(Dataset[Any]):
+    """The samples that one process evaluates, resized and cropped.
+
+    An error is a value: torch would bring it from a worker as a traceback.
+    """
+
+    def __init__(self, samples: Samples, indices: range, transform: Transform) -> None:
+        self.samples, self.indices, self.transform = samples, indices, transform
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Any:
+        index = self.indices[position]
+        try:
+            image, label = self.samples[index]
+            with within(self.samples.name(index)):
+                return self.transform(image)[0], label, index
+        except CaffeError as error:
+            return error
+
+
+def _collate(items: list[Any]) -> Any:
+    for item in items:
+        if isinstance(item, CaffeError):
+            return item, None, None
+    images, labels, indices = zip(*items, strict=True)
+    return torch.stack(images), torch.tensor(labels), indices
+
+
+@contextmanager
+def _scorer(net: CaffeNet, engine: str, output: str | None) -> Iterator[Callable[[Any], Tensor]]:
+    data, name = image_input(net), scores_output(net, output)
+    if engine not in ENGINES:
+        raise CaffeError(f"engine {engine!r}, wants one of {', '.join(ENGINES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        if engine == "onnx":
+            path = Path(folder, "net.onnx")
+            export_onnx(net, path)
+            model = open_onnx(path)
+
+        def score(images: Any) -> Tensor:
+            if isinstance(images, CaffeError):
+                raise images
+            if engine == "onnx":
+                scores = torch.from_numpy(model({data: array_of(images.to(net.dtype))})[name])
+            else:
+                with torch.inference_mode():
+                    scores = net({data: images.to(net.device, net.dtype)})[name].float().cpu()
+            if scores.dim() < 2 or scores[0, 0].numel() != 1:
+                raise ShapeError(f"output {name!r} is {tuple(scores.shape)}, wants N x K scores")
+            return scores.flatten(1)
+
+        yield score

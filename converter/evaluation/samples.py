@@ -1,0 +1,146 @@
+"""Labelled images: a tree of folders, a list of files, or a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from prototxt.database import FILE, Database
+from prototxt.datum import read_datum
+from prototxt.errors import CaffeError, FormatError, within
+from prototxt.images import read_image
+from prototxt.lists import read_image_list
+
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+
+
+class Samples(Protocol):
+    """A sequence of samples: `samples[i]` is an RGB image, H x W x 3, and its class."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]: ...
+
+    def name(self, index: int) -> str:
+        """Say which sample this is."""
+
+
+def open_samples(
+    data: str | PathLike[str],
+    *,
+    labels: str | PathLike[str] | None = None,
+    root: str | PathLike[str] | None = None,
+) -> Samples:
+    """Open labelled images.
+
+    `data` is a folder with a folder of images for each class, a text file with `path label` lines
+    as Caffe's tools write, or an LMDB. Folders are named by the first words of the lines of
+    `labels`, whose numbers are the classes; without it, by their classes' numbers, or else they
+    are the classes in the order of their names. A list's paths are relative to `root`, which is
+    the list's own folder unless given. Raises CaffeError for what is none of these.
+    """
+    path = Path(data)
+    if (path / FILE).is_file():
+        return DatabaseSamples(Database(path))
+    if path.is_dir():
+        return _tree(path, labels)
+    if path.is_file():
+        folder = Path(root) if root is not None else path.parent
+        return FileSamples([(folder / name, label) for name, label in read_image_list(path)])
+    raise CaffeError(f"{path}: no such folder, list or database")
+
+
+@dataclass(frozen=True)
+class FileSamples:
+    """Image files with their classes."""
+
+    entries: list[tuple[Path, int]]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        path, label = self.entries[index]
+        return np.ascontiguousarray(read_image(path)[:, :, ::-1]), label
+
+    def name(self, index: int) -> str:
+        """Give the image's path."""
+        return str(self.entries[index][0])
+
+
+@dataclass(frozen=True)
+class DatabaseSamples:
+    """Caffe's LMDB of Datum records, raw or encoded."""
+
+    database: Database
+
+    def __len__(self) -> int:
+        return len(self.database)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        key, record = self.database[index]
+        with within(f"{self.database.path}: record {key!r}"):
+            image, label = read_datum(record, color=True)
+            if len(image) not in (1, 3):
+                raise FormatError(f"an image of {len(image)} channels, wants 1 or 3")
+        rgb = image[::-1] if len(image) == 3 else image.repeat(3, axis=0)
+        return np.ascontiguousarray(rgb.transpose(1, 2, 0)), label
+
+    def name(self, index: int) -> str:
+        """Give the record's key."""
+        return self.database[index][0]
+
+
+def _tree(path: Path, labels: str | PathLike[str] | None) -> FileSamples:
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir())
+    if not folders:
+        raise FormatError(f"{path}: no folders in it, wants one with images for each class")
+    numbers = _numbers(path, [folder.name for folder in folders], labels)
+    entries = [
+        (file, numbers[folder.name])
+        for folder in folders
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in IMAGES and file.is_file()
+    ]
+    if not entries:
+        raise FormatError(f"{path}: no images in its folders")
+    return FileSamples(entries)
+
+
+def _numbers(path: Path, names: list[str], labels: str | PathLike[str] | None) -> dict[str, int]:
+    if labels is None:
+        if all(name.isdecimal() for name in names):
+            return {name: int(name) for name in names}
+        return {name: number for number, name in enumerate(names)}
+    known = {line.split()[0]: number for number, line in enumerate(read_labels(labels)) if line}
+    for name in names:
+        if name not in known:
+            raise FormatError(f"{path}: folder {name!r} is no first word of a line of {labels}")
+    return known
+
+
+def read_labels(path: str | PathLike[str]) -> list[str]:
+    """Return the lines of a file of class names: line i names class i, from 0."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise CaffeError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise FormatError(f"{path}: no text, wants a line for each class") from None
+    return [line.strip() for line in text.splitlines()]
+
+
+def in_classes(label: int, classes: int, samples: Samples, index: int) -> None:
+    """Raise FormatError for a label that the network has no score for."""
+    if not 0 <= label < classes:
+        raise FormatError(
+            f"{samples.name(index)}: label {label}, the network has {classes} classes",
+            fix="is --labels missing, or the data another network's?",
+        )
+
+
+__all__: Any = ["Samples", "in_classes", "open_samples", "read_labels"]

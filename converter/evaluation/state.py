@@ -1,0 +1,90 @@
+"""How far an evaluation is, kept in a file from which it can go on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from prototxt.atomic import writing
+from prototxt.errors import CaffeError, FormatError
+
+SECONDS = 10.0
+"""Between two writings."""
+
+COUNTS = ("done", "top1_wrong", "top5_wrong", "classes")
+
+
+@dataclass
+class State:
+    """Counts of the first `done` samples of one process, and what evaluation they are of."""
+
+    path: Path | None
+    identity: dict[str, Any]
+    done: int = 0
+    top1_wrong: int = 0
+    top5_wrong: int = 0
+    classes: int = 0
+    _written: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def open(
+        cls, path: str | PathLike[str] | None, identity: dict[str, Any], rank: int = 0
+    ) -> State:
+        """Read the state of one process, if there is one; CaffeError if it is of something else."""
+        if path is None:
+            return cls(None, identity)
+        own = Path(f"{path}.{rank}" if rank else path)
+        if not own.exists():
+            return cls(own, identity)
+        try:
+            kept = json.loads(own.read_text())
+            counts = {name: int(kept[name]) for name in COUNTS}
+            other = kept["identity"]
+        except (ValueError, KeyError, TypeError):
+            raise FormatError(f"{own}: no state of an evaluation", fix="remove it") from None
+        identity = json.loads(json.dumps(identity))
+        if other != identity:
+            changed = ", ".join(key for key in identity if other.get(key) != identity[key])
+            raise CaffeError(
+                f"{own}: the state of another evaluation: its {changed} differ",
+                fix="remove it to begin anew",
+            )
+        return cls(own, identity, **counts)
+
+    def add(self, done: int, top1_wrong: int, top5_wrong: int, classes: int) -> None:
+        """Count a batch; write the state now and then."""
+        self.done += done
+        self.top1_wrong += top1_wrong
+        self.top5_wrong += top5_wrong
+        self.classes = classes
+        if time.monotonic() - self._written > SECONDS:
+            self.write()
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Write the state also where the evaluation is cut off."""
+        try:
+            yield
+        finally:
+            if self.done:
+                self.write()
+
+    def write(self) -> None:
+        """Write the file, whole."""
+        if self.path is None:
+            return
+        with writing(self.path) as file:
+            counts = {name: getattr(self, name) for name in COUNTS}
+            file.write(json.dumps({**counts, "identity": self.identity}).encode())
+        self._written = time.monotonic()
+
+    def finish(self) -> None:
+        """Remove the file: there is nothing left to go on with."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
