@@ -15,6 +15,7 @@ from torch import Tensor
 from prototxt.errors import UnsupportedError
 
 from .checks import require
+from .message import fork_field
 from .number import float32
 
 FAN_IN, FAN_OUT, AVERAGE = 0, 1, 2
@@ -25,7 +26,8 @@ class Filler:
     """One `FillerParameter`: fields, numbers and defaults are Caffe's.
 
     `variance_norm` is 0 (FAN_IN), 1 (FAN_OUT) or 2 (AVERAGE); `sparse` is the mean number of
-    non-zero weights of an output, -1 for dense ones.
+    non-zero weights of an output, -1 for dense ones. `diag_val` is for the type diagonal,
+    FlowNet2's: output n takes input n, times `diag_val[n]` or 1, as a mean over the kernel.
     """
 
     type: str = "constant"
@@ -36,11 +38,13 @@ class Filler:
     std: float = 1.0
     sparse: int = -1
     variance_norm: int = FAN_IN
+    diag_val: tuple[float, ...] = ()
 
     @classmethod
     def from_caffe(cls, filler: Any) -> Filler:
         """Read a `FillerParameter` message."""
-        return cls(**{field.name: getattr(filler, field.name) for field in fields(cls)})
+        plain = {f.name: getattr(filler, f.name) for f in fields(cls) if f.name != "diag_val"}
+        return cls(**plain, diag_val=tuple(fork_field(filler, "diag_val", ())))
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise a CaffeError where Caffe would refuse to fill a blob of this shape."""
@@ -57,9 +61,9 @@ class Filler:
             require(self.std > 0, f"a gaussian filler's std is {self.std:g}, wants more than 0")
         elif self.type in {"xavier", "msra"}:
             require(len(shape) >= 1, f"a {self.type} filler wants a blob with at least one axis")
-        elif self.type == "positive_unitball":
+        elif self.type in {"positive_unitball", "diagonal"}:
             fits = len(shape) <= 4
-            require(fits, f"a positive_unitball filler wants 4 axes at most, got {shape}")
+            require(fits, f"a {self.type} filler wants 4 axes at most, got {shape}")
         if self.type != "gaussian":
             dense = self.sparse == -1
             require(dense, f"sparse is {self.sparse}, but only a gaussian filler can be sparse")
@@ -126,6 +130,15 @@ def _bilinear(filler: Filler, blob: Tensor, generator: torch.Generator | None) -
     blob.copy_(line[:, None] * line[None, :])
 
 
+def _diagonal(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    outputs, inputs, height, width = (*blob.shape, 1, 1, 1, 1)[:4]
+    area = height * width
+    planes = blob.view(outputs, inputs, area).zero_()
+    for n in range(min(outputs, inputs)):
+        value = filler.diag_val[n] if n < len(filler.diag_val) else 1.0
+        planes[n, n] = float32(value) / area
+
+
 RULES = {
     "constant": _constant,
     "uniform": _uniform,
@@ -134,4 +147,5 @@ RULES = {
     "xavier": _xavier,
     "msra": _msra,
     "bilinear": _bilinear,
+    "diagonal": _diagonal,
 }

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import caffe_layers
 from caffe_layers import Filler
-from prototxt import CaffeError, UnsupportedError, schema
+from prototxt import CaffeError, UnsupportedError, parse_text, schema
 
 SHAPE = (40, 30, 5, 4)
 """24,000 values: fan in 600, fan out 800."""
@@ -108,6 +108,26 @@ def test_bilinear(size: int) -> None:
         assert plane.numpy() == pytest.approx(want, abs=2e-7)
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 2, 5), (4, 3, 1, 1), (3, 3), (2,)])
+def test_diagonal(shape: tuple[int, ...]) -> None:
+    """FlowNet2's: each output is the mean of the input of its number, times a value or 1."""
+    outputs, inputs, height, width = (*shape, 1, 1, 1)[:4]
+    want = np.zeros((outputs, inputs, height, width))
+    for n in range(min(outputs, inputs)):
+        want[n, n] = (0.5, -2, 1, 1)[n] / (height * width)
+    got = fill(Filler("diagonal", diag_val=(0.5, -2)), shape)
+    assert np.array_equal(got.numpy(), want.reshape(shape))
+
+
+def test_a_layer_reads_diag_val() -> None:
+    layer = parse_text(
+        'layer { name: "L" type: "Convolution" bottom: "x" top: "y" convolution_param { '
+        'num_output: 2 kernel_size: 1 weight_filler { type: "diagonal" diag_val: 3 } } }'
+    ).layers[0]
+    built = caffe_layers.build(layer, [(1, 2, 4, 4)])
+    assert built.blobs[0].flatten().tolist() == [3, 0, 0, 1]
+
+
 def test_the_same_seed_gives_the_same_values() -> None:
     for kind in ("uniform", "gaussian", "positive_unitball", "xavier", "msra"):
         assert torch.equal(fill(Filler(kind)), fill(Filler(kind)))
@@ -141,6 +161,8 @@ def test_fields_and_defaults_are_the_messages() -> None:
         (Filler("xavier"), (), "at least one axis"),
         (Filler("msra"), (), "at least one axis"),
         (Filler("positive_unitball"), (1, 1, 1, 1, 1), "4 axes at most"),
+        (Filler("diagonal"), (1, 1, 1, 1, 1), "4 axes at most"),
+        (Filler("diagonal", sparse=1), (2, 2), "only a gaussian filler"),
         (Filler("bilinear"), (2, 3, 3), "square planes"),
         (Filler("bilinear"), (1, 1, 2, 3), "square planes"),
     ],
@@ -155,5 +177,6 @@ def test_an_unknown_type_names_the_known_ones() -> None:
         caffe_layers.InnerProduct(3, 2, weight_filler=Filler("zeros"))
     assert str(caught.value) == (
         "filler type 'zeros' is unknown\n"
-        "  fix: known: bilinear, constant, gaussian, msra, positive_unitball, uniform, xavier"
+        "  fix: known: bilinear, constant, diagonal, gaussian, msra, positive_unitball, uniform, "
+        "xavier"
     )
