@@ -16,7 +16,7 @@ class Learnable(NamedTuple):
     """One blob that Caffe's solvers count: its layer's name and number, and its multipliers."""
 
     layer: str
-    index: int
+    number: int
     blob: Tensor
     lr_mult: float
     decay_mult: float
@@ -31,10 +31,10 @@ def learnable(net: CaffeNet) -> list[Learnable]:
     Caffe: src/caffe/net.cpp, AppendParam
     """
     return [
-        Learnable(key, index, blob, layer.lr_mult(index), layer.decay_mult(index))
+        Learnable(key, number, blob, layer.lr_mult(number), layer.decay_mult(number))
         for key, layer in net.layers.items()
-        for index, blob in enumerate(layer.blobs)
-        if not layer.shares_blob(layer.blob_names[index])
+        for number, blob in enumerate(layer.blobs)
+        if not layer.shares_blob(layer.blob_names[number])
     ]
 
 

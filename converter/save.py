@@ -39,7 +39,7 @@ def save_caffemodel(net: CaffeNet, path: str | PathLike[str]) -> None:
     if Path(path).suffix == ".h5":
         names = [layer.name for layer in definition.layers]
         owned = [_owned(held[index]) if index in held else [] for index in range(len(names))]
-        write_hdf5(path, list(zip(names, owned, strict=True)))
+        write_hdf5(Path(path), list(zip(names, owned, strict=True)))
     else:
         blobs: dict[int | str, list[np.ndarray]] = {
             index: [_array(blob) for blob in layer.blobs] for index, layer in held.items()

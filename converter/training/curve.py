@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from importlib.util import find_spec
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from prototxt.atomic import replacing
@@ -52,7 +53,7 @@ def draw_curve(events: Sequence[Event], path: str | PathLike[str], title: str = 
     grid[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
     if title:
         grid[0, 0].set_title(title)
-    with replacing(path) as part:
+    with replacing(Path(path)) as part:
         figure.savefig(part, format="png", dpi=120)
     return True
 

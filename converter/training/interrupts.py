@@ -40,11 +40,11 @@ def listening() -> Iterator[Requests]:
     wanted = {signal.SIGINT: stop, signal.SIGTERM: stop}
     if hasattr(signal, "SIGHUP"):  # not on Windows
         wanted[signal.SIGHUP] = snapshot
-    for number, handler in wanted.items():
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, handler)
+    for wished, handler in wanted.items():
+        if signal.getsignal(wished) is not signal.SIG_IGN:
+            before[wished] = signal.signal(wished, handler)
     try:
         yield requests
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from os import PathLike
 
 import torch
 
@@ -12,12 +12,12 @@ from prototxt.errors import ShapeError, UnsupportedError, WeightError, within
 from ..groups import learnable
 from ..load import load
 from ..module import CaffeNet
-from .settings import Part
+from .parts import Part
 
 
 def load_part(
     part: Part,
-    weights: Sequence[Path | str],
+    weights: Sequence[str | PathLike[str]],
     *,
     dtype: torch.dtype,
     device: torch.device,

@@ -81,7 +81,7 @@ class CaffeOptimizer(Optimizer):
         return [state[f"history{index}"] for index in range(self.histories)]
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # torch's overloads
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure`, if given, computes the loss and the gradients first."""
         loss = None
         if closure is not None:

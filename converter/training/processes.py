@@ -45,9 +45,10 @@ class Processes:
             flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
             dist.all_reduce(flat)
             flat /= self.count
-            parts = flat.split([gradient.numel() for gradient in bucket])
-            for gradient, part in zip(bucket, parts, strict=True):
-                gradient.copy_(part.view_as(gradient))
+            at = 0
+            for gradient in bucket:
+                gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
+                at += gradient.numel()
 
     def give(self, blobs: Iterable[Tensor]) -> None:
         """Give every process the first one's values."""

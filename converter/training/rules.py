@@ -5,7 +5,7 @@ Caffe: src/caffe/solvers
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import sqrt
 from typing import Any
 
@@ -152,9 +152,9 @@ class Adam(CaffeOptimizer):
         return _divided(mean, variance, group["delta"], rate * sqrt(1 - b2**t) / (1 - b1**t))
 
 
-def _average_squares(history: Tensors, values: Tensors, keep: float) -> None:
+def _average_squares(history: Tensors, values: Sequence[Tensor], keep: float) -> None:
     torch._foreach_mul_(history, keep)
-    torch._foreach_addcmul_(history, values, values, value=1 - keep)
+    torch._foreach_addcmul_(history, list(values), list(values), value=1 - keep)
 
 
 def _divided(values: Tensors, squares: Tensors, delta: float, rate: float) -> Any:

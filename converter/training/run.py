@@ -89,8 +89,9 @@ def run(
 def _opening(solver: Solver) -> list[str]:
     param, count = solver.param, sum(blob.numel() for blob in solver.net.parameters())
     several = f", {solver.processes.count} processes" if solver.processes.count > 1 else ""
+    name = solver.net.name or solver.settings.source
     lines = [
-        f"Solving {solver.net.name or solver.source} by {param.type}, lr_policy {param.lr_policy}, "
+        f"Solving {name} by {param.type}, lr_policy {param.lr_policy}, "
         f"{count:,} parameters, on {solver.device}{several}"
     ]
     loaded = solver.net.loaded
@@ -100,14 +101,14 @@ def _opening(solver: Solver) -> list[str]:
             lines.append(f"note: fillers' values for {', '.join(loaded.missing)}")
         if loaded.unused:
             lines.append(f"note: not in the network: {', '.join(loaded.unused)}")
-    return lines + [f"note: {note}" for note in solver.notes]
+    return lines + [f"note: {note}" for note in solver.settings.notes]
 
 
 def _start(solver: Solver) -> Event:
     return {
         "event": "start",
         "version": VERSION,
-        "solver": solver.source,
+        "solver": solver.settings.source,
         "net": solver.net.name,
         "type": solver.param.type,
         "iter": solver.iter,

@@ -5,10 +5,10 @@ Caffe: src/caffe/solver.cpp
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -16,25 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prototxt import read_solver
-from prototxt.errors import CaffeError, UnsupportedError, within
-from prototxt.hdf5 import check_names, h5py_for
+from prototxt.errors import UnsupportedError, within
 
 from ..groups import learnable
 from ..module import CaffeNet, Inputs
 from . import state
 from .interrupts import Requests
 from .nets import check_fed, check_loss, load_part, share_trained
-from .policies import Policy
 from .processes import Processes
-from .settings import Reader, check, make_optimizer, tested_parts, trained_part
+from .settings import Settings, make_optimizer
 from .testing import Outputs, mean_outputs, outputs_of
 
 PathName = str | PathLike[str]
 Event = dict[str, Any]
-
-SEED = 1701
-"""Where neither the solver nor the caller gives a seed; Caffe then takes another every time."""
 
 RECORDS = 200
 """How many losses a log has at least, where `display` asks for none."""
@@ -49,8 +43,7 @@ class Solver:
     the solver's: the GPU, if it wants one and there is one. `amp` multiplies matrices in bfloat16,
     weights and updates stay in `dtype`. `feed` is called with a network for the inputs of each of
     its passes; without it the definition must read its own data. `report` is told what happens, in
-    dicts with an `event`: train, test, snapshot; `moved` is called after each update. `notes` say
-    what is not as in Caffe.
+    dicts with an `event`: train, test, snapshot; `moved` is called after each update.
 
     Started by `torchrun` every process has its own Solver, and gradients are averaged.
 
@@ -75,41 +68,17 @@ class Solver:
     ) -> None:
         if amp and dtype != torch.float32:
             raise UnsupportedError(f"amp wants float32 weights, not {dtype}")
-        self.source = fspath(solver)
-        self.param = read_solver(solver)
+        self.settings = Settings.read(fspath(solver), dialect, allow_unknown=allow_unknown)
+        self.param, self.policy = self.settings.param, self.settings.policy
+        self.device = torch.device(device or solver_device(self.param))
+        self.seed = self.settings.seed if seed is None else seed
         self.amp, self.feed, self.report = amp, feed, report
         self.moved: Callable[[], None] | None = None
         self.processes = Processes.joined()
         self.requests = Requests()
-        self.seed = seed if seed is not None else _seed(self.param)
-        reader = Reader(self.source, dialect, allow_unknown)
-        with within(self.source):
-            self.notes = check(self.param)
-            self.policy = Policy.from_caffe(self.param)
-            make_optimizer(self.param, [torch.zeros(())])  # errors come before data are read
-        train, tests = trained_part(self.param, reader), tested_parts(self.param, reader)
-        if not self.processes.leads:
-            tests = []
-        files = [] if snapshot is not None else self._weights(weights, reader)
-        self.device = torch.device(device or solver_device(self.param))
-        options: dict[str, Any] = {
-            "dtype": dtype,
-            "device": self.device,
-            "dialect": dialect,
-            "seed": self.seed,
-        }
-        self.net = load_part(train, files, **options)
-        check_loss(self.net)
-        self.test_nets = [load_part(part, files, **options) for part in tests]
-        for net in (self.net, *self.test_nets):
-            if feed is None:
-                check_fed(net)
-            if net is not self.net:
-                share_trained(net, self.net)
-        with within(self.source):
-            self.optimizer = make_optimizer(self.param, self.net.parameter_groups())
-            self._check_snapshots()
-        self.notes += reader.notes
+        files = self.settings.weights if weights is None else _listed(weights)
+        self._load([] if snapshot is not None else files, dtype, dialect)
+        self.optimizer = make_optimizer(self.param, self.net.parameter_groups())
         self.iter = 0
         self._losses: deque[Tensor] = deque(maxlen=self.param.average_loss)
         self._clock = (0, time.perf_counter())
@@ -118,6 +87,27 @@ class Solver:
             self.restore(snapshot)
         self.processes.give(self._blobs)
         self._seed_everything(workers)
+
+    def _load(self, weights: Sequence[PathName], dtype: torch.dtype, dialect: str | None) -> None:
+        settings = self.settings
+        load = partial(
+            load_part,
+            weights=weights,
+            dtype=dtype,
+            device=self.device,
+            dialect=dialect,
+            seed=self.seed,
+        )
+        self.net = load(settings.train)
+        check_loss(self.net)
+        with within(settings.source):
+            settings.check_snapshots([step.layer.name for step in self.net.steps])
+        self.test_nets = [load(part) for part in settings.tests] if self.processes.leads else []
+        for net in (self.net, *self.test_nets):
+            if self.feed is None:
+                check_fed(net)
+            if net is not self.net:
+                share_trained(net, self.net)
 
     @property
     def rate(self) -> float:
@@ -206,7 +196,7 @@ class Solver:
             self.param.snapshot_prefix,
             iteration=self.iter,
             current_step=self.policy.current_step,
-            hdf5=self._is_hdf5(),
+            hdf5=self.settings.hdf5,
         )
         model, path = map(str, paths)
         self._tell(event="snapshot", iter=self.iter, model=model, state=path)
@@ -214,7 +204,7 @@ class Solver:
 
     def restore(self, snapshot: PathName) -> None:
         """Go on from a .solverstate and the weights that it names."""
-        held = state.restore_state(self.net, self.optimizer, snapshot)
+        held = state.restore_state(self.net, self.optimizer, Path(snapshot))
         self.iter, self.policy.current_step = held.iter, held.current_step
 
     def _iterate(self) -> None:
@@ -284,34 +274,6 @@ class Solver:
         if self.report is not None and self.processes.leads:
             self.report(event)
 
-    def _weights(
-        self, given: PathName | Sequence[PathName] | None, reader: Reader
-    ) -> list[Path | str]:
-        if given is None:
-            named = [part for path in self.param.weights for part in path.split(",") if part]
-            return [reader.find("weights", path) for path in named]
-        if isinstance(given, (str, PathLike)):
-            return [part for part in fspath(given).split(",") if part]
-        return [Path(path) for path in given]
-
-    def _is_hdf5(self) -> bool:
-        return bool(self.param.snapshot_format == self.param.HDF5)
-
-    def _check_snapshots(self) -> None:
-        """Raise CaffeError for what would stop a snapshot, before there is work to lose."""
-        param = self.param
-        if not (param.snapshot or param.snapshot_after_train):
-            return
-        prefix = param.snapshot_prefix
-        folder = Path(f"{prefix}_").parent
-        if not folder.is_dir():
-            raise CaffeError(f"snapshot_prefix: no folder {str(folder)!r}", fix="make it")
-        if not os.access(folder, os.W_OK):
-            raise CaffeError(f"snapshot_prefix: the folder {str(folder)!r} is not writable")
-        if self._is_hdf5():
-            h5py_for(f"{prefix}_iter_{param.max_iter}.caffemodel.h5")
-            check_names([step.layer.name for step in self.net.steps])
-
     def _seed_everything(self, workers: int) -> None:
         rank, count = self.processes.rank, self.processes.count
         torch.manual_seed(self.seed + rank)
@@ -327,5 +289,7 @@ def solver_device(solver: Any) -> str:
     return f"cuda:{solver.device_id}" if solver.HasField("device_id") else "cuda"
 
 
-def _seed(solver: Any) -> int:
-    return int(solver.random_seed) if solver.random_seed >= 0 else SEED
+def _listed(weights: PathName | Sequence[PathName]) -> list[PathName]:
+    if isinstance(weights, (str, PathLike)):
+        return [part for part in fspath(weights).split(",") if part]
+    return list(weights)

@@ -291,13 +291,13 @@ def test_paths_are_the_working_folders_then_the_solvers(
     away.mkdir()
     monkeypatch.chdir(away)
     training = Solver(path)
-    assert training.notes == [
+    assert training.settings.notes == [
         f"net: 'net.prototxt' is not in the working folder, taken '{digits / 'net.prototxt'}'"
     ]
     (away / "net.prototxt").write_text(text.replace('"small"', '"near"'))
     training = Solver(path)
     assert training.net.name == "near"
-    assert training.notes == []
+    assert training.settings.notes == []
     training.solve()
     assert (away / "small_iter_1.caffemodel").exists()
 
