@@ -42,28 +42,34 @@ class Settings:
     param: Any
     train: Part
     tests: list[Part]
-    weights: list[str]
     policy: Policy
-    notes: list[str]
-    """What is not as in Caffe, and what was found elsewhere."""
+    reader: Reader
+    otherwise: list[str]
+    """What is done otherwise than in Caffe."""
 
     @classmethod
-    def read(
-        cls, path: str, dialect: str | None = None, *, allow_unknown: bool = False
-    ) -> Settings:
+    def read(cls, path: str, dialect: str | None, *, allow_unknown: bool) -> Settings:
         """Read a solver's file and the definitions that it names.
 
         Raises CaffeError for what Caffe refuses and for what cannot be done here.
         """
         param, reader = read_solver(path), Reader(path, dialect, allow_unknown)
         with within(path):
-            notes = check(param)
+            otherwise = check(param)
             policy = Policy.from_caffe(param)
             make_optimizer(param, [torch.zeros(())])  # what is wrong with it comes before its data
         train, tests = trained_part(param, reader), tested_parts(param, reader)
-        named = [part for given in param.weights for part in given.split(",") if part]
-        weights = [reader.find("weights", name) for name in named]
-        return cls(path, param, train, tests, weights, policy, notes + reader.notes)
+        return cls(path, param, train, tests, policy, reader, otherwise)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not as in Caffe, and what was found elsewhere than named."""
+        return self.otherwise + self.reader.notes
+
+    def weights(self) -> list[str]:
+        """Return the files of weights that it names; raises CaffeError where one is not there."""
+        named = [part for given in self.param.weights for part in given.split(",") if part]
+        return [self.reader.find("weights", name) for name in named]
 
     @property
     def hdf5(self) -> bool:

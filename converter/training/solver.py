@@ -76,8 +76,10 @@ class Solver:
         self.moved: Callable[[], None] | None = None
         self.processes = Processes.joined()
         self.requests = Requests()
-        files = self.settings.weights if weights is None else _listed(weights)
-        self._load([] if snapshot is not None else files, dtype, dialect)
+        files: Sequence[PathName] = []
+        if snapshot is None:
+            files = self.settings.weights() if weights is None else _listed(weights)
+        self._load(files, dtype, dialect)
         self.optimizer = make_optimizer(self.param, self.net.parameter_groups())
         self.iter = 0
         self._losses: deque[Tensor] = deque(maxlen=self.param.average_loss)
