@@ -127,16 +127,17 @@ def test_takes_320_as_well_as_224(checkpoints):
 
 
 def small_caffe(folder: Path, **options) -> Path:
-    """Write a small SKNet's definition for 64 x 64 images, whose last map is 8 x 8."""
+    """Write a small SKNet's definition for 64 x 64 images, of which it pools the last map whole."""
     definition = build_sknet(
         "small", (1, 2), width=32, num_classes=5, data=(2, 3, 64, 64), **options
     )
     path = folder / "small.prototxt"
-    path.write_text(str(definition).replace("kernel_size: 7 stride: 1", POOL))
+    path.write_text(str(definition))
     return path
 
 
-POOL = "kernel_size: 8 stride: 1"
+POOL = 'top: "avepool/7x7"\n  pooling_param { pool: AVE engine: CAFFE global_pooling: true }'
+SMALLER = 'top: "avepool/7x7"\n  pooling_param { pool: AVE kernel_size: 5 }'
 
 
 @pytest.mark.parametrize("options", [{}, {"branches": 1}, {"branches": 3}, {"attention": (7, 9)}])
@@ -178,7 +179,7 @@ def test_format_holds_what_the_note_says(tmp_path):
     [
         ("conv3_2/", "conv3_9/", "layer 'conv3_9/1x1_reduce' (Convolution) is not as SKNet's"),
         ("pad: 3", "pad: 4", "layer 'conv1/7x7_s2' (Convolution) is not as SKNet's"),
-        (POOL, "kernel_size: 5 stride: 1", "layer 'avepool/7x7' (Pooling) is not as SKNet's"),
+        (POOL, SMALLER, "layer 'avepool/7x7' (Pooling) is not as SKNet's"),
         ("momentum: 0.95", "eps: 1e-3", "layer 'conv1/7x7_s2/bn' (CuDNNBatchNorm) is not as"),
         ("conv2_1/", "unit/", "small lacks layers that every SKNet has"),
         ("", "SIGMOID", "layer 'more' (Sigmoid) is not SKNet's"),

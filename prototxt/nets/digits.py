@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
-from prototxt.nets.definition import Definition, gaussian
-from prototxt.nets.sknet import conv_bn, residual_unit
+from prototxt.nets.definition import Definition, Solver, Word, gaussian
+from prototxt.nets.resnext import conv_bn
+from prototxt.nets.sknet import residual_unit
 
 GROUPS = 4
 ATTENTION = 8
+BRIGHTEST = 16
 
 
 def digits_sk(batch: int = 64) -> Definition:
     """Give a classifier of 1 x 8 x 8 images of digits with two SK units, its loss and accuracy."""
     net = Definition("digits_sk")
     net.input("input", data=(batch, 1, 8, 8), label=(batch,))
+    _add_layers(net)
+    return net
+
+
+def digits_sk_train() -> Definition:
+    """Give the same network, reading bytes of brightness 0 to 16 from two databases.
+
+    Their images have a border, so that the crops of training lie one pixel to any side.
+    """
+    net = Definition("digits_sk")
+    for source, batch, phase in (("digits_train", 64, "TRAIN"), ("digits_test", 90, "TEST")):
+        net.data("digits", source, batch, phase=phase, scale=1 / BRIGHTEST, crop_size=8)
+    _add_layers(net)
+    return net
+
+
+def digits_sk_solver() -> Solver:
+    """Give the solver of its training: 880 iterations of SGD, 39 times through the digits.
+
+    A test sees each of the 360 held-out digits once.
+    """
+    return Solver(
+        net="digits_sk_train.prototxt",
+        test_iter=4,
+        test_interval=220,
+        base_lr=0.05,
+        momentum=0.9,
+        weight_decay=0.001,
+        lr_policy="multistep",
+        gamma=0.1,
+        stepvalue=[550, 770],
+        display=110,
+        max_iter=880,
+        snapshot_prefix="digits_sk",
+        random_seed=1701,
+        solver_mode=Word("CPU"),
+    )
+
+
+def _add_layers(net: Definition) -> None:
     top = conv_bn(net, "conv1/3x3", "data", 16, 3, pad=1, relu=True)
     for name, channels, stride in (("conv2_1", 16, 1), ("conv3_1", 32, 2)):
         top = residual_unit(
@@ -30,4 +72,3 @@ def digits_sk(batch: int = 64) -> Definition:
     classifier = net.inner_product("classifier", top, 10, gaussian(0.01))
     net.softmax_with_loss("loss", classifier, "label")
     net.accuracy("accuracy", classifier, "label")
-    return net

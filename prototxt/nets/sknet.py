@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from prototxt.errors import UnsupportedError
 from prototxt.nets.definition import Definition, gaussian
+from prototxt.nets.resnext import IMAGES, Place, add_shortcut, conv_bn, trunk
 
-MOMENTUM = 0.95
-STEM = 64  # channels of the first convolution
 MIN_ATTENTION = 32  # channels that the attention keeps at least
 
 
@@ -17,49 +17,49 @@ def sknet(
     layers: Sequence[int],
     *,
     branches: int = 2,
-    groups: int = 32,
+    groups: int | Sequence[int] = 32,
+    dilated: bool = True,
+    selection: bool = True,
     reduction: int = 16,
     attention: Sequence[int] | None = None,
     width: int = 128,
     num_classes: int = 1000,
-    data: Sequence[int] = (32, 3, 224, 224),
+    data: Sequence[int] = IMAGES,
 ) -> Definition:
     """Give an SKNet with so many units in each stage, its loss and its accuracies.
 
     Stage s has units of C = `width * 2^s` inner channels and twice as many outer ones; each but
-    the first begins with stride 2. The attention of a unit passes through max(C / `reduction`, 32)
-    channels, or through those that `attention` gives for its stage. One branch needs no attention:
-    that is ResNeXt. `data` is the shape of the input.
+    the first begins with stride 2. Kernel m of the `branches` is 3x3 with dilation m, or without
+    `dilated` as large as that makes it see: 3x3, 5x5, 7x7. Each has its own number of `groups`,
+    or all have one. The attention of a unit passes through max(C / `reduction`, 32) channels, or
+    through those that `attention` gives for its stage; without `selection` the branches are only
+    summed. One branch needs no attention: that is ResNeXt. `data` is the shape of the input.
 
     Caffe: implus/SKNet, models/sknet50.prototxt
     """
-    net = Definition(name)
-    net.input("input", data=data, label=data[:1])
-    top = conv_bn(net, "conv1/7x7_s2", "data", STEM, 7, stride=2, pad=3, relu=True)
-    top = net.pooling("pool1/3x3_s2", top, "MAX", kernel_size=3, stride=2)
-    widths = [width << stage for stage in range(len(layers))]
     if attention is None:
+        widths = [width << stage for stage in range(len(layers))]
         attention = [max(channels // reduction, MIN_ATTENTION) for channels in widths]
-    for stage, (units, channels) in enumerate(zip(layers, widths, strict=True)):
-        for unit in range(units):
-            begins = unit == 0  # with another size or another number of channels
-            top = residual_unit(
-                net,
-                f"conv{stage + 2}_{unit + 1}",
-                top,
-                channels,
-                stride=2 if begins and stage else 1,
-                project=begins and (stage > 0 or 2 * channels != STEM),
-                branches=branches,
-                groups=groups,
-                attention=attention[stage],
-            )
-    top = net.pooling("avepool/7x7", top, "AVE", kernel_size=7, stride=1)
-    classifier = net.inner_product("classifier", top, num_classes, gaussian(0.01))
-    net.softmax_with_loss("loss", classifier, "label")
-    net.accuracy("top-1", classifier, "label")
-    net.accuracy("top-5", classifier, "label", top_k=5)
-    return net
+    if len(attention) != len(layers):
+        wants = f"one for each of {len(layers)} stages"
+        raise UnsupportedError(f"attention {tuple(attention)} wants {wants}")
+    squeezed = list(attention)
+
+    def unit(net: Definition, place: Place, bottom: str) -> str:
+        return residual_unit(
+            net,
+            place.name,
+            bottom,
+            place.channels,
+            stride=place.stride,
+            project=place.project,
+            branches=branches,
+            groups=groups,
+            attention=squeezed[place.stage] if selection else 0,
+            dilated=dilated,
+        )
+
+    return trunk(name, layers, unit, width=width, num_classes=num_classes, data=data)
 
 
 def residual_unit(
@@ -71,20 +71,27 @@ def residual_unit(
     stride: int,
     project: bool,
     branches: int,
-    groups: int,
+    groups: int | Sequence[int],
     attention: int,
+    dilated: bool = True,
 ) -> str:
     """Add `relu(increase(select(reduce(bottom))) + bottom)`; `project` fits the shortcut to it."""
     top = conv_bn(net, f"{unit}/1x1_reduce", bottom, channels, 1, relu=True)
+    each = [groups] * branches if isinstance(groups, int) else groups
+    if len(each) != branches:
+        raise UnsupportedError(f"groups {tuple(each)} wants one for each of {branches} branches")
     tops = [
-        split_branch(net, unit, top, channels, stride=stride, groups=groups, dilation=1 + branch)
-        for branch in range(branches)
+        split_branch(net, unit, top, channels, 1 + branch, stride, group, dilated=dilated)
+        for branch, group in zip(range(branches), each, strict=True)
     ]
-    top = select(net, unit, tops, channels, attention) if branches > 1 else tops[0]
+    if branches == 1:
+        top = tops[0]
+    elif attention:
+        top = select(net, unit, tops, channels, attention)
+    else:
+        top = net.sum(f"{unit}_3x3", tops)
     top = conv_bn(net, f"{unit}/1x1_increase", top, 2 * channels, 1)
-    if project:
-        bottom = conv_bn(net, f"{unit}/1x1_proj", bottom, 2 * channels, 1, stride=stride)
-    return net.relu(f"{unit}/relu", net.sum(unit, [top, bottom]))
+    return add_shortcut(net, unit, bottom, top, channels, stride=stride, project=project)
 
 
 def split_branch(
@@ -92,21 +99,22 @@ def split_branch(
     unit: str,
     bottom: str,
     channels: int,
-    *,
+    reach: int,
     stride: int,
     groups: int,
-    dilation: int,
+    *,
+    dilated: bool,
 ) -> str:
-    """Add one of the kernels to select from: 3x3, seen as wider by its dilation."""
-    name = f"{unit}/3x3g{groups}" + (f"d{dilation}" if dilation > 1 else "")
+    """Add one of the kernels to select from, which sees `reach` pixels to each side."""
+    size, dilation = (3, reach) if dilated else (2 * reach + 1, 1)
     return conv_bn(
         net,
-        name,
+        f"{unit}/{size}x{size}g{groups}" + (f"d{dilation}" if dilation > 1 else ""),
         bottom,
         channels,
-        3,
+        size,
         stride=stride,
-        pad=dilation,
+        pad=reach,
         dilation=dilation,
         group=groups,
         relu=True,
@@ -142,26 +150,11 @@ def select(
     return top
 
 
-def conv_bn(
-    net: Definition,
-    name: str,
-    bottom: str,
-    channels: int,
-    size: int,
-    *,
-    relu: bool = False,
-    **how: Any,
-) -> str:
-    top = net.convolution(name, bottom, channels, size, **how)
-    top = net.cudnn_batch_norm(f"{name}/bn", top, MOMENTUM)
-    return net.relu(f"{name}/relu", top) if relu else top
+def sknet50(**options: Any) -> Definition:
+    """Give the released SKNet-50; `options` are those of `sknet`."""
+    return sknet("sknet50_basic", (3, 4, 6, 3), **options)
 
 
-def sknet50() -> Definition:
-    """Give the released SKNet-50."""
-    return sknet("sknet50_basic", (3, 4, 6, 3))
-
-
-def sknet101() -> Definition:
+def sknet101(**options: Any) -> Definition:
     """Give the released SKNet-101, whose attention is narrower in its second stage."""
-    return sknet("sknet101", (3, 4, 23, 3), attention=(32, 16, 32, 64))
+    return sknet("sknet101", (3, 4, 23, 3), **{"attention": (32, 16, 32, 64), **options})

@@ -1,0 +1,119 @@
+"""Convert every network of SKNet's Table 2 to ONNX, and print how equal the two forms are.
+
+`python benchmarks/table.py [NAME ...]`: Markdown rows for docs/table.md. The weights are drawn from
+the definitions' fillers; running statistics are drawn near 0 and 1, so that values stay in bounds.
+`python benchmarks/table.py --ablations` counts variants of SKNet-50 instead.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import torch
+
+import converter
+import prototxt
+from converter.load import build as build_net
+from converter.summary import summarize
+from converter.table import ROWS
+from prototxt.nets.networks import build
+
+GROUPS = (32, 64, 128)
+
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("M = 1", {"branches": 1}),
+    ("M = 2 (the paper's SKNet-50)", {}),
+    ("M = 3", {"branches": 3}),
+    ("M = 2, 3x3 and 5x5", {"dilated": False}),
+    ("M = 2, 3x3 and 5x5 of 64 groups", {"dilated": False, "groups": (32, 64)}),
+    ("M = 3, 3x3, 5x5 and 7x7", {"branches": 3, "dilated": False}),
+    ("M = 3, 3x3, 5x5 of 64, 7x7 of 128", {"branches": 3, "dilated": False, "groups": GROUPS}),
+    ("M = 2, summed", {"selection": False}),
+    ("M = 3, summed", {"branches": 3, "selection": False}),
+    ("G = 16", {"groups": 16}),
+    ("G = 64", {"groups": 64}),
+    ("r = 8", {"reduction": 8}),
+    ("r = 32", {"reduction": 32}),
+]
+
+
+def main(names: list[str]) -> int:
+    """Print one row a network; the status is 1 if one failed."""
+    if names == ["--ablations"]:
+        ablate()
+        return 0
+    failed = False
+    print("| definition | blobs compared | median | worst | ONNX | seconds |")
+    print("|---|---|---|---|---|---|")
+    for name in names or [row.network for row in ROWS]:
+        with TemporaryDirectory() as folder:
+            passed, row = convert(name, Path(folder))
+        failed |= not passed
+        print("| " + " | ".join(row) + " |", flush=True)
+    return int(failed)
+
+
+def ablate() -> None:
+    """Print what variants of SKNet-50 count."""
+    print("| variant | options | #P | multiply-adds |")
+    print("|---|---|---|---|")
+    for what, options in VARIANTS:
+        net = prototxt.filter_net(prototxt.parse_text(str(build("sknet50", **options))))
+        summary = summarize(build_net(net))
+        said = " ".join(f"{key}={value}".replace(" ", "") for key, value in options.items())
+        figures = f"{summary.learnable / 1e6:.2f} M | {summary.multiply_adds / 1e9:.2f} G"
+        print(f"| {what} | `{said}` | {figures} |" if said else f"| {what} | | {figures} |")
+
+
+def convert(name: str, folder: Path) -> tuple[bool, list[str]]:
+    """Convert one network at its own size, for one image."""
+    definition = folder / f"{name}.prototxt"
+    definition.write_text(str(build(name)))
+    shape = prototxt.read_net(definition).layers[0].input_param.shape[0].dim
+    sizes = {"data": (1, *shape[1:])}
+    label = {"label": (1,)} if len(prototxt.read_net(definition).layers[0].top) > 1 else {}
+    net = converter.load(definition, input_shapes=sizes | label)
+    draw_weights(net)
+    weights = folder / f"{name}.caffemodel"
+    converter.save_caffemodel(net, weights)
+    start = perf_counter()
+    report = converter.convert(
+        definition, weights, folder / "out", formats=["onnx"], input_shapes=sizes | label
+    )
+    seconds = perf_counter() - start
+    errors = sorted(row.error for each in report.comparisons for row in each.rows)
+    size = (folder / "out" / f"{name}.onnx").stat().st_size
+    return report.passed, [
+        name,
+        str(len(errors)),
+        f"{errors[len(errors) // 2]:.1e}",
+        f"{errors[-1]:.1e}" + ("" if report.passed else " FAILED"),
+        f"{size / 2**20:.0f} MiB",
+        f"{seconds:.0f}",
+    ]
+
+
+def draw_weights(net: converter.CaffeNet) -> None:
+    """Draw statistics, and the weights that have no filler."""
+    draw = torch.Generator().manual_seed(1701)
+    for layer in net.layers.values():
+        if layer.caffe_type == "CuDNNBatchNorm":
+            layer.running_mean.normal_(0, 0.1, generator=draw)
+            layer.running_var.uniform_(0.5, 1.5, generator=draw)
+        elif layer.caffe_type == "BatchNorm":
+            layer.mean.normal_(0, 0.1, generator=draw)
+            layer.variance.uniform_(0.5, 1.5, generator=draw)
+            layer.factor.fill_(1)
+        elif layer.caffe_type in ("Convolution", "InnerProduct") and not layer.weight.any():
+            convolves = layer.caffe_type == "Convolution"
+            spread = (2 / layer.weight[0].numel()) ** 0.5 if convolves else 0.01
+            layer.weight.data.normal_(0, spread, generator=draw)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
