@@ -171,3 +171,15 @@ def test_nms(
 def test_nms_refused(shape: tuple[int, ...], message: str, tmp_path: Path) -> None:
     with pytest.raises(CaffeError, match=message):
         restated.load(nms_text(0.5, 3, 20), {"x": np.zeros(shape)}, tmp_path)
+
+
+def test_maximum(tmp_path: Path) -> None:
+    x = RNG.standard_normal((2, 3, 4, 5))
+    x[0, 0] = -1 - x[0, 0] ** 2  # nothing above 0
+    x[0, 1, 1:3, 2] = 9  # a tie
+    want = np.zeros((2, 3, 1, 3))
+    for i, c, _, _ in np.ndindex(*want.shape):
+        best = max((x[i, c, v, u], -v, -u) for v in range(4) for u in range(5))
+        want[i, c, 0] = -best[2], -best[1], best[0]
+    layer = 'layer { name: "L" type: "Maximum" bottom: "x" top: "y" }'
+    restated.check(layer, {"x": x}, {"y": want}, tmp_path, dynamic=("batch", "height", "width"))

@@ -119,8 +119,8 @@ def test_refused(change: str, tmp_path: Path) -> None:
 
 
 def test_unknown_types_are_refused_by_name(tmp_path: Path) -> None:
-    text = 'layer { name: "L" type: "Maximum" bottom: "x" top: "y" }'
-    with pytest.raises(UnsupportedError, match="layer type 'Maximum' is unknown"):
+    text = 'layer { name: "L" type: "Minimum" bottom: "x" top: "y" }'
+    with pytest.raises(UnsupportedError, match="layer type 'Minimum' is unknown"):
         load(text, {"x": np.zeros((1, 2))}, tmp_path)
 
 
