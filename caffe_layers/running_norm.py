@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import torch
@@ -60,9 +58,9 @@ class RunningNorm(Layer):
             frozen=param.frozen,
         )
 
-    def admits(self, name: str, shape: Sequence[int]) -> bool:
+    def admits(self, name: str, shape: Shape) -> bool:
         channels = int(self.weight.shape[1])
-        return prod(shape) == channels == max(shape, default=1)
+        return tuple(shape) in [(1, channels), (channels,)]
 
     def shapes(self, x: Shape) -> list[Shape]:
         channels = self.weight.shape[1]

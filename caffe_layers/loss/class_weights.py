@@ -69,7 +69,7 @@ def emit_weighted_sums(
     if weights:
         table = op.floats(weights)
         weight = op.Mul(ones, op.Gather(table, index, name="weights"), name="weight")
-    names = ("loss_sum", "weight_sum", "count")
+    names = ("loss_sum", "weight_sum", "counted")
     values = (op.Mul(losses, weight, name="weighted"), weight, ones)
     return Sums(
         *(op.ReduceSum(v, keepdims=0, name=name) for v, name in zip(values, names, strict=True))

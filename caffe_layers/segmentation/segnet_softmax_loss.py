@@ -58,11 +58,6 @@ class SegNetSoftmaxWithLoss(Layer, type="SoftmaxWithLoss", fork="segnet", bottom
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SegNetSoftmaxWithLoss:
         param = layer.loss_param
-        if is_set(param, "normalization"):
-            raise UnsupportedError(
-                "ENet's message has a normalization that its loss does not read",
-                fix="say normalize: true or false",
-            )
         if param.weight_by_label_freqs and not param.class_weighting:
             raise UnsupportedError(
                 "weight_by_label_freqs without class_weighting: SegNet's first version weighs by "
