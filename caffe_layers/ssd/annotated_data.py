@@ -7,7 +7,7 @@ from typing import Any
 from ..data.data_transformer import DataTransformer
 from ..data.fed import Fed
 from ..layer import Shape
-from ..message import enum_name
+from ..message import enum_name, is_set
 
 NO_BOXES: Shape = (1, 1, 1, 8)
 """What Caffe gives for a batch without any object: one row of -1s."""
@@ -49,14 +49,21 @@ def _transform(layer: Any) -> DataTransformer:
 def _image(layer: Any) -> Shape | None:
     """Return the images' shape if the definition says it."""
     param, batch = layer.transform_param, layer.data_param.batch_size
-    resize = param.resize_param
-    # The shorter side alone is given by FIT_SMALL_SIZE.
-    resized = (
-        param.HasField("resize_param") and enum_name(resize, "resize_mode") != "FIT_SMALL_SIZE"
-    )
-    size = (resize.height, resize.width) if resized else (0, 0)
-    height = param.crop_h or param.crop_size or size[0]
-    width = param.crop_w or param.crop_size or size[1]
+    height, width = _resized(param)
+    height = param.crop_h or param.crop_size or height
+    width = param.crop_w or param.crop_size or width
     channels = len(param.mean_value)
     whole = batch and channels > 1 and height and width
     return (batch, channels, height, width) if whole else None
+
+
+def _resized(param: Any) -> tuple[int, int]:
+    """Return the size that images are brought to, 0 where it is not one and the same for all."""
+    if not is_set(param, "resize_param"):
+        return 0, 0
+    given = param.resize_param
+    # MobileNet-YOLO's field is a list, whose sizes take turns.
+    sizes = [given] if hasattr(given, "height") else list(given)
+    if len(sizes) > 1 or enum_name(sizes[0], "resize_mode") == "FIT_SMALL_SIZE":
+        return 0, 0  # FIT_SMALL_SIZE gives the shorter side alone
+    return sizes[0].height, sizes[0].width
