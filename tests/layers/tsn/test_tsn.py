@@ -178,3 +178,28 @@ def test_one_process_hands_on(kind: str, tmp_path: Path) -> None:
     restated.check_gradients(layer, inputs, tmp_path, wrt=("a",))
     with pytest.raises(CaffeError, match="2 bottoms and 1 tops, wants as many"):
         restated.load(text(kind, bottoms="ab"), inputs, tmp_path)
+
+
+VIDEO = """
+    layer { name: "L" type: "VideoData" top: "x" top: "l"
+            video_data_param { source: "list" batch_size: 5 new_length: 10 num_segments: 3 %s }
+            transform_param { %s } }
+    layer { name: "y" type: "ReLU" bottom: "x" top: "y" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "transform", "shape"),
+    [
+        ("modality: FLOW", "crop_size: 4 is_flow: true", (5, 60, 4, 4)),
+        ("modality: RGB", "crop_size: 4", (5, 90, 4, 4)),
+        ("new_height: 6 new_width: 7", "", (5, 60, 6, 7)),
+    ],
+)
+def test_video_data_says_its_shape(
+    fields: str, transform: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    net = restated.load(VIDEO % (fields, transform), {}, tmp_path)
+    assert net.shapes() == {"x": shape, "l": (5,), "y": shape}
+    x = torch.zeros(shape, dtype=torch.float64)
+    assert net({"x": x})["y"].shape == shape
