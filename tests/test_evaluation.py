@@ -88,6 +88,19 @@ def test_a_list_and_databases_are_the_same_images(network, tree, digits, wrong, 
     (tree / "list.txt").unlink()
 
 
+def test_top5_counts_classes_beyond_the_fifth(network, tree, digits, tmp_path):
+    turned = [(file, (int(file.parent.name) + 3) % 10) for file in sorted(tree.rglob("*.png"))]
+    (tmp_path / "list.txt").write_text("\n".join(f"{file} {label}" for file, label in turned))
+    wanted = preprocessing_of(network, **SETTINGS)
+    got = evaluate(network, open_samples(tmp_path / "list.txt"), wanted)
+    data = torch.from_numpy(digits[0]).float()[:, None] / (LEVELS * BRIGHTEST)
+    with torch.no_grad():
+        best = network(data)["classifier"].topk(5).indices.tolist()
+    shown = {int(file.stem): label for file, label in turned}
+    assert got.top5_wrong == sum(shown[index] not in best[index] for index in range(360))
+    assert 50 < got.top5_wrong < got.top1_wrong
+
+
 def test_colours_are_red_green_blue(tmp_path):
     pixels = np.array([[[250, 100, 5], [1, 2, 3]]], np.uint8)
     (tmp_path / "tree" / "0").mkdir(parents=True)
