@@ -13,11 +13,12 @@ NO_BOXES: Shape = (1, 1, 1, 8)
 """What Caffe gives for a batch without any object: one row of -1s."""
 
 
-class AnnotatedData(Fed, type="AnnotatedData", fork="ssd", bottoms=0, tops=(1, 2)):
+class AnnotatedData(Fed, type="AnnotatedData", fork="ssd", bottoms=0, tops=(1, 3)):
     """Images N x C x H x W and the objects in them, 1 x 1 x G x 8, which are fed.
 
     An object's row is the image's index in the batch, label, instance, xmin, ymin, xmax, ymax in
-    fractions of the image, and whether it is difficult. H and W are known where the layer resizes
+    fractions of the image, and whether it is difficult. MobileNet-YOLO adds the classes of pixels,
+    of a size that is not said. H and W are known where the layer resizes
     or crops, C where there is a mean for each channel.
 
     Caffe: weiliu89/caffe, src/caffe/layers/annotated_data_layer.cpp
@@ -25,7 +26,7 @@ class AnnotatedData(Fed, type="AnnotatedData", fork="ssd", bottoms=0, tops=(1, 2
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> AnnotatedData:
-        tops = _image(layer), NO_BOXES
+        tops = _image(layer), NO_BOXES, None
         return cls(*tops[: len(layer.top)], transform=_transform(layer))
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from prototxt.errors import UnsupportedError
+from prototxt.errors import FormatError, UnsupportedError
 
 from ..checks import require
 from ..layer import Layer, Shape
+from ..message import enum_name
 from ..number import float32
 from .bbox import overlap
 
@@ -28,8 +31,13 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
     `evaluate_difficult_gt` difficult objects do not count, and what finds one is neither. Rows of
     DetectionOutput that say that nothing was found are left out.
 
+    A `name_size_file` has a line "name height width" for each image. Boxes are then cut to the
+    image and compared in its pixels, sides counted one larger: as many lines further with every
+    forward as the detections are of images, from the last on to the first.
+
     Errors: ShapeError for other bottoms, and for objects or detections of the background;
-    UnsupportedError for a `name_size_file`: boxes in pixels are not here.
+    FormatError, when it runs, for a `name_size_file` that is not there; UnsupportedError for a
+    `resize_param` that pads or leaves a part out.
     Caffe: weiliu89/caffe, src/caffe/layers/detection_evaluate_layer.cpp
     """
 
@@ -44,6 +52,7 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
         background_label_id: int = 0,
         overlap_threshold: float = 0.5,
         evaluate_difficult_gt: bool = True,
+        name_size_file: str = "",
     ) -> None:
         super().__init__()
         require(overlap_threshold > 0, f"overlap_threshold {overlap_threshold:g} wants more than 0")
@@ -52,19 +61,40 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
         self.background_label_id = background_label_id
         self.overlap_threshold = float32(overlap_threshold)
         self.evaluate_difficult_gt = evaluate_difficult_gt
+        self.name_size_file = name_size_file
+        self._next = 0
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> DetectionEvaluate:
         param = layer.detection_evaluate_param
         require(param.HasField("num_classes"), "there is no num_classes")
-        if param.name_size_file:
-            raise UnsupportedError("boxes in the pixels of a name_size_file are not here")
+        if param.HasField("resize_param"):
+            mode = enum_name(param.resize_param, "resize_mode")
+            if mode != "WARP":
+                raise UnsupportedError(f"boxes of images resized by {mode} are not here")
         return cls(
             num_classes=param.num_classes,
             background_label_id=param.background_label_id,
             overlap_threshold=param.overlap_threshold,
             evaluate_difficult_gt=param.evaluate_difficult_gt,
+            name_size_file=param.name_size_file,
         )
+
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Heights and widths of the images, in pixels; none where boxes are fractions of them."""
+        if not self.name_size_file:
+            return []
+        try:
+            lines = Path(self.name_size_file).read_text("utf-8").splitlines()
+            rows = [line.split() for line in lines if line.strip()]
+            return [(int(height), int(width)) for _, height, width in rows]
+        except (OSError, ValueError):
+            path = self.name_size_file
+            raise FormatError(f"{path!r} is no list of lines 'name height width'") from None
+
+    def reset_state(self) -> None:
+        self._next = 0
 
     def shapes(self, detections: Shape, objects: Shape) -> list[Shape]:
         for name, shape, width in (("detections", detections, 7), ("objects", objects, 8)):
@@ -75,6 +105,7 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
     def forward(self, detections: Tensor, objects: Tensor) -> Tensor:
         with torch.no_grad():
             found, given = detections.reshape(-1, 7), objects.reshape(-1, 8)
+            sizes = self._sizes_of(found)
             found = found[(found[:, :2].long() != -1).all(1)]
             given = given[given[:, 0].long() != -1]
             for name, which in (("detection", found), ("object", given)):
@@ -85,12 +116,21 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
                 counted = torch.ones_like(counted)
             rows = [self._counts(given[counted])]
             of_found, of_given = found[:, :2].long(), given[:, :2].long()
-            for key in sorted({tuple(pair) for pair in of_found.tolist()}):
-                pair = of_found.new_tensor(key)
+            for image, label in sorted({(int(i), int(c)) for i, c in of_found}):
+                pair = of_found.new_tensor((image, label))
                 group, own = found[(of_found == pair).all(1)], (of_given == pair).all(1)
                 best = group[:, 2].argsort(dim=0, descending=True, stable=True)
-                rows.append(self._judged(group[best], given[own], counted[own]))
+                rows.append(self._judged(group[best], given[own], counted[own], sizes.get(image)))
             return torch.cat(rows)[None, None]
+
+    def _sizes_of(self, found: Tensor) -> dict[int, tuple[int, int]]:
+        """Return the sizes of the images that the detections are of, and go on to the next."""
+        if not self.sizes:
+            return {}
+        images = sorted({int(image) for image in found[:, 0]} - {-1})
+        lines = [(self._next + i) % len(self.sizes) for i in range(len(images))]
+        self._next = (self._next + len(images)) % len(self.sizes)
+        return {image: self.sizes[line] for image, line in zip(images, lines, strict=True)}
 
     def _counts(self, given: Tensor) -> Tensor:
         rows = given.new_full((len(self.labels), ROW), -1)
@@ -98,12 +138,16 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
             row[1], row[2] = label, (given[:, 1].long() == label).sum()
         return rows
 
-    def _judged(self, group: Tensor, given: Tensor, counted: Tensor) -> Tensor:
+    def _judged(
+        self, group: Tensor, given: Tensor, counted: Tensor, size: tuple[int, int] | None
+    ) -> Tensor:
         """Return the rows of one image's boxes of one label, best first."""
         rows = torch.cat([group[:, :3], group.new_tensor([0.0, 1.0]).expand(len(group), 2)], 1)
         if not len(given):
             return rows
-        best, nearest = overlap(group[:, None, 3:7], given[:, 3:7]).max(1)
+        boxes, others = group[:, None, 3:7], given[:, 3:7]
+        shares = overlap(boxes, others) if size is None else _overlap_in(size, boxes, others)
+        best, nearest = shares.max(1)
         seen = set()
         for row, share, at in zip(rows, best.tolist(), nearest.tolist(), strict=True):
             if share < self.overlap_threshold:
@@ -117,3 +161,23 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
 
     def onnx(self, op: Any, detections: str, objects: str) -> Any:
         raise UnsupportedError("detections are judged in torch only")
+
+
+def _overlap_in(size: tuple[int, int], a: Tensor, b: Tensor) -> Tensor:
+    """Return intersection over union in pixels, as the fork counts them: 1 where none are common.
+
+    A box is its far side minus its near side plus 1 pixels wide, an inverted one has none.
+    """
+    height, width = size
+    scale = a.new_tensor([width, height, width, height])
+    a, b = a.clamp(0, 1) * scale, b.clamp(0, 1) * scale
+    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
+    apart = ((b[..., :2] > a[..., 2:]) | (b[..., 2:] < a[..., :2])).any(-1)
+    sides = torch.where(apart[..., None], 0, high - low) + 1
+    common = torch.where((sides > 0).all(-1), sides.prod(-1), 0)
+    return torch.where(common > 0, common / (_pixels(a) + _pixels(b) - common), 0)
+
+
+def _pixels(box: Tensor) -> Tensor:
+    sides = box[..., 2:] - box[..., :2]
+    return torch.where((sides < 0).any(-1), 0, (sides + 1).prod(-1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from restated import check, load
-from ssd_boxes import iou
+from ssd_boxes import Box, iou
 
 import converter
-from prototxt import CaffeError, ShapeError, UnsupportedError
+from prototxt import CaffeError, FormatError, ShapeError, UnsupportedError
 
 RNG = np.random.default_rng(1701)
 CLASSES = 4
@@ -24,6 +25,7 @@ def evaluate(
     background: int = 0,
     threshold: float = 0.5,
     difficult: bool = True,
+    sizes: list[tuple[int, int]] | None = None,
 ) -> np.ndarray:
     objects = [row for row in given[0, 0].tolist() if row[0] != -1]
     rows = []
@@ -32,13 +34,15 @@ def evaluate(
             own = [row for row in objects if row[1] == c and (difficult or not row[7])]
             rows.append([-1, c, len(own), -1, -1])
     valid = [row for row in found[0, 0].tolist() if row[1] != -1]
+    lines = {image: i for i, image in enumerate(sorted(set(found[0, 0, :, 0].tolist())))}
     for image in sorted({row[0] for row in valid}):
         for label in sorted({row[1] for row in valid if row[0] == image}):
             seen: set[int] = set()
             own = [row for row in valid if row[:2] == [image, label]]
             match = [row for row in objects if row[:2] == [image, label]]
             for row in sorted(own, key=lambda row: -row[2]):
-                shares = [iou(row[3:], other[3:7]) for other in match]
+                overlap = partial(iou_in, sizes[lines[image]]) if sizes else iou
+                shares = [overlap(row[3:], other[3:7]) for other in match]
                 right, wrong = 0, 1
                 if shares and max(shares) >= np.float32(threshold):
                     at = shares.index(max(shares))
@@ -49,6 +53,19 @@ def evaluate(
                         seen.add(at)
                 rows.append([*row[:3], right, wrong])
     return np.array(rows, float)[None, None]
+
+
+def iou_in(size: tuple[int, int], a: Box, b: Box) -> float:
+    """Return what the fork does in pixels: sides are one larger, and none common count as 1."""
+    height, width = size
+    scale = (width, height, width, height)
+    a, b = ([min(max(v, 0.0), 1.0) * s for v, s in zip(box, scale, strict=True)] for box in (a, b))
+    if b[0] > a[2] or b[2] < a[0] or b[1] > a[3] or b[3] < a[1]:
+        common = 1.0
+    else:
+        common = (min(a[2], b[2]) - max(a[0], b[0]) + 1) * (min(a[3], b[3]) - max(a[1], b[1]) + 1)
+    own, other = ((box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (a, b))
+    return common / (own + other - common)
 
 
 def boxes(count: int) -> np.ndarray:
@@ -76,6 +93,7 @@ def bottoms(detections: int = 40, objects: int = 12) -> dict[str, np.ndarray]:
 
 def text(**fields: Any) -> str:
     words = " ".join(f"{k}: {v}" for k, v in ({"num_classes": CLASSES} | fields).items())
+    words = words.replace(": {", " {")
     return (
         'layer { name: "L" type: "DetectionEvaluate" bottom: "found" bottom: "gt" top: "y" '
         f"detection_evaluate_param {{ {words} }} }}"
@@ -126,12 +144,42 @@ def test_it_is_no_part_of_an_exported_model(tmp_path: Path) -> None:
     ("fields", "message"),
     [
         ({"overlap_threshold": 0}, "overlap_threshold 0 wants more than 0"),
-        ({"name_size_file": '"sizes.txt"'}, "name_size_file"),
+        ({"resize_param": "{ resize_mode: FIT_LARGE_SIZE_AND_PAD }"}, "FIT_LARGE_SIZE_AND_PAD"),
     ],
 )
 def test_refusals(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(CaffeError, match=message):
         load(text(**fields), bottoms(), tmp_path)
+
+
+def test_boxes_in_pixels(tmp_path: Path) -> None:
+    sizes = [(9, 13), (5, 4), (20, 31), (7, 7), (12, 3)]
+    lines = "".join(f"image{i} {height} {width}\n" for i, (height, width) in enumerate(sizes))
+    (tmp_path / "sizes.txt").write_text(lines)
+    inputs = bottoms()
+    inputs["found"][0, 0, :3, 3:5] -= 0.4  # over the edge
+    name = tmp_path / "sizes.txt"
+    net = load(text(name_size_file=f'"{name}"', overlap_threshold=0.6), inputs, tmp_path)
+    tensors = {key: torch.from_numpy(array) for key, array in inputs.items()}
+    plain = evaluate(inputs["found"], inputs["gt"], threshold=0.6)
+    for turn in range(3):
+        ahead = sizes[4 * turn % 5 :] + sizes[: 4 * turn % 5]
+        want = evaluate(inputs["found"], inputs["gt"], threshold=0.6, sizes=ahead)
+        assert not np.array_equal(want, plain)
+        assert np.array_equal(net(tensors)["y"].numpy(), want), turn
+    net.reset_state()
+    want = evaluate(inputs["found"], inputs["gt"], threshold=0.6, sizes=sizes)
+    assert np.array_equal(net(tensors)["y"].numpy(), want)
+
+
+@pytest.mark.parametrize("content", [None, "image 3\n", "image high wide\n"])
+def test_list_of_sizes_is_asked_for_when_it_is_needed(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "sizes.txt").write_text(content)
+    inputs = bottoms()
+    net = load(text(name_size_file=f'"{tmp_path}/sizes.txt"'), inputs, tmp_path)
+    with pytest.raises(FormatError, match="is no list of lines 'name height width'"):
+        net({key: torch.from_numpy(array) for key, array in inputs.items()})
 
 
 def test_background_is_refused(tmp_path: Path) -> None:
