@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -70,34 +73,93 @@ def test_held_out_digits_are_scikit_learns():
     assert found <= known
 
 
-def test_training_learns_and_is_the_same_again(tmp_path, monkeypatch, capsys):
-    train = pytest.importorskip("converter.demo.train", reason="scikit-learn is not there")
-    monkeypatch.setattr(train, "EPOCHS", 4)
-    files = []
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        train.main(tmp_path / name)
-        files.append((tmp_path / name / WEIGHTS.name).read_bytes())
-    assert files[0] == files[1]
-    assert (tmp_path / "first" / DIGITS.name).exists()
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert float(last.rsplit(" ", 1)[1].rstrip("%")) > 80
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Work in a folder with what the demo's network learns from; give the module that made it."""
+    pytest.importorskip("lmdb", reason="databases need lmdb")
+    data = pytest.importorskip("converter.demo.data", reason="scikit-learn is not there")
+    data.main(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return data
 
 
-def test_training_takes_the_definitions_multipliers():
-    train = pytest.importorskip("converter.demo.train", reason="scikit-learn is not there")
-    net = converter.load(NET, phase="TRAIN")
-    groups = {id(group["params"][0]): group for group in train.parameters(net)}
-    assert len(groups) == len(list(net.parameters()))
+def test_the_held_out_digits_are_those_that_come_along(made, tmp_path):
+    with np.load(DIGITS) as shipped, np.load(tmp_path / DIGITS.name) as again:
+        for name in ("images", "labels"):
+            assert (shipped[name] == again[name]).all()
 
-    def rate_and_decay(layer: str, blob: int) -> tuple[float, float]:
-        group = groups[id(net.params[layer][blob])]
-        return group["lr"] / train.RATE, group["weight_decay"] / train.DECAY
 
-    assert rate_and_decay("conv1/3x3", 0) == (1, 1)
-    assert rate_and_decay("conv1/3x3/bn", 0) == (1, 0)
-    assert rate_and_decay("classifier", 0) == (1, 1)
-    assert rate_and_decay("classifier", 1) == (2, 0)
+def test_databases_hold_the_digits_with_a_border(made):
+    test, train = (
+        converter.load("digits_sk_train.prototxt", phase=phase) for phase in ("TEST", "TRAIN")
+    )
+    with np.load(DIGITS) as held:
+        batch = test.blobs()
+        assert (batch["data"][:, 0].numpy() == held["images"][:90] / 16).all()
+        assert (batch["label"].numpy() == held["labels"][:90]).all()
+    (images, labels), _ = made.split_digits()
+    train.seed_data(1)
+    batch = train.blobs()
+    assert (batch["label"].numpy() == labels[:64]).all()
+    places = set()
+    for crop, image in zip(batch["data"][:, 0].numpy(), images, strict=False):
+        around = np.pad(image, 1) / 16
+        places |= {
+            (y, x)
+            for y in range(3)
+            for x in range(3)
+            if (crop == around[y : y + 8, x : x + 8]).all()
+        }
+    assert len(places) == 9, "one pixel to any side"
+    assert len(made.split_digits()[0][0]) == 1437
+
+
+def test_digits_are_enlarged_to_bytes(tmp_path):
+    pytest.importorskip("lmdb", reason="databases need lmdb")
+    data = pytest.importorskip("converter.demo.data", reason="scikit-learn is not there")
+    data.write_digits(tmp_path, size=28, brightest=255)
+    from prototxt.database import Database
+    from prototxt.datum import read_datum
+
+    database = Database(tmp_path / "digits_test")
+    assert len(database) == 360
+    image, label = read_datum(database[7][1])
+    with np.load(DIGITS) as held:
+        digit, want = held["images"][7], held["labels"][7]
+    assert (image.shape, image.dtype, label) == ((1, 28, 28), np.uint8, want)
+    assert image.max() > 200
+    middles = (np.arange(8) * 3.5 + 1.75).astype(int)
+    spread = image[0][np.ix_(middles, middles)]
+    assert np.corrcoef(spread.ravel(), digit.ravel())[0, 1] > 0.9
+
+
+def shorten(name: str, iterations: int) -> str:
+    """Write the solver with fewer iterations, and give its file and its last snapshot."""
+    text = Path("digits_sk_solver.prototxt").read_text()
+    for old, share in (("880", 1), ("220", 1), ("550", 2 / 3), ("770", 7 / 8)):
+        text = text.replace(f": {old}", f": {int(iterations * share)}")
+    Path(f"{name}.prototxt").write_text(text.replace('"digits_sk"', f'"{name}"'))
+    assert main(["train", f"{name}.prototxt", "--quiet"]) == 0
+    return f"{name}_iter_{iterations}.caffemodel"
+
+
+@pytest.mark.usefixtures("made")
+def test_the_documented_command_learns_what_can_be_deployed(capsys):
+    weights = shorten("short", 96)
+    assert main(["test", "digits_sk_train.prototxt", weights, "--iterations", "4"]) == 0
+    accuracy = float(re.findall(r"accuracy = (\S+)", capsys.readouterr().out)[-1])
+    assert accuracy > 0.4
+    deployed = converter.load(NET, weights, require_weights=True)
+    with np.load(DIGITS) as held, torch.no_grad():
+        scores = deployed({"data": run.tensor_of(held["images"])})["classifier"]
+        right = (scores.argmax(1).numpy() == held["labels"]).mean()
+    assert right == pytest.approx(accuracy, abs=1e-5)
+
+
+@pytest.mark.usefixtures("made")
+def test_the_documented_command_gives_the_same_again():
+    first, second = (shorten(name, 9) for name in ("one", "two"))
+    assert Path(first).read_bytes() == Path(second).read_bytes()
 
 
 def test_digits_are_drawn_as_text():

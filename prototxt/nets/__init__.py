@@ -1,15 +1,19 @@
-"""Definitions of our own: written by a builder, checked in as prototxt."""
+"""Definitions of our own, and their solvers: written by a builder, checked in as prototxt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from prototxt.nets import sknet
-from prototxt.nets.definition import Definition
+from prototxt.nets import digits, lenet, sknet
+from prototxt.nets.definition import Definition, Solver
 
-DEFINITIONS: dict[str, Callable[[], Definition]] = {
+DEFINITIONS: dict[str, Callable[[], Definition | Solver]] = {
     "sknet50": sknet.sknet50,
     "sknet101": sknet.sknet101,
+    "lenet_digits": lenet.lenet_digits,
+    "lenet_digits_solver": lenet.lenet_digits_solver,
+    "digits_sk_train": digits.digits_sk_train,
+    "digits_sk_solver": digits.digits_sk_solver,
 }
 
 

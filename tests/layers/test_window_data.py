@@ -17,7 +17,7 @@ from prototxt.schema import dialect
 pillow = pytest.importorskip("PIL.Image", reason="images need Pillow")
 
 SIZES = ((30, 24), (17, 40))  # height, width
-BOXES = ((3, 4, 15, 20), (0, 0, 9, 29), (20, 6, 23, 9), (1, 2, 38, 15), (30, 0, 39, 16))
+BOXES = ((3, 4, 15, 20), (0, 0, 9, 29), (20, 6, 23, 9), (1, 2, 11, 15), (30, 0, 39, 16))
 """Corners x1, y1, x2, y2; the last two are the second image's."""
 OVERLAPS = (1.0, 0.5, 0.25, 0.75, 0.125)
 CLASSES = (3, 7, 9, 2, 4)
@@ -186,11 +186,17 @@ def test_workers_draw_the_same(workers: int) -> None:
     assert torch.equal(*runs)
 
 
-def test_thresholds_and_fraction_are_the_definition_s() -> None:
-    net = load("", "fg_threshold: 0.75 bg_threshold: 0.2 fg_fraction: 0.6")
-    blobs = net.blobs()
-    assert blobs["label"][:4].tolist() == [0] * 4  # of 8 windows int(4.8) are objects
-    assert set(blobs["label"][4:].tolist()) <= {3, 2}
+def test_thresholds_and_fraction_are_the_definition_s(images: list[np.ndarray]) -> None:
+    net = load("", "fg_threshold: 0.75 bg_threshold: 0.25 fg_fraction: 0.6")
+    net.seed_data(1701)
+    background = cut(images[1], BOXES[4])  # 0.25 itself is none
+    kinds = set()
+    for _ in range(6):
+        blobs = net.blobs()
+        assert blobs["label"][:4].tolist() == [0] * 4  # of 8 windows int(4.8) are objects
+        assert (blobs["data"][:4].numpy() == background).all()
+        kinds |= set(blobs["label"][4:].tolist())
+    assert kinds == {3, 2}
 
 
 @pytest.mark.parametrize(
@@ -213,10 +219,10 @@ def test_bad_lists_are_refused_at_load(old: str, new: str, window: str, says: st
 @pytest.mark.parametrize("window", ["", "context_pad: 2"])
 def test_windows_outside_of_their_image_are_named(window: str) -> None:
     path = Path("list.txt")
-    path.write_text(path.read_text().replace("38 15", "138 15").replace("1 2 ", "101 2 "))
+    path.write_text(path.read_text().replace("11 15", "111 15").replace("1 2 ", "101 2 "))
     net = load("", "fg_fraction: 1 fg_threshold: 0.7 " + window)
     net.seed_data(1701)
-    with pytest.raises(FormatError, match=r"img/1.png: window \[101, 2, 138, 15\]: it shows noth"):
+    with pytest.raises(FormatError, match=r"img/1.png: window \[101, 2, 111, 15\]: it shows noth"):
         net.blobs()
 
 

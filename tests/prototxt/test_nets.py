@@ -11,6 +11,7 @@ import pytest
 import prototxt
 from prototxt.nets import DEFINITIONS, text
 from prototxt.nets.definition import Definition, Word
+from prototxt.nets.digits import digits_sk
 from prototxt.nets.sknet import sknet
 
 NETS = Path(prototxt.__file__).parent / "nets"
@@ -24,6 +25,35 @@ def test_sknet_is_the_released_one_in_every_field(name, shared):
     for our, their in zip(ours.layers, released.layers, strict=True):
         assert our == their
     assert ours.header == released.header
+
+
+def test_lenet_is_the_published_one_but_for_its_data(shared):
+    ours = prototxt.read_net(NETS / "lenet_digits.prototxt")
+    name = "Caffe__examples__mnist__lenet_train_test.prototxt"
+    published = prototxt.read_net(shared / "prototxts" / name)
+    for our, their in zip(ours.layers[:2], published.layers[:2], strict=True):
+        assert our.data_param.source.startswith("digits_")
+        their.data_param.source = our.data_param.source
+    assert (ours.layers[1].data_param.batch_size, published.layers[1].data_param.batch_size) == (
+        *(90, 100),
+    )
+    published.layers[1].data_param.batch_size = 90
+    assert list(ours.layers) == list(published.layers)
+    assert ours.header == published.header
+
+
+def test_a_digits_network_learns_what_is_deployed():
+    ours = prototxt.parse_text(text("digits_sk_train"))
+    deployed = prototxt.parse_text(str(digits_sk()))
+    assert list(ours.layers[2:]) == list(deployed.layers[1:])
+    assert [layer.type for layer in ours.layers[:2]] == ["Data", "Data"]
+
+
+@pytest.mark.parametrize("name", [name for name in DEFINITIONS if name.endswith("_solver")])
+def test_a_solver_names_its_network(name):
+    solver = prototxt.read_solver(NETS / f"{name}.prototxt")
+    assert (NETS / solver.net).is_file()
+    assert solver.test_iter[0] * 90 == 360
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
