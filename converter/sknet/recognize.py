@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
 from typing import Any
 
 import torch
@@ -12,20 +11,10 @@ import prototxt
 from prototxt.errors import UnsupportedError
 from prototxt.nets.sknet import sknet
 
+from ..essence import require_same
 from ..module import CaffeNet
 from .caffe import caffe_names
-from .model import EPS, SKNet
-
-APART = ("Input", "SoftmaxWithLoss", "Accuracy", "Split")
-"""Layers that compute nothing of the scores, which is all that the native network gives."""
-
-INDIFFERENT = {
-    *("param", "phase", "include", "exclude", "blobs", "propagate_down", "loss_weight"),
-    *("engine", "momentum", "frozen", "weight_filler", "bias_filler", "scale_filler"),
-}
-"""Fields that change no score; a layer's own and its message's."""
-
-AVE = 1  # PoolingParameter.PoolMethod
+from .model import SKNet
 
 
 def from_net(net: CaffeNet) -> SKNet:
@@ -72,63 +61,5 @@ def arguments(net: CaffeNet) -> dict[str, Any]:
         found["attention"] = tuple(
             layer.convolution_param.num_output if layer else 0 for layer in squeezes
         )
-    _require_same(net, prototxt.parse_text(str(sknet("sknet", **found))).layers)
+    require_same(net, prototxt.parse_text(str(sknet("sknet", **found))).layers, "SKNet")
     return found
-
-
-def _require_same(net: CaffeNet, wanted: list[Any]) -> None:
-    pools = [layer.name for layer in wanted if _averages(layer)]
-    ours = list(_essence(wanted, pools))
-    assert net.definition is not None
-    theirs = list(_essence(net.definition.layers, _whole_pools(net)))
-    for our, their in zip(ours, theirs, strict=False):
-        if our != their:
-            raise UnsupportedError(
-                f"no SKNet: layer {their.name!r} ({their.type}) is not as SKNet's "
-                f"{our.name!r} ({our.type})"
-            )
-    if len(ours) != len(theirs):
-        longer = max(ours, theirs, key=len)[min(len(ours), len(theirs))]
-        what = "is not SKNet's" if len(theirs) > len(ours) else "is missing"
-        raise UnsupportedError(f"no SKNet: layer {longer.name!r} ({longer.type}) {what}")
-
-
-def _essence(layers: list[Any], whole_pools: Container[str]) -> Iterator[Any]:
-    """Yield the layers that make the scores, with only those fields that matter to them."""
-    source: dict[str, str] = {}
-    for layer in layers:
-        if layer.type == "Split":
-            source |= dict.fromkeys(layer.top, source.get(layer.bottom[0], layer.bottom[0]))
-        if layer.type in APART:
-            continue
-        kept = type(layer)()
-        kept.CopyFrom(layer)
-        kept.bottom[:] = [source.get(bottom, bottom) for bottom in layer.bottom]
-        for name in INDIFFERENT.intersection(kept.DESCRIPTOR.fields_by_name):
-            kept.ClearField(name)
-        for field, message in kept.ListFields():
-            if field.message_type is not None:
-                for name in INDIFFERENT.intersection(field.message_type.fields_by_name):
-                    message.ClearField(name)
-        if layer.type == "CuDNNBatchNorm" and layer.batch_norm_param.eps <= EPS:
-            kept.batch_norm_param.ClearField("eps")  # cuDNN lifts it to EPS
-        if layer.name in whole_pools:
-            kept.pooling_param.Clear()
-        yield kept
-
-
-def _whole_pools(net: CaffeNet) -> set[str]:
-    """Return the average poolings over the whole map, as the native network's is."""
-    shapes = net.shapes()
-    names = set()
-    for step in net.steps:
-        if _averages(step.layer):
-            bottom = shapes[step.bottoms[0]]
-            window: Any = net.layers[step.key].window
-            if window is None or (window.kernel, window.pad) == (bottom[2:], (0, 0)):
-                names.add(step.layer.name)
-    return names
-
-
-def _averages(layer: Any) -> bool:
-    return bool(layer.type == "Pooling" and layer.pooling_param.pool == AVE)

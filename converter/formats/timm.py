@@ -1,0 +1,29 @@
+"""Weights by the names of timm's models of SKNet-50 and of SENet's released networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..module import CaffeNet
+from ..safetensors_file import write_safetensors
+from ..timm_names import timm_state_dict
+from . import Options
+
+SUFFIX = ".timm.safetensors"
+
+
+def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
+    """Write the state_dict; the notes say which model loads it, and how it is fed.
+
+    Raises UnsupportedError, saying why, where timm has no such model.
+    """
+    model, state = timm_state_dict(net)
+    tensors = {key: value.contiguous() for key, value in state.items()}
+    write_safetensors(tensors, path, {"format": "pt", "model": model})
+    classes = len(state["fc.bias" if "fc.bias" in state else "last_linear.bias"])
+    call = f"timm.create_model({model!r}, num_classes={classes})"
+    return [
+        f"{path.name} is the state_dict of {call}, which gives Caffe's scores "
+        "behind converter.timm_names.caffe_stem (it pools as Caffe does) and for Caffe's images "
+        "(BGR, less their mean)"
+    ]
