@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -38,6 +39,10 @@ class Normalize(Layer, type="Normalize", fork="ssd"):
         self.channels = channels
         self.across_spatial, self.eps = across_spatial, float32(eps)
         self.add_blob("scale", () if channel_shared else (channels,), scale_filler)
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return len(layer.top) == 1 and (blobs is None or len(blobs) == 1)
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Normalize:
