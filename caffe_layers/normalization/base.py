@@ -32,7 +32,7 @@ class KeepsSums(Layer):
         return self
 
     def shapes(self, x: Shape) -> list[Shape]:
-        channels = self.mean.shape[0]
+        channels = self.mean.numel()
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
         require(x[1] == channels, f"bottom {x} has {x[1]} channels, the layer has {channels}")
         return [x]

@@ -32,7 +32,8 @@ def readings(layer: Any, blobs: Sequence[Shape] | None) -> set[str]:
         return {"intel"}
     if scaled:
         return {"nvidia"}
-    return {"intel"} if not blobs and _says_intel(param) else {"bvlc"}
+    merged = fork_field(param, "relu", False) or (not blobs and _says_intel(param))
+    return {"intel"} if merged else {"bvlc"}
 
 
 def _of_five(blobs: Sequence[Shape], *, scaled: bool) -> set[str]:

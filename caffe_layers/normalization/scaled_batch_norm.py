@@ -37,6 +37,8 @@ class ScaledBatchNorm(KeepsSums):
     """
 
     order: ClassVar[tuple[str, ...]]
+    whole: ClassVar[bool] = False
+    """Whether the file's blobs have four axes: 1 x C x 1 x 1."""
 
     def __init__(
         self,
@@ -60,7 +62,8 @@ class ScaledBatchNorm(KeepsSums):
             if name == "bias" and not bias_term:
                 self.register_parameter("bias", None)
                 continue
-            shape = (1,) if name == "factor" else (channels,)
+            size = 1 if name == "factor" else channels
+            shape: Shape = (1, size, 1, 1) if self.whole else (size,)
             learns = name in ("weight", "bias")
             self.add_blob(name, shape, fillers.get(name, Filler()), learnable=learns)
 
@@ -91,25 +94,28 @@ class ScaledBatchNorm(KeepsSums):
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Return mean and variance as torch holds them."""
-        divisor = torch.where(self.factor == 0, 1, self.factor)
-        return self.mean / divisor, self.variance / divisor
+        factor = self.factor.flatten()
+        divisor = torch.where(factor == 0, 1, factor)
+        return self.mean.flatten() / divisor, self.variance.flatten() / divisor
 
     def keep(self, mean: Tensor, var: Tensor) -> None:
         """Add a batch's statistics to what is stored."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight.flatten()
+        bias = None if self.bias is None else self.bias.flatten()
         if self.uses_batch():
-            y, mean, var = normalize_batch(x, self.eps, self.weight, self.bias)
+            y, mean, var = normalize_batch(x, self.eps, weight, bias)
             with torch.no_grad():
                 self.keep(mean, var)
         else:
-            y = F.batch_norm(x, *self.statistics(), self.weight, self.bias, False, 0.0, self.eps)
+            y = F.batch_norm(x, *self.statistics(), weight, bias, False, 0.0, self.eps)
         return y.relu() if self.relu else y
 
     def onnx(self, op: Any, x: str) -> Any:
         to = {"name": "scaled"} if self.relu else {}
-        channels = self.mean.shape[0]
+        channels = self.mean.numel()
         if self.uses_batch():
             shape = (channels, *(1,) * (len(op.shape(x)) - 2))
             y = onnx_normalize_batch(op, x, self.eps, name="normalized")
@@ -125,10 +131,10 @@ class ScaledBatchNorm(KeepsSums):
         )
         y = op.BatchNormalization(
             x,
-            op.weight(self, "weight"),
+            op.weight(self, "weight", shape=(channels,)),
             op.array("no_bias", np.zeros(channels))
             if self.bias is None
-            else op.weight(self, "bias"),
+            else op.weight(self, "bias", shape=(channels,)),
             op.array("mean", mean),
             op.array("variance", var),
             epsilon=self.eps,
@@ -205,7 +211,7 @@ class NvidiaBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="nvidia"):
         kept = self.moving_average_fraction if self.passes >= 2 else 0.0
         self.passes += 1
         for blob, new in ((self.mean, mean), (self.variance, var)):
-            blob.mul_(kept).add_(new, alpha=1 - kept)
+            blob.mul_(kept).add_(new.reshape(blob.shape), alpha=1 - kept)
 
 
 class Nvidia015BatchNorm(NvidiaBatchNorm, type="BatchNorm", fork="nvidia_0_15"):
@@ -218,3 +224,4 @@ class Nvidia014BatchNorm(NvidiaBatchNorm, type="BatchNorm", fork="nvidia_0_14"):
     """NVIDIA's BatchNorm of version 0.14, cuDNN engine: weight, bias, factor, mean, variance."""
 
     order = ("weight", "bias", "factor", "mean", "variance")
+    whole = True
