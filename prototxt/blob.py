@@ -27,12 +27,14 @@ _RAW_TYPES = {0: "<f8", 1: "<f4", 2: "<f2"}  # NVIDIA's enum Type
 class Blob:
     """A blob as its file holds it: `values` flat, in the stored type, and its `shape`.
 
-    `legacy` says that the file gave num, channels, height and width, not a shape.
+    `legacy` says that the file gave num, channels, height and width, not a shape, `raw` that the
+    values lie in NVIDIA's `raw_data`.
     """
 
     values: Array
     shape: tuple[int, ...]
     legacy: bool = False
+    raw: bool = False
 
     @property
     def array(self) -> Array:
@@ -84,7 +86,7 @@ def read(data: memoryview, start: int, end: int) -> Blob:
             raise FormatError(message, fix="move them to `data`")
         said = f"its shape {shape} wants {count}" if shape else "it has no shape, which wants 1"
         raise FormatError(f"byte {start}: {flat.size} values, {said}")
-    return Blob(flat, shape, legacy is not None)
+    return Blob(flat, shape, legacy is not None, raw is not None)
 
 
 def _floats(data: memoryview, field: wire.Field, end: int) -> tuple[Array, int]:

@@ -9,12 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import DecodeError, Message
-
 from prototxt import blob, schema, wire
 from prototxt.atomic import writing
 from prototxt.blob import Array, Blob
+from prototxt.decode import Part, decode
 from prototxt.errors import FormatError, UnsupportedError, WeightError, within
 from prototxt.net import Net, describe
 
@@ -67,13 +65,15 @@ class Weights:
         """The embedded network as it stands, one layer for each of `layers`; HDF5 has none."""
         if self.generation == "HDF5":
             return None
+        parts = [Part("NetParameter", "", bytes(self._header), "the network")]
+        for (generation, kind, part), weights in zip(self._parts, self.layers, strict=True):
+            shapes = [blob.shape for blob in weights.blobs if blob is not None]
+            parts.append(Part(generation.message, kind, part, f"layer {weights.name!r}", shapes))
+        blobs = (blob for layer in self.layers for blob in layer.blobs if blob is not None)
+        raw = {"BlobProto.raw_data": frozenset({"nvidia"})} if any(b.raw for b in blobs) else {}
         with within(self.source):
-            header = _message("NetParameter", "", bytes(self._header), self.dialect)
-            layers = []
-            for (generation, kind, part), weights in zip(self._parts, self.layers, strict=True):
-                with within(f"layer {weights.name!r}"):
-                    layers.append(_message(generation.message, kind, part, self.dialect))
-        return Net(header, layers, self.source)
+            (header, *layers), dialects = decode(parts, self.dialect, raw)
+        return Net(header, layers, self.source, dialects=dialects)
 
 
 def read_binary(path: str | Path, dialect: str | None = None) -> Weights:
@@ -161,49 +161,13 @@ def _walk(
 
 
 def _v1_type(number: str) -> str:
-    kind = schema.dialect("bvlc").message("V1LayerParameter").DESCRIPTOR.fields_by_name["type"]
-    names: Any = kind.enum_type
-    known = names.values_by_number.get(int(number or "0"))
-    return str(known.name) if known else number
-
-
-def _message(name: str, layer_type: str, data: bytes, forced: str | None) -> Any:
-    """Parse a message by the first dialect that knows all its fields, else by the likeliest."""
-    likeliest: Any = None
-    for dialect in schema.candidates(layer_type, forced):
-        message: Any = dialect.message(name)()
-        try:
-            message.ParseFromString(data)
-        except (DecodeError, UnicodeDecodeError):
-            continue
-        if not (message.IsInitialized() and _is_utf8(message)):
-            continue
-        if _knows_all(message) and not dialect.stray(layer_type, message):
-            return message
-        likeliest = likeliest if likeliest is not None else message
-    if likeliest is None:
-        raise FormatError(f"its parameters are damaged: no dialect's {name} can be read from them")
-    return likeliest
-
-
-def _knows_all(message: Any) -> bool:
-    known = type(message)()
-    known.CopyFrom(message)
-    known.DiscardUnknownFields()
-    return bool(known.ByteSize() == message.ByteSize())
-
-
-def _is_utf8(message: Any) -> bool:
-    """Tell whether every string is text; some of protobuf's parsers let others pass as bytes."""
-    for described, value in message.ListFields():
-        if described.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE):
-            single = isinstance(value, (str, bytes, Message))
-            for inner in [value] if single else value:
-                if isinstance(inner, bytes):
-                    return False
-                if isinstance(inner, Message) and not _is_utf8(inner):
-                    return False
-    return True
+    """Name a V1 type by its number; the number stays where only forks have it, or several do."""
+    names = {}
+    for one in schema.dialects():
+        kind: Any = one.message("V1LayerParameter").DESCRIPTOR.fields_by_name["type"].enum_type
+        if found := kind.values_by_number.get(int(number or "0")):
+            names[one.name] = str(found.name)
+    return names.get("bvlc") or (names.popitem()[1] if len(set(names.values())) == 1 else number)
 
 
 def write_caffemodel(

@@ -21,7 +21,7 @@ from prototxt import (
     read_weights,
     write_caffemodel,
 )
-from prototxt.caffemodel import parse_binary
+from prototxt.caffemodel import parse_binary, read_binary
 from prototxt.schema import dialect_of
 
 # ---- Handmade bytes ---------------------------------------------------------------------------
@@ -350,7 +350,7 @@ def test_flipped_bytes_give_a_result_or_our_error(tiny):
 
 
 def rewritten(path: Path, out: Path) -> bytes:
-    weights = read_weights(path)
+    weights = read_binary(path, "bvlc")
     blobs = {at: [blob.array for blob in one.blobs] for at, one in enumerate(weights.layers)}
     write_caffemodel(out, weights.net, blobs)
     return out.read_bytes()
@@ -367,7 +367,7 @@ def test_every_layer_case_comes_back_with_its_text(layer_cases, tmp_path):
     seen = 0
     for path in sorted(layer_cases.glob("*/*/weights.caffemodel")):
         assert rewritten(path, tmp_path / "out") == path.read_bytes(), path
-        stored = {one.name: one for one in read_weights(path).net.layers}
+        stored = {one.name: one for one in read_binary(path, "bvlc").net.layers}
         for one in read_net(path.with_name("net.prototxt")).layers:
             theirs = stored[one.name]
             for field, value in one.ListFields():
