@@ -148,8 +148,11 @@ def test_the_definition_says_it(tmp_path):
         net = load(tmp_path, text, input_shapes=given, **options)
         found = converter.preprocess(net).preprocessing
         assert (found.order, found.mean, found.scale) == ("BGR", (1.0, 2.0, 3.0), 0.25)
-        assert (found.resize, found.crop) == ((8, 8), (8, 8))
+        assert (found.resize, found.crop) == (None, (8, 8))
         assert "transform_param of layer 'd'" in str(found)
+    with pytest.raises(UnsupportedError, match="images of any size are to be resized"):
+        converter.export_onnx(net, tmp_path / "net.onnx", preprocessing=found)
+    assert not (tmp_path / "net.onnx").exists()
     settings = {"mean": "7", "scale": 2.0, "resize": "9", "channels": "rgb"}
     given = converter.preprocess(net, **settings).preprocessing
     assert (given.order, given.mean, given.scale, given.resize) == ("RGB", (7.0,), 2.0, 9)

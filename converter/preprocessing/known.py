@@ -123,13 +123,14 @@ def _from_layer(layer: Any, path: Path, shape: tuple[int, ...], origin: str) -> 
     param = layer.transform_param
     order = "GRAY" if shape[1] == 1 else "BGR"
     mean = tuple(param.mean_value) or (0.0,)
-    image, resize = None, (shape[2], shape[3])
+    crop = (param.crop_size, param.crop_size) if param.crop_size else None
+    # A data layer crops images as they are: only their own tools resized them, or ImageData.
+    image, resize = None, None if crop else (shape[2], shape[3])
     if param.mean_file:
         image = mean_image(_find(param.mean_file, path))
         resize = (image.shape[1], image.shape[2])
     elif layer.type == "ImageData" and layer.image_data_param.new_height:
         resize = (layer.image_data_param.new_height, layer.image_data_param.new_width)
-    crop = (param.crop_size, param.crop_size) if param.crop_size else None
     return Preprocessing(order, mean, param.scale, resize, crop, image, origin)
 
 
