@@ -107,8 +107,19 @@ class CaffeOptimizer(Optimizer):
             for parameter in group["params"]
             if parameter.grad is not None or self._moves(parameter, rate, decay)
         ]
-        if not params:
-            return
+        # On a CPU one at a time: what lies between gradient and update is then small, and cached.
+        size = 1 if all(parameter.is_cpu for parameter in params) else len(params)
+        for first in range(0, len(params), size):
+            self._apply_update(group, params[first : first + size], rate, decay, scale)
+
+    def _apply_update(
+        self,
+        group: dict[str, Any],
+        params: list[Tensor],
+        rate: float,
+        decay: float,
+        scale: Tensor | None,
+    ) -> None:
         gradients = [
             torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             for parameter in params
