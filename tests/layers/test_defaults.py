@@ -76,6 +76,9 @@ PARAMS = {
     "RNN": "recurrent_param",
     "LSTM": "recurrent_param",
     "CuDNNBatchNorm": "batch_norm_param",
+    "Correlation1D": "correlation_param",
+    "DataAugmentation": "augmentation_param",
+    "NegReLU": "relu_param",
 }
 """The message of a type where it is not called after it."""
 
