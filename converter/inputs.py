@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -25,11 +26,16 @@ def read_inputs(files: Iterable[tuple[str, str]]) -> dict[str, np.ndarray]:
     return {name: read_input(name, Path(path)) for name, path in files}
 
 
+def is_image(path: str | PathLike[str]) -> bool:
+    """Tell whether an input's file is taken for an image: it is no file of arrays."""
+    return Path(path).suffix not in ARRAYS
+
+
 def read_input(name: str, path: Path) -> np.ndarray:
     """Return one input's array."""
     if not path.is_file():
         raise CaffeError(f"{path}: no such file")
-    if path.suffix not in ARRAYS:
+    if is_image(path):
         pixels = read_image(path).astype(np.float32)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
     try:

@@ -26,6 +26,14 @@ def input_names(path: str | PathLike[str]) -> set[str]:
     return {value.name for value in _load(path).graph.input}
 
 
+def input_shapes(path: str | PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a model's inputs, 0 for a size that is free."""
+    return {
+        value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        for value in _load(path).graph.input
+    }
+
+
 def run_onnx(path: str | PathLike[str], inputs: Arrays) -> dict[str, np.ndarray]:
     """Return the outputs of the file as it ships, ONNX Runtime's optimisations included."""
     return _run(_session(path), inputs, path)

@@ -3,36 +3,99 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
+from caffe_layers import Shape
 from prototxt.atomic import writing
+from prototxt.errors import CaffeError, ShapeError
+from prototxt.images import read_image
 
 from ..arrays import array_of, random_inputs, tensors_of, write_npz
 from ..backward import backward
-from ..inputs import read_inputs
-from .options import add_inputs, add_net, load_net, say
+from ..evaluation.samples import read_labels
+from ..inputs import is_image, read_inputs
+from ..module import CaffeNet
+from ..onnx_run import input_shapes, run_onnx
+from ..picture import covered, describe, draw_result, save
+from ..preprocessing import Preprocessing, Transform, preprocessing_for, preprocessing_of
+from ..results import read_result
+from .options import (
+    add_inputs,
+    add_net,
+    add_preprocessing,
+    load_net,
+    preprocessing_options,
+    say,
+)
 
-HELP = "run the network and write every blob by name"
+HELP = "run the network: write every blob by name, draw on the photo what it says"
+ONNX = ".onnx"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_net(parser)
     add_inputs(parser)
-    parser.add_argument("--output", required=True, metavar="FILE.npz")
+    add_preprocessing(parser)
+    parser.add_argument("--output", metavar="FILE.npz")
     parser.add_argument(
         "--backward",
         action="store_true",
         help="write Caffe's diffs too: diff|BLOB and pdiff|LAYER[i]",
     )
+    group = parser.add_argument_group(
+        "drawing", "boxes, a map of classes or the best classes, on the photo that is fed"
+    )
+    group.add_argument("--draw", metavar="OUT.png")
+    group.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
+    group.add_argument("--blob", help="the output to draw, of several")
+    group.add_argument(
+        "--least", type=float, default=0.5, help="the least score of a box (default: 0.5)"
+    )
 
 
 def run(args: Namespace) -> int:
-    """Run, and write the blobs; without --input the inputs are seeded random numbers."""
+    """Run, and write the blobs; without --input the inputs are seeded random numbers.
+
+    NET may be an ONNX file: then its outputs are what there is to write and to draw.
+    """
+    if not (args.output or args.draw):
+        raise CaffeError("nothing is asked for", fix="give --output FILE.npz, --draw OUT.png")
+    if args.net.endswith(ONNX):
+        blobs, outputs, photo = _run_onnx(args)
+    else:
+        blobs, outputs, photo = _run_torch(args)
+    for name in outputs:
+        say(args, f"{name} {'x'.join(map(str, blobs[name].shape)) or 'scalar'}")
+    if args.output:
+        with writing(Path(args.output)) as file:
+            write_npz(file, blobs)
+        say(args, f"wrote {args.output} ({len(blobs)} arrays)")
+    if args.draw:
+        _draw(args, {name: blobs[name] for name in outputs}, photo)
+    return 0
+
+
+@dataclass(frozen=True)
+class Photo:
+    """The photo that is fed: R, G, B bytes, and what is done to it."""
+
+    pixels: Any
+    preprocessing: Preprocessing | None
+
+
+Ran = tuple[dict[str, np.ndarray], list[str], Photo | None]
+
+
+def _run_torch(args: Namespace) -> Ran:
     net = load_net(args)
-    given = read_inputs(args.input)
+    given, photo = _read(args, net, {})
     fed = tensors_of(net, given) if given else random_inputs(net, args.seed, losses=True)
     if args.backward:
         got = backward(net, fed)
@@ -43,10 +106,60 @@ def run(args: Namespace) -> int:
     else:
         with torch.no_grad():
             blobs = {name: array_of(blob) for name, blob in net.blobs(fed).items()}
-    with writing(Path(args.output)) as file:
-        write_npz(file, blobs)
-    outputs = net.plan(fed).outputs
-    for name in outputs:
-        say(args, f"{name} {'x'.join(map(str, blobs[name].shape)) or 'scalar'}")
-    say(args, f"wrote {args.output} ({len(blobs)} arrays)")
-    return 0
+    return blobs, list(net.plan(fed).outputs), photo
+
+
+def _run_onnx(args: Namespace) -> Ran:
+    if args.weights or args.backward:
+        raise CaffeError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
+    given, photo = _read(args, None, input_shapes(args.net))
+    blobs = run_onnx(args.net, given)
+    return blobs, list(blobs), photo
+
+
+def _read(
+    args: Namespace, net: CaffeNet | None, shapes: Mapping[str, Shape]
+) -> tuple[dict[str, np.ndarray], Photo | None]:
+    """Read the inputs; an image goes through preprocessing where that is given."""
+    settings = preprocessing_options(args)
+    given = read_inputs(args.input)
+    images = [(name, file) for name, file in args.input if is_image(file)]
+    if len(images) != 1:
+        if args.draw:
+            raise CaffeError(f"{len(images)} of the inputs are images, --draw wants one")
+        return given, None
+    ((name, file),) = images
+    pixels = np.ascontiguousarray(read_image(file)[:, :, ::-1])
+    wanted = None
+    if settings:
+        wanted = preprocessing_of(net, **settings) if net else _for_model(name, shapes, settings)
+        given[name] = Transform(wanted)(pixels).numpy()
+    return given, Photo(pixels, wanted)
+
+
+def _for_model(
+    name: str, shapes: Mapping[str, Shape], settings: Mapping[str, Any]
+) -> Preprocessing:
+    shape = shapes.get(name, ())
+    if len(shape) != 4:
+        raise ShapeError(f"input {name!r} is no image: the model's inputs are {dict(shapes)}")
+    if not all(shape[2:]):
+        raise ShapeError(
+            f"the model takes images of any size as {name!r}",
+            fix="export it with a dynamic batch alone, or feed the photo as it is",
+        )
+    return preprocessing_for(shape, **settings)
+
+
+def _draw(args: Namespace, outputs: dict[str, np.ndarray], photo: Photo | None) -> None:
+    assert photo is not None  # `_read` has seen to it
+    labels = read_labels(args.labels) if args.labels else []
+    _, result = read_result(outputs, blob=args.blob, least=args.least)
+    height, width = photo.pixels.shape[:2]
+    area = covered(height, width, photo.preprocessing)
+    image = draw_result(photo.pixels, result, labels, area)
+    for line in describe(result, labels):
+        say(args, line)
+    with writing(Path(args.draw)) as file:
+        save(image, file, Path(args.draw).suffix)
+    say(args, f"wrote {args.draw}")

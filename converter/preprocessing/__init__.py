@@ -6,7 +6,7 @@ from typing import Any
 
 from ..module import CaffeNet
 from .embed import IMAGE, embed
-from .known import FAMILIES, image_input, preprocessing_of
+from .known import FAMILIES, image_input, preprocessing_for, preprocessing_of
 from .transform import Transform
 from .value import Preprocessing
 
@@ -27,5 +27,6 @@ __all__ = [
     "embed",
     "image_input",
     "preprocess",
+    "preprocessing_for",
     "preprocessing_of",
 ]

@@ -55,6 +55,43 @@ def preprocessing_of(
     Raises UnsupportedError where nothing says it, ShapeError where it does not fit the input.
     """
     shape = _image_input(net)
+    given = _read_settings(channels, mean, scale, resize, crop)
+    base = _family(family) or _declared(net, shape) or _recognised(net, shape)
+    if base is None:
+        if mean is None:
+            raise UnsupportedError(
+                f"nothing says how images become the input of {net.name or 'the network'}",
+                fix="give --family, or --mean (and --scale, --channels, --resize, --crop)",
+            )
+        base = _whole(shape)
+    return _replaced(base, given).for_input(shape)
+
+
+def preprocessing_for(
+    shape: tuple[int, ...],
+    *,
+    family: str | None = None,
+    channels: str | None = None,
+    mean: str | None = None,
+    scale: float | None = None,
+    resize: str | None = None,
+    crop: str | None = None,
+) -> Preprocessing:
+    """Return what an input N x C x H x W of some model wants, by the settings alone.
+
+    What they leave open is as it is: the whole image is resized to the input, in Caffe's order.
+    """
+    given = _read_settings(channels, mean, scale, resize, crop)
+    return _replaced(_family(family) or _whole(shape), given).for_input(shape)
+
+
+def _read_settings(
+    channels: str | None,
+    mean: str | None,
+    scale: float | None,
+    resize: str | None,
+    crop: str | None,
+) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if channels is not None:
         given["order"] = channels.upper()
@@ -66,21 +103,25 @@ def preprocessing_of(
         given["resize"] = read_size(resize, shorter=True)
     if crop is not None:
         given["crop"] = read_size(crop)
-    if family is not None and family not in FAMILIES:
-        raise UnsupportedError(f"family {family!r} is unknown", fix=f"known: {', '.join(FAMILIES)}")
-    base = FAMILIES[family] if family else _declared(net, shape) or _recognised(net, shape)
-    if base is None:
-        if mean is None:
-            raise UnsupportedError(
-                f"nothing says how images become the input of {net.name or 'the network'}",
-                fix="give --family, or --mean (and --scale, --channels, --resize, --crop)",
-            )
-        order = "GRAY" if shape[1] == 1 else "BGR"
-        base = Preprocessing(order, (0.0,), resize=shape[2:])
-    if given:
-        origin = f"{base.origin}, in part as given" if base.origin else "as given"
-        base = replace(base, **given, origin=origin)
-    return base.for_input(shape)
+    return given
+
+
+def _family(name: str | None) -> Preprocessing | None:
+    if name is not None and name not in FAMILIES:
+        raise UnsupportedError(f"family {name!r} is unknown", fix=f"known: {', '.join(FAMILIES)}")
+    return FAMILIES[name] if name else None
+
+
+def _whole(shape: tuple[int, ...]) -> Preprocessing:
+    order = "GRAY" if shape[1] == 1 else "BGR"
+    return Preprocessing(order, (0.0,), resize=(shape[2], shape[3]))
+
+
+def _replaced(base: Preprocessing, given: dict[str, Any]) -> Preprocessing:
+    if not given:
+        return base
+    origin = f"{base.origin}, in part as given" if base.origin else "as given"
+    return replace(base, **given, origin=origin)
 
 
 def image_input(net: CaffeNet) -> str:
