@@ -330,9 +330,10 @@ def find(
     phase = {0: "TRAIN", 1: "TEST"}[layer.phase] if layer.HasField("phase") else phase
     unread = {fork: _unread(cls, layer, phase) for fork, cls in readings.items()}
     if dialect is not None:
-        for fork in (dialect, *sorted(schema.dialect(dialect).bases)):
-            if fork in readings and not unread[fork]:
-                return readings[fork].meant_by(layer)
+        chain = (dialect, *sorted(schema.dialect(dialect).bases))
+        own = [readings[fork] for fork in chain if fork in readings and not unread[fork]]
+        if own:  # a fork may keep its base's meaning beside its own
+            return next((cls for cls in own if cls.fits(layer, blobs)), own[0]).meant_by(layer)
     fitting = [cls for fork, cls in readings.items() if not unread[fork] and cls.fits(layer, blobs)]
     if len(fitting) > 1:
         fitting = [cls for cls in fitting if cls.fork in likely] or fitting

@@ -34,8 +34,6 @@ class YoloUpsample(Layer, type="Upsample", fork="yolo"):
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> YoloUpsample:
         # Read in SegNet's message too, whose default is another.
         param = layer.upsample_param
-        extra = [field.name for field, _ in param.ListFields() if field.name != "scale"]
-        require(not extra, f"one bottom is repeated, and has no {extra[:1]}")
         return cls(scale=param.scale if param.HasField("scale") else 1)
 
     def shapes(self, x: Shape) -> list[Shape]:

@@ -260,3 +260,10 @@ def test_refused(text: str, tmp_path: Path) -> None:
     given = {n: np.zeros(s) for n, s in zip(("a", "b", "wi", "wo"), shapes, strict=False)}
     with pytest.raises(ShapeError, match=message):
         load(text, given, tmp_path)
+
+
+def test_rfcn_has_r_cnn_s_loss_too(tmp_path: Path) -> None:
+    for bottoms, cls in (("a b wi wo", "RCNNSmoothL1Loss"), ("a b wi", "RFCNSmoothL1Loss")):
+        given = arrays(3, 2, weights=len(bottoms.split()) - 2)
+        net = load(layer("SmoothL1Loss", bottoms), given, tmp_path, dialect="rfcn")
+        assert type(net.layers["L"]).__name__ == cls

@@ -102,7 +102,7 @@ REFUSED = {
     ),
     layer("Reorg", "reorg_param { stride: 3 }"): ("sizes that the stride 3 divides", (1, 9, 3, 4)),
     layer("Upsample", "upsample_param { scale: 0 }"): ("scale 0 wants", (1, 1, 2, 2)),
-    layer("Upsample", "upsample_param { scale: 2 upsample_h: 3 }"): ("upsample_h", (1, 1, 2, 2)),
+    layer("Upsample", "upsample_param { scale: 2 upsample_h: 3 }"): ("do not fit", (1, 1, 2, 2)),
 }
 
 
