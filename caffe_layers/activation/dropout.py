@@ -22,12 +22,17 @@ class Dropout(Layer, type="Dropout"):
 
     Bayesian SegNet's `sample_weights_test` draws the mask in tests too, here and in ONNX. Without
     R-CNN's `scale_train` training does not divide; instead `top = x * (1 - dropout_ratio)` else.
+    With happynear's `sqrt_scale` training divides by the square root of `1 - dropout_ratio`.
 
     Errors: ShapeError for a ratio outside [0, 1).
     Caffe: BVLC/caffe, src/caffe/layers/dropout_layer.cpp
     """
 
-    fork_fields = ("dropout_param.sample_weights_test", "dropout_param.scale_train")
+    fork_fields = (
+        "dropout_param.sample_weights_test",
+        "dropout_param.scale_train",
+        "dropout_param.sqrt_scale",
+    )
 
     def __init__(
         self,
@@ -35,6 +40,7 @@ class Dropout(Layer, type="Dropout"):
         dropout_ratio: float = 0.5,
         sample_weights_test: bool = False,
         scale_train: bool = True,
+        sqrt_scale: bool = False,
     ) -> None:
         super().__init__()
         self.dropout_ratio = float32(dropout_ratio)
@@ -42,6 +48,7 @@ class Dropout(Layer, type="Dropout"):
         require(0 <= ratio < 1, f"dropout_ratio {ratio} wants to be at least 0 and below 1")
         self.draws = self.sample_weights_test = sample_weights_test
         self.scale_train = scale_train
+        self.sqrt_scale = sqrt_scale
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Dropout:
@@ -50,6 +57,7 @@ class Dropout(Layer, type="Dropout"):
             dropout_ratio=param.dropout_ratio,
             sample_weights_test=fork_field(param, "sample_weights_test", False),
             scale_train=fork_field(param, "scale_train", True),
+            sqrt_scale=fork_field(param, "sqrt_scale", False),
         )
 
     def shapes(self, x: Shape) -> list[Shape]:
@@ -59,6 +67,8 @@ class Dropout(Layer, type="Dropout"):
         kept = 1 - self.dropout_ratio
         if self.training or self.sample_weights_test:
             top = F.dropout(x, self.dropout_ratio)
+            if self.sqrt_scale:
+                return top * kept**0.5
             return top if self.scale_train else top * kept
         return x if self.scale_train else x * kept
 

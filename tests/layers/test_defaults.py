@@ -28,7 +28,12 @@ TYPED: dict[str, dict[str, Any]] = {
     "Clip": {"in_place": False},
     "Concat": {"axis": 1},
     "ContrastiveLoss": {"margin": 1.0, "legacy_version": False},
-    "Dropout": {"dropout_ratio": 0.5, "sample_weights_test": False, "scale_train": True},
+    "Dropout": {
+        "dropout_ratio": 0.5,
+        "sample_weights_test": False,
+        "scale_train": True,
+        "sqrt_scale": False,
+    },
     "DummyData": {"data_filler": ()},
     "ELU": {"alpha": 1.0},
     "Eltwise": {"operation": "SUM", "coeff": (), "stable_prod_grad": True, "in_place": False},

@@ -572,6 +572,18 @@ def test_noise_is_for_training(tmp_path: Path) -> None:
         net({"x": torch.from_numpy(x)})
 
 
+def test_dropout_divides_by_a_root(tmp_path: Path) -> None:
+    x = RNG.standard_normal((30, 40))
+    layer = text("Dropout", "dropout_param { dropout_ratio: 0.75 sqrt_scale: true }")
+    restated.check(layer, {"x": x}, {"y": x}, tmp_path)
+    net = restated.load(layer, {"x": x}, tmp_path, phase="TRAIN")
+    torch.manual_seed(1701)
+    top = net({"x": torch.from_numpy(x)})["y"].numpy()
+    kept = top != 0
+    assert_close(top[kept], x[kept] * sqrt(1 / 0.25), "what is kept")
+    assert kept.mean() == pytest.approx(0.25, abs=0.05)
+
+
 @pytest.mark.parametrize("kind", ["InnerDistance", "TripletLoss", "Hotspot", "PredictBox"])
 def test_refused_by_name(kind: str, tmp_path: Path) -> None:
     with pytest.raises(CaffeError, match=r"the published facts name|versions differ"):
