@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 
 class CaffeError(ValueError):
     """The Caffe files are wrong, or ask for something this project lacks.
@@ -39,11 +36,22 @@ class WeightError(CaffeError):
     """Weights do not fit their network: a wrong count, a wrong shape, a missing layer."""
 
 
-@contextmanager
-def within(place: str) -> Iterator[None]:
-    """Put `place` in front of every CaffeError raised inside."""
-    try:
-        yield
-    except CaffeError as error:
-        error.path.insert(0, place)
-        raise
+def within(place: str) -> _Within:
+    """Put `place` in front of every CaffeError raised inside the `with` block."""
+    return _Within(place)
+
+
+class _Within:
+    """A context manager of its own: contextlib's takes three times as long, for every record."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CaffeError):
+            error.path.insert(0, self.place)

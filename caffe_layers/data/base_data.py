@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,7 +83,7 @@ class BaseData(Fed):
             raise deepcopy(self.lacks) if self.lacks else UnsupportedError("it has nothing to read")
         if not self._seed:
             self._seed = (int(torch.randint(2**62, ())),)
-        dtype = "float64" if self.like.dtype == torch.float64 else "float32"
+        dtype = np.dtype("float64" if self.like.dtype == torch.float64 else "float32")
         way = Way(self.training, dtype, self._seed)
         if self._loader is None or self._way != way:
             course = self._course if self.training else alone(self._course)

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from prototxt.errors import CaffeError, within
+from prototxt.errors import CaffeError, ShapeError, within
 
-from ..checks import require
 from ..layer import Shape
 from .data_transformer import DataTransformer
 
@@ -37,7 +36,7 @@ class Way:
     """
 
     training: bool
-    dtype: str
+    dtype: np.dtype[Any]
     seed: tuple[int, ...]
 
     def random(self, use: int, position: int = 0) -> np.random.Generator:
@@ -105,7 +104,7 @@ class Images(Samples):
         needed = self.transform.is_random(way.training)
         random = way.random(SAMPLE, position) if needed else None
         with within(place):
-            top = self.transform(image, np.dtype(way.dtype), training=way.training, random=random)
+            top = self.transform(image, way.dtype, training=way.training, random=random)
         return top, label
 
 
@@ -129,12 +128,12 @@ class Batches(Dataset[Batch]):
             image, labels[item] = self.samples.sample(position, item, self.way)
             if item == 0:
                 images = np.empty((len(positions), *image.shape), self.way.dtype)
-            same = image.shape == images.shape[1:]
-            require(
-                same,
-                f"sample {position} is {image.shape}, the first of its batch {images.shape[1:]}",
-                fix="images of unequal sizes want batch_size 1, or a crop_size",
-            )
+            if image.shape != images.shape[1:]:
+                first = images.shape[1:]
+                raise ShapeError(
+                    f"sample {position} is {image.shape}, the first of its batch {first}",
+                    fix="images of unequal sizes want batch_size 1, or a crop_size",
+                )
             images[item] = image
         return torch.from_numpy(images), torch.from_numpy(labels)
 

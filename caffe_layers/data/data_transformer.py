@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prototxt import read_blob
-from prototxt.errors import FormatError
+from prototxt.errors import FormatError, ShapeError
 
 from ..checks import legacy_shape, require
 from ..layer import Shape
@@ -73,8 +73,10 @@ class DataTransformer:
         """Return C x H x W of what becomes of a C x H x W image; ShapeError if it is too small."""
         channels, height, width = image
         crop = self.crop_size
-        fits = height >= crop and width >= crop
-        require(fits, f"the image is {height} x {width}, crop_size wants {crop} x {crop} at least")
+        if height < crop or width < crop:
+            raise ShapeError(
+                f"the image is {height} x {width}, crop_size wants {crop} x {crop} at least"
+            )
         return (channels, crop, crop) if crop else image
 
     def __call__(
@@ -97,29 +99,23 @@ class DataTransformer:
         else:
             top, left = (size // 2 for size in spare)
         window = (slice(None), slice(top, top + height), slice(left, left + width))
-        out = self.scaled(image[window], self.mean_of(image.shape, dtype)[window])
+        mean = self.mean_values(image.shape[0], dtype)
+        if self.mean_file:
+            whole = self.mean_image
+            same = whole.shape == image.shape
+            require(same, f"the image is {image.shape}, {self.mean_file} {whole.shape}")
+            mean = whole[window].astype(dtype, copy=False)
+        out: Array = np.subtract(image[window], mean, dtype=dtype)
+        if self.scale != 1:
+            out *= dtype.type(self.scale)
         return out[:, :, ::-1] if flip else out
 
-    def scaled(self, pixels: Array, mean: Array) -> Array:
-        """Return `(pixels - mean) * scale` in the mean's type."""
-        out: Array = np.subtract(pixels, mean, dtype=mean.dtype)
-        if self.scale != 1:
-            out *= mean.dtype.type(self.scale)
-        return out
-
-    def mean_of(self, image: Shape, dtype: np.dtype[Any]) -> Array:
-        """Return the mean that is subtracted from a C x H x W image, of its shape.
-
-        Raises ShapeError where a mean file has another one, or the values are not one a channel.
-        """
-        if self.mean_file:
-            mean = self.mean_image
-            require(mean.shape == image, f"the image is {image}, {self.mean_file} {mean.shape}")
-            return mean.astype(dtype, copy=False)
-        values, channels = self.mean_value or (0.0,), image[0]
-        fits = len(values) in (1, channels)
-        require(fits, f"{len(values)} mean values, wants 1, or {channels}: one a channel")
-        return np.broadcast_to(np.array(values, dtype)[:, None, None], image)
+    def mean_values(self, channels: int, dtype: np.dtype[Any]) -> Array:
+        """Return `mean_value`, or 0, as C x 1 x 1 or 1 x 1 x 1; ShapeError for another number."""
+        count = len(self.mean_value)
+        if count not in (0, 1, channels):
+            raise ShapeError(f"{count} mean values, wants 1, or {channels}: one a channel")
+        return _column(self.mean_value or (0.0,), dtype)
 
     @cached_property
     def mean_image(self) -> Array:
@@ -131,3 +127,8 @@ class DataTransformer:
             raise FormatError(f"mean_file {self.mean_file!r} cannot be read: {why}") from None
         mean: Array = blob.reshape(legacy_shape(blob.shape, self.mean_file))[0]
         return mean
+
+
+@cache
+def _column(values: tuple[float, ...], dtype: np.dtype[Any]) -> Array:
+    return np.array(values, dtype)[:, None, None]

@@ -76,13 +76,13 @@ class MemoryData(Fed, type="MemoryData", bottoms=0, tops=2):
         """Take images, C x H x W bytes or floats each, transformed as the definition says."""
         if not self._seed:
             self._seed = (int(torch.randint(2**62, ())),)
-        dtype = "float64" if self.like.dtype == torch.float64 else "float32"
+        dtype = np.dtype("float64" if self.like.dtype == torch.float64 else "float32")
         way = Way(self.training, dtype, self._seed)
         tops = []
         for image in images:
             random = way.random(SAMPLE, self._added)
             self._added += 1
-            top = self.transform(image, np.dtype(dtype), training=self.training, random=random)
+            top = self.transform(image, dtype, training=self.training, random=random)
             wants = (self.top_shapes[0] or ())[1:]
             require(top.shape == wants, f"an image is {top.shape} transformed, wants {wants}")
             tops.append(top)

@@ -101,7 +101,8 @@ class WindowFile(Samples):
         index, label, *box = windows[int(random.integers(len(windows)))].tolist()
         flip = self.transform.mirror and bool(random.integers(2))
         image = read_image(self.paths[index])
-        dtype = np.dtype(way.dtype)
+        dtype = way.dtype
+        values = self.transform.mean_values(CHANNELS, dtype)
         with within(f"{self.source}: {self.paths[index]}: window {box}"):
             pixels, down, right = self._warped(image, box, flip, dtype)
             top = np.zeros(self.top_shape(), dtype)
@@ -110,7 +111,8 @@ class WindowFile(Samples):
                 slice(down, down + pixels.shape[1]),
                 slice(right, right + pixels.shape[2]),
             )
-            top[place] = (pixels - self._mean(dtype)[place]) * dtype.type(self.scale)
+            mean = self._middle(dtype)[place] if self.transform.mean_file else values
+            top[place] = (pixels - mean) * dtype.type(self.scale)
         return top, label
 
     def _warped(
@@ -157,9 +159,8 @@ class WindowFile(Samples):
             pads.append(pad)
         return clipped, sizes, pads
 
-    def _mean(self, dtype: np.dtype[Any]) -> Array:
-        if not self.transform.mean_file:
-            return self.transform.mean_of(self.top_shape(), dtype)
+    def _middle(self, dtype: np.dtype[Any]) -> Array:
+        """Return the middle of the mean file, of the crop's size."""
         crop, mean = self.transform.crop_size, self.transform.mean_image
         first = (mean.shape[2] - crop) // 2  # from the width, for the rows too
         middle = mean[:, first : first + crop, first : first + crop] if first >= 0 else mean[:0]
