@@ -6,11 +6,14 @@ from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
+from opsets import OPSETS
 from restated import check, check_gradients, load
 
 import caffe_layers
+import converter
 from prototxt import ShapeError
 
 RNG = np.random.default_rng(1701)
@@ -227,3 +230,31 @@ def test_a_region_of_no_image_is_refused(layer: str, tmp_path: Path) -> None:
     net = load(layer, {"x": x.numpy(), "rois": rois.numpy()}, tmp_path)
     with pytest.raises(ShapeError, match="images of the regions go from 1 to 1, wants 0 to 0"):
         net({"x": x, "rois": rois})
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_single_precision_cuts_the_same_bins_in_onnx(opset: int, tmp_path: Path) -> None:
+    """Equal to the last bit: the sizes of bins are divided and multiplied in the same order."""
+    x = RNG.normal(size=(1, 2, 50, 40)).astype(np.float32)
+    corners = RNG.uniform(-40, 700, (300, 2, 2)).astype(np.float32)
+    rois = np.concatenate([np.zeros((300, 1)), corners.min(1), corners.max(1)], 1)
+    given = {"x": x, "rois": rois.astype(np.float32)}
+    net = load(roi((7, 6), 0.0625), given, tmp_path, dtype=torch.float32)
+    converter.export_onnx(net, tmp_path / "net.onnx", opset=opset)
+    path = tmp_path / "net.onnx"
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    want = net({name: torch.from_numpy(array) for name, array in given.items()})["y"]
+    assert np.array_equal(session.run(None, given)[0], want.detach().numpy())
+    none = given | {"rois": np.zeros((0, 5), np.float32)}
+    assert session.run(None, none)[0].shape == (0, 2, 7, 6)
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_no_regions_in_onnx(opset: int, tmp_path: Path) -> None:
+    given = {"x": np.ones((1, 4, 3, 3), np.float32), "rois": np.zeros((2, 5), np.float32)}
+    net = load(psroi(1, 2), given, tmp_path, dtype=torch.float32)
+    converter.export_onnx(net, tmp_path / "net.onnx", opset=opset)
+    path = tmp_path / "net.onnx"
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    none = given | {"rois": np.zeros((0, 5), np.float32)}
+    assert session.run(None, none)[0].shape == (0, 1, 2, 2)
