@@ -19,6 +19,9 @@ from .clipping import clip_scale
 
 REGULARIZATIONS = ("L2", "L1")
 
+CACHED = 1 << 16
+"""How many values a CPU handles at once."""
+
 
 class CaffeOptimizer(Optimizer):
     """Base of the optimizers. One `step` is Caffe's ApplyUpdate, in Caffe's order.
@@ -107,10 +110,8 @@ class CaffeOptimizer(Optimizer):
             for parameter in group["params"]
             if parameter.grad is not None or self._moves(parameter, rate, decay)
         ]
-        # On a CPU one at a time: what lies between gradient and update is then small, and cached.
-        size = 1 if all(parameter.is_cpu for parameter in params) else len(params)
-        for first in range(0, len(params), size):
-            self._apply_update(group, params[first : first + size], rate, decay, scale)
+        for some in _chunks(params):
+            self._apply_update(group, some, rate, decay, scale)
 
     def _apply_update(
         self,
@@ -148,3 +149,16 @@ class CaffeOptimizer(Optimizer):
     ) -> Any:
         """Return the updates and change the histories in place; gradients must stay as they are."""
         raise NotImplementedError
+
+
+def _chunks(params: list[Tensor]) -> list[list[Tensor]]:
+    """Divide parameters on a CPU, so that what lies between gradient and update stays cached."""
+    chunks: list[list[Tensor]] = []
+    size = 0
+    for parameter in params:
+        if not chunks or (parameter.is_cpu and size + parameter.numel() > CACHED):
+            chunks.append([])
+            size = 0
+        chunks[-1].append(parameter)
+        size += parameter.numel()
+    return chunks
