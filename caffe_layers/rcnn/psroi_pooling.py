@@ -11,7 +11,16 @@ from ..checks import require
 from ..layer import Layer, Shape
 from ..number import float32
 from ..ramp import emit_ramp, ramp
-from .region import check_regions, clipped, column, emit_rounded, images_of, rounded
+from .region import (
+    check_regions,
+    clipped,
+    column,
+    emit_one_less,
+    emit_one_more,
+    emit_rounded,
+    images_of,
+    rounded,
+)
 
 LEAST_SIZE = 0.1
 
@@ -88,6 +97,7 @@ class PSROIPooling(Layer, type="PSROIPooling", fork="rfcn", bottoms=2):
         size = self.group_size
         if len(op.shape(rois)) > 2:
             rois = op.Flatten(rois, axis=1, name="rows")
+        rois = emit_one_more(op, rois)
         sizes = op.Shape(x, name="sizes")
         image = op.Equal(
             column(op, rois, 0, "image"),
@@ -121,7 +131,7 @@ class PSROIPooling(Layer, type="PSROIPooling", fork="rfcn", bottoms=2):
             )
         )
         area = op.Max(op.Mul(heights, widths, name="area"), op.scalar(1), name="divisor")
-        return op.Div(sums, area)
+        return emit_one_less(op, op.Div(sums, area, name="means"))
 
     def _emit_inside(self, op: Any, rois: str, axis: int, index: str) -> Any:
         name = "rows" if axis == 2 else "columns"

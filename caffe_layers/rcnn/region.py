@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from ..checks import legacy_shape, require
@@ -51,3 +52,16 @@ def clipped(edges: Tensor, size: int) -> Tensor:
 def column(op: Any, rois: str, at: int, name: str) -> Any:
     """Append the choice of one number of each region, as R x 1."""
     return op.Slice(rois, op.ints(at), op.ints(at + 1), op.ints(1), name=name)
+
+
+def emit_one_more(op: Any, rois: str) -> Any:
+    """Append a region behind the others, so that there is one.
+
+    ONNX Runtime goes over no rows in no Scan, and an Einsum without rows ends the process.
+    """
+    return op.Concat(rois, op.array("no_region", np.zeros((1, 5))), axis=0, name="one_more")
+
+
+def emit_one_less(op: Any, top: str) -> Any:
+    """Append the layer's top: all rows but that of `emit_one_more`'s region."""
+    return op.Slice(top, op.ints(0), op.ints(-1), op.ints(0))

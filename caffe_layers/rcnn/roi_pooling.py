@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +11,16 @@ from ..checks import require
 from ..layer import Layer, Shape
 from ..number import FLT_MAX, float32
 from ..ramp import emit_ramp, ramp
-from .region import check_regions, clipped, column, emit_rounded, images_of, rounded
+from .region import (
+    check_regions,
+    clipped,
+    column,
+    emit_one_less,
+    emit_one_more,
+    emit_rounded,
+    images_of,
+    rounded,
+)
 
 
 class ROIPooling(Layer, type="ROIPooling", fork="rcnn", bottoms=2):
@@ -85,8 +93,7 @@ class ROIPooling(Layer, type="ROIPooling", fork="rcnn", bottoms=2):
 
     def _onnx_scan(self, op: Any, x: str, rois: str) -> Any:
         """Append a Scan over the regions: ONNX Runtime has no MaxRoiPool since opset 22."""
-        # Behind them one more, so that there is something to go over.
-        rois = op.Concat(rois, op.array("no_region", np.zeros((1, 5))), axis=0, name="some_rois")
+        rois = emit_one_more(op, rois)
         rows = self._emit_edges(op, rois, "rows", 2, 4, self.pooled_h)
         columns = self._emit_edges(op, rois, "columns", 1, 3, self.pooled_w)
         heights, widths = (emit_ramp(op, x, axis, f"index{axis}") for axis in (2, 3))
@@ -123,7 +130,7 @@ class ROIPooling(Layer, type="ROIPooling", fork="rcnn", bottoms=2):
 
         image = column(op, rois, 0, "image")
         (bins,) = op.scan(step, (), (image, *rows, *columns), stacked=1)
-        return op.Slice(bins, op.ints(0), op.ints(-1), op.ints(0))
+        return emit_one_less(op, bins)
 
     def _emit_edges(
         self, op: Any, rois: str, name: str, first: int, last: int, count: int
