@@ -2,7 +2,7 @@
 
 from prototxt.errors import CaffeError, FormatError, ShapeError, UnsupportedError, WeightError
 
-from . import sknet
+from . import sknet, training
 from .backward import Diffs, backward
 from .convert import convert
 from .export import check_onnx, export_onnx
@@ -37,5 +37,6 @@ __all__ = [
     "save_caffemodel",
     "sknet",
     "summarize",
+    "training",
     "verify",
 ]
