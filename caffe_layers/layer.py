@@ -26,6 +26,9 @@ CLOSE = 0.8
 LAYERS: dict[str, dict[str, type[Layer]]] = {}
 """Caffe type -> fork -> class."""
 
+OWN_FORKS: set[str] = set()
+"""The forks that the user's own files brought: of several readings that fit, theirs is meant."""
+
 
 class Count(NamedTuple):
     """How many bottoms or tops a layer takes; `most` None means any number."""
@@ -118,6 +121,11 @@ class Layer(nn.Module):
     """Bottoms' shapes -> tops' shapes; raises ShapeError where Caffe refuses."""
     onnx: Callable[..., Any]
     """(op, *bottoms' names) -> the name of the top, or a tuple of several."""
+    python: Callable[..., Any]
+    """(py, *bottoms' variables) -> an expression of the tops, in source that needs torch alone.
+
+    It may be left out; a class does not inherit it.
+    """
 
     def __init_subclass__(
         cls,
@@ -335,8 +343,9 @@ def find(
         if own:  # a fork may keep its base's meaning beside its own
             return next((cls for cls in own if cls.fits(layer, blobs)), own[0]).meant_by(layer)
     fitting = [cls for fork, cls in readings.items() if not unread[fork] and cls.fits(layer, blobs)]
-    if len(fitting) > 1:
-        fitting = [cls for cls in fitting if cls.fork in likely] or fitting
+    for preferred in (OWN_FORKS, likely):
+        if len(fitting) > 1:
+            fitting = [cls for cls in fitting if cls.fork in preferred] or fitting
     if len(fitting) == 1:
         return fitting[0].meant_by(layer)
     if not fitting and all(unread.values()):
@@ -352,6 +361,11 @@ def find(
         f"{forks} {how} this layer",
         fix="name the fork with --dialect",
     )
+
+
+def registered() -> set[tuple[str, str]]:
+    """Return the type and the fork of every class that is here."""
+    return {(kind, fork) for kind, readings in LAYERS.items() for fork in readings}
 
 
 def _unread(cls: type[Layer], layer: Any, phase: str) -> str:

@@ -20,6 +20,7 @@ from .emit import DEFAULT_OPSET, FLOATS, emit
 from .emitter import Emitter, Graph
 from .graph import AUTOMATIC, read_layer
 from .load import build_layer, load, weight_files
+from .own_layers import load_layers
 
 PathName = str | PathLike[str]
 UNSEEN = "not looked at"
@@ -95,6 +96,7 @@ def check(
     on its own; if all can be, the whole is loaded and emitted. Raises FormatError for files that
     cannot be read at all.
     """
+    load_layers(options.get("layers"))
     dialect, phase = options.get("dialect"), options.get("phase", "TEST")
     given = options.get("input_shapes") or {}
     definition = read_net(fspath(net), allow_unknown=True, dialect=dialect)

@@ -32,6 +32,7 @@ from .global_pool import blame_pools, make_pools_global, whole_pools
 from .graph import Step, build_steps
 from .merged_scale import merge_scales
 from .module import CaffeNet
+from .own_layers import load_layers
 from .sharing import share
 from .snapshot import unstamp
 from .sources import Source
@@ -60,6 +61,7 @@ def load(
     allow_missing: bool = False,
     seed: int = 1701,
     deploy: bool = False,
+    layers: PathName | Sequence[PathName] | None = None,
 ) -> CaffeNet:
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
@@ -68,10 +70,12 @@ def load(
     those of the file; `global_pool` lets an average pool over the whole map follow other sizes.
     TEST networks come in `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have
     `requires_grad` False, but for the definition's `force_backward`. `deploy` takes a training
-    definition's deployable part; the network's `notes` say what that left out.
+    definition's deployable part; the network's `notes` say what that left out. `layers` names
+    Python files with layers of your own.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
+    load_layers(layers)
     paths = weight_files(net, weights)
     if isinstance(net, Net):
         definition, read = net, paths

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prototxt.errors import FormatError
 
-from ..batch_statistics import normalize_batch, onnx_normalize_batch
+from ..batch_statistics import norm_source, normalize_batch, onnx_normalize_batch
 from ..checks import require
 from ..filler import Filler
 from ..layer import Layer, Shape
@@ -118,6 +118,10 @@ class CuDNNBatchNorm(Layer, type="CuDNNBatchNorm", fork="sknet"):
             return op.Add(op.Mul(y, weight, name="scaled"), bias)
         blobs = [op.weight(self, name, shape=(channels,)) for name in self.blob_names]
         return op.BatchNormalization(x, *blobs, epsilon=self.eps)
+
+    def python(self, py: Any, x: str) -> Any:
+        tensors = {name: getattr(self, name).flatten() for name in self.blob_names}
+        return norm_source(py, x, tensors, eps=self.eps, momentum=1 - self.momentum)
 
 
 def _is_ours(param: Any) -> bool:

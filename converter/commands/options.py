@@ -57,7 +57,7 @@ def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
         action="store_true",
         help="take a training definition's deployable part: no data layers, labels and losses",
     )
-    group.add_argument("--dialect", help="the fork whose reading to take where several fit")
+    add_reading(group)
     group.add_argument(
         "--allow-unknown", action="store_true", help="pass over unknown fields, and report them"
     )
@@ -78,6 +78,18 @@ def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 
+def add_reading(parser: Any) -> None:
+    """Declare how a file is read that forks read differently."""
+    parser.add_argument("--dialect", help="the fork whose reading to take where several fit")
+    parser.add_argument(
+        "--layers",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="layers of your own, with FILE.proto beside it for their parameters",
+    )
+
+
 def load_options(args: Namespace) -> dict[str, Any]:
     """Return the arguments of `load` that `add_net` declared."""
     return {
@@ -90,6 +102,7 @@ def load_options(args: Namespace) -> dict[str, Any]:
         "global_pool": args.global_pool,
         "deploy": args.deploy,
         "dialect": args.dialect,
+        "layers": args.layers,
         "allow_unknown": args.allow_unknown,
         "require_weights": args.require_weights,
         "rename": dict(args.map),

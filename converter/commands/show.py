@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from ..module import CaffeNet
 from ..report import Report
 from ..summary import format_summary, summarize
 from .options import add_net, load_net
 
 HELP = "print the layer table: shapes, parameters, multiply-adds, totals"
+
+
+def dialects(net: CaffeNet) -> str:
+    """Say which dialects the definition is of, and what gave them away."""
+    found = net.definition.dialects if net.definition else []
+    return ", ".join(map(str, found)) or "bvlc"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -19,6 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print the table."""
     net = load_net(args)
+    print(f"dialect: {args.dialect or dialects(net)}\n")
     print(format_summary(summarize(net)))
     for note in Report.of(net).notes:
         print(f"note: {note}")

@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 
 from prototxt.rewrite import upgrade_file
 
-from .options import say
+from ..own_layers import load_layers
+from .options import add_reading, say
 
 HELP = "rewrite a definition or weights of any generation in today's form"
 
@@ -19,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="OUT",
         help="text if it ends in .prototxt, binary in .caffemodel, else as IN is",
     )
-    parser.add_argument("--dialect", help="the fork whose reading to take where several fit")
+    add_reading(parser)
     parser.add_argument(
         "--allow-unknown", action="store_true", help="leave out unknown fields, and say so"
     )
@@ -28,6 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the file; say what was left out."""
+    load_layers(args.layers)
     done = upgrade_file(
         args.source, args.target, allow_unknown=args.allow_unknown, dialect=args.dialect
     )
