@@ -14,6 +14,7 @@ from prototxt.errors import UnsupportedError
 
 from ..checks import canonical_axis, require
 from ..filler import Filler
+from ..gradient import gradient_of
 from ..layer import Layer, Shape
 from ..message import is_set
 
@@ -24,9 +25,9 @@ class FaceInnerProduct(Layer, type="InnerProduct", fork="happynear", bottoms=(1,
     """InnerProduct whose weight is of unit length for each output, or comes from a bottom.
 
     With `normalize` each pass first divides each row w of the stored weight by
-    `sqrt(|w|^2 + 1e-6)`, and so keeps it; gradients are those for the row as it is then. A second
-    bottom, num_output x K, is the weight, a third, num_output, the bias: then there are no blobs,
-    and `normalize` has no effect.
+    `sqrt(|w|^2 + 1e-6)`, and so keeps it, but in a compiled model; gradients are those for the row
+    as it is then. A second bottom, num_output x K, is the weight, a third, num_output, the bias:
+    then there are no blobs, and `normalize` has no effect.
 
     Errors: those of InnerProduct; UnsupportedError for `normalize` with `transpose`, whose rows
     Caffe mixes, and for a bias that is a blob beside a weight that is none, where it crashes.
@@ -101,20 +102,22 @@ class FaceInnerProduct(Layer, type="InnerProduct", fork="happynear", bottoms=(1,
     def forward(self, x: Tensor, *given: Tensor) -> Tensor:
         rows = x.flatten(self.axis)
         if not given:
-            if self.normalize:
-                self._normalize()
-            weight, bias = self.weight, self.bias if "bias" in self.blob_names else None
+            weight = self._unit() if self.normalize else self.weight
+            bias = self.bias if "bias" in self.blob_names else None
         else:
             weight = given[0].reshape(given[0].shape[0], -1)
             weight = weight.reshape(self.inputs, -1) if self.transpose else weight
             bias = given[1].flatten() if len(given) == 2 else None
         return F.linear(rows, weight.t() if self.transpose else weight, bias)
 
-    @torch.no_grad()
-    def _normalize(self) -> None:
-        # By .data: a graph that already holds the weight, of an earlier pass, stays as it is.
-        rows = self.weight.data
-        rows.div_((rows.square().sum(1, keepdim=True) + EPS).sqrt())
+    def _unit(self) -> Tensor:
+        """Return the weight with rows of unit length, and keep it so."""
+        rows = self.weight.detach()
+        unit = rows / (rows.square().sum(1, keepdim=True) + EPS).sqrt()
+        if not torch.compiler.is_compiling():
+            # By .data: a graph that already holds the weight, of an earlier pass, stays as it is.
+            self.weight.data.copy_(unit)
+        return gradient_of(unit, self.weight)
 
     def onnx(self, op: Any, x: str, *given: str) -> Any:
         axis = canonical_axis(self.axis, len(op.shape(x)))

@@ -19,7 +19,8 @@ from ..number import float32
 class FaceScale(Layer, type="Scale", fork="happynear", bottoms=(1, 2)):
     """`top = x * min(max(scale, min_value), max_value) + bias`; otherwise as BVLC's Scale.
 
-    Each pass stores the bounded scale, where that is a blob. The gradient knows no bounds.
+    Each pass stores the bounded scale, where that is a blob, but in a compiled model. The gradient
+    knows no bounds.
 
     Errors: those of Scale.
     Caffe: happynear/caffe-windows, src/caffe/layers/scale_layer.cpp
@@ -87,10 +88,11 @@ class FaceScale(Layer, type="Scale", fork="happynear", bottoms=(1, 2)):
         if scale:
             factor = gradient_of(self.bounded(scale[0]), scale[0])
         else:
-            with torch.no_grad():
+            bounded = self.bounded(self.weight.detach())
+            if not torch.compiler.is_compiling():
                 # By .data: a graph that already holds the scale, of an earlier pass, stays.
-                self.weight.data.copy_(self.bounded(self.weight.data))
-            factor = self.weight
+                self.weight.data.copy_(bounded)
+            factor = gradient_of(bounded, self.weight)
         top = x * spread(factor, self.axis, x.dim())
         return top + spread(self.bias, self.axis, x.dim()) if self.bias_term else top
 

@@ -588,3 +588,22 @@ def test_dropout_divides_by_a_root(tmp_path: Path) -> None:
 def test_refused_by_name(kind: str, tmp_path: Path) -> None:
     with pytest.raises(CaffeError, match=r"the published facts name|versions differ"):
         restated.load(text(kind), {"x": np.zeros((2, 3))}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        text("InnerProduct", "inner_product_param { num_output: 3 normalize: true }"),
+        text("Scale", "scale_param { min_value: 0.5 }"),
+    ],
+)
+def test_an_exported_program_leaves_its_blobs(layer: str, tmp_path: Path) -> None:
+    x = {"x": RNG.standard_normal((2, 4))}
+    shape = (3, 4) if "Inner" in layer else (4,)
+    blobs = [RNG.standard_normal(shape), np.zeros(3)][: 2 if "Inner" in layer else 1]
+    net = restated.load(layer, x, tmp_path, blobs={"L": blobs})
+    tensors = {"x": torch.from_numpy(x["x"])}
+    program = torch.export.export(net, (tensors,)).module()
+    assert_close(net.params["L"][0].detach(), blobs[0], "the stored blob")
+    got = program(tensors)["y"].detach()
+    assert_close(got, net(tensors)["y"].detach(), "y")
