@@ -107,13 +107,14 @@ def _may_be(dialect: schema.Dialect, part: Part, message: Any) -> bool:
 
 
 def _chosen(part: Part, fitting: dict[str, Any], likely: Sequence[str], forced: str | None) -> Any:
-    own = next((fitting[name] for name in likely if name in fitting), None)
+    names = likely if forced is None else [forced]
+    own = next((fitting[name] for name in names if name in fitting), None)
     if not fitting:
         return _likeliest(part, likely, forced)
     if "bvlc" in fitting:
         # BVLC's reading, unless the file is of a dialect that reads something else there.
         plain = fitting["bvlc"]
-        if own is not None and _beyond(own):
+        if own is not None and (_beyond(own) or (forced is not None and not _same(plain, own))):
             return own
         if forced is None and own is None and part.type:
             _refuse_doubt(part, plain, fitting)
