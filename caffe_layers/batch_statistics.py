@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from prototxt.errors import UnsupportedError
 
 
 def normalize_batch(
@@ -35,3 +38,14 @@ def onnx_normalize_batch(op: Any, x: str, eps: float, **to: Any) -> Any:
     var = op.reduce("ReduceMean", square, axes, keepdims=1, name="var")
     std = op.Sqrt(op.Add(var, op.scalar(eps), name="var_eps"), name="std")
     return op.Div(centred, std, **to)
+
+
+def norm_source(py: Any, x: str, tensors: dict[str, Tensor], **options: Any) -> Any:
+    """Return Python source of torch's BatchNorm with these parameters and running statistics."""
+    axes = {2: 1, 3: 1, 4: 2, 5: 3}.get(len(py.shapes[0]))
+    if axes is None:
+        raise UnsupportedError(f"torch has no BatchNorm for {len(py.shapes[0])} axes")
+    tensors = {**tensors, "num_batches_tracked": torch.zeros((), dtype=torch.int64)}
+    channels = len(tensors["running_mean"])
+    module = py.module(f"nn.BatchNorm{axes}d", channels, **options, tensors=tensors)
+    return f"{module}({x})"

@@ -345,7 +345,7 @@ def find(
     fitting = [cls for fork, cls in readings.items() if not unread[fork] and cls.fits(layer, blobs)]
     for preferred in (OWN_FORKS, likely):
         if len(fitting) > 1:
-            fitting = [cls for cls in fitting if cls.fork in preferred] or fitting
+            fitting = _foremost([cls for cls in fitting if cls.fork in preferred]) or fitting
     if len(fitting) == 1:
         return fitting[0].meant_by(layer)
     if not fitting and all(unread.values()):
@@ -366,6 +366,13 @@ def find(
 def registered() -> set[tuple[str, str]]:
     """Return the type and the fork of every class that is here."""
     return {(kind, fork) for kind, readings in LAYERS.items() for fork in readings}
+
+
+def _foremost(fitting: list[type[Layer]]) -> list[type[Layer]]:
+    """Leave out the readings of forks that another one builds upon."""
+    known = [cls.fork for cls in fitting if schema.is_known(cls.fork)]
+    bases = frozenset[str]().union(*(schema.dialect(fork).bases for fork in known))
+    return [cls for cls in fitting if cls.fork not in bases]
 
 
 def _unread(cls: type[Layer], layer: Any, phase: str) -> str:

@@ -187,6 +187,23 @@ def onnx_ave_pool(op: Any, x: str, pool: Pool, **to: Any) -> Any:
     return op.Mul(mean, op.array(f"{name}ratio", ratio), **to)
 
 
+def pool_source(py: Any, x: str, pool: Pool, method: str) -> Any:
+    """Return Python source of the windows' maxima (MAX) or means (AVE)."""
+    kernel, stride, pad = map(py.sizes, pool.window[:3])
+    how = {"stride": stride, "padding": pad, "ceil_mode": pool.ceil}
+    if pool.native and method == "MAX":
+        return py.module("nn.MaxPool2d", kernel, **how, tensors={}) + f"({x})"
+    if pool.native:
+        how["count_include_pad"] = pool.include_pad
+        return py.module("nn.AvgPool2d", kernel, **how, tensors={}) + f"({x})"
+    ends = pool.ends()
+    if method == "AVE" or _outside(pool, ends):
+        raise UnsupportedError(f"torch has no {method} pooling of these windows: {pool.window}")
+    pads = (pool.window.pad[1], ends[1], pool.window.pad[0], ends[0])
+    padded = py.call("F.pad", x, pads, value="-torch.inf")
+    return py.module("nn.MaxPool2d", kernel, stride=stride, tensors={}) + f"({padded})"
+
+
 def _least(op: Any) -> float:
     return max(-FLT_MAX, float(np.finfo(op.float_type).min))
 

@@ -32,3 +32,6 @@ class AbsVal(Layer, type="AbsVal"):
 
     def onnx(self, op: Any, x: str) -> Any:
         return op.Abs(x)
+
+    def python(self, py: Any, x: str) -> Any:
+        return py.call("torch.abs", x)

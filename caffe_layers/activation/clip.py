@@ -44,3 +44,8 @@ class Clip(Layer, type="Clip"):
     def onnx(self, op: Any, x: str) -> Any:
         # ONNX prefers the upper bound where they cross.
         return op.Clip(x, op.scalar(self.min), op.scalar(max(self.min, self.max)))
+
+    def python(self, py: Any, x: str) -> Any:
+        if self.min > self.max:
+            return py.call("torch.full_like", x, self.min)
+        return py.call("torch.clamp", x, self.min, self.max)

@@ -7,6 +7,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from prototxt.errors import UnsupportedError
+
 from ..checks import require
 from ..drawn import emit_drawn
 from ..layer import Layer, Shape
@@ -79,3 +81,10 @@ class Dropout(Layer, type="Dropout"):
         to = {} if self.scale_train else {"name": "drawn"}
         drawn = emit_drawn(op, x, self.dropout_ratio, x, **to)
         return drawn if self.scale_train else op.Mul(drawn, kept)
+
+    def python(self, py: Any, x: str) -> Any:
+        if self.sample_weights_test:
+            raise UnsupportedError("it draws in tests too")
+        if self.scale_train and not self.sqrt_scale:
+            return py.module("nn.Dropout", self.dropout_ratio, tensors={}) + f"({x})"
+        return x if self.scale_train else f"{x} * {1 - self.dropout_ratio}"

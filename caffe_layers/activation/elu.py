@@ -33,3 +33,6 @@ class ELU(Layer, type="ELU"):
 
     def onnx(self, op: Any, x: str) -> Any:
         return op.Elu(x, alpha=self.alpha)
+
+    def python(self, py: Any, x: str) -> Any:
+        return py.call("F.elu", x, alpha=self.alpha)

@@ -56,3 +56,10 @@ class Power(Layer, type="Power"):
             return emit_affine(op, x, self.scale, self.shift)
         inner = emit_affine(op, x, self.scale, self.shift, name="inner")
         return op.Pow(inner, op.scalar(self.power))
+
+    def python(self, py: Any, x: str) -> Any:
+        if self.constant is not None:
+            return py.call("torch.full_like", x, self.constant)
+        inner = x if self.scale == 1 else f"{self.scale} * {x}"
+        inner += f" + {self.shift}" if self.shift else ""
+        return inner if self.power == 1 else f"({inner}) ** {self.power}"

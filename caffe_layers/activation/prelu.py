@@ -52,6 +52,10 @@ class PReLU(Layer, type="PReLU"):
         shape = () if self.channel_shared else (self.channels, *ones)
         return op.PRelu(x, op.weight(self, "weight", shape=shape))
 
+    def python(self, py: Any, x: str) -> Any:
+        weight = self.weight.reshape(-1)
+        return py.module("nn.PReLU", len(weight), tensors={"weight": weight}) + f"({x})"
+
 
 def _check(x: Shape) -> None:
     legacy_shape(x, "bottom")

@@ -37,3 +37,8 @@ class ReLU(Layer, type="ReLU"):
         if self.negative_slope == 0:
             return op.Relu(x)
         return op.LeakyRelu(x, alpha=self.negative_slope)
+
+    def python(self, py: Any, x: str) -> Any:
+        if self.negative_slope == 0:
+            return py.call("F.relu", x)
+        return py.call("F.leaky_relu", x, self.negative_slope)

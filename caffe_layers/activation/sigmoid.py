@@ -23,3 +23,6 @@ class Sigmoid(Layer, type="Sigmoid"):
 
     def onnx(self, op: Any, x: str) -> Any:
         return op.Sigmoid(x)
+
+    def python(self, py: Any, x: str) -> Any:
+        return py.call("torch.sigmoid", x)

@@ -33,3 +33,6 @@ class Swish(Layer, type="Swish"):
     def onnx(self, op: Any, x: str) -> Any:
         inner = op.Mul(x, op.scalar(self.beta), name="inner")
         return op.Mul(x, op.Sigmoid(inner, name="sigmoid"))
+
+    def python(self, py: Any, x: str) -> Any:
+        return f"{x} * torch.sigmoid({self.beta} * {x})"

@@ -23,3 +23,6 @@ class TanH(Layer, type="TanH"):
 
     def onnx(self, op: Any, x: str) -> Any:
         return op.Tanh(x)
+
+    def python(self, py: Any, x: str) -> Any:
+        return py.call("torch.tanh", x)

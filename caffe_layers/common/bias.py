@@ -8,7 +8,14 @@ from torch import Tensor
 
 from ..filler import Filler
 from ..layer import Layer, Shape
-from .covered import check_covers, covered_shape, spread, spread_shape, spread_value
+from .covered import (
+    check_covers,
+    covered_shape,
+    spread,
+    spread_shape,
+    spread_source,
+    spread_value,
+)
 
 
 class Bias(Layer, type="Bias", bottoms=(1, 2)):
@@ -53,3 +60,8 @@ class Bias(Layer, type="Bias", bottoms=(1, 2)):
             return op.Add(x, spread_value(op, bias[0], self.axis, rank, "bias"))
         shape = spread_shape(tuple(self.bias.shape), self.axis, rank)
         return op.Add(x, op.weight(self, "bias", shape=shape))
+
+    def python(self, py: Any, x: str, *bias: str) -> Any:
+        if bias:
+            return f"{x} + {spread_source(bias[0], self.axis, *map(len, py.shapes))}"
+        return f"{x} + {py.tensor('bias', spread(self.bias, self.axis, len(py.shapes[0])))}"

@@ -45,3 +45,6 @@ class Concat(Layer, type="Concat", bottoms=(1, None)):
 
     def onnx(self, op: Any, *bottoms: str) -> Any:
         return op.Concat(*bottoms, axis=canonical_axis(self.axis, len(op.shape(bottoms[0]))))
+
+    def python(self, py: Any, *bottoms: str) -> Any:
+        return py.call("torch.cat", f"[{', '.join(bottoms)}]", self.axis)

@@ -45,5 +45,11 @@ def spread_value(op: Any, value: str, axis: int, rank: int, name: str) -> Any:
     return op.Unsqueeze(value, op.ints(*range(covers, covers + behind)), name=name)
 
 
+def spread_source(value: str, axis: int, rank: int, covers: int) -> str:
+    """Return Python source of what `spread` does to a value of so many axes."""
+    more = ", None" * _behind(covers, axis, rank)
+    return f"{value}[...{more}]" if more else value
+
+
 def _behind(covers: int, axis: int, rank: int) -> int:
     return rank - canonical_axis(axis, rank) - covers if covers else 0

@@ -72,3 +72,11 @@ class Crop(Layer, type="Crop", bottoms=2):
             sizes = op.shape(reference)[axis:rank]
             ends = op.ints(*(o + size for o, size in zip(offsets, sizes, strict=True)))
         return op.Slice(x, starts, ends, op.ints(*axes))
+
+    def python(self, py: Any, x: str, reference: str) -> Any:
+        axis, offsets = self._offsets(len(py.shapes[0]))
+        parts = [":"] * axis + [
+            f"{offset}:{offset} + {reference}.shape[{at}]"
+            for at, offset in enumerate(offsets, axis)
+        ]
+        return f"{x}[{', '.join(parts)}]"

@@ -113,6 +113,16 @@ class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
         ]
         return op.Add(*scaled) if len(scaled) == 2 else op.Sum(*scaled)
 
+    def python(self, py: Any, *bottoms: str) -> Any:
+        if self.operation == "MAX":
+            top, *others = bottoms[int(self.in_place) :]
+            for bottom in others:
+                top = py.call("torch.maximum", top, bottom)
+            return top
+        if self.operation == "PROD":
+            return " * ".join(bottoms)
+        return " + ".join(x if c == 1 else f"{c} * {x}" for x, c in self._terms(bottoms))
+
     def _terms(self, bottoms: Sequence[Any]) -> list[tuple[Any, float]]:
         """Return what SUM adds: bottoms and their coefficients."""
         coeff = self.coeff or (1.0,) * len(bottoms)

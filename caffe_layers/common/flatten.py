@@ -44,6 +44,12 @@ class Flatten(Layer, type="Flatten"):
         merged = sizes[start] if end - start == 1 else -1
         return op.reshape_by(x, [*sizes[:start], merged, *sizes[end:]])
 
+    def python(self, py: Any, x: str) -> Any:
+        start, end = self._span(len(py.shapes[0]))
+        if start == end:
+            return py.call("torch.unsqueeze", x, start)
+        return py.call("torch.flatten", x, start, end - 1)
+
     def _span(self, rank: int) -> tuple[int, int]:
         """Return the first axis that is merged and the first behind that is not."""
         start = canonical_axis(self.axis, rank)

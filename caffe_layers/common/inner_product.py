@@ -91,5 +91,14 @@ class InnerProduct(Layer, type="InnerProduct"):
             return op.MatMul(rows, weight)
         return op.Add(op.MatMul(rows, weight, name="product"), *bias)
 
+    def python(self, py: Any, x: str) -> Any:
+        axis, rank = canonical_axis(self.axis, len(py.shapes[0])), len(py.shapes[0])
+        weight = self.weight.t() if self.transpose else self.weight
+        tensors = {"weight": weight, "bias": self.bias if self.bias_term else None}
+        linear = py.module(
+            "nn.Linear", self.inputs, self.num_output, bias=self.bias_term, tensors=tensors
+        )
+        return f"{linear}({x if axis == rank - 1 else py.call('torch.flatten', x, axis)})"
+
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         return prod(tops[0]) * self.inputs

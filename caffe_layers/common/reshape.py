@@ -57,6 +57,10 @@ class Reshape(Layer, type="Reshape"):
     def onnx(self, op: Any, x: str) -> Any:
         return op.reshape_by(x, self._shape_of(op.sizes(x)))
 
+    def python(self, py: Any, x: str) -> Any:
+        sizes = self._shape_of([f"{x}.shape[{axis}]" for axis in range(len(py.shapes[0]))])
+        return f"{x}.reshape({', '.join(map(str, sizes)) or '()'})"
+
     def _span(self, rank: int) -> tuple[int, int]:
         """Return the first axis that is replaced and the first behind that is not."""
         start = self.axis if self.axis >= 0 else rank + self.axis + 1

@@ -8,7 +8,14 @@ from torch import Tensor
 
 from ..filler import Filler
 from ..layer import Layer, Shape
-from .covered import check_covers, covered_shape, spread, spread_shape, spread_value
+from .covered import (
+    check_covers,
+    covered_shape,
+    spread,
+    spread_shape,
+    spread_source,
+    spread_value,
+)
 
 
 class Scale(Layer, type="Scale", bottoms=(1, 2)):
@@ -79,3 +86,13 @@ class Scale(Layer, type="Scale", bottoms=(1, 2)):
             return op.Mul(x, factor)
         bias = spread_shape(tuple(self.bias.shape), self.axis, rank)
         return op.Add(op.Mul(x, factor, name="product"), op.weight(self, "bias", shape=bias))
+
+    def python(self, py: Any, x: str, *scale: str) -> Any:
+        rank = len(py.shapes[0])
+        if scale:
+            factor = spread_source(scale[0], self.axis, *map(len, py.shapes))
+        else:
+            factor = py.tensor("weight", spread(self.weight, self.axis, rank))
+        if not self.bias_term:
+            return f"{x} * {factor}"
+        return f"{x} * {factor} + {py.tensor('bias', spread(self.bias, self.axis, rank))}"

@@ -23,3 +23,6 @@ class Silence(Layer, type="Silence", bottoms=(1, None), tops=0):
 
     def onnx(self, op: Any, *bottoms: str) -> Any:
         return ()
+
+    def python(self, py: Any, *bottoms: str) -> Any:
+        return ""

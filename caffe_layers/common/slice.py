@@ -61,6 +61,10 @@ class Slice(Layer, type="Slice", tops=(1, None)):
             op.Slice(x, op.ints(start), op.ints(end), op.ints(axis), top=top)
         return op.tops
 
+    def python(self, py: Any, x: str) -> Any:
+        parts = py.call("torch.tensor_split", x, self.slice_point or self.parts, self.axis)
+        return parts if self.parts > 1 else x
+
     def _sizes(self, size: int) -> list[int]:
         if not self.slice_point:
             even = size % self.parts == 0

@@ -34,3 +34,6 @@ class Softmax(Layer, type="Softmax"):
 
     def onnx(self, op: Any, x: str) -> Any:
         return op.Softmax(x, axis=self.axis)
+
+    def python(self, py: Any, x: str) -> Any:
+        return py.call("torch.softmax", x, self.axis)

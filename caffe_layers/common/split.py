@@ -36,3 +36,6 @@ class Split(Layer, type="Split", tops=(1, None)):
 
     def onnx(self, op: Any, x: str) -> Any:
         return tuple(op.Identity(x, top=index) for index in range(self.copies))
+
+    def python(self, py: Any, x: str) -> Any:
+        return ", ".join([x] * self.copies)

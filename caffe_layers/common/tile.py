@@ -39,3 +39,6 @@ class Tile(Layer, type="Tile"):
         repeats = [1] * len(op.shape(x))
         repeats[self.axis] = self.tiles
         return op.Tile(x, op.ints(*repeats))
+
+    def python(self, py: Any, x: str) -> Any:
+        return py.call("torch.cat", f"[{x}] * {self.tiles}", self.axis)

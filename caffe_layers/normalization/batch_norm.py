@@ -12,7 +12,7 @@ from torch import Tensor
 
 from prototxt.errors import UnsupportedError
 
-from ..batch_statistics import normalize_batch, onnx_normalize_batch
+from ..batch_statistics import norm_source, normalize_batch, onnx_normalize_batch
 from ..checks import require
 from ..filler import Filler
 from ..layer import Shape
@@ -146,3 +146,10 @@ class BatchNorm(KeepsSums, type="BatchNorm"):
             op.array("variance", var),
             epsilon=self.eps,
         )
+
+    def python(self, py: Any, x: str) -> Any:
+        if self.uses_batch():
+            return py.call("F.batch_norm", x, None, None, training=True, eps=self.eps)
+        scale = torch.where(self.factor == 0, 0, 1 / self.factor)
+        tensors = {"running_mean": self.mean * scale, "running_var": self.variance * scale}
+        return norm_source(py, x, tensors, eps=self.eps, affine=False)

@@ -82,3 +82,10 @@ class LRN(Layer, type="LRN"):
             op.Mul(mean, op.scalar(self.alpha), name="share"), op.scalar(1), name="scale"
         )
         return op.Mul(x, op.Pow(scale, op.scalar(-self.beta), name="power"))
+
+    def python(self, py: Any, x: str) -> Any:
+        size, pad, alpha, beta = self.local_size, self.local_size // 2, self.alpha, self.beta
+        if self.norm_region == "ACROSS_CHANNELS":
+            return py.call("F.local_response_norm", x, size, alpha=alpha, beta=beta, k=self.k)
+        mean = f"F.avg_pool2d({x} * {x}, {size}, 1, {pad})"
+        return f"{x} * (1 + {alpha} * {mean}) ** -{beta}"

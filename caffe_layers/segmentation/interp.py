@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prototxt.errors import UnsupportedError
+
 from ..checks import require
 from ..layer import Layer, Shape
 from ..message import fork_field
@@ -137,6 +139,13 @@ class Interp(Layer, type="Interp", fork="pspnet", bottoms=(1, 2)):
             mode="linear",
             coordinate_transformation_mode="align_corners",
         )
+
+    def python(self, py: Any, x: str, *reference: str) -> Any:
+        if self.pad_beg or self.pad_end:
+            raise UnsupportedError("no Python source of an Interp that crops")
+        size = f"{reference[0]}.shape[2:]" if reference else self.shapes(*py.shapes)[0][2:]
+        options = {"size": size, "mode": "'bilinear'", "align_corners": True}
+        return py.call("F.interpolate", x, **options)
 
     def _onnx_places(self, op: Any, x: str, reference: Sequence[str], sizes: Shape) -> Any:
         """Append the top's sizes where they are known only when the network runs."""

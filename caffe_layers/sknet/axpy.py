@@ -54,3 +54,10 @@ class Axpy(Layer, type="Axpy", fork="senet", bottoms=3):
         ones = (1,) * (len(op.shape(x)) - 2)
         scale = op.Reshape(a, op.ints(0, op.shape(x)[1], *ones), name="scale")
         return op.Add(op.Mul(scale, x, name="product"), y)
+
+    def python(self, py: Any, a: str, x: str, y: str) -> Any:
+        rank = len(py.shapes[1])
+        if self.in_place:
+            return f"{y} * {x} + {y}"
+        more = ", None" * (rank - len(py.shapes[0]))
+        return f"{a}[...{more}] * {x} + {y}" if more else f"{a} * {x} + {y}"

@@ -44,3 +44,6 @@ class Permute(Layer, type="Permute", fork="ssd"):
 
     def onnx(self, op: Any, x: str) -> Any:
         return op.Transpose(x, perm=list(self.axes(len(op.shape(x)))))
+
+    def python(self, py: Any, x: str) -> Any:
+        return py.call("torch.permute", x, self.axes(len(py.shapes[0])))

@@ -43,3 +43,9 @@ class ReLU6(Layer, type="ReLU6", fork="chuanqi"):
         negative = op.Min(x, op.scalar(0), name="negative")
         slope = op.Mul(negative, op.scalar(self.negative_slope), name="slope")
         return op.Add(op.Clip(x, *bounds, name="clipped"), slope)
+
+    def python(self, py: Any, x: str) -> Any:
+        top = py.call("F.relu6", x)
+        if not self.negative_slope:
+            return top
+        return f"{top} + {self.negative_slope} * torch.clamp({x}, max=0)"

@@ -122,6 +122,25 @@ class BaseConvolution(Layer):
         )
         return tops[0] if len(tops) == 1 else tops
 
+    def torch_module(self, py: Any, kind: str) -> Any:
+        """Declare torch's module of a kind (Conv, ConvTranspose) in Python source."""
+        axes = len(self.window.kernel)
+        if not 1 <= axes <= 3 or self.axis != 1:
+            raise UnsupportedError(f"torch has no {kind} of {axes} axes behind axis {self.axis}")
+        kernel, stride, pad, dilation = map(py.sizes, self.window)
+        return py.module(
+            f"nn.{kind}{axes}d",
+            self.channels,
+            self.num_output,
+            kernel,
+            stride=stride,
+            padding=pad,
+            dilation=dilation,
+            groups=self.group,
+            bias=self.bias is not None,
+            tensors={"weight": self.weight, "bias": self.bias},
+        )
+
     def onnx_each(
         self, op: Any, op_type: str, bottoms: Sequence[str], pads: Sequence[int] | None, **to: Any
     ) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from prototxt.errors import UnsupportedError
+
 from ..checks import require
 from ..layer import Shape
 from ..message import enum_name, fork_field, is_set
@@ -102,6 +104,15 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
             return self.onnx_each(op, "Conv", bottoms, None, auto_pad="SAME_UPPER")
         before, after = same_pads(self.window, op.shape(bottoms[0])[sizes])
         return self.onnx_each(op, "Conv", bottoms, [*before, *after])
+
+    def python(self, py: Any, *bottoms: str) -> Any:
+        if self.tf_pad == "SAME" or any(self.window.missing(py.shapes[0][self.axis + 1 :])):
+            raise UnsupportedError(f"torch's convolution does not pad {py.shapes[0]} alike")
+        module = self.torch_module(py, "Conv")
+        tops = [f"{module}({x})" for x in bottoms]
+        if self.relu:
+            tops = [py.call("F.leaky_relu", top, self.negative_slope) for top in tops]
+        return ", ".join(tops)
 
     def onnx_one(
         self, op: Any, op_type: str, x: str, weights: Sequence[str], top: int | None, **to: Any

@@ -57,5 +57,9 @@ class Deconvolution(BaseConvolution, type="Deconvolution", bottoms=(1, None), to
         pad = self.drawn_window().pad
         return self.onnx_each(op, "ConvTranspose", bottoms, [*pad, *pad])
 
+    def python(self, py: Any, *bottoms: str) -> Any:
+        module = self.torch_module(py, "ConvTranspose")
+        return ", ".join(f"{module}({x})" for x in bottoms)
+
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         return sum(prod(bottom) for bottom in bottoms) * prod(self.weight_shape()[1:])

@@ -7,10 +7,20 @@ from typing import Any
 
 from torch import Tensor
 
+from prototxt.errors import UnsupportedError
+
 from ..checks import require
 from ..layer import Layer, Shape
 from ..message import enum_name, fork_field, is_set
-from ..pool import Pool, ave_pool, max_pool, onnx_ave_pool, onnx_max_places, onnx_max_pool
+from ..pool import (
+    Pool,
+    ave_pool,
+    max_pool,
+    onnx_ave_pool,
+    onnx_max_places,
+    onnx_max_pool,
+    pool_source,
+)
 from ..stochastic_pool import drawn, onnx_weighted_mean, weighted_mean
 from ..window import Sizes, Window, make_window
 
@@ -117,6 +127,13 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
         if self.pool == "AVE":
             return onnx_ave_pool(op, x, pool)
         return onnx_weighted_mean(op, x, pool, training=self.training)
+
+    def python(self, py: Any, x: str) -> Any:
+        if self.mask or self.pool == "STOCHASTIC":
+            raise UnsupportedError(f"no Python source of {self.pool} pooling with its places")
+        if self.window is None:
+            return f"{x}.{'mean' if self.pool == 'AVE' else 'amax'}((2, 3), keepdim=True)"
+        return pool_source(py, x, self._pool(()), self.pool)
 
     def _onnx_global(self, op: Any, x: str) -> Any:
         if self.pool == "AVE":
