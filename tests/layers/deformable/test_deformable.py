@@ -10,6 +10,7 @@ import onnx
 import pytest
 import restated
 
+import caffe_layers
 from prototxt import CaffeError
 
 RNG = np.random.default_rng(1701)
@@ -169,3 +170,13 @@ def test_conadd_of_two_shapes_is_refused(tmp_path: Path) -> None:
     layer = 'layer { name: "L" type: "Conadd" bottom: "a" bottom: "b" top: "y" }'
     with pytest.raises(CaffeError, match="differ"):
         restated.load(layer, {"a": np.zeros((2, 3)), "b": np.zeros((3, 2))}, tmp_path)
+
+
+def test_multiply_adds_are_a_convolutions() -> None:
+    layer = caffe_layers.DeformableConvolution(
+        4, num_output=6, kernel_size=(3, 2), group=2, deformable_group=1
+    )
+    x, offset = (2, 4, 5, 5), (2, 12, 3, 4)
+    tops = layer.shapes(x, offset)
+    assert tops == [(2, 6, 3, 4)]
+    assert layer.multiply_adds([x, offset], tops) == (2 * 6 * 3 * 4) * (2 * 3 * 2)

@@ -11,6 +11,7 @@ import restated
 import torch
 from recorded import assert_close
 
+import caffe_layers
 from prototxt import CaffeError
 
 RNG = np.random.default_rng(1701)
@@ -607,3 +608,10 @@ def test_an_exported_program_leaves_its_blobs(layer: str, tmp_path: Path) -> Non
     assert_close(net.params["L"][0].detach(), blobs[0], "the stored blob")
     got = program(tensors)["y"].detach()
     assert_close(got, net(tensors)["y"].detach(), "y")
+
+
+def test_multiply_adds() -> None:
+    local = caffe_layers.Local((2, 3, 5, 5), num_output=4, kernel_size=3)
+    assert local.multiply_adds([(2, 3, 5, 5)], [(2, 4, 3, 3)]) == (2 * 4 * 3 * 3) * (3 * 3 * 3)
+    inner = caffe_layers.FaceInnerProduct(6, 4, normalize=True)
+    assert inner.multiply_adds([(2, 6)], [(2, 4)]) == 2 * 4 * 6

@@ -161,3 +161,10 @@ def test_training_is_refused_where_images_would_change(tmp_path: Path) -> None:
     net = restated.load(layer, {"x": x}, tmp_path, phase="TRAIN")
     with pytest.raises(CaffeError, match="changes images at random in training"):
         net({"x": torch.from_numpy(x)})
+
+
+def test_training_only_crops_where_nothing_is_drawn(tmp_path: Path) -> None:
+    x = RNG.standard_normal((1, 1, 5, 5))
+    layer = text("crop_width: 3 crop_height: 3")
+    net = restated.load(layer, {"x": x}, tmp_path, phase="TRAIN")
+    assert_close(net({"x": torch.from_numpy(x)})["y"], crop(x, 3, 3), "y")
