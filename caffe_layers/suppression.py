@@ -7,20 +7,33 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+BLOCK = 128
+
 
 def survivors(
-    candidates: Tensor, hidden_by: Callable[[int], Tensor], most: int | None = None
+    candidates: Tensor, hides: Callable[[Tensor, Tensor], Tensor], most: int | None = None
 ) -> Tensor:
     """Return which of the candidates are kept, `most` of them at most, as their indices in order.
 
     `candidates` tells which of the rows, sorted by score, take part. Going from the first to the
-    last, a row is kept unless a kept one hides it; `hidden_by` says which rows one row hides.
+    last, a row is kept unless a kept one hides it; `hides(a, b)` says which of the rows a hide
+    which of the rows b, as a matrix.
     """
-    alive = candidates.clone()
-    kept: list[int] = []
-    while (most is None or len(kept) < most) and bool(alive.any()):
-        first = int(alive.nonzero()[0])
-        kept.append(first)
-        alive &= ~hidden_by(first)
-        alive[first] = False
-    return torch.tensor(kept, dtype=torch.long, device=candidates.device)
+    left = candidates.nonzero()[:, 0]
+    kept: list[Tensor] = []
+    count = 0
+    while len(left) and (most is None or count < most):
+        block, left = left[:BLOCK], left[BLOCK:]
+        # Within a block one by one, by a small matrix; then all of the rest at once.
+        matrix = hides(block, block).tolist()
+        hidden = [False] * len(block)
+        chosen = []
+        for row, others in enumerate(matrix):
+            if not hidden[row]:
+                chosen.append(row)
+                hidden = [a or b for a, b in zip(hidden, others, strict=True)]
+        kept.append(block[chosen])
+        count += len(chosen)
+        if len(left):
+            left = left[~hides(kept[-1], left).any(0)]
+    return torch.cat(kept)[:most] if kept else left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ class GridDetection(Layer):
         order = enough[scores.flatten()[enough].argsort(descending=True, stable=True)]
         boxes = boxes[order // self.rows_of_box]
         taken = torch.ones_like(order, dtype=torch.bool)
-        rows = survivors(taken, lambda row: self._hidden(boxes, row))
+        rows = survivors(taken, partial(self._hides, boxes))
         if not len(rows):
             return self._nothing(maps[0])
         kept, centre, half = order[rows], boxes[rows, :2], boxes[rows, 2:] / 2
@@ -123,13 +124,15 @@ class GridDetection(Layer):
         rows = cells.reshape(-1, cells.shape[-1])
         return boxes, *self.scores(rows[:, 4:5], rows[:, 5:])
 
-    def _hidden(self, boxes: Tensor, row: int) -> Tensor:
-        """Tell which boxes one of them overlaps enough."""
-        low = (boxes[:, :2] - boxes[:, 2:] / 2).maximum(boxes[row, :2] - boxes[row, 2:] / 2)
-        high = (boxes[:, :2] + boxes[:, 2:] / 2).minimum(boxes[row, :2] + boxes[row, 2:] / 2)
-        common = (high - low).clamp(min=0).prod(1)
-        area = boxes[:, 2:].prod(1)
-        return common / (area + area[row] - common) >= self.nms_threshold
+    def _hides(self, boxes: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """Tell which of the boxes `a` overlap which of the boxes `b` enough."""
+        (low, high, area), (low_b, high_b, area_b) = (
+            (part[..., :2] - half, part[..., :2] + half, part[..., 2:].prod(-1))
+            for part in (boxes[a][:, None], boxes[b])
+            for half in (part[..., 2:] / 2,)
+        )
+        common = (high.minimum(high_b) - low.maximum(low_b)).clamp(min=0).prod(-1)
+        return common / (area + area_b - common) >= self.nms_threshold
 
     def _nothing(self, x: Tensor) -> Tensor:
         rows = x.new_full((len(x), ROW), -1)
