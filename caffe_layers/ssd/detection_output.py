@@ -270,7 +270,7 @@ class RefinedDetectionOutput(
 
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
-        return len(layer.bottom) == 5 or _has_objectness(layer)
+        return len(layer.bottom) > 3 or _has_objectness(layer)
 
     @classmethod
     def fields(cls, param: Any) -> dict[str, Any]:

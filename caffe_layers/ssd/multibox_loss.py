@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +14,13 @@ from prototxt.errors import UnsupportedError
 
 from ..checks import require
 from ..gradient import floored
-from ..layer import Layer, Shape
+from ..layer import Shape
 from ..loss.normalizer import read_normalization
 from ..message import enum_name, fork_field
-from ..number import FLT_MIN, float32
-from .bbox import CODE_TYPES, check_sizes, decode, emit_decode, emit_encode, encode
-from .matching import emit_hardest, emit_match, hardest, match
+from ..number import float32
+from .bbox import CODE_TYPES, check_sizes, decode, encode
+from .matching import hardest, match
+from .multibox_onnx import LOG_FLT_MIN, UNIT_BOX, EmittedMultiBoxLoss, Refinement
 from .predictions import (
     check_predictions,
     check_refinement,
@@ -29,9 +29,8 @@ from .predictions import (
     read_priors,
     refine,
 )
-from .smooth_l1 import emit_smooth_l1, smooth_l1
+from .smooth_l1 import smooth_l1
 
-LOG_FLT_MIN = log(FLT_MIN)
 CHOICES = {
     "loc_loss_type": ("SMOOTH_L1", "L2"),
     "conf_loss_type": ("SOFTMAX", "LOGISTIC"),
@@ -40,17 +39,9 @@ CHOICES = {
     "code_type": CODE_TYPES,
     "normalization": ("VALID", "FULL", "BATCH_SIZE", "NONE"),
 }
-UNIT_BOX = (0.0, 0.0, 1.0, 1.0)
 
 
-class Refinement(NamedTuple):
-    """What RefineDet's earlier stage says: scores N x P of an object, and N x P x 1 x 4 boxes."""
-
-    objects: Any = None
-    boxes: Any = None
-
-
-class MultiBoxLoss(Layer, type="MultiBoxLoss", fork="ssd", bottoms=4):
+class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms=4):
     """`top = (loc_weight * L_loc + L_conf) / count`, a scalar: the loss that trains SSD.
 
     Bottoms: locations N x 4PL, scores N x PC of C classes (before any softmax), P prior boxes
@@ -112,6 +103,7 @@ class MultiBoxLoss(Layer, type="MultiBoxLoss", fork="ssd", bottoms=4):
             require(known, f"{name} {given[name]!r} is none of {', '.join(values)}")
         require(num_classes > 0, f"num_classes {num_classes} wants 1 or more")
         self.num_classes, self.share_location = num_classes, share_location
+        self.loc_classes = 1 if share_location else num_classes
         self.loc_loss_type, self.conf_loss_type = loc_loss_type, conf_loss_type
         self.mining_type, self.normalization = mining_type, normalization
         self.code_type, self.propagates = code_type, propagates
@@ -181,11 +173,6 @@ class MultiBoxLoss(Layer, type="MultiBoxLoss", fork="ssd", bottoms=4):
         read = {name: enum_name(param, name) for name in named}
         return read | {name: getattr(param, name) for name in plain}
 
-    @property
-    def loc_classes(self) -> int:
-        """How many boxes a prior box has."""
-        return 1 if self.share_location else self.num_classes
-
     def shapes(self, loc: Shape, conf: Shape, prior: Shape, gt: Shape, *arm: Shape) -> list[Shape]:
         check_predictions(loc, conf, prior, self.loc_classes, self.num_classes)
         rows = len(gt) == 4 and gt[:2] == (1, 1) and gt[3] == 8
@@ -217,7 +204,6 @@ class MultiBoxLoss(Layer, type="MultiBoxLoss", fork="ssd", bottoms=4):
             )
             inside = _is_inside(boxes).all(-1) if self.ignore_cross_boundary_bbox else None
             of_lists = self._of_lists(own, labels)
-            boxes = boxes.expand(images, *boxes.shape[1:])
             found, best = match(boxes, objects[:, 3:7], of_lists, self.overlap_threshold, inside)
             row = found.clamp(min=0)
             positive = found >= 0
@@ -351,223 +337,6 @@ class MultiBoxLoss(Layer, type="MultiBoxLoss", fork="ssd", bottoms=4):
     def onnx(self, op: Any, loc: str, conf: str, prior: str, gt: str, *arm: str) -> Any:
         return self.emit(op, loc, conf, prior, gt, Refinement())
 
-    def emit_labels(self, op: Any, labels: str) -> Any:
-        """Append what `labels_of` does to the labels as they are given."""
-        return labels
-
-    def emit(self, op: Any, loc: str, conf: str, prior: str, gt: str, refined: Refinement) -> Any:
-        """Append what `loss` does."""
-        codes = op.Reshape(loc, op.ints(0, -1, self.loc_classes, 4), name="codes_of_priors")
-        codes = op.Transpose(codes, perm=[0, 2, 1, 3], name="codes")
-        scores = op.Reshape(conf, op.ints(0, -1, self.num_classes), name="scores")
-        plain, variances = (
-            op.Transpose(value, perm=[1, 0, 2], name=f"first:{i}")
-            for i, value in enumerate(emit_priors(op, prior, encoded=False))
-        )
-        priors = plain
-        if refined.boxes is not None:
-            priors = op.Transpose(refined.boxes, perm=[0, 2, 1, 3], name="refined_priors")
-        objects = op.Reshape(gt, op.ints(-1, 8), name="objects")
-        corners = op.Gather(objects, op.ints(3, 4, 5, 6), axis=1, name="corners")
-        labels = op.Gather(objects, op.const(np.array(1, np.int64)), axis=1, name="given_labels")
-        labels = self.emit_labels(op, op.to_int(labels, name="labels"))
-        own = self._emit_own(op, objects, scores)
-
-        boxes = op.Unsqueeze(priors, op.ints(0), name="boxes") if priors is plain else priors
-        if not self.use_prior_for_matching:
-            boxes = self._emit_decoded(op, plain, codes, variances, "seen")
-        inside = None
-        if self.ignore_cross_boundary_bbox:
-            worst = op.to_float(_emit_is_inside(op, boxes, "cross"), name="cross/float")
-            worst = op.reduce("ReduceMin", worst, [3], keepdims=0, name="cross/worst")
-            inside = op.to_bool(worst, name="inside")
-        of_lists = op.Unsqueeze(own, op.ints(1), name="of_lists")
-        classes = op.const(np.arange(self.loc_classes)[:, None])
-        if not (self.share_location or self.use_prior_for_matching):
-            of_lists = op.And(
-                of_lists, self._emit_is_class(op, labels, classes, "objects"), name="of_classes"
-            )
-        found, best = emit_match(op, boxes, corners, of_lists, self.overlap_threshold, inside)
-
-        row = op.to_int(op.Relu(found, name="row_or_0"), name="row")
-        positive = op.GreaterOrEqual(found, op.scalar(0), name="positive")
-        label = op.Gather(labels, row, name="label")
-        if not self.share_location:
-            is_class = self._emit_is_class(op, label, classes, "boxes")
-            positive = op.And(positive, is_class, name="positive_of_class")
-        none, background = (op.const(np.array(n)) for n in (-1, self.background_label_id))
-        label = op.Where(positive, label, none, name="label_or_none")
-        label = op.reduce("ReduceMax", label, [1], keepdims=0, name="last_label")
-        nothing = op.Less(label, op.const(np.array(0)), name="is_background")
-        label = op.Where(nothing, background, label, name="label_of_prior")
-        targets = op.Gather(corners, row, name="targets")
-
-        chosen = None
-        if self.mining_type != "NONE":
-            loss = self._emit_score_losses(op, scores, label, "mine")
-            if self.mining_type == "HARD_EXAMPLE":
-                losses = self._emit_loc_losses(
-                    op, codes, targets, positive, plain, variances, "mine_loc"
-                )
-                loss = op.Add(loss, op.Squeeze(losses, op.ints(1), name="loc"), name="both")
-            unmatched = op.Less(found, op.scalar(0), name="unmatched")
-            if inside is not None:
-                unmatched = op.And(unmatched, inside, name="unmatched_inside")
-            kept, negative = self._emit_mine(
-                op,
-                loss,
-                op.Squeeze(positive, op.ints(1), name="positive_in_list"),
-                op.Squeeze(unmatched, op.ints(1), name="unmatched_in_list"),
-                op.Squeeze(best, op.ints(1), name="best_in_list"),
-                own,
-                refined.objects,
-            )
-            chosen = op.Or(kept, negative, name="chosen")
-            label = op.Where(kept, label, background, name="kept_label")
-            positive = op.Unsqueeze(kept, op.ints(1), name="kept")
-
-        totals = [op.scalar(0)]
-        if self.propagates[0]:
-            losses = self._emit_loc_losses(op, codes, targets, positive, priors, variances, "loc")
-            total = op.ReduceSum(losses, keepdims=0, name="loc_sum")
-            totals.append(op.Mul(total, op.scalar(self.loc_weight), name="loc_total"))
-        if self.propagates[1]:
-            if self.map_object_to_agnostic:
-                same = op.Equal(label, background, name="no_object")
-                other = op.const(np.array(self.background_label_id + 1))
-                label = op.Where(same, label, other, name="agnostic")
-            losses = self._emit_score_losses(op, scores, label, "conf")
-            if chosen is not None:
-                losses = op.Where(chosen, losses, op.scalar(0), name="conf_chosen")
-            totals.append(op.ReduceSum(losses, keepdims=0, name="conf_sum"))
-        return op.Div(op.Sum(*totals, name="total"), self._emit_count(op, scores, positive))
-
-    def _emit_own(self, op: Any, objects: str, scores: str) -> Any:
-        image = op.to_int(
-            op.Gather(objects, op.const(np.array(0)), axis=1, name="of_image"), name="image"
-        )
-        images = op.Gather(
-            op.Shape(scores, name="sizes"), op.const(np.array(0)), axis=0, name="images"
-        )
-        indices = op.Range(op.const(np.array(0)), images, op.const(np.array(1)), name="indices")
-        own = op.Equal(image, op.Unsqueeze(indices, op.ints(1), name="column"), name="own")
-        if self.use_difficult_gt:
-            return own
-        difficult = op.Gather(objects, op.const(np.array(7)), axis=1, name="difficult")
-        easy = op.Equal(difficult, op.scalar(0), name="easy")
-        return op.And(own, easy, name="own_easy")
-
-    def _emit_is_class(self, op: Any, labels: str, classes: str, name: str) -> Any:
-        """Return which labels are each class', and not the background's."""
-        same = op.Equal(labels, classes, name=f"{name}/same")
-        background = op.const(np.array(self.background_label_id))
-        object_ = op.Not(op.Equal(labels, background, name=f"{name}/none"), name=f"{name}/some")
-        return op.And(same, object_, name=f"{name}/is_class")
-
-    def _emit_decoded(self, op: Any, priors: str, codes: str, variances: str, name: str) -> Any:
-        if not self.encode_variance_in_target:
-            codes = op.Mul(codes, variances, name=f"{name}/scaled")
-        return emit_decode(op, self.code_type, priors, codes, name)
-
-    def _emit_loc_losses(
-        self,
-        op: Any,
-        codes: str,
-        targets: str,
-        positive: str,
-        priors: str,
-        variances: str,
-        name: str,
-    ) -> Any:
-        chosen = op.Unsqueeze(positive, op.ints(3), name=f"{name}/chosen")
-        unit = op.floats(UNIT_BOX)
-        boxes = op.Where(chosen, priors, unit, name=f"{name}/priors")
-        targets = op.Where(chosen, targets, unit, name=f"{name}/targets")
-        want = emit_encode(op, self.code_type, boxes, targets, name)
-        if self.encode_variance_in_target:
-            d = op.Sub(codes, want, name=f"{name}/d")
-            d = op.Div(d, variances, name=f"{name}/scaled_d")
-        else:
-            d = op.Sub(codes, op.Div(want, variances, name=f"{name}/want"), name=f"{name}/d")
-        if self.bp_inside:
-            seen = boxes
-            if not self.use_prior_for_matching:
-                seen = self._emit_decoded(op, boxes, codes, variances, f"{name}/seen")
-            counts = _emit_is_inside(op, seen, f"{name}/bp")
-            d = op.Where(counts, d, op.scalar(0), name=f"{name}/d_inside")
-        if self.loc_loss_type == "SMOOTH_L1":
-            terms = emit_smooth_l1(op, d, f"{name}/f")
-        else:
-            half = op.Mul(d, op.scalar(0.5), name=f"{name}/half")
-            terms = op.Mul(d, half, name=f"{name}/terms")
-        terms = op.Where(chosen, terms, op.scalar(0), name=f"{name}/chosen_terms")
-        return op.reduce("ReduceSum", terms, [3], keepdims=0, name=f"{name}/losses")
-
-    def _emit_score_losses(self, op: Any, scores: str, label: str, name: str) -> Any:
-        index = op.Unsqueeze(label, op.ints(2), name=f"{name}/index")
-        if self.conf_loss_type == "SOFTMAX":
-            logs = op.LogSoftmax(scores, axis=2, name=f"{name}/logs")
-            picked = op.GatherElements(logs, index, axis=2, name=f"{name}/picked")
-            flat = op.Squeeze(picked, op.ints(2), name=f"{name}/flat")
-            high = op.Max(flat, op.scalar(LOG_FLT_MIN), name=f"{name}/floored")
-            return op.Neg(high, name=f"{name}/losses")
-        same = op.Equal(index, op.const(np.arange(self.num_classes)), name=f"{name}/same")
-        hot = op.to_float(same, name=f"{name}/hot")
-        # max(x, 0) - x * t + log(1 + exp(-|x|)) overflows nowhere.
-        hit = op.Mul(scores, hot, name=f"{name}/hit")
-        linear = op.Sub(op.Relu(scores, name=f"{name}/above"), hit, name=f"{name}/linear")
-        distance = op.Neg(op.Abs(scores, name=f"{name}/abs"), name=f"{name}/distance")
-        terms = op.Add(linear, op.Softplus(distance, name=f"{name}/rest"), name=f"{name}/terms")
-        return op.reduce("ReduceSum", terms, [2], keepdims=0, name=f"{name}/losses")
-
-    def _emit_mine(
-        self,
-        op: Any,
-        loss: str,
-        positive: str,
-        unmatched: str,
-        best: str,
-        own: str,
-        objects: str | None,
-    ) -> tuple[str, str]:
-        hard = self.mining_type == "HARD_EXAMPLE"
-        some = op.reduce(
-            "ReduceMax", op.to_float(own, name="own_float"), [1], keepdims=1, name="any_own"
-        )
-        eligible = op.to_bool(some, name="has_objects")
-        if hard:
-            every = op.Or(unmatched, op.Not(unmatched, name="matched"), name="every")
-        else:
-            low = op.Less(best, op.scalar(self.neg_overlap), name="low")
-            every = op.And(unmatched, low, name="every")
-        eligible = op.And(eligible, every, name="eligible")
-        if objects is not None:
-            high = op.GreaterOrEqual(objects, op.scalar(self.objectness_score), name="high")
-            eligible = op.And(eligible, high, name="eligible_objects")
-        if hard:
-            chosen = emit_hardest(op, loss, eligible, op.ints(self.sample_size))
-            return (
-                op.And(positive, chosen, name="hard_matches"),
-                op.And(unmatched, chosen, name="hard_negatives"),
-            )
-        ones = op.cast(positive, np.float32, name="ones")
-        matches = op.reduce("ReduceSum", ones, [1], keepdims=1, name="matches")
-        ratio = op.const(np.array(self.neg_pos_ratio, np.float32))
-        count = op.to_int(op.Mul(matches, ratio, name="wanted"), name="negatives")
-        return positive, emit_hardest(op, loss, eligible, count)
-
-    def _emit_count(self, op: Any, scores: str, positive: str) -> Any:
-        if self.normalization == "NONE":
-            return op.scalar(1)
-        if self.normalization == "VALID":
-            ones = op.to_float(positive, name="positive_ones")
-            found = op.ReduceSum(ones, keepdims=0, name="found")
-            return op.Max(found, op.scalar(1), name="count")
-        axes = 2 if self.normalization == "FULL" else 1
-        sizes = op.Shape(scores, name="count/sizes")
-        counted = op.Slice(sizes, op.ints(0), op.ints(axes), name="count/counted")
-        return op.to_float(op.ReduceProd(counted, keepdims=0, name="count/product"), name="count")
-
 
 class RefinedMultiBoxLoss(MultiBoxLoss, type="MultiBoxLoss", fork="refinedet", bottoms=(4, 6)):
     """SSD's MultiBoxLoss with prior boxes refined by an earlier stage of the network.
@@ -586,7 +355,7 @@ class RefinedMultiBoxLoss(MultiBoxLoss, type="MultiBoxLoss", fork="refinedet", b
 
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
-        return len(layer.bottom) > 4
+        return len(layer.bottom) > 4 or layer.multibox_loss_param.num_classes == 2
 
     @classmethod
     def fields(cls, param: Any) -> dict[str, Any]:
@@ -630,10 +399,3 @@ class RefinedMultiBoxLoss(MultiBoxLoss, type="MultiBoxLoss", fork="refinedet", b
 def _is_inside(boxes: Tensor) -> Tensor:
     """Return which coordinates are within the image."""
     return (boxes >= 0) & (boxes <= 1)
-
-
-def _emit_is_inside(op: Any, boxes: str, name: str) -> Any:
-    above = op.GreaterOrEqual(boxes, op.scalar(0), name=f"{name}/above")
-    return op.And(
-        above, op.LessOrEqual(boxes, op.scalar(1), name=f"{name}/below"), name=f"{name}/in"
-    )

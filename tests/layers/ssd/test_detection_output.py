@@ -297,6 +297,14 @@ def test_two_readings_of_a_fourth_bottom(tmp_path: Path) -> None:
         load(text(4), inputs | image, tmp_path, dialect="refinedet")
 
 
+def test_file_of_refinedet_is_read_so_throughout(tmp_path: Path) -> None:
+    inputs = bottoms() | {"arm_conf": exact(RNG.uniform(0, 0.02, (2, PRIORS * 2)))}
+    inputs["arm_loc"] = exact(RNG.uniform(-0.3, 0.3, (2, PRIORS * 4)))
+    want = detection_output(**(inputs | {"arm_loc": None}))
+    more = text(5, objectness_score=0.2).replace('"L"', '"M"').replace('"y"', '"z"')
+    check(text(4) + more, inputs, {"y": want}, tmp_path, dynamic=())
+
+
 def test_by_hand() -> None:
     inputs = bottoms()
     layer = caffe_layers.DetectionOutput(num_classes=4, code_type="CENTER_SIZE", top_k=9)

@@ -423,6 +423,14 @@ def test_two_classes_are_read_by_dialect(tmp_path: Path) -> None:
     check(text(**row), inputs, {"y": want}, tmp_path, dynamic=(), dialect="refinedet")
 
 
+def test_file_of_refinedet_is_read_so_throughout(tmp_path: Path) -> None:
+    inputs, row = arranged({"num_classes": 2})
+    arm = {"arm_conf": exact(RNG.uniform(0, 1, (IMAGES, PRIORS * 2)))}
+    more = text(5, **row, objectness_score=0.2).replace('"L"', '"M"').replace('"y"', '"z"')
+    want = multibox_loss(**inputs, **row, refinedet=True)
+    check(text(**row) + more, inputs | arm, {"y": want}, tmp_path, dynamic=())
+
+
 def test_by_hand() -> None:
     inputs = bottoms()
     layer = caffe_layers.MultiBoxLoss(num_classes=CLASSES, neg_pos_ratio=1.0)
