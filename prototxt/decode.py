@@ -114,7 +114,8 @@ def _chosen(part: Part, fitting: dict[str, Any], likely: Sequence[str], forced: 
     if "bvlc" in fitting:
         # BVLC's reading, unless the file is of a dialect that reads something else there.
         plain = fitting["bvlc"]
-        if own is not None and (_beyond(own) or (forced is not None and not _same(plain, own))):
+        named = forced is not None and own is not None and _own(own) != _own(plain)
+        if own is not None and (named or _beyond(own)):
             return own
         if forced is None and own is None and part.type:
             _refuse_doubt(part, plain, fitting)
