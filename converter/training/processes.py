@@ -76,11 +76,11 @@ class Processes:
 def join(device: str) -> str:
     """Join the processes that `torchrun` started, if it did; return this one's device.
 
-    Each takes the GPU of its number on its machine. The first may test for hours while the others
-    wait for it.
+    Where `device` is a GPU, each takes that of its number on its machine. The first may test for
+    hours while the others wait for it.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        if device == "cuda":
+        if device.startswith("cuda"):
             device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
             torch.cuda.set_device(device)
         backend = "nccl" if device.startswith("cuda") else "gloo"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGINT
 
 from ..progress import progress
 from ..version import VERSION
@@ -33,8 +34,8 @@ def run(
     path = Path(log or f"{solver.param.snapshot_prefix}_log.jsonl")
     file = JsonLog(path, append=solver.iter > 0) if leads else None
     quiet = quiet or not leads
-    bar = progress("train", solver.param.max_iter, quiet=quiet, unit="iteration")
-    bar.update(solver.iter)
+    left = max(0, solver.param.max_iter - solver.iter)
+    bar = progress("train", left, quiet=quiet, unit="iteration")
 
     def tell(line: str) -> None:
         if not quiet:
@@ -71,9 +72,9 @@ def run(
     finally:
         bar.close()
     seconds = time.perf_counter() - began
-    stopped = solver.requests.signal if solver.requests.stop else 0
-    report({"event": "end", "iter": solver.iter, "seconds": seconds, "interrupted": bool(stopped)})
-    what = "stopped early" if solver.requests.stop else "done"
+    stopped = solver.requests.stop
+    report({"event": "end", "iter": solver.iter, "seconds": seconds, "interrupted": stopped})
+    what = "stopped early" if stopped else "done"
     speed = f", {(solver.iter - first) / seconds:.4g} iter/s" if solver.iter > first else ""
     tell(f"Optimization {what} at iteration {solver.iter} ({seconds:.1f} s{speed})")
     if file is not None:
@@ -83,7 +84,8 @@ def run(
             tell(f"wrote {path} and {picture}")
         else:
             tell(f"wrote {path}")
-    return 128 + stopped if solver.requests.stop else 0
+    # A process that only heard of another's signal has none of its own.
+    return 128 + (solver.requests.signal or SIGINT) if stopped else 0
 
 
 def _opening(solver: Solver) -> list[str]:
@@ -94,6 +96,8 @@ def _opening(solver: Solver) -> list[str]:
         f"Solving {name} by {param.type}, lr_policy {param.lr_policy}, "
         f"{count:,} parameters, on {solver.device}{several}"
     ]
+    if solver.iter:
+        lines.append(f"going on at iteration {solver.iter}")
     loaded = solver.net.loaded
     if loaded is not None and loaded.sources:
         lines.append(f"weights of {len(loaded.filled)} layers from {', '.join(loaded.sources)}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from prototxt import read_solver
+from prototxt import Net, read_solver
 from prototxt.errors import CaffeError, FormatError, UnsupportedError, within
 from prototxt.hdf5 import check_names, h5py_for
 
@@ -81,8 +81,11 @@ class Settings:
         """The seed that the file gives, or ours: Caffe then takes another every time."""
         return int(self.param.random_seed) if self.param.random_seed >= 0 else SEED
 
-    def check_snapshots(self, layers: Sequence[str]) -> None:
-        """Raise CaffeError for what would stop a snapshot, before there is work to lose."""
+    def check_snapshots(self, net: Net) -> None:
+        """Raise CaffeError for what would stop a snapshot, before there is work to lose.
+
+        `net` is as it would be written, with Split layers.
+        """
         param = self.param
         if not (param.snapshot or param.snapshot_after_train):
             return
@@ -93,7 +96,7 @@ class Settings:
             raise CaffeError(f"snapshot_prefix: the folder {str(folder)!r} is not writable")
         if self.hdf5:
             h5py_for(f"{param.snapshot_prefix}_iter_{param.max_iter}.caffemodel.h5")
-            check_names(layers)
+            check_names([layer.name for layer in net.layers])
 
 
 def make_optimizer(solver: Any, groups: Iterable[Any]) -> CaffeOptimizer:

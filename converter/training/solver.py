@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prototxt import insert_splits
 from prototxt.errors import UnsupportedError, within
 
 from ..groups import learnable
@@ -70,7 +71,7 @@ class Solver:
             raise UnsupportedError(f"amp wants float32 weights, not {dtype}")
         self.settings = Settings.read(fspath(solver), dialect, allow_unknown=allow_unknown)
         self.param, self.policy = self.settings.param, self.settings.policy
-        self.device = torch.device(device or solver_device(self.param))
+        self.device = _device(device or solver_device(self.param))
         self.seed = self.settings.seed if seed is None else seed
         self.amp, self.feed, self.report = amp, feed, report
         self.moved: Callable[[], None] | None = None
@@ -102,8 +103,9 @@ class Solver:
         )
         self.net = load(settings.train)
         check_loss(self.net)
+        assert self.net.definition is not None
         with within(settings.source):
-            settings.check_snapshots([step.layer.name for step in self.net.steps])
+            settings.check_snapshots(insert_splits(self.net.definition))
         self.test_nets = [load(part) for part in settings.tests] if self.processes.leads else []
         for net in (self.net, *self.test_nets):
             if self.feed is None:
@@ -289,6 +291,14 @@ def solver_device(solver: Any) -> str:
     if solver.solver_mode == solver.CPU or not torch.cuda.is_available():
         return "cpu"
     return f"cuda:{solver.device_id}" if solver.HasField("device_id") else "cuda"
+
+
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        why = str(error).partition("\n")[0]
+        raise UnsupportedError(f"device {str(name)!r}: {why}") from None
 
 
 def _listed(weights: PathName | Sequence[PathName]) -> list[PathName]:

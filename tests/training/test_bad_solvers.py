@@ -210,6 +210,14 @@ def test_names_that_hdf5_cannot_hold(fails: Fails, digits: Path) -> None:
     assert said.startswith("bad.prototxt: layer 'a/fc': HDF5 has no such names\n  fix: snapshot_fo")
 
 
+@pytest.mark.parametrize("name", ["gpu", "cuda"])
+def test_no_such_device(name: str, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    if name == "cuda" and torch.backends.cuda.is_built():
+        pytest.skip("this torch is built for GPUs")
+    assert fails(more=("--device", name)).startswith(f"device {name!r}: ")
+
+
 def test_mixed_precision_of_doubles(digits: Path) -> None:
     with pytest.raises(UnsupportedError, match="amp wants float32 weights"):
         Solver(digits / "solver.prototxt", dtype=torch.float64, amp=True)

@@ -55,6 +55,7 @@ def test_going_on_by_command_appends_to_the_log(digits: Path, capsys: Printed) -
     assert main(["train", "solver.prototxt", "--quiet"]) == 0
     assert capsys.readouterr().out == ""
     assert main(["train", "solver.prototxt", "--snapshot", "small_iter_15.solverstate"]) == 0
+    assert "going on at iteration 15" in capsys.readouterr().out.splitlines()
     assert read_solverstate("small_iter_20.solverstate").iter == 20
     kept = read_log("small_log.jsonl")
     assert sum(event["event"] == "start" for event in kept) == 2
