@@ -37,3 +37,18 @@ def survivors(
         if len(left):
             left = left[~hides(kept[-1], left).any(0)]
     return torch.cat(kept)[:most] if kept else left
+
+
+def overlaps(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], pixel: float = 0.0) -> Tensor:
+    """Return the intersection over union of every box of a with every box of b.
+
+    Boxes are given as corners, K x 4: [x1, y1, x2, y2], and areas, K; `pixel` is what the last
+    pixel adds to a side.
+    """
+    first, second = a[0][:, :, None], b[0].t()
+    sides = [
+        first[:, i + 2].minimum(second[i + 2]).sub_(first[:, i].maximum(second[i])).add_(pixel)
+        for i in (0, 1)
+    ]
+    common = sides[0].clamp_(min=0).mul_(sides[1].clamp_(min=0))
+    return common / (a[1][:, None] + b[1]).sub_(common)

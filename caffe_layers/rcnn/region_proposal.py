@@ -14,7 +14,7 @@ from ..checks import require
 from ..layer import Layer, Shape
 from ..number import FLT_MAX
 from ..ramp import emit_indices, emit_ramp, ramp
-from ..suppression import survivors
+from ..suppression import overlaps, survivors
 from .anchors import Boxes
 
 
@@ -85,7 +85,8 @@ class RegionProposal(Layer):
             order = score.argsort(descending=True, stable=True)[:before]
             taken = large[image, order] if self.drops_small else torch.ones_like(order).bool()
             score, box = score[order], box[order]
-            rows = survivors(taken, partial(self._hides, box), after)
+            areas = (box[:, 2:] - box[:, :2] + 1).prod(1)
+            rows = survivors(taken, partial(self._hides, box, areas), after)
             rois.append(torch.cat((box.new_full((len(rows), 1), image), box[rows]), 1))
             tops.append(score[rows])
         regions = torch.cat(rois)
@@ -109,14 +110,9 @@ class RegionProposal(Layer):
         half = 0.5 * (shifts[..., 2:].exp() * sizes)
         return torch.cat((centre - half, centre + half), -1).flatten(1, 3)
 
-    def _hides(self, boxes: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    def _hides(self, boxes: Tensor, areas: Tensor, a: Tensor, b: Tensor) -> Tensor:
         """Tell which of the boxes `a` overlap which of the boxes `b` too much."""
-        first, second = boxes[a][:, None], boxes[b]
-        low = first[..., :2].maximum(second[:, :2])
-        high = first[..., 2:].minimum(second[:, 2:])
-        common = (high - low + 1).clamp(min=0).prod(-1)
-        areas = [(part[..., 2:] - part[..., :2] + 1).prod(-1) for part in (first, second)]
-        return common / (areas[0] + areas[1] - common) > self.nms_thresh
+        return overlaps((boxes[a], areas[a]), (boxes[b], areas[b]), 1) > self.nms_thresh
 
     def onnx(self, op: Any, scores: str, shifts: str, info: str) -> Any:
         count = len(self.anchors)

@@ -15,7 +15,7 @@ from ..checks import require
 from ..layer import Layer, Shape
 from ..number import float32
 from ..ramp import emit_count, emit_ramp, ramp
-from ..suppression import survivors
+from ..suppression import overlaps, survivors
 
 ROW = 7
 
@@ -96,20 +96,15 @@ class GridDetection(Layer):
         enough = (scores >= least if self.inclusive else scores > least).flatten().nonzero()[:, 0]
         order = enough[scores.flatten()[enough].argsort(descending=True, stable=True)]
         boxes = boxes[order // self.rows_of_box]
+        half = boxes[:, 2:] / 2
+        corners = torch.cat((boxes[:, :2] - half, boxes[:, :2] + half), 1)
         taken = torch.ones_like(order, dtype=torch.bool)
-        rows = survivors(taken, partial(self._hides, boxes))
+        rows = survivors(taken, partial(self._hides, corners, boxes[:, 2:].prod(1)))
         if not len(rows):
             return self._nothing(maps[0])
-        kept, centre, half = order[rows], boxes[rows, :2], boxes[rows, 2:] / 2
-        first = torch.stack(
-            (
-                torch.zeros_like(scores.flatten()[kept]),
-                labels.flatten()[kept],
-                scores.flatten()[kept],
-            ),
-            1,
-        )
-        return torch.cat((first, centre - half, centre + half), 1)[None, None]
+        score, label = (part.flatten()[order[rows]] for part in (scores, labels))
+        first = torch.stack((torch.zeros_like(score), label, score), 1)
+        return torch.cat((first, corners[rows]), 1)[None, None]
 
     def _read(
         self, x: Tensor, anchors: Sequence[tuple[float, float]]
@@ -124,15 +119,9 @@ class GridDetection(Layer):
         rows = cells.reshape(-1, cells.shape[-1])
         return boxes, *self.scores(rows[:, 4:5], rows[:, 5:])
 
-    def _hides(self, boxes: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    def _hides(self, corners: Tensor, areas: Tensor, a: Tensor, b: Tensor) -> Tensor:
         """Tell which of the boxes `a` overlap which of the boxes `b` enough."""
-        (low, high, area), (low_b, high_b, area_b) = (
-            (part[..., :2] - half, part[..., :2] + half, part[..., 2:].prod(-1))
-            for part in (boxes[a][:, None], boxes[b])
-            for half in (part[..., 2:] / 2,)
-        )
-        common = (high.minimum(high_b) - low.maximum(low_b)).clamp(min=0).prod(-1)
-        return common / (area + area_b - common) >= self.nms_threshold
+        return overlaps((corners[a], areas[a]), (corners[b], areas[b])) >= self.nms_threshold
 
     def _nothing(self, x: Tensor) -> Tensor:
         rows = x.new_full((len(x), ROW), -1)
