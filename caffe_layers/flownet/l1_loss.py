@@ -80,8 +80,7 @@ class L1Loss(Layer, type="L1Loss", fork="flownet2", bottoms=(1, 2)):
             return (square + self.epsilon).sqrt().sum() / count
         if self.plateau > 0:
             d = d.where(d.abs() >= self.plateau, 0)
-            known = known & (d != 0)
-        return magnitude(d.where(known, 0.0)).where(known, 0.0).sum() / count
+        return magnitude(d).sum() / count
 
     def onnx(self, op: Any, *bottoms: str) -> Any:
         d, known = emit_difference(op, bottoms)

@@ -107,6 +107,20 @@ def test_l1_gradient_at_zero_nan_and_on_the_plateau(tmp_path: Path) -> None:
     assert a.grad.tolist() == [[-1, -1]]  # Caffe's sign of 0
 
 
+def test_l1_of_rows_and_at_the_plateaus_edge(tmp_path: Path) -> None:
+    a = np.array([[0.5, 0], [0.25, 0.25], [3, 4]])
+    for fields, terms in (
+        ("plateau: 0.5", [0.5, 0, 7]),
+        ("plateau: 0.5 l2_per_location: true epsilon: 0", [0.5, 0, 5]),
+        (
+            "l2_per_location: true l2_prescale_by_channels: true epsilon: 0",
+            [0.5**1.5, 0.25, 12.5**0.5],
+        ),
+    ):
+        want = np.array(sum(terms) / 3)
+        restated.check(loss("L1Loss", fields, lone=True), {"a": a}, {"y": want}, tmp_path)
+
+
 def lpq(
     d: np.ndarray, p: float, q: float, p_eps: float, q_eps: float, *, prescale: bool, entries: bool
 ) -> float:
