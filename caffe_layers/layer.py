@@ -287,6 +287,16 @@ class Layer(nn.Module):
         super().train(mode if self.phase is None else self.phase == "TRAIN")
         return self
 
+    @property
+    def is_identity(self) -> bool:
+        """Tell whether it does nothing in testing: every top is the bottom."""
+        return False
+
+    @property
+    def is_affine(self) -> bool:
+        """Tell whether in testing it is `x * scale + shift`, both fixed, for each channel."""
+        return False
+
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         """Return the multiply-adds of a forward pass; 0 where no weights are multiplied."""
         return 0

@@ -72,6 +72,10 @@ class RunningNorm(Layer):
         """Tell whether the statistics are the batch's."""
         return self.training and not self.frozen
 
+    @property
+    def is_affine(self) -> bool:
+        return not self.uses_batch()
+
     def forward(self, x: Tensor) -> Tensor:
         weight, bias, mean, var = (blob.flatten() for blob in self.blobs)
         if self.frozen:

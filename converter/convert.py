@@ -43,10 +43,10 @@ def convert(
     """Write `OUT/<stem of NET>.<format>` for each format, verify it, write the report beside it.
 
     `options` are those of `load` and of `formats.Options` (opset, dynamic, with_losses, softmax,
-    fold_bn). `embed_preprocessing` bakes what images need into the ONNX model, which then takes RGB
-    images; `preprocessing` are the settings of `preprocessing_of` that the definition lacks. The
-    report says what images need where that is known; its `passed` says whether verification
-    succeeded; its files are `report.md` and `report.json`.
+    fold_bn, optimize). `embed_preprocessing` bakes what images need into the ONNX model, which then
+    takes RGB images; `preprocessing` are the settings of `preprocessing_of` that the definition
+    lacks. The report says what images need where that is known; its `passed` says whether
+    verification succeeded; its files are `report.md` and `report.json`.
     """
     writers = {name: get_format(name) for name in dict.fromkeys(formats)}
     if not writers:

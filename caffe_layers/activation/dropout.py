@@ -74,6 +74,10 @@ class Dropout(Layer, type="Dropout"):
             return top if self.scale_train else top * kept
         return x if self.scale_train else x * kept
 
+    @property
+    def is_identity(self) -> bool:
+        return self.scale_train and not self.training and not self.sample_weights_test
+
     def onnx(self, op: Any, x: str) -> Any:
         kept = op.scalar(1 - self.dropout_ratio)
         if not self.sample_weights_test:

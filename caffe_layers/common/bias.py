@@ -54,6 +54,10 @@ class Bias(Layer, type="Bias", bottoms=(1, 2)):
     def forward(self, x: Tensor, *bias: Tensor) -> Tensor:
         return x + spread(bias[0] if bias else self.bias, self.axis, x.dim())
 
+    @property
+    def is_affine(self) -> bool:
+        return "bias" in self.blob_names and self.axis == 1 and self.bias.dim() <= 1
+
     def onnx(self, op: Any, x: str, *bias: str) -> Any:
         rank = len(op.shape(x))
         if bias:

@@ -74,6 +74,10 @@ class Scale(Layer, type="Scale", bottoms=(1, 2)):
         top = x * spread(scale[0] if scale else self.weight, self.axis, x.dim())
         return top + spread(self.bias, self.axis, x.dim()) if self.bias_term else top
 
+    @property
+    def is_affine(self) -> bool:
+        return "weight" in self.blob_names and self.axis == 1 and self.weight.dim() <= 1
+
     def onnx(self, op: Any, x: str, *scale: str) -> Any:
         rank = len(op.shape(x))
         if scale:

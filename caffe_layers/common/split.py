@@ -34,6 +34,10 @@ class Split(Layer, type="Split", tops=(1, None)):
         # Views: each top has a gradient of its own.
         return tuple(x.view_as(x) for _ in range(self.copies))
 
+    @property
+    def is_identity(self) -> bool:
+        return True
+
     def onnx(self, op: Any, x: str) -> Any:
         return tuple(op.Identity(x, top=index) for index in range(self.copies))
 

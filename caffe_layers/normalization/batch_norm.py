@@ -106,6 +106,10 @@ class BatchNorm(KeepsSums, type="BatchNorm"):
             self._add(mean, var)
         return y
 
+    @property
+    def is_affine(self) -> bool:
+        return not self.uses_batch() and not self.moves_while_global()
+
     def moves_while_global(self) -> bool:
         """Tell whether the statistics grow although they are the ones in use."""
         return bool(self.training and self.update_global_stats)

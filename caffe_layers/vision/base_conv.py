@@ -103,6 +103,11 @@ class BaseConvolution(Layer):
             require(False, f"the top would be {top}: kernel_size {kernel} does not fit {first}")
         return [top] * len(bottoms)
 
+    @property
+    def absorbs(self) -> bool:
+        """Tell whether an affine step behind it can go into its weights, filter by filter."""
+        return False
+
     def drawn_window(self) -> Window:
         """Return the window; where the layer has no spatial axis, one that covers one place."""
         return self.window if self.window.kernel else make_window((1,))

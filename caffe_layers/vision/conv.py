@@ -85,6 +85,10 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         same_pads(self.window, spatial)
         return same_places(self.window, spatial)
 
+    @property
+    def absorbs(self) -> bool:
+        return self.axis == 1 and not self.relu and self.weight.shape[0] == self.num_output
+
     def convolve(self, x: Tensor) -> Tensor:
         if self.tf_pad == "SAME":
             x = pad_spatial(x, *same_pads(self.window, x.shape[2 : 2 + len(self.window.kernel)]))

@@ -161,6 +161,11 @@ def add_export(parser: ArgumentParser) -> None:
     group.add_argument(
         "--fold-bn", action="store_true", help="fold normalisation into convolutions"
     )
+    group.add_argument(
+        "--optimize",
+        action="store_true",
+        help="fold, leave out what does nothing in testing, make one layer of SK selections",
+    )
 
 
 def export_options(args: Namespace) -> dict[str, Any]:
@@ -172,6 +177,7 @@ def export_options(args: Namespace) -> dict[str, Any]:
         "with_losses": args.with_losses,
         "softmax": args.softmax,
         "fold_bn": args.fold_bn,
+        "optimize": args.optimize,
     }
 
 

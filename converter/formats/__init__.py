@@ -25,6 +25,7 @@ class Options:
     with_losses: bool = False
     softmax: bool = False
     fold_bn: bool = False
+    optimize: bool = False
     preprocessing: Preprocessing | None = None
 
 

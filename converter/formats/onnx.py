@@ -14,8 +14,9 @@ SUFFIX = ".onnx"
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """Write the ONNX model; the notes name the layers and inputs that it leaves out."""
+    shipped = net.optimize(channels_last=False) if options.optimize else net
     graph = export_onnx(
-        net,
+        shipped,
         path,
         opset=options.opset,
         dynamic=options.dynamic,
@@ -25,9 +26,9 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         preprocessing=options.preprocessing,
     )
     made = {output for node in graph.nodes for output in node.output} | graph.inputs.keys()
-    left = [step.key for step in net.steps if _left_out(step, made)]
+    left = [step.key for step in shipped.steps if _left_out(step, made)]
     inputs = [name for name in net.inputs if name not in graph.inputs.keys() | made]
-    notes = []
+    notes = [note for note in shipped.notes if note not in net.notes]
     if options.preprocessing is not None:
         (image,) = graph.inputs
         takes = f"{path.name} takes RGB images, N x H x W x 3 bytes of any size, as {image!r}"

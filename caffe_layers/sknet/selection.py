@@ -1,0 +1,66 @@
+"""The selection of an SK unit as one layer: what an optimised network has in place of six."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ..checks import require
+from ..layer import Layer, Shape
+
+
+def select(scores: Tensor, *branches: Tensor) -> Tensor:
+    """Return `sum_m softmax_m(scores) * branches[m]`.
+
+    `scores` is N x M x C (or N x M x C x 1), each branch N x C x H x W.
+    """
+    first = branches[0]
+    weights = scores.reshape(first.shape[0], len(branches), first.shape[1], 1, 1).softmax(1)
+    top = first * weights[:, 0]
+    for index, branch in enumerate(branches[1:], 1):
+        top = top.addcmul(branch, weights[:, index])
+    return top
+
+
+class Selection(Layer, bottoms=(2, None)):
+    """`top = sum_m softmax_m(scores) * branch_m`: bottoms are the scores and M branches.
+
+    Not a layer of Caffe: SKNet's definitions write it as Softmax, Slice, Reshape, Scale and Axpy.
+    """
+
+    caffe_type = "Selection"
+    fork = "sknet"
+
+    def __init__(self, branches: int) -> None:
+        super().__init__()
+        self.branches = branches
+
+    def shapes(self, scores: Shape, *branches: Shape) -> list[Shape]:
+        first = branches[0]
+        for branch in branches:
+            require(branch == first, f"branches {first} and {branch} differ")
+        wants = (first[0], self.branches, first[1])
+        require(scores[:3] == wants, f"scores {scores}, wants {wants}")
+        return [first]
+
+    def forward(self, scores: Tensor, *branches: Tensor) -> Tensor:
+        return select(scores, *branches)
+
+    def onnx(self, op: Any, scores: str, *branches: str) -> Any:
+        channels = op.shape(branches[0])[1]
+        shape = op.ints(0, self.branches, channels, 1, 1)
+        weights = op.Softmax(op.Reshape(scores, shape, name="scores"), axis=1, name="weights")
+        top = ""
+        for index, branch in enumerate(branches):
+            weight = op.Gather(
+                weights, op.const(np.array(index, np.int64)), axis=1, name=f"weight{index}"
+            )
+            last = index == self.branches - 1
+            product = op.Mul(branch, weight, name=f"product{index}")
+            if top:
+                top = op.Add(top, product, **({} if last else {"name": f"sum{index}"}))
+            else:
+                top = product
+        return top

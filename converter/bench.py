@@ -1,0 +1,113 @@
+"""How long a network takes: as converted, optimised, compiled, and in ONNX Runtime."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from .arrays import array_of
+from .emit import exported_plan
+from .export import export_onnx
+from .module import CaffeNet
+from .onnx_run import open_onnx
+from .progress import progress
+
+ROUNDS = 7
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The median time of one batch."""
+
+    engine: str
+    batch: int
+    seconds: float
+
+
+def bench(
+    net: CaffeNet,
+    *,
+    batches: Sequence[int] = (1, 8),
+    rounds: int = ROUNDS,
+    compiled: bool = False,
+    quiet: bool = True,
+) -> list[Timing]:
+    """Return what a batch takes in each engine on the network's device, in seconds.
+
+    The engines run one after the other in every round, after one round unmeasured, so that a slow
+    moment meets them all. `compiled` adds torch's compiler, which takes minutes to compile.
+    """
+    timings = []
+    with tempfile.TemporaryDirectory() as folder:
+        engines = _engines(net, Path(folder), compiled=compiled)
+        total = len(batches) * (rounds + 1) * len(engines)
+        with torch.inference_mode(), progress("bench", total, quiet=quiet) as bar:
+            for batch in batches:
+                fed = _inputs(net, batch)
+                seconds: dict[str, list[float]] = {name: [] for name in engines}
+                for turn in range(rounds + 1):
+                    for name, run in engines.items():
+                        begin = time.perf_counter()
+                        run(fed)
+                        _wait(net)
+                        if turn:
+                            seconds[name].append(time.perf_counter() - begin)
+                        bar.update()
+                timings += [Timing(name, batch, median(took)) for name, took in seconds.items()]
+    return timings
+
+
+Run = Callable[[dict[str, torch.Tensor]], object]
+
+
+def _engines(net: CaffeNet, folder: Path, *, compiled: bool) -> dict[str, Run]:
+    faster = net.optimize()
+    engines: dict[str, Run] = {"torch, eager": net, "torch, optimized": faster}
+    if compiled:
+        engines["torch, optimized and compiled"] = net.optimize(compile=True)
+    for name, each in (("as converted", net), ("optimized", net.optimize(channels_last=False))):
+        path = folder / f"{name}.onnx"
+        export_onnx(each.to("cpu"), path)
+        engines[f"ONNX Runtime, {name}"] = _in_onnx(path)
+    return engines
+
+
+def _in_onnx(path: Path) -> Run:
+    model = open_onnx(path)
+    return lambda fed: model({name: array_of(value) for name, value in fed.items()})
+
+
+def _inputs(net: CaffeNet, batch: int) -> dict[str, torch.Tensor]:
+    _, shapes = exported_plan(net)
+    generator = torch.Generator().manual_seed(1701)
+    return {
+        name: torch.randn(batch, *shape[1:], generator=generator).to(net.device, net.dtype)
+        for name, shape in shapes.items()
+    }
+
+
+def _wait(net: CaffeNet) -> None:
+    if net.device.type == "cuda":
+        torch.cuda.synchronize(net.device)
+
+
+def format_timings(timings: Sequence[Timing]) -> str:
+    """Return the table: milliseconds a batch, and how many times as fast as eager torch."""
+    batches = list(dict.fromkeys(timing.batch for timing in timings))
+    names = list(dict.fromkeys(timing.engine for timing in timings))
+    took = {(timing.engine, timing.batch): timing.seconds for timing in timings}
+    width = max(map(len, names))
+    lines = [" " * width + "".join(f"  {f'batch {batch}':>20}" for batch in batches)]
+    for name in names:
+        cells = [
+            f"{1000 * took[name, batch]:9.1f} ms {took[names[0], batch] / took[name, batch]:5.2f} x"
+            for batch in batches
+        ]
+        lines.append(f"{name:{width}}" + "".join(f"  {cell:>20}" for cell in cells))
+    return "\n".join(lines)

@@ -1,0 +1,33 @@
+"""`caffeport bench`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+import torch
+
+from ..bench import ROUNDS, bench, format_timings
+from .options import add_net, load_net, say
+
+HELP = "time a network: as converted, optimised, compiled, and in ONNX Runtime"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_net(parser)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--compiled", action="store_true", help="compile with torch too")
+
+
+def run(args: Namespace) -> int:
+    """Print the table."""
+    net = load_net(args)
+    timings = bench(
+        net, batches=args.batch, rounds=args.rounds, compiled=args.compiled, quiet=args.quiet
+    )
+    for note in net.optimize().notes:
+        say(args, f"note: {note}")
+    say(args, f"{net.device}, {torch.get_num_threads()} threads, medians of {args.rounds} rounds")
+    print(format_timings(timings))
+    return 0

@@ -1,0 +1,175 @@
+"""Networks optimised for inference: the same outputs, and what was done is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import caffe_layers
+import converter
+from caffe_layers.sknet.selection import Selection
+from converter.compare import relative_error
+from converter.onnx_run import run_onnx
+from prototxt import UnsupportedError, nets
+
+INPUT = 'input: "data" input_shape { dim: 2 dim: 4 dim: 6 dim: 7 }\n'
+CONV = """
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
+  num_output: 6 kernel_size: 3 group: 2 bias_term: BIAS weight_filler { type: "xavier" } } }
+"""
+BN = 'layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }\n'
+SCALE = """layer { name: "scale" type: "Scale" bottom: "conv" top: "scaled"
+  scale_param { bias_term: true } }\n"""
+RELU = 'layer { name: "relu" type: "ReLU" bottom: "LAST" top: "relu" }\n'
+
+
+def load(folder: Path, text: str, **options: object) -> converter.CaffeNet:
+    (folder / "net.prototxt").write_text(text)
+    net = converter.load(folder / "net.prototxt", dtype=torch.float64, **options)
+    generator = torch.Generator().manual_seed(1701)
+    with torch.no_grad():
+        for layer in net.layers.values():
+            for name, blob in zip(layer.blob_names, layer.blobs, strict=True):
+                blob.copy_(torch.randn(blob.shape, generator=generator, dtype=blob.dtype))
+                if name in ("variance", "running_var", "factor"):
+                    blob.abs_().add_(0.5)
+    return net
+
+
+def data(net: converter.CaffeNet) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        name: torch.randn(net.input_shapes[name], generator=generator, dtype=net.dtype)
+        for name in net.inputs
+        if name != "label"
+    }
+
+
+def check(net: converter.CaffeNet, folder: Path) -> converter.CaffeNet:
+    """Compare the outputs in torch, laid out both ways, and in ONNX Runtime."""
+    fed = data(net)
+    faster = net.optimize()
+    with torch.no_grad():
+        want = net(fed)
+        for other in (faster, net.optimize(channels_last=False)):
+            got = other(fed)
+            assert list(got) == list(want)
+            for name, value in want.items():
+                assert relative_error(got[name].numpy(), value.numpy()) <= 1e-12, name
+    converter.export_onnx(faster.float(), folder / "net.onnx")
+    converter.check_onnx(folder / "net.onnx")
+    feeds = {name: value.float().numpy() for name, value in fed.items()}
+    for name, value in run_onnx(folder / "net.onnx", feeds).items():
+        assert relative_error(value, want[name].numpy()) <= 1e-5
+    return faster
+
+
+@pytest.mark.parametrize("bias", ["true", "false"])
+def test_normalization_and_scale_go_into_the_convolution(tmp_path, bias):
+    text = INPUT + CONV.replace("BIAS", bias) + BN + SCALE + RELU.replace("LAST", "scaled")
+    faster = check(load(tmp_path, text), tmp_path)
+    assert list(faster.layers) == ["input", "conv", "relu"]
+    folded = "optimized: folded 2 layers of normalisation and scale into 1 convolutions"
+    assert faster.notes[0] == folded
+
+
+def test_what_more_than_one_reads_stays(tmp_path):
+    two = 'layer { name: "sum" type: "Eltwise" bottom: "scaled" bottom: "conv" top: "sum" }\n'
+    text = INPUT + CONV.replace("BIAS", "true") + BN + SCALE + two
+    faster = check(load(tmp_path, text), tmp_path)
+    assert list(faster.layers) == ["input", "conv", "scale", "sum"]  # the norm alone is folded
+
+
+def test_what_is_not_affine_for_each_channel_stays(tmp_path):
+    wide = SCALE.replace("scale_param {", "scale_param { num_axes: 2")
+    text = INPUT + CONV.replace("BIAS", "true") + wide + RELU.replace("LAST", "scaled")
+    assert list(check(load(tmp_path, text), tmp_path).layers) == ["input", "conv", "scale", "relu"]
+    batch = BN.replace(
+        'top: "conv" }', 'top: "conv" batch_norm_param { use_global_stats: false } }'
+    )
+    text = INPUT + CONV.replace("BIAS", "true") + batch + RELU.replace("LAST", "conv")
+    assert list(check(load(tmp_path, text), tmp_path).layers) == ["input", "conv", "bn", "relu"]
+
+
+def test_what_overflows_stays(tmp_path):
+    net = load(tmp_path, INPUT + CONV.replace("BIAS", "true") + SCALE)
+    with torch.no_grad():
+        net.layers["scale"].weight.fill_(1e300)
+        net.layers["conv"].weight.fill_(1e100)
+    assert "scale" in net.optimize().layers
+
+
+def test_layers_that_do_nothing_go(tmp_path):
+    text = (
+        INPUT
+        + 'layer { name: "split" type: "Split" bottom: "data" top: "a" top: "b" }\n'
+        + 'layer { name: "drop" type: "Dropout" bottom: "a" top: "a" }\n'
+        + 'layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "sum" }\n'
+        + 'layer { name: "last" type: "Dropout" bottom: "sum" top: "out" }\n'
+    )
+    faster = check(load(tmp_path, text), tmp_path)
+    assert list(faster.layers) == ["input", "sum", "last"]  # an output keeps its name
+    assert faster.notes[0] == "optimized: left out 2 layers that do nothing in testing"
+
+
+@pytest.mark.parametrize("branches", [2, 3])
+def test_the_selection_is_one_layer(tmp_path, branches):
+    small = {"layers": (1, 2), "width": 32, "groups": 4, "num_classes": 5, "branches": branches}
+    shapes = {"data": (2, 3, 56, 56), "label": (2,)}
+    net = load(tmp_path, str(nets.sknet.sknet("small", **small)), input_shapes=shapes)
+    faster = check(net, tmp_path)
+    assert "optimized: fused 3 selections of kernels" in faster.notes
+    types = [step.cls.__name__ for step in faster.steps]
+    assert types.count("Selection") == 3
+    assert not {"Axpy", "Slice", "CuDNNBatchNorm"} & set(types)
+    assert "Softmax" not in types
+    assert types.count("Reshape") == 3  # that of the scores into branches
+    # another reader of the weights: nothing is fused there
+    text = str(nets.sknet.sknet("small", **small))
+    text += 'layer { name: "x" type: "Silence" bottom: "conv2_1/B_softmax" }\n'
+    other = load(tmp_path, text, input_shapes=shapes).optimize()
+    assert "optimized: fused 2 selections of kernels" in other.notes
+
+
+def test_selection_is_the_softmax_of_the_branches():
+    generator = torch.Generator().manual_seed(1701)
+    scores = torch.randn(2, 3, 4, 1, generator=generator, dtype=torch.float64)
+    branches = [torch.randn(2, 4, 5, 6, generator=generator, dtype=torch.float64) for _ in range(3)]
+    want = torch.zeros(2, 4, 5, 6, dtype=torch.float64)
+    for n in range(2):
+        for c in range(4):
+            powers = torch.exp(scores[n, :, c, 0])
+            for m in range(3):
+                want[n, c] += powers[m] / powers.sum() * branches[m][n, c]
+    got = Selection(3)(scores, *branches)
+    assert relative_error(got.numpy(), want.numpy()) <= 1e-14
+    with pytest.raises(caffe_layers.layer.ShapeError, match=r"wants \(2, 3, 4\)"):
+        Selection(3).shapes((2, 4, 3, 1), *[(2, 4, 5, 6)] * 3)
+
+
+def test_the_network_itself_stays(tmp_path):
+    text = INPUT + CONV.replace("BIAS", "false") + BN
+    net = load(tmp_path, text)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    net.optimize()
+    assert list(net.layers) == ["input", "conv", "bn"]
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.filterwarnings("ignore:.*script_method.*deprecated")  # torch's own
+def test_compiled(tmp_path):
+    net = load(tmp_path, INPUT + CONV.replace("BIAS", "false") + BN)
+    faster = net.optimize(compile=True)
+    assert faster.notes[-1] == "optimized: compiled by torch at the first call"
+    with torch.no_grad():
+        got, want = faster(data(net))["conv"], net(data(net))["conv"]
+    assert relative_error(got.numpy(), want.numpy()) <= 1e-12
+
+
+def test_training_networks_are_refused(tmp_path):
+    net = load(tmp_path, INPUT + CONV.replace("BIAS", "true"), phase="TRAIN")
+    with pytest.raises(UnsupportedError, match="a network of the TRAIN phase"):
+        net.optimize()
