@@ -45,13 +45,17 @@ def encode(code_type: str, prior: Tensor, box: Tensor) -> Tensor:
 
 def overlap(a: Tensor, b: Tensor) -> Tensor:
     """Return intersection over union of boxes; 0 where an inverted or flat box is among them."""
-    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    common = (high - low).clamp(min=0).prod(-1)
+    # Coordinate by coordinate: an axis of two numbers is slow to work along.
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.unbind(-1), b.unbind(-1)
+    width = torch.minimum(ax1, bx1) - torch.maximum(ax0, bx0)
+    height = torch.minimum(ay1, by1) - torch.maximum(ay0, by0)
+    common = width.clamp(min=0) * height.clamp(min=0)
     return torch.where(common > 0, common / (_area(a) + _area(b) - common), 0)
 
 
 def _area(box: Tensor) -> Tensor:
-    return (box[..., 2:] - box[..., :2]).clamp(min=0).prod(-1)
+    x0, y0, x1, y1 = box.unbind(-1)
+    return (x1 - x0).clamp(min=0) * (y1 - y0).clamp(min=0)
 
 
 def check_sizes(size: Tensor, what: str) -> None:
