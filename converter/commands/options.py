@@ -153,8 +153,9 @@ def add_export(parser: ArgumentParser) -> None:
     group.add_argument("--opset", type=int, default=DEFAULT_OPSET)
     group.add_argument(
         "--dynamic",
-        default="batch",
-        help="the inputs' free axes: batch,height,width (default: batch), or none",
+        metavar="AXES",
+        help="the inputs' free axes: batch,height,width, or none (default: batch, and none with a "
+        "note in the report where the network admits one batch only)",
     )
     group.add_argument("--with-losses", action="store_true", help="keep loss and accuracy layers")
     group.add_argument("--softmax", action="store_true", help="end in probabilities")
@@ -170,10 +171,12 @@ def add_export(parser: ArgumentParser) -> None:
 
 def export_options(args: Namespace) -> dict[str, Any]:
     """Return the arguments of an export that `add_export` declared."""
-    axes = [axis for axis in args.dynamic.split(",") if axis and axis != "none"]
+    axes = None
+    if args.dynamic is not None:
+        axes = tuple(axis for axis in args.dynamic.split(",") if axis and axis != "none")
     return {
         "opset": args.opset,
-        "dynamic": tuple(axes),
+        "dynamic": axes,
         "with_losses": args.with_losses,
         "softmax": args.softmax,
         "fold_bn": args.fold_bn,

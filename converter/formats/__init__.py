@@ -21,7 +21,8 @@ class Options:
     """What the user asked of the conversion."""
 
     opset: int = DEFAULT_OPSET
-    dynamic: Collection[str] = ("batch",)
+    dynamic: Collection[str] | None = None
+    """The inputs' free axes; None: the batch, but where the network admits one size only."""
     with_losses: bool = False
     softmax: bool = False
     fold_bn: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from torch._dynamo.exc import UserError
 from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
+from caffe_layers import Shape
 from prototxt.atomic import writing
-from prototxt.errors import UnsupportedError
+from prototxt.errors import CaffeError, UnsupportedError
 
 from ..arrays import random_inputs
 from ..dynamic import AXES, dynamic_dims
@@ -26,7 +28,7 @@ SUFFIX = ".pt2"
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """Write the program of what an exported model computes, its free axes as in ONNX."""
     _, shapes = exported_plan(net, with_losses=options.with_losses)
-    dims = dynamic_dims(net, shapes, options.dynamic)
+    dims = _dims(net, shapes, options)
     free: dict[str, Any] = {
         name: {axis: Dim.DYNAMIC for axis, dim in enumerate(dims[name]) if isinstance(dim, str)}
         for name in shapes
@@ -58,7 +60,22 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         for axis in free[name]
         if is_concrete_int(taken[axis])
     ]
+    if options.dynamic is None and not any(free.values()):
+        fixed = [f"{name} of {_text(inputs[name].shape)}" for name in free]
     return [f"{path.name} takes only {', '.join(fixed)}"] if fixed else []
+
+
+def _text(shape: Shape) -> str:
+    return "x".join(map(str, shape)) or "no axes"
+
+
+def _dims(net: CaffeNet, shapes: Mapping[str, Shape], options: Options) -> dict[str, list[Any]]:
+    if options.dynamic is not None:
+        return dynamic_dims(net, shapes, options.dynamic)
+    try:
+        return dynamic_dims(net, shapes, ("batch",))
+    except CaffeError:
+        return dynamic_dims(net, shapes, ())
 
 
 def _inputs(program: torch.export.ExportedProgram) -> dict[str, torch.Size]:

@@ -96,6 +96,25 @@ def test_convert_to_an_exported_program(tiny: tuple[str, str], data: Path, tmp_p
         assert_close(program(fed)["classifier"], want, "pt2", 1e-6)
 
 
+FIXED = """
+input: "data" input_shape { dim: 2 dim: 3 }
+layer { name: "r" type: "Reshape" bottom: "data" top: "y"
+  reshape_param { shape { dim: 3 dim: 2 } } }
+"""
+
+
+def test_a_network_of_one_batch_only(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(FIXED)
+    args = ["convert", str(tmp_path / "net.prototxt"), "-o", str(tmp_path / "out")]
+    assert main([*args, "--format", "onnx,pt2", "--quiet"]) == 0
+    notes = json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
+    assert any(note.startswith("the batch of net.onnx is fixed, since a free") for note in notes)
+    assert "net.pt2 takes only data of 2x3" in notes
+    shape = onnx.load(str(tmp_path / "out" / "net.onnx")).graph.input[0].type.tensor_type.shape
+    assert [dim.dim_value for dim in shape.dim] == [2, 3]
+    assert main([*args, "--dynamic", "batch", "--quiet"]) == 1  # as asked, or not at all
+
+
 def test_the_reports(out: Path, tiny: tuple[str, str]) -> None:
     report = json.loads((out / "report.json").read_text())
     assert report["passed"] is True
