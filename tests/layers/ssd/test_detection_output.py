@@ -175,6 +175,17 @@ def test_inverted_and_flat_boxes_cover_nothing(code: str, tmp_path: Path) -> Non
     check(text(code_type=code, nms_threshold=0.1), inputs, {"y": want}, tmp_path, dynamic=())
 
 
+def test_only_a_box_that_stays_lowers_the_threshold(tmp_path: Path) -> None:
+    inputs = bottoms()
+    for name, width in (("loc", 4), ("prior", 4)):
+        values = inputs[name].reshape(2, PRIORS, width)
+        values[:] = values[:, np.arange(PRIORS) // 5]  # five of each
+    inputs["prior"][0, 0] += np.repeat(RNG.uniform(0, 0.02, PRIORS), 4)
+    row = {"nms_threshold": 0.95, "eta": 0.95}
+    want = detection_output(**inputs, **row)
+    check(text(**row), inputs, {"y": want}, tmp_path, dynamic=())
+
+
 def test_equal_scores_go_by_their_index(tmp_path: Path) -> None:
     inputs = bottoms()
     inputs["conf"] = np.round(inputs["conf"] * 4) / 4
