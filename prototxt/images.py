@@ -81,10 +81,9 @@ def resize(image: Image, height: int, width: int) -> Image:
         return image
     above, below, down = _taps(image.shape[0], height)
     left, right, across = _taps(image.shape[1], width)
-    # Beside the image only OpenCV's columns get one whole weight: its rows' halves round apart.
-    across[:, left == right] = [[ONE], [0]]
     wide = image.astype(np.int32)
     wide = wide[:, left] * across[0][:, None] + wide[:, right] * across[1][:, None]
+    # As OpenCV rounds: each row's share by itself, and only then their sum.
     upper = (down[0][:, None, None] * (wide[above] >> 4)) >> 16
     lower = (down[1][:, None, None] * (wide[below] >> 4)) >> 16
     narrow: Image = ((upper + lower + 2) >> 2).astype(np.uint8)

@@ -60,6 +60,9 @@ def test_a_forked_process_reads_on_by_itself(folder: Path) -> None:
     child = os.fork()
     if not child:
         good = numbers(database, [9, 4]) == [9, 4] and numbers(other, [COUNT - 1]) == [COUNT - 1]
+        # LMDB forbids to use what the parent has opened.
+        good &= {one._environment().process for one in (database, other)} == {os.getpid()}
+        good &= database._process == os.getpid()
         os._exit(0 if good else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert numbers(database, [6]) == [6]

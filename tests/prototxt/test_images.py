@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,14 @@ def test_grey_and_colour_as_asked_for() -> None:
 
 
 def test_a_jpeg_s_grey_is_the_brightness_in_the_file() -> None:
-    smooth = np.add.outer(np.arange(16), np.arange(16)).astype(np.uint8) * 8
-    image = np.stack([smooth, 255 - smooth, smooth // 2], axis=2)
+    image = np.random.default_rng(1701).choice([0, 255], (16, 16, 3)).astype(np.uint8)
     data = file_of(image, "JPEG", quality=95)
     with pillow.open(io.BytesIO(data)) as opened:
         opened.draft("YCbCr", None)
         brightness = np.asarray(opened)[:, :, 0]
+        coloured = np.asarray(pillow.open(io.BytesIO(data)).convert("L"))
     assert (decode_image(data, color=False)[:, :, 0] == brightness).all()
+    assert (coloured != brightness).any(), "colours that lie outside are cut off"
 
 
 def test_palettes_and_bits_become_bytes() -> None:
@@ -119,6 +121,24 @@ def test_resizing_is_opencv_s(size: tuple[int, int]) -> None:
     assert resize(image, *size)[:, :, 0].tolist() == OPENCV[size]
     coloured = resize(np.concatenate([image, 255 - image], axis=2), *size)
     assert coloured[:, :, 0].tolist() == OPENCV[size]
+
+
+LARGE = {
+    (97, 113): 2651081031,
+    (97, 41): 1921800331,
+    (30, 142): 3462706499,
+    (29, 35): 1905735940,
+    (60, 100): 2009209863,
+    (1, 1): 4113387540,
+}
+"""The CRC of what OpenCV makes of a larger image."""
+
+
+@pytest.mark.parametrize("size", LARGE)
+def test_resizing_is_opencv_s_bit_for_bit(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(1701).integers(0, 256, (60, 71, 3)).astype(np.uint8)
+    assert zlib.crc32(image.tobytes()) == 1872962102, "numpy's numbers have changed"
+    assert zlib.crc32(resize(image, *size).tobytes()) == LARGE[size]
 
 
 def test_resizing_is_bilinear() -> None:
