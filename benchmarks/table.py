@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -48,8 +47,8 @@ def main(names: list[str]) -> int:
         ablate()
         return 0
     failed = False
-    print("| definition | blobs compared | median | worst | scores | ONNX | seconds |")
-    print("|---|---|---|---|---|---|---|")
+    print("| definition | blobs compared | median | worst | scores | ONNX |")
+    print("|---|---|---|---|---|---|")
     for name in names or [row.network for row in ROWS]:
         with TemporaryDirectory() as folder:
             passed, row = convert(name, Path(folder))
@@ -81,11 +80,9 @@ def convert(name: str, folder: Path) -> tuple[bool, list[str]]:
     draw_weights(net)
     weights = folder / f"{name}.caffemodel"
     converter.save_caffemodel(net, weights)
-    start = perf_counter()
     report = converter.convert(
         definition, weights, folder / "out", formats=["onnx"], input_shapes=sizes | label
     )
-    seconds = perf_counter() - start
     rows = [row for each in report.comparisons for row in each.rows]
     errors = sorted(row.error for row in rows)
     scores = max(row.error for row in rows if row.blob in ("classifier", "prob"))
@@ -97,7 +94,6 @@ def convert(name: str, folder: Path) -> tuple[bool, list[str]]:
         f"{errors[-1]:.1e}" + ("" if report.passed else " FAILED"),
         f"{scores:.1e}",
         f"{size / 2**20:.0f} MiB",
-        f"{seconds:.0f}",
     ]
 
 

@@ -20,6 +20,7 @@ def attention(
     width: int,
     outer: int = 256,
     last: int = 3,
+    skips: bool = True,
     num_classes: int = 1000,
     data: Sequence[int] = IMAGES,
 ) -> Definition:
@@ -28,7 +29,7 @@ def attention(
     Stage s begins with a residual unit; its units have `width * 2^s` inner and `outer * 2^s`
     outer channels, and its masks look down as many levels as stages follow, of which the very
     last has `last` units and no module. One group means ResNet's unit, normalised first; several
-    mean ResNeXt's.
+    mean ResNeXt's. Without `skips` what a mask's skips carry passes through no unit.
 
     Caffe: fwang91/residual-attention-network, imagenet_model
     """
@@ -37,11 +38,11 @@ def attention(
     top = conv_bn(net, "conv1/7x7_s2", "data", STEM, 7, stride=2, pad=3, relu=True)
     top = net.pooling("pool1/3x3_s2", top, "MAX", kernel_size=3, stride=2)
     for stage, count in enumerate(modules):
-        part = Stage(net, width << stage, outer << stage, groups, len(modules) - stage)
+        part = Stage(net, width << stage, outer << stage, groups, len(modules) - stage, skips)
         top = part.unit(f"stage{stage + 1}", top, stride=2 if stage else 1, project=True)
         for index in range(count):
             top = part.module(f"attention{stage + 1}_{index + 1}", top)
-    part = Stage(net, width << len(modules), outer << len(modules), groups, 0)
+    part = Stage(net, width << len(modules), outer << len(modules), groups, 0, skips)
     for index in range(last):
         unit = f"stage{len(modules) + 1}_{index + 1}"
         top = part.unit(unit, top, stride=1 if index else 2, project=not index)
@@ -59,6 +60,7 @@ class Stage:
     outer: int
     groups: int
     levels: int
+    skips: bool
 
     @property
     def normalizes_first(self) -> bool:
@@ -101,7 +103,8 @@ class Stage:
             seen.append(top)
         top = self.unit(f"{name}/bottom", top)
         for level in reversed(range(1, self.levels)):
-            across = self.unit(f"{name}/skip{level}", seen[level - 1])
+            across = seen[level - 1]
+            across = self.unit(f"{name}/skip{level}", across) if self.skips else across
             top = net.interp_like(f"{name}/interp{level + 1}", top, seen[level - 1])
             top = self.unit(f"{name}/up{level}", net.sum(f"{name}/sum{level}", [across, top]))
         top = net.interp_like(f"{name}/interp1", top, trunk)

@@ -118,6 +118,13 @@ def test_row_of_attentionnext_has_the_figures_of_attention() -> None:
     assert abs(summary.multiply_adds / row.multiply_adds - 1) <= CLOSE
 
 
+def test_row_of_attention_is_met_without_units_on_the_skips() -> None:
+    row = next(row for row in ROWS if row.network == "attention92")
+    summary = summarize(ours("attention92", skips=False))
+    assert abs(summary.learnable / row.parameters - 1) <= CLOSE
+    assert abs(summary.multiply_adds / row.multiply_adds - 1) <= CLOSE
+
+
 def test_terminal_has_the_same_cells() -> None:
     table = count(ROWS[:1])
     rows = format_table(table, markdown=True).splitlines()
