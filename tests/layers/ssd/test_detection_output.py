@@ -193,6 +193,15 @@ def test_equal_scores_go_by_their_index(tmp_path: Path) -> None:
     check(text(**row), inputs, {"y": detection_output(**inputs, **row)}, tmp_path, dynamic=())
 
 
+def test_score_at_the_threshold_is_too_low(tmp_path: Path) -> None:
+    inputs = bottoms()
+    inputs["conf"] = np.round(inputs["conf"] * 4) / 4
+    row = {"confidence_threshold": 0.75}
+    want = detection_output(**inputs, **row)
+    assert set(want[0, 0, :, 2]) == {1}
+    check(text(**row), inputs, {"y": want}, tmp_path, dynamic=())
+
+
 def test_one_image_without_a_box_has_no_row(tmp_path: Path) -> None:
     inputs = bottoms()
     inputs["conf"][0] = 0

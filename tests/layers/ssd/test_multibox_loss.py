@@ -394,6 +394,13 @@ REFINED: list[dict[str, Any]] = [
     {"code_type": "CENTER_SIZE", "use_prior_for_matching": False},
     {"code_type": "CENTER_SIZE", "bp_inside": True},
     {"code_type": "CENTER_SIZE", "mining_type": "HARD_EXAMPLE", "sample_size": 9},
+    {
+        "code_type": "CENTER_SIZE",
+        "mining_type": "HARD_EXAMPLE",
+        "sample_size": 6,
+        "overlap_threshold": 0.1,
+        "loc_loss_type": "L2",
+    },
     {"code_type": "CENTER_SIZE", "mining_type": "NONE"},
     {"code_type": "CENTER_SIZE", "num_classes": 2},
 ]
