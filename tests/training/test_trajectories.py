@@ -12,6 +12,7 @@ import torch
 from batches import Batches
 from recorded import assert_close
 
+import converter
 from converter.training import Solver
 from converter.training.state import histories
 from prototxt import read_solverstate
@@ -107,11 +108,11 @@ def test_our_snapshot_goes_on_exactly(name: str, hdf5: bool, case: Callable[[str
     one = solver(folder, torch.float64)
     passes = 3 * one.param.iter_size
     one.step(3)
-    written = one.snapshot()
+    written, steps = one.snapshot(), one.policy.current_step
     assert written is not None
     one.step(2)
     two = solver(folder, torch.float64, first=passes, snapshot=written[1])
-    assert two.iter == 3
+    assert (two.iter, two.policy.current_step) == (3, steps)
     two.step(2)
     for layer, blobs in one.net.params.items():
         for mine, theirs in zip(blobs, two.net.params[layer], strict=True):
@@ -175,3 +176,37 @@ def test_the_sk_networks_last_state_is_caffes(
     for index, (got, want) in enumerate(zip(mine.history, theirs.history, strict=True)):
         assert got.shape == want.shape
         assert_close(got.array, want.array, f"history {index}", 1e-5)
+
+
+def datasets(path: Path) -> dict[str, tuple[int, ...] | None]:
+    """Return what an HDF5 file holds: a dataset's shape, None for a group."""
+    h5py = pytest.importorskip("h5py")
+    found: dict[str, tuple[int, ...] | None] = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: getattr(item, "shape", None)}))
+    return found
+
+
+def test_hdf5_weights_are_laid_out_as_caffes(case: Callable[[str], Path]) -> None:
+    folder = case("sgd_inv")
+    training = solver(folder, torch.float32)
+    training.param.snapshot_prefix = "ours"
+    written = training.snapshot()
+    assert written is not None
+    theirs = datasets(folder / "snap_iter_4.caffemodel.h5")
+    assert len(theirs) == 11
+    assert datasets(written[0]) == theirs
+    assert datasets(written[1]) == datasets(folder / "snap_iter_4.solverstate.h5")
+
+
+def test_hdf5_weights_hold_a_shared_blob_once(case: Callable[[str], Path]) -> None:
+    folder = case("sgd_mix_shared_frozen")
+    training = solver(folder, torch.float32)
+    path = folder / "ours.caffemodel.h5"
+    converter.save_caffemodel(training.net, path)
+    held = datasets(path)
+    assert {"data/a/0", "data/a/1", "data/a2"} <= held.keys()
+    assert not any(name.startswith("data/a2/") for name in held)
+    assert "data/s_sum_0_split" in held
+    again = converter.load("net.prototxt", path, phase="TRAIN", require_weights=True)
+    assert all(map(torch.equal, again.params["a2"], training.net.params["a2"]))
