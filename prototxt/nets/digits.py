@@ -42,7 +42,7 @@ def digits_sk_solver() -> Solver:
         test_interval=220,
         base_lr=0.05,
         momentum=0.9,
-        weight_decay=0.001,
+        weight_decay=0.005,
         lr_policy="multistep",
         gamma=0.1,
         stepvalue=[550, 770],
