@@ -81,8 +81,8 @@ def without_nan(x: Tensor) -> Tensor:
 def max_pool(x: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
     """Return the windows' maxima, and the place of each in its plane, -1 if it has none."""
     least = lowest(x.dtype)
-    looks = x.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
-    if looks:
+    traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    if x.device.type == "cpu" and not traced:
         y, at = _torch_max_pool(x, pool)
         if y.numel() and bool(y.detach().amin() > least):
             return y, at  # no NaN, no empty window: Caffe's maxima are torch's, a fifth sooner
