@@ -172,6 +172,27 @@ def test_boxes_in_pixels(tmp_path: Path) -> None:
     assert np.array_equal(net(tensors)["y"].numpy(), want)
 
 
+def test_boxes_that_do_not_meet_have_one_pixel_in_common(tmp_path: Path) -> None:
+    (tmp_path / "sizes.txt").write_text("image 3 2\n")
+    found = np.array([[[[0, 1, 0.9, 0.0, 0.0, 0.1, 0.2], [-1, 1, 0.9, 0, 0, 1, 1]]]])
+    given = np.array([[[[0, 1, 0, 0.7, 0.8, 0.9, 0.9, 0]]]])
+    fields = {"name_size_file": f'"{tmp_path}/sizes.txt"', "overlap_threshold": 0.2}
+    want = evaluate(found[:, :, :1], given, threshold=0.2, sizes=[(3, 2)])
+    assert want[0, 0, -1, 3] == 1
+    check(text(**fields), {"found": found, "gt": given}, {"y": want}, tmp_path, onnx=False)
+
+
+def test_rows_of_no_image_take_no_size(tmp_path: Path) -> None:
+    sizes = [(9, 13), (50, 40)]
+    (tmp_path / "sizes.txt").write_text("a 9 13\nb 50 40\n")
+    inputs = bottoms()
+    inputs["found"][0, 0, :, 0] = 0
+    inputs["found"][0, 0, :3] = [-1, 1, 0.5, 0, 0, 1, 1]
+    want = evaluate(inputs["found"][:, :, 3:], inputs["gt"], threshold=0.6, sizes=sizes)
+    net = text(name_size_file=f'"{tmp_path}/sizes.txt"', overlap_threshold=0.6)
+    check(net, inputs, {"y": want}, tmp_path, onnx=False)
+
+
 @pytest.mark.parametrize("content", [None, "image 3\n", "image high wide\n"])
 def test_list_of_sizes_is_asked_for_when_it_is_needed(content: str | None, tmp_path: Path) -> None:
     if content is not None:
