@@ -126,7 +126,8 @@ def pooled(x, kernel, stride, pad, *, ceil: bool, include: bool) -> np.ndarray:
 
 @pytest.mark.parametrize("dynamic", [("batch",), ("batch", "height", "width")])
 @pytest.mark.parametrize(
-    ("kernel", "stride", "pad"), [(3, 2, 1), (2, 2, 1), (3, 1, 1), (5, 3, 2), (2, 3, 1), (3, 2, 0)]
+    ("kernel", "stride", "pad"),
+    [(3, 2, 1), (2, 2, 1), (3, 1, 1), (5, 3, 2), (2, 3, 1), (3, 2, 2), (3, 2, 0)],
 )
 def test_intels_mean_may_leave_the_padding_out(kernel, stride, pad, dynamic, tmp_path: Path):
     for shape in ((2, 2, 7, 8), (1, 1, 6, 5)):
