@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch.nn.functional as F
@@ -70,7 +71,7 @@ class Dropout(Layer, type="Dropout"):
         if self.training or self.sample_weights_test:
             top = F.dropout(x, self.dropout_ratio)
             if self.sqrt_scale:
-                return top * kept**0.5
+                return top * math.sqrt(kept)
             return top if self.scale_train else top * kept
         return x if self.scale_train else x * kept
 
