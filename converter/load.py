@@ -15,6 +15,7 @@ from torch import nn
 import caffe_layers
 from caffe_layers import Layer, Shape
 from caffe_layers.data.input import Input
+from caffe_layers.message import is_set
 from prototxt import Net, Weights, filter_net, read_net, read_weights
 from prototxt.errors import (
     CaffeError,
@@ -117,7 +118,7 @@ def load(
         raise
     built.source = definition.source
     built.sources = sources
-    built.notes = notes
+    built.notes = [*notes, *_quantization(filtered)]
     built.phase = phase
     built.train(phase == "TRAIN")
     try:
@@ -153,6 +154,17 @@ def _filled(
         generator=torch.Generator().manual_seed(seed),
     )
     return built
+
+
+def _quantization(net: Net) -> list[str]:
+    """Say that Intel's layers of 8 bits compute in floats here."""
+    quantized = [layer.name for layer in net.layers if is_set(layer, "quantization_param")]
+    if not quantized:
+        return []
+    return [
+        f"{len(quantized)} layers from {quantized[0]!r} on have a quantization_param: this is the "
+        "float network, not what their 8 bits round it to"
+    ]
 
 
 def _blame_other_inputs(error: CaffeError, own: CaffeNet, given: Mapping[str, Shape]) -> None:

@@ -382,3 +382,15 @@ class TestModes:
         assert torch.equal(first.params["conv"][0], again.params["conv"][0])
         assert not torch.equal(first.params["conv"][0], other.params["conv"][0])
         assert np.isfinite(first.params["conv"][0].detach().numpy()).all()
+
+
+def test_layers_of_eight_bits_are_named(tmp_path: Path) -> None:
+    text = """
+    input: "data" input_shape { dim: 1 dim: 2 dim: 4 dim: 4 }
+    layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+      convolution_param { num_output: 2 kernel_size: 1 }
+      quantization_param { bw_layer_in: 8 scale_in: 3.5 } }
+    """
+    (tmp_path / "net.prototxt").write_text(text)
+    (note,) = converter.load(tmp_path / "net.prototxt").notes
+    assert note.startswith("1 layers from 'c' on have a quantization_param: this is the float net")
