@@ -21,6 +21,10 @@ from .number import float32
 FAN_IN, FAN_OUT, AVERAGE = 0, 1, 2
 
 
+UNREAD = ("gabor",)
+"""Fillers of forks (gabor is Intel's) whose rule is not known: only weights help."""
+
+
 @dataclass(frozen=True)
 class Filler:
     """One `FillerParameter`: fields, numbers and defaults are Caffe's.
@@ -48,6 +52,8 @@ class Filler:
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise a CaffeError where Caffe would refuse to fill a blob of this shape."""
+        if self.type in UNREAD:
+            return
         if self.type not in RULES:
             known = ", ".join(sorted(RULES))
             raise UnsupportedError(f"filler type {self.type!r} is unknown", fix=f"known: {known}")
@@ -78,6 +84,11 @@ class Filler:
     def fill(self, blob: Tensor, generator: torch.Generator | None = None) -> None:
         """Fill `blob` in place; random numbers come from `generator` (torch's own if None)."""
         self.check(tuple(blob.shape))
+        if self.type in UNREAD:
+            fix = "give weights: they take the filler's place"
+            raise UnsupportedError(
+                f"filler type {self.type!r} is a fork's, not known here", fix=fix
+            )
         RULES[self.type](self, blob, generator)
 
     def fan(self, shape: tuple[int, ...]) -> float:

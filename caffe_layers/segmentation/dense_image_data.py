@@ -20,6 +20,8 @@ class DenseImageData(Fed, type="DenseImageData", fork="segnet", bottoms=0, tops=
     Caffe: alexgkendall/caffe-segnet, src/caffe/layers/dense_image_data_layer.cpp
     """
 
+    fork_fields = ("dense_image_data_param.label_divide_factor",)
+
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> DenseImageData:
         param = layer.dense_image_data_param

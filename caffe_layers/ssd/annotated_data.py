@@ -7,7 +7,7 @@ from typing import Any
 from ..data.data_transformer import DataTransformer
 from ..data.fed import Fed
 from ..layer import Shape
-from ..message import enum_name, is_set
+from ..message import enum_name, fork_field, is_set
 
 NO_BOXES: Shape = (1, 1, 1, 8)
 """What Caffe gives for a batch without any object: one row of -1s."""
@@ -17,16 +17,21 @@ class AnnotatedData(Fed, type="AnnotatedData", fork="ssd", bottoms=0, tops=(1, 3
     """Images N x C x H x W and the objects in them, 1 x 1 x G x 8, which are fed.
 
     An object's row is the image's index in the batch, label, instance, xmin, ymin, xmax, ymax in
-    fractions of the image, and whether it is difficult. MobileNet-YOLO adds the classes of pixels,
-    of a size that is not said. H and W are known where the layer resizes
+    fractions of the image, and whether it is difficult. H and W are known where the layer resizes
     or crops, C where there is a mean for each channel.
+
+    MobileNet-YOLO adds the classes of pixels, of a size that is not said; neither is that of its
+    objects where `yolo_data_type` brings them into another form.
 
     Caffe: weiliu89/caffe, src/caffe/layers/annotated_data_layer.cpp
     """
 
+    fork_fields = ("annotated_data_param.yolo_data_type", "annotated_data_param.seg_scales")
+
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> AnnotatedData:
-        tops = _image(layer), NO_BOXES, None
+        listed = not fork_field(layer.annotated_data_param, "yolo_data_type", 0)
+        tops = _image(layer), NO_BOXES if listed else None, None
         return cls(*tops[: len(layer.top)], transform=_transform(layer))
 
 

@@ -26,7 +26,7 @@ _ORDER = (
     *("bvlc", "sknet", "sknet_139", "genet", "ssd", "chuanqi", "refinedet", "rcnn", "rfcn"),
     *("deeplab", "pspnet", "segnet", "enet", "yolo", "mobile", "nvidia", "intel", "tsn"),
     *("flownet2", "openpose", "deformable", "happynear", "augmentation", "soeaver"),
-    *("deeplab_v1", "ncnn", "x2paddle", "synopsys", "huawei"),
+    *("early", "deeplab_v1", "ncnn", "x2paddle", "synopsys", "huawei"),
 )
 _added: dict[str, Path] = {}
 _known_readers: dict[tuple[str, ...], frozenset[str]] = {}

@@ -1,0 +1,1 @@
+"""What Intel's compiler makes of layers."""
