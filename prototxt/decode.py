@@ -90,7 +90,16 @@ def _fitting(part: Part, forced: str | None) -> dict[str, Any]:
             message = _parse(kind, part.data)
             if message is not None and _may_be(dialect, part, message):
                 messages[dialect.name] = message
-    return messages
+    # Where one has a field of the type's own, what others have at its number is not meant.
+    owning = {name: message for name, message in messages.items() if _owns(name, message)}
+    return owning or messages
+
+
+def _owns(name: str, message: Any) -> bool:
+    """Tell whether a field is set that belongs to the layer's type alone."""
+    owners = schema.dialect(name).owners
+    used = [field.name for field, _ in message.ListFields() if field.name in owners]
+    return bool(used) and any(type_of(message) in owners[one] for one in used)
 
 
 def _may_be(dialect: schema.Dialect, part: Part, message: Any) -> bool:
@@ -114,8 +123,7 @@ def _chosen(part: Part, fitting: dict[str, Any], likely: Sequence[str], forced: 
     if "bvlc" in fitting:
         # BVLC's reading, unless the file is of a dialect that reads something else there.
         plain = fitting["bvlc"]
-        named = forced is not None and own is not None and _own(own) != _own(plain)
-        if own is not None and (named or _beyond(own)):
+        if own is not None and (_own(own) != _own(plain) or _beyond(own)):
             return own
         if forced is None and own is None and part.type:
             _refuse_doubt(part, plain, fitting)
@@ -159,8 +167,10 @@ def _refuse(one: Any, other: Any) -> None:
 
 
 def _said(message: Any) -> str:
-    """Say what a dialect reads: the type where it is a V1 number, and the parameters."""
-    kind = type_of(message)
+    """Say what a dialect reads: of a layer its type and parameters, of a network all."""
+    kind = _kind(message)
+    if not kind:
+        return text_format.MessageToString(message, as_one_line=True)
     own = [
         f"{field.name} {{ {text_format.MessageToString(value, as_one_line=True)} }}"
         for field, value in message.ListFields()
@@ -171,7 +181,11 @@ def _said(message: Any) -> str:
 
 def _same(one: Any, other: Any) -> bool:
     """Tell whether two dialects' messages say the same, the parameters' own name set aside."""
-    return type_of(one) == type_of(other) and _own(one) == _own(other)
+    return _kind(one) == _kind(other) and _own(one) == _own(other)
+
+
+def _kind(message: Any) -> str:
+    return type_of(message) if "LayerParameter" in message.DESCRIPTOR.name else ""
 
 
 def _own(message: Any) -> list[str]:
