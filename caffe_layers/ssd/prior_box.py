@@ -47,7 +47,7 @@ class PriorBox(Layer, type="PriorBox", fork="ssd", bottoms=2):
         aspect_ratio: Sequence[float] = (),
         flip: bool = True,
         clip: bool = False,
-        variance: Sequence[float] = (0.1,),
+        variance: Sequence[float] = (),
         image: tuple[int, int] | None = None,
         step: Pair | None = None,
         offset: float = 0.5,

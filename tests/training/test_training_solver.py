@@ -332,9 +332,17 @@ def test_a_signal_writes_a_snapshot_and_stops(edit: Edit, digits: Path) -> None:
         moved()
 
     training._iterate = iterate  # type: ignore[method-assign]
+    # In the background of a script signals are ignored, and stay so.
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
-    assert run(training, quiet=True) == 128 + signal.SIGINT
-    assert {number: signal.getsignal(number) for number in before} == before
+    heeded = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    for number, handler in heeded.items():
+        signal.signal(number, handler)
+    try:
+        assert run(training, quiet=True) == 128 + signal.SIGINT
+        assert {number: signal.getsignal(number) for number in heeded} == heeded
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert training.iter == 9
     states = sorted(path.name for path in digits.glob("*.solverstate"))
     assert states == ["small_iter_7.solverstate", "small_iter_9.solverstate"]
