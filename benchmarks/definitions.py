@@ -206,9 +206,9 @@ def report(results: list[Result]) -> str:
         f"| all | {len(results)} |",
         "",
         "The shapes are those of all blobs and parameters in the TEST phase (in TRAIN where TEST "
-        "has no data; data that are not published are fed). Where the index has a number of parameters or shapes of outputs, they are "
-        "equal too. A message counts as a fork's, a template's and so on only where real Caffe "
-        "refuses the same file for the like.",
+        "has no data; data that are not published are fed). Where the index has a number of "
+        "parameters or shapes of outputs, they are equal too. A message counts as a fork's, a "
+        "template's and so on only where real Caffe refuses the same file for the like.",
     ]
     for outcome in OUTCOMES:
         own = [result for result in results if result.outcome == outcome and result.message]

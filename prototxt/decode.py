@@ -22,6 +22,7 @@ from prototxt.recognize import Recognized, certain, grouped, signs
 Shape = tuple[int, ...]
 
 CONVOLUTIONS = ("Convolution", "Deconvolution")
+PAIRS = ({"dilation_h", "dilation_w"}, {"hole_h", "hole_w"})
 
 _VARINTS = frozenset({"INT32", "INT64", "UINT32", "UINT64", "SINT32", "SINT64", "BOOL", "ENUM"})
 _FIXED32 = frozenset({"FLOAT", "FIXED32", "SFIXED32"})
@@ -108,11 +109,15 @@ def _may_be(dialect: schema.Dialect, part: Part, message: Any) -> bool:
     kind = type_of(message)
     if dialect.stray(kind, message):
         return False
-    if part.message == "V1LayerParameter":
-        return kind != "Deconvolution" or bool(message.bottom)
-    # yjxiong's convolutions are windows over H and W, whatever their fields say.
-    convolves = type_of(message) in CONVOLUTIONS and dialect.name == "tsn"
-    return not (convolves and part.blobs) or len(part.blobs[0]) == 4
+    if part.message == "V1LayerParameter" and kind == "Deconvolution" and not message.bottom:
+        return False
+    if kind not in CONVOLUTIONS:
+        return True
+    # A fork's dilations of H and W stand in pairs; yjxiong's windows are over H and W alone.
+    given = {field.name for field, _ in message.convolution_param.ListFields()}
+    paired = all(len(given & pair) != 1 for pair in PAIRS)
+    flat = dialect.name != "tsn" or not part.blobs or len(part.blobs[0]) == 4
+    return paired and flat and not {"hole", "hole_h"} <= given
 
 
 def _chosen(part: Part, fitting: dict[str, Any], likely: Sequence[str], forced: str | None) -> Any:
@@ -154,7 +159,8 @@ def _refuse_doubt(part: Part, plain: Any, fitting: Mapping[str, Any]) -> None:
         padded = pooling.pad or pooling.pad_h or pooling.pad_w
         if pooling.round_mode or (padded and pooling.pool == pooling.AVE):
             _refuse(plain, fitting["intel"])
-    if part.type in CONVOLUTIONS and "tsn" in fitting and convolution.axis > 1:
+    dilated = convolution.axis > 1 or (convolution.force_nd_im2col and convolution.dilation)
+    if part.type in CONVOLUTIONS and "tsn" in fitting and dilated:
         _refuse(plain, fitting["tsn"])
 
 
@@ -250,18 +256,12 @@ def _holds(data: memoryview, field: wire.Field, described: Any) -> bool:
     if field.kind == wire.BYTES and name in ("STRING", "BYTES"):
         return name == "BYTES" or _is_text(bytes(data[field.value : field.end]))
     if field.kind == wire.BYTES:
-        return _repeats(described) and all(
+        return bool(described.GetOptions().packed) and all(
             _admits(described, name, value) for value in _packed(data, field, name)
         )
     if field.kind == wire.VARINT:
         return name in _VARINTS and _admits(described, name, field.value)
     return name in (_FIXED32 if field.kind == wire.FIXED32 else _FIXED64)
-
-
-def _repeats(described: Any) -> bool:
-    # `label` is what old releases of protobuf have, `is_repeated` what new ones have.
-    repeated = getattr(described, "is_repeated", None)
-    return bool(described.label == described.LABEL_REPEATED if repeated is None else repeated)
 
 
 def _packed(data: memoryview, field: wire.Field, name: str) -> Iterator[int]:
