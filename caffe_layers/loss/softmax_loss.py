@@ -35,6 +35,7 @@ class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", bottoms=2):
     """
 
     is_loss = True
+    fork_fields = ("loss_param.normalization",)  # NONE has another number in R-FCN and Intel's
     auto_tops = True
     fixed_bottoms = (1,)
 

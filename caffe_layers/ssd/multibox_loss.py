@@ -67,6 +67,7 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
     """
 
     is_loss = True
+    fork_fields = ("loss_param.normalization",)  # NONE has another number in Intel's
     auto_tops = True
     fixed_bottoms = (2, 3, 4, 5)
 
