@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 
 import torch
 
-from .options import say
+from ..own_layers import load_layers
+from .options import add_reading, say
 
 HELP = "train a network as its solver's file says, and write snapshots, a log and a loss curve"
 
@@ -31,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--log", metavar="FILE", help="JSON lines (default: <snapshot_prefix>_log.jsonl)"
     )
-    parser.add_argument("--dialect", help="the fork whose reading to take where several fit")
+    add_reading(parser)
     parser.add_argument(
         "--allow-unknown", action="store_true", help="pass over unknown fields of the networks"
     )
@@ -47,6 +48,7 @@ def run(args: Namespace) -> int:
     from ..training.run import run as train
     from ..training.solver import solver_device
 
+    load_layers(args.layers)
     device = join(args.device or solver_device(read_solver(args.solver)))
     try:
         if device.startswith("cuda"):
