@@ -124,6 +124,8 @@ def _chosen(part: Part, fitting: dict[str, Any], likely: Sequence[str], forced: 
     names = likely if forced is None else [forced]
     own = next((fitting[name] for name in names if name in fitting), None)
     if not fitting:
+        if forced is not None and (others := _fitting(part, None)):
+            _refuse_named(forced, next(iter(others.values())))
         return _likeliest(part, likely, forced)
     if "bvlc" in fitting:
         # BVLC's reading, unless the file is of a dialect that reads something else there.
@@ -169,6 +171,14 @@ def _refuse(one: Any, other: Any) -> None:
     raise UnsupportedError(
         f"its bytes are of one dialect or of another: {', '.join(both)}",
         fix="name the file's dialect with --dialect",
+    )
+
+
+def _refuse_named(forced: str, other: Any) -> None:
+    """Refuse a named dialect that would leave out what another one reads."""
+    raise UnsupportedError(
+        f"{forced} has not all its fields: {schema.dialect_of(other)} reads {_said(other)}",
+        fix="name another dialect with --dialect, or none",
     )
 
 

@@ -202,6 +202,18 @@ def test_wire_types_values_and_numbers_tell(kind: str, param: str, dialect: str,
     assert shown(text.layers[0]) == said(kind, fields, param)
 
 
+@pytest.mark.parametrize(
+    ("named", "dialect", "fields"),
+    [("bvlc", "intel", "relu: true"), ("ssd", "chuanqi", "tf_pad: SAME"), ("bvlc", "tsn",
+     "dilation_h: 2 dilation_w: 3")],
+)  # fmt: skip
+def test_a_wrong_name_leaves_nothing_out(named: str, dialect: str, fields: str) -> None:
+    with pytest.raises(UnsupportedError, match=rf"{named} has not all its fields: .*\n.*--dialect"):
+        read(layer(dialect, "Convolution", fields), dialect=named)
+    with pytest.raises(UnsupportedError, match="bvlc has not all its fields: intel reads engine"):
+        read(RELU, header=message("intel", 'engine: "CAFFE"', "NetParameter"), dialect="bvlc")
+
+
 # ---- Headers ------------------------------------------------------------------------------------
 
 
