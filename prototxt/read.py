@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -13,6 +14,7 @@ from prototxt.errors import FormatError, within
 from prototxt.net import Net
 from prototxt.solverstate import SolverState
 from prototxt.text import format_message, parse_message, parse_text
+from prototxt.unknown import unknown_fields
 from prototxt.upgrade import name_snapshots, upgrade, upgrade_solver
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # every binary network has some, no text has
@@ -49,7 +51,11 @@ def read_as_written(
         return parse_text(_decoded(path), str(path), dialect=dialect, allow_unknown=allow_unknown)
     net = caffemodel.read_binary(path, dialect).net
     assert net is not None
-    return net
+    unknown = unknown_fields(net)
+    if unknown and not allow_unknown:
+        fix = "name the fork with --dialect; --allow-unknown passes over it, and reports it"
+        raise FormatError(f"{path}: {unknown[0]}", fix=fix)
+    return replace(net, unknown=[f"{path}: {field}" for field in unknown])
 
 
 def read_weights(path: str | Path) -> Weights:
