@@ -127,4 +127,6 @@ def test_unknown_types_are_refused_by_name(tmp_path: Path) -> None:
 def test_labels_of_other_images_are_refused(tmp_path: Path) -> None:
     text = 'layer { name: "L" type: "Yolov3" bottom: "x" bottom: "l" top: "y" }'
     with pytest.raises(ShapeError, match="has 2 samples, its labels"):
-        load(text, {"x": np.zeros((2, 75, 3, 3)), "l": np.zeros((1, 1, 5, 8))}, tmp_path)
+        load(text, {"x": np.zeros((2, 75, 3, 3)), "l": np.zeros((3, 1, 5, 8))}, tmp_path)
+    # Rows of boxes, each with its image's number, are of the whole batch.
+    load(text, {"x": np.zeros((2, 75, 3, 3)), "l": np.zeros((1, 1, 5, 8))}, tmp_path)
