@@ -19,6 +19,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 TESTS = ["pytest", "pytest-xdist"]
 WHOLE = ["torch==2.13.0", "safetensors", "tqdm", "h5py", "lmdb", "Pillow", "scikit-learn"]
+WHOLE += ["matplotlib"]
+OLD_OPENCV = "opencv-python-headless==4.10.0.84"  # later ones want numpy 2
 OLDEST_PROTOBUF = "protobuf==4.25.8"
 
 
@@ -38,11 +40,18 @@ ROWS = {
     "formats-newest": Row(["numpy", "protobuf"], ["tests/prototxt"]),
     # onnx 1.13 wants a protobuf below 4.
     "whole-oldest": Row(
-        [*WHOLE, "numpy==1.26.4", OLDEST_PROTOBUF, "onnx==1.14.0", "onnxruntime==1.16.0"],
+        [
+            *WHOLE,
+            OLD_OPENCV,
+            "numpy==1.26.4",
+            OLDEST_PROTOBUF,
+            "onnx==1.14.0",
+            "onnxruntime==1.16.0",
+        ],
         ["tests", "--ignore=tests/test_lint.py"],
     ),
     "whole-newest": Row(
-        [*WHOLE, "numpy", "protobuf", "onnx", "onnxruntime"],
+        [*WHOLE, "opencv-python-headless", "numpy", "protobuf", "onnx", "onnxruntime"],
         ["tests", "--ignore=tests/test_lint.py"],
     ),
 }
