@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -22,13 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"caffeport {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in NAMES:
+    argv = sys.argv[1:] if argv is None else argv
+    for name in argv[:1] if set(argv[:1]) & set(NAMES) else NAMES:  # others load what they need
         command = get_command(name)
         command.add_arguments(
             commands.add_parser(name, help=command.HELP, description=command.HELP)
         )
     args = parser.parse_args(argv)
     try:
+        gc.freeze()  # what is imported stays: no collection needs to go over it again
         return get_command(args.command).run(args)
     except CaffeError as error:
         print(f"caffeport: {error}", file=sys.stderr)
