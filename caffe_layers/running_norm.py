@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +19,15 @@ class RunningNorm(Layer):
     """`top = (x - mean) / sqrt(var + eps) * weight + bias`, per channel of N x C x H x W.
 
     Blobs, each 1 x C x 1 x 1 (1 x C in some forks, which is loaded alike): weight (the slope),
-    bias, running_mean, running_var. In training mean and variance are the batch's, and
-    `running = momentum * running + (1 - momentum) * batch`, both with the biased variance.
+    bias, running_mean, running_var. In training mean and variance are the batch's (biased), and
+    `running = momentum * running + (1 - momentum) * batch`, with the biased variance too unless
+    `keeps_unbiased`.
     `frozen` uses the running ones in training too, leaves them alone, and gives weight and bias no
     gradient. Without a filler the weight is 0.
     """
+
+    keeps_unbiased: ClassVar[bool] = False
+    """Whether the running variance is fed with the unbiased one."""
 
     def __init__(
         self,
@@ -83,10 +87,11 @@ class RunningNorm(Layer):
         if not self.uses_batch():
             return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.eps)
         y, new_mean, new_var = normalize_batch(x, self.eps, weight, bias)
-        values = x.numel() // x.shape[1]
+        if not self.keeps_unbiased:
+            values = x.numel() // x.shape[1]
+            new_var = new_var * ((values - 1) / values)
         with torch.no_grad():
-            biased = new_var * ((values - 1) / values)
-            for running, new in ((mean, new_mean), (var, biased)):
+            for running, new in ((mean, new_mean), (var, new_var)):
                 running.mul_(self.momentum).add_(new, alpha=1 - self.momentum)
         return y
 
