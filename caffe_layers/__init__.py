@@ -11,7 +11,8 @@ from pkgutil import walk_packages
 
 from .data.python import register_python
 from .filler import Filler
-from .layer import LAYERS, Layer, ParamSpec, Shape, build, find, unfilled
+from .layer import LAYERS, Layer, ParamSpec, Shape, unfilled
+from .registry import build, find
 from .sknet.axpy import axpy
 
 for _module in walk_packages(__path__, f"{__name__}."):

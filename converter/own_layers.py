@@ -8,7 +8,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from os import PathLike
 from pathlib import Path
 
-from caffe_layers.layer import OWN_FORKS, registered
+from caffe_layers.registry import OWN_FORKS, registered
 from prototxt import schema
 from prototxt.errors import FormatError, UnsupportedError
 

@@ -8,7 +8,7 @@ import torch
 from recorded import assert_close
 
 import converter
-from caffe_layers.layer import find
+from caffe_layers.registry import find
 from prototxt import UnsupportedError, parse_text, read_net, schema, write_caffemodel
 from prototxt.wire import BYTES, VARINT, encode_key, encode_varint
 

@@ -13,7 +13,7 @@ from google.protobuf import text_format
 from recorded import assert_close
 
 import converter
-from caffe_layers.layer import find
+from caffe_layers.registry import find
 from prototxt import UnsupportedError, schema, wire
 
 RNG = np.random.default_rng(1701)

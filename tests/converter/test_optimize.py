@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import caffe_layers
 import converter
 from caffe_layers.sknet.selection import Selection
 from converter.compare import relative_error
 from converter.onnx_run import run_onnx
-from prototxt import UnsupportedError, nets
+from prototxt import ShapeError, UnsupportedError, nets
 
 INPUT = 'input: "data" input_shape { dim: 2 dim: 4 dim: 6 dim: 7 }\n'
 CONV = """
@@ -145,7 +144,7 @@ def test_selection_is_the_softmax_of_the_branches():
                 want[n, c] += powers[m] / powers.sum() * branches[m][n, c]
     got = Selection(3)(scores, *branches)
     assert relative_error(got.numpy(), want.numpy()) <= 1e-14
-    with pytest.raises(caffe_layers.layer.ShapeError, match=r"wants \(2, 3, 4\)"):
+    with pytest.raises(ShapeError, match=r"wants \(2, 3, 4\)"):
         Selection(3).shapes((2, 4, 3, 1), *[(2, 4, 5, 6)] * 3)
 
 

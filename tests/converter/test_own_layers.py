@@ -14,7 +14,7 @@ import torch
 
 import converter
 from caffe_layers import LAYERS
-from caffe_layers.layer import OWN_FORKS
+from caffe_layers.registry import OWN_FORKS
 from converter import own_layers
 from converter.__main__ import main
 from prototxt import schema, write_caffemodel

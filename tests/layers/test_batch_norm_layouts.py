@@ -14,7 +14,7 @@ from recorded import assert_close
 from restated import check, check_gradients
 
 import converter
-from caffe_layers.layer import find
+from caffe_layers.registry import find
 from prototxt import UnsupportedError, WeightError, parse_text
 
 RNG = np.random.default_rng(1701)

@@ -14,7 +14,7 @@ from restated import check, check_gradients
 
 import caffe_layers
 import converter
-from caffe_layers.layer import find
+from caffe_layers.registry import find
 from prototxt import ShapeError, UnsupportedError, WeightError, parse_text
 
 RNG = np.random.default_rng(1701)

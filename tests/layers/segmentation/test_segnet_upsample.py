@@ -10,7 +10,7 @@ import restated
 import torch
 from restated import check, check_gradients
 
-from caffe_layers.layer import find
+from caffe_layers.registry import find
 from prototxt import ShapeError, parse_text
 
 
