@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from caffe_layers import Filler, Layer
 from caffe_layers.vision.base_conv import BaseConvolution
 
+from ..affine import Affine
 from ..graph import Step
 from .rewiring import Wiring
-
-
-@dataclass(frozen=True)
-class Affine:
-    """`y = x * scale + shift` per channel, in double."""
-
-    scale: Tensor
-    shift: Tensor
-
-    def then(self, after: Affine) -> Affine:
-        """Return this one followed by another."""
-        return Affine(self.scale * after.scale, self.shift * after.scale + after.shift)
 
 
 def fold_normalization(wiring: Wiring) -> str:
@@ -80,20 +68,15 @@ def affine_of(layer: Layer, channels: int) -> Affine | None:
 
 
 def _absorbed(layer: BaseConvolution, affine: Affine) -> BaseConvolution | None:
-    """Return the convolution with an affine step behind it in its weights; None if they overflow.
-
-    The sums are in double: a running variance near 0 makes large scales.
-    """
-    folded = copy.deepcopy(layer)
-    weight, bias = layer.weight.detach(), layer.bias
-    if bias is None:
-        folded.add_blob("bias", (layer.num_output,), Filler())
-        folded.bias.data = folded.bias.data.to(weight)
-        bias = torch.zeros_like(folded.bias)
-    spread = affine.scale.to(weight.device).reshape(-1, *(1,) * (weight.dim() - 1))
-    shift = affine.shift.to(weight.device)
+    """Return the convolution with an affine step in its weights; None if they overflow."""
     with torch.no_grad():
-        folded.weight.copy_(weight.double() * spread)
-        folded.bias.copy_(bias.double() * spread.flatten() + shift)
-    finite = folded.weight.isfinite().all() and folded.bias.isfinite().all()
-    return folded if finite else None
+        blobs = affine.folded_into(layer.weight, layer.bias)
+        if blobs is None:
+            return None
+        folded = copy.deepcopy(layer)
+        if layer.bias is None:
+            folded.add_blob("bias", (layer.num_output,), Filler())
+            folded.bias.data = folded.bias.data.to(layer.weight)
+        for blob, value in zip((folded.weight, folded.bias), blobs, strict=True):
+            blob.copy_(value)
+    return folded

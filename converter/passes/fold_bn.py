@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
-import numpy as np
 import onnx
+import torch
+from torch import Tensor
 
+from ..affine import Affine
 from ..emitter import Graph
-
-
-@dataclass(frozen=True)
-class Affine:
-    """`y = x * scale + shift` per channel, in double."""
-
-    scale: np.ndarray
-    shift: np.ndarray
-
-    def then(self, after: Affine) -> Affine:
-        """Return this one followed by another."""
-        return Affine(self.scale * after.scale, self.shift * after.scale + after.shift)
 
 
 def fold_bn(graph: Graph) -> int:
@@ -78,14 +67,13 @@ def _affine(
 ) -> Affine | None:
     """Return what a node does to each channel of `value`, None if it does anything else."""
     others = [graph.initializers.get(name) for name in node.input if name != value]
-    constants = [other.astype(np.float64) for other in others if other is not None]
+    constants = [torch.tensor(other, dtype=torch.double) for other in others if other is not None]
     if not constants or len(constants) != len(others):
         return None
     if node.op_type == "BatchNormalization":
         epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
         weight, bias, mean, var = constants
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scale = weight / np.sqrt(var + epsilon)
+        scale = weight / torch.sqrt(var + epsilon)
         return Affine(scale, bias - mean * scale)
     if node.op_type not in ("Mul", "Add"):
         return None
@@ -93,33 +81,29 @@ def _affine(
     if constant is None:
         return None
     if node.op_type == "Mul":
-        return Affine(constant, np.zeros(channels))
-    return Affine(np.ones(channels), constant)
+        return Affine(constant, torch.zeros_like(constant))
+    return Affine(torch.ones_like(constant), constant)
 
 
-def _per_channel(constant: np.ndarray, channels: int, rank: int) -> np.ndarray | None:
+def _per_channel(constant: Tensor, channels: int, rank: int) -> Tensor | None:
     """Return a constant's value for each channel, None if it varies along another axis."""
     if constant.ndim > rank:
         return None
     shape = (1,) * (rank - constant.ndim) + constant.shape
     if shape[1] not in (1, channels) or any(size != 1 for size in (shape[0], *shape[2:])):
         return None
-    return np.broadcast_to(constant.reshape(-1), (channels,))
+    return constant.reshape(-1).expand(channels)
 
 
 def _apply(graph: Graph, conv: onnx.NodeProto, affine: Affine) -> bool:
     """Put an affine step behind a Conv into its weights; False if they cannot hold it."""
-    weight = graph.initializers[conv.input[1]]
-    bias = graph.initializers[conv.input[2]] if len(conv.input) > 2 else np.zeros(1)
-    spread = affine.scale.reshape(-1, *(1,) * (weight.ndim - 1))
-    with np.errstate(over="ignore", invalid="ignore"):
-        new_weight = (weight.astype(np.float64) * spread).astype(weight.dtype)
-        new_bias = (bias.astype(np.float64) * affine.scale + affine.shift).astype(weight.dtype)
-    if not (np.isfinite(new_weight).all() and np.isfinite(new_bias).all()):
+    weight, *biases = (torch.tensor(graph.initializers[name]) for name in conv.input[1:])
+    folded = affine.folded_into(weight, biases[0] if biases else None)
+    if folded is None:
         return False
     # New names: another node may read the old weights too.
     names = [f"{conv.name}.folded_{what}" for what in ("weight", "bias")]
-    graph.initializers.update(zip(names, (new_weight, new_bias), strict=True))
+    graph.initializers.update(zip(names, (blob.numpy() for blob in folded), strict=True))
     del conv.input[1:]
     conv.input.extend(names)
     return True
