@@ -9,7 +9,7 @@ def drop_identities(wiring: Wiring) -> str:
     """Take away every layer that is the identity in testing, unless it makes an output."""
     dropped = 0
     for step in list(wiring.steps):
-        step = next(now for now in wiring.steps if now.key == step.key)
+        step = wiring.current(step)
         if not wiring.layers[step.key].is_identity or len(step.bottoms) != 1:
             continue
         if not all(wiring.readers[top] for top in step.tops):

@@ -25,7 +25,7 @@ def fold_normalization(wiring: Wiring) -> str:
         layer = wiring.layers.get(conv.key)
         if not isinstance(layer, BaseConvolution) or not layer.absorbs or len(conv.tops) != 1:
             continue
-        conv = next(now for now in wiring.steps if now.key == conv.key)
+        conv = wiring.current(conv)
         chain, affine = _chain(wiring, conv, layer.num_output)
         folded = _absorbed(layer, affine) if affine else None
         if folded is None:

@@ -31,9 +31,9 @@ class Wiring:
         alone = len(reading) == 1 and reading[0].bottoms.count(value) == 1
         return reading[0] if alone else None
 
-    def maker(self, value: str) -> Step | None:
-        """Return the step that makes a value; None for one that is fed."""
-        return next((step for step in self.steps if value in step.tops), None)
+    def current(self, step: Step) -> Step:
+        """Return a step as it is now: what it reads may have another name since."""
+        return next(now for now in self.steps if now.key == step.key)
 
     def put(self, old: Step, new: Step, layer: Layer, gone: Iterable[Step] = ()) -> None:
         """Put a step, and its layer, in the place of another; others go."""
