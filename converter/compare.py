@@ -82,12 +82,6 @@ def relative_error(got: Any, want: Any, largest: float | None = None) -> float:
     return error / largest if largest and not np.isnan(error) else float("inf")
 
 
-def mismatched_indices(got: Any, want: Any) -> float:
-    """Return the share of unequal numbers: the measure for blobs that hold indices."""
-    got, want = np.asarray(got), np.asarray(want)
-    return float("inf") if got.shape != want.shape else float(np.mean(got != want))
-
-
 def compare(
     title: str, got: Mapping[str, Any], want: Mapping[str, Any], tolerance: float
 ) -> Comparison:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from caffe_layers import Shape
-from prototxt.errors import CaffeError
 
 from ..module import CaffeNet
 
@@ -221,10 +218,3 @@ def _shape(text: str) -> tuple[str, Shape]:
     if not re.fullmatch(r"\d+([,x]\d+)*", value):
         raise ArgumentTypeError(f"{value!r} is no shape; write 1,3,320,320")
     return name, tuple(map(int, re.split("[,x]", value)))
-
-
-def existing(paths: Sequence[str]) -> None:
-    """Raise a CaffeError for the first file that is not there."""
-    for path in paths:
-        if not Path(path).exists():
-            raise CaffeError(f"{path}: no such file")
