@@ -105,14 +105,11 @@ def write_formats(
 def _preprocessing_note(net: CaffeNet, settings: Mapping[str, Any]) -> list[str]:
     try:
         wanted = preprocessing_of(net, **settings)
-    except UnsupportedError:
-        if settings:
-            raise
-        return []
     except CaffeError as error:
         if settings:
             raise
-        return [f"what images need is not known: {error}"]
+        unsaid = isinstance(error, UnsupportedError)  # no file and no family says it
+        return [] if unsaid else [f"what images need is not known: {error}"]
     return [f"images become {image_input(net)!r} so: {wanted}"]
 
 
