@@ -15,7 +15,7 @@ from ..evaluation.samples import open_samples
 from ..load import load
 from ..module import CaffeNet
 from ..preprocessing import Preprocessing, image_input, preprocessing_of
-from ..training.processes import Processes, join, leave
+from ..processes import Processes, join, leave
 from .options import add_net, add_preprocessing, load_options, preprocessing_options, say
 
 HELP = "measure a classifier's top-1 and top-5 error on labelled images"

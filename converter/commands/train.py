@@ -43,8 +43,8 @@ def run(args: Namespace) -> int:
     """Train; the status is 0, or 128 and a signal's number if one stopped it."""
     from prototxt import read_solver
 
+    from ..processes import join, leave
     from ..training import Solver
-    from ..training.processes import join, leave
     from ..training.run import run as train
     from ..training.solver import solver_device
 

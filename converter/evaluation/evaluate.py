@@ -23,8 +23,8 @@ from ..export import export_onnx
 from ..module import CaffeNet
 from ..onnx_run import open_onnx
 from ..preprocessing import Preprocessing, Transform, image_input
+from ..processes import Processes
 from ..progress import progress
-from ..training.processes import Processes
 from .samples import Samples, in_classes
 from .state import State
 

@@ -21,10 +21,10 @@ from prototxt.errors import UnsupportedError, within
 
 from ..groups import learnable
 from ..module import CaffeNet, Inputs
+from ..processes import Processes
 from . import state
 from .interrupts import Requests
 from .nets import check_fed, check_loss, load_part, share_trained
-from .processes import Processes
 from .settings import Settings, make_optimizer
 from .testing import Outputs, mean_outputs, outputs_of
 
