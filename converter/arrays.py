@@ -41,11 +41,14 @@ def tensors_of(net: CaffeNet, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def random_inputs(net: CaffeNet, seed: int, *, losses: bool = False) -> dict[str, Tensor]:
+def random_inputs(
+    net: CaffeNet, seed: int, *, losses: bool = False, several: bool = False
+) -> dict[str, Tensor]:
     """Return seeded noise, N(0, 1), for the inputs that an exported model needs.
 
-    The batch is 2 where the network admits that in place of the file's. With `losses` the inputs
-    that only they use are among them; labels are 0 or 1.
+    The batch is 2 where the network admits that in place of the file's larger one, with `several`
+    also of a single sample. With `losses` the inputs that only they use are among them; labels are
+    0 or 1.
     """
     _, shapes = exported_plan(net, with_losses=losses)
     labels = _labels(net)
@@ -53,14 +56,14 @@ def random_inputs(net: CaffeNet, seed: int, *, losses: bool = False) -> dict[str
         name: torch.from_numpy(_noise(shape, seed + index, label=name in labels)).to(
             net.device, net.dtype
         )
-        for index, (name, shape) in enumerate(_small(net, shapes).items())
+        for index, (name, shape) in enumerate(_small(net, shapes, several=several).items())
     }
 
 
-def random_images(seed: int, size: tuple[int, int] = (270, 341)) -> np.ndarray:
-    """Return two smooth RGB images of seeded noise, N x H x W x 3 bytes."""
+def random_images(seed: int, batch: int, size: tuple[int, int] = (270, 341)) -> np.ndarray:
+    """Return smooth RGB images of seeded noise, N x H x W x 3 bytes."""
     generator = np.random.default_rng(seed)
-    coarse = generator.integers(256, size=(BATCH, 9, 11, 3)).astype(np.float32)
+    coarse = generator.integers(256, size=(batch, 9, 11, 3)).astype(np.float32)
     rows, columns = (np.linspace(0, n - 1.001, m) for n, m in zip((9, 11), size, strict=True))
     for axis, places in ((1, rows), (2, columns)):
         low = places.astype(int)
@@ -79,9 +82,9 @@ def _labels(net: CaffeNet) -> set[str]:
     }
 
 
-def _small(net: CaffeNet, shapes: dict[str, Shape]) -> dict[str, Shape]:
+def _small(net: CaffeNet, shapes: dict[str, Shape], *, several: bool) -> dict[str, Shape]:
     batches = {shape[0] for shape in shapes.values() if shape}
-    if len(batches) != 1 or max(batches) <= BATCH:
+    if len(batches) != 1 or (max(batches) <= BATCH and not several):
         return shapes
     small = {name: (BATCH, *shape[1:]) if shape else shape for name, shape in shapes.items()}
     return small if net.admits(small) else shapes

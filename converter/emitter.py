@@ -36,6 +36,8 @@ class Graph:
     values: dict[str, tuple[int, list[Dim]]] = field(default_factory=dict)
     initializers: dict[str, np.ndarray] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
+    image: str = ""
+    """The input that takes images, where preprocessing is a part of the graph."""
 
 
 class Emitter:

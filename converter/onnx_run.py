@@ -26,6 +26,12 @@ def input_names(path: str | PathLike[str]) -> set[str]:
     return {value.name for value in _load(path).graph.input}
 
 
+def image_name(path: str | PathLike[str]) -> str:
+    """Return the name of the input that takes images, the only one of bytes."""
+    kinds = {value.name: value.type.tensor_type.elem_type for value in _load(path).graph.input}
+    return next(name for name, kind in kinds.items() if kind == onnx.TensorProto.UINT8)
+
+
 def input_shapes(path: str | PathLike[str]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a model's inputs, 0 for a size that is free."""
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -21,8 +21,8 @@ from .emit import exported_plan
 from .export import export_onnx
 from .golden import compare_with_golden
 from .module import CaffeNet
-from .onnx_run import input_names, run_exposed, run_onnx
-from .preprocessing import IMAGE, Preprocessing, Transform, image_input
+from .onnx_run import image_name, input_names, run_exposed, run_onnx
+from .preprocessing import Preprocessing, Transform, image_input
 from .progress import progress
 from .report import Report
 
@@ -76,12 +76,14 @@ def verify(
         if inputs and preprocessing is None:
             fed = tensors_of(net, inputs)
         else:
-            fed = random_inputs(net, seed, losses=losses)
+            several = preprocessing is not None
+            fed = random_inputs(net, seed, losses=losses, several=several)
         images = None
         if preprocessing is not None:
-            images = _images(inputs, seed)
+            data = image_input(net)
+            images, others = _images(inputs or {}, fed.keys() - {data}, seed, len(fed[data]))
             transform = Transform(preprocessing, net.dtype).to(net.device)
-            fed = {image_input(net): transform(images)}
+            fed |= {**tensors_of(net, others), data: transform(images)}
         torch_run = run_torch(net, fed)
         bar.update()
         if golden is not None:
@@ -92,10 +94,12 @@ def verify(
             if model is None:
                 model = Path(folder, "net.onnx")
                 shapes = {name: tuple(value.shape) for name, value in fed.items()}
-                export_onnx(net, model, dynamic=(), input_shapes=shapes)
+                export_onnx(
+                    net, model, dynamic=(), input_shapes=shapes, preprocessing=preprocessing
+                )
             feeds = {name: array_of(value) for name, value in fed.items()}
             if images is not None:
-                feeds = {IMAGE: images}
+                feeds[image_name(model)] = images
             shipped = run_onnx(model, feeds)
             plan, _ = exported_plan(net, with_losses=losses)
             exposed = run_exposed(model, feeds, [top for step in plan.steps for top in step.tops])
@@ -123,13 +127,18 @@ def verify(
     return report
 
 
-def _images(inputs: Mapping[str, Any] | None, seed: int) -> np.ndarray:
+def _images(
+    inputs: Mapping[str, Any], others: Collection[str], seed: int, batch: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the images, random ones if no input is given, and what is given of other inputs."""
     if not inputs:
-        return random_images(seed)
-    if inputs.keys() != {IMAGE} or np.asarray(inputs[IMAGE]).dtype != np.uint8:
+        return random_images(seed, batch), {}
+    beside = {name: value for name, value in inputs.items() if name in others}
+    images = [np.asarray(value) for name, value in inputs.items() if name not in others]
+    if len(images) != 1 or images[0].dtype != np.uint8:
         names = ", ".join(inputs)
-        raise ShapeError(f"the inputs are {names}, the model wants {IMAGE!r}: N x H x W x 3 bytes")
-    return np.asarray(inputs[IMAGE])
+        raise ShapeError(f"the inputs are {names}, the model wants images: N x H x W x 3 bytes")
+    return images[0], beside
 
 
 @dataclass(frozen=True)

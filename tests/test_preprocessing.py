@@ -228,3 +228,39 @@ def test_convert_embeds_verifies_and_reports(tmp_path, capsys):
     assert "images become 'data' so: resize to 8x8" in (tmp_path / "out" / "report.md").read_text()
     assert main([*args, "--embed-preprocessing"]) == 1
     assert "nothing says how images become the input of probe" in capsys.readouterr().err
+
+
+MORE = """
+input: "info" input_shape { dim: 1 dim: 3 }
+layer { name: "ip" type: "InnerProduct" bottom: "info" top: "ip"
+  inner_product_param { num_output: 2 weight_filler { type: "gaussian" std: 1 } } }
+"""
+FIXED = """
+layer { name: "flat" type: "Reshape" bottom: "conv" top: "flat"
+  reshape_param { shape { dim: 1 dim: 72 } } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "blob"),
+    [
+        (NET.replace('"data"', '"image"'), "image@", "conv"),
+        (NET + MORE, "image", "ip"),
+        (NET + FIXED, "image", "flat"),
+    ],
+    ids=["the input is called image", "another input beside it", "a fixed batch"],
+)
+@pytest.mark.parametrize("kind", ["onnx", "safetensors"])
+def test_what_embeds_is_verified(tmp_path, text, name, blob, kind):
+    (tmp_path / "net.prototxt").write_text(text)
+    args = ["convert", str(tmp_path / "net.prototxt"), "-o", str(tmp_path / "out")]
+    args += ["--embed-preprocessing", "--family", "sknet", "--format", kind]
+    assert main(args) == 0
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert f"| {blob} | " in report
+    assert (f"as {name!r}" in report) == (kind == "onnx")
+    np.save(tmp_path / "images.npy", images(20, 30, 2 if blob != "flat" else 1))
+    given = ["--input", f"{name}={tmp_path / 'images.npy'}"]
+    assert main([*args, *given]) == 0
+    np.save(tmp_path / "images.npy", np.zeros((1, 3, 8, 8), np.float32))
+    assert main([*args, *given]) == 1

@@ -25,8 +25,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     inputs = [name for name in net.inputs if name not in graph.inputs.keys() | made]
     notes = [*fixed, *(note for note in shipped.notes if note not in net.notes)]
     if options.preprocessing is not None:
-        (image,) = graph.inputs
-        takes = f"{path.name} takes RGB images, N x H x W x 3 bytes of any size, as {image!r}"
+        takes = f"{path.name} takes RGB images, N x H x W x 3 bytes of any size, as {graph.image!r}"
         notes.append(f"{takes}: {options.preprocessing}")
     if left or inputs:
         what = [f"layers {', '.join(left)}"] if left else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..module import CaffeNet
-from .embed import IMAGE, embed
+from .embed import embed
 from .known import FAMILIES, image_input, preprocessing_for, preprocessing_of
 from .transform import Transform
 from .value import Preprocessing
@@ -21,7 +21,6 @@ def preprocess(net: CaffeNet, **settings: Any) -> Transform:
 
 __all__ = [
     "FAMILIES",
-    "IMAGE",
     "Preprocessing",
     "Transform",
     "embed",

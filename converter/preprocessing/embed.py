@@ -13,7 +13,7 @@ from ..emitter import Graph
 from .value import LUMA, Preprocessing
 
 IMAGE = "image"
-"""The graph's new input: RGB images, N x H x W x 3 bytes."""
+"""The graph's new input: RGB images, N x H x W x 3 bytes; with `@` where a value is called so."""
 
 
 def embed(graph: Graph, data: str, preprocessing: Preprocessing) -> None:
@@ -37,6 +37,7 @@ class _Embedding:
     def write(self, data: str) -> None:
         what = self.preprocessing
         kind, dims = self.graph.inputs.pop(data)
+        self.graph.image = self.image
         self.graph.inputs[self.image] = (TensorProto.UINT8, [dims[0], "height", "width", 3])
         self.dtype = helper.tensor_dtype_to_np_dtype(kind)
         # Resizing is in float32: ONNX Runtime has no double or half one on every device.
