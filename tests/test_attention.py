@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,50 @@ def test_the_command(files, tree, tmp_path, capsys):
         assert abs(float(row["difference"]) - (means[-1] - means[0])) < 1e-5
     with Image.open(tmp_path / "out" / "units.png") as picture:
         assert picture.width > 500
+
+
+class Readers:
+    """Samples whose labels are the processes that read them."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index][0], os.getpid()
+
+    def name(self, index):
+        return self.samples.name(index)
+
+
+def test_processes_read_the_images(network, tree):
+    wanted = preprocessing_of(network, **SETTINGS)
+    options = {"scales": SCALES, "batch": 2}
+    alone = measure_attention(network, Readers(open_samples(tree)), wanted, **options)
+    assert set(alone.classes) == {os.getpid()}
+    found = measure_attention(network, Readers(open_samples(tree)), wanted, workers=2, **options)
+    assert len(set(found.classes)) == 2
+    assert os.getpid() not in found.classes
+    for name, value in alone.mean[1].items():
+        assert np.array_equal(found.mean[1][name], value)
+
+
+def test_the_command_says_how_many_processes_read(files, tree, tmp_path, monkeypatch):
+    folder, _ = files
+    asked = []
+    monkeypatch.setattr(
+        "converter.commands.attention.measure_attention",
+        lambda net, samples, preprocessing, workers, **options: (
+            asked.append(workers) or measure_attention(net, samples, preprocessing, **options)
+        ),
+    )
+    args = ["attention", str(folder / "net.prototxt"), str(folder / "net.caffemodel")]
+    args += ["--data", str(tree), "--mean", "128", "--resize", "60", "--scales", "1"]
+    args += ["--input-shape", "data=1,3,56,56", "--input-shape", "label=1", "--workers", "3"]
+    assert main([*args, "-o", str(tmp_path / "out")]) == 0
+    assert asked == [3]
 
 
 def test_what_has_no_attention(tree, tmp_path, network):

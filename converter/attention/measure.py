@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
-from prototxt.errors import CaffeError, ShapeError, within
+from prototxt.errors import CaffeError, ShapeError
 
+from ..evaluation.batches import batches
 from ..evaluation.samples import Samples
 from ..module import CaffeNet
 from ..preprocessing import Preprocessing, Transform
@@ -51,11 +51,13 @@ def measure_attention(
     *,
     scales: Sequence[float] = (1.0, 1.5, 2.0),
     batch: int = 16,
+    workers: int = 0,
     quiet: bool = True,
 ) -> Attention:
     """Return the attention over images whose central object is enlarged `scales` times.
 
     At scale s the image is resized s times as large and the same crop is taken from its middle.
+    `workers` processes read the images ahead.
     Raises CaffeError for a scale below 1, UnsupportedError for a network without SK units, and
     what `evaluate` raises for images that cannot be read.
     """
@@ -65,35 +67,35 @@ def measure_attention(
     parameter = next(net.parameters())
     means: list[dict[str, np.ndarray]] = []
     channels: list[dict[str, np.ndarray]] = []
-    firsts: list[np.ndarray] = []
-    classes = np.zeros(len(samples), np.int64)
-    names = [samples.name(index) for index in range(len(samples))]
+    classes: list[int] = []
+    every = range(len(samples))
     net.eval()
     with progress("attention", len(samples) * len(scales), quiet=quiet, unit="image") as bar:
         for scale in scales:
             transform = Transform(enlarged(preprocessing, scale))
+            classes = []
             parts: list[dict[str, np.ndarray]] = []
-            for begin in range(0, len(samples), batch):
-                inputs = []
-                for index in range(begin, min(begin + batch, len(samples))):
-                    image, classes[index] = samples[index]
-                    with within(names[index]):
-                        inputs.append(transform(image))
-                    if index == 0:
-                        firsts.append(image)
-                data = torch.cat(inputs).to(parameter.device, parameter.dtype)
+            for images, labels, _ in batches(
+                samples, every, transform, batch=batch, workers=workers
+            ):
+                data = images.to(parameter.device, parameter.dtype)
                 found = {
                     name: value.double().cpu().numpy()
                     for name, value in attention_of(net, data).items()
                 }
-                if begin == 0:
+                if not parts:
                     channels.append({name: value[0] for name, value in found.items()})
                 parts.append({name: value.mean(2) for name, value in found.items()})
-                bar.update(len(inputs))
+                classes += labels.tolist()
+                bar.update(len(labels))
             means.append(
                 {unit.name: np.concatenate([part[unit.name] for part in parts]) for unit in units}
             )
-    return Attention(units, list(scales), names, classes, means, channels, firsts[:1])
+    names = [samples.name(index) for index in every]
+    first, _ = samples[0]
+    return Attention(
+        units, list(scales), names, np.array(classes, np.int64), means, channels, [first]
+    )
 
 
 def enlarged(preprocessing: Preprocessing, scale: float) -> Preprocessing:

@@ -30,7 +30,13 @@ def run(args: Namespace) -> int:
     net, preprocessing = load_classifier(args)
     samples = open_samples(args.data, labels=args.labels, root=args.root)
     attention = measure_attention(
-        net, samples, preprocessing, scales=args.scales, batch=args.batch, quiet=args.quiet
+        net,
+        samples,
+        preprocessing,
+        scales=args.scales,
+        batch=args.batch,
+        workers=args.workers,
+        quiet=args.quiet,
     )
     names = read_labels(args.labels) if args.labels else []
     with filling(Path(args.out)) as folder:

@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from prototxt.errors import CaffeError, ShapeError, WeightError, within
+from prototxt.errors import CaffeError, ShapeError, WeightError
 
 from ..arrays import array_of
 from ..emit import exported_plan
@@ -25,6 +24,7 @@ from ..onnx_run import open_onnx
 from ..preprocessing import Preprocessing, Transform, image_input
 from ..processes import Processes
 from ..progress import progress
+from .batches import batches
 from .samples import Samples, in_classes
 from .state import State
 
@@ -104,12 +104,7 @@ def evaluate(
         "processes": [group.rank, group.count],
     }
     kept = State.open(state, identity, group.rank)
-    loader = DataLoader(
-        _Prepared(samples, mine[kept.done :], Transform(preprocessing)),
-        batch_size=batch,
-        num_workers=workers,
-        collate_fn=_collate,
-    )
+    left, transform = mine[kept.done :], Transform(preprocessing)
     begin = time.monotonic()
     classes = kept.classes
     with (
@@ -118,7 +113,9 @@ def evaluate(
         kept.saving(),
     ):
         bar.update(kept.done)
-        for images, labels, indices in loader:
+        for images, labels, indices in batches(
+            samples, left, transform, batch=batch, workers=workers
+        ):
             scores = scores_of(images)
             classes = scores.shape[1]
             for label, index in zip(labels.tolist(), indices, strict=True):
@@ -161,38 +158,8 @@ def scores_output(net: CaffeNet, output: str | None) -> str:
     return output
 
 
-class _Prepared(Dataset[Any]):
-    """The samples that one process evaluates, resized and cropped.
-
-    An error is a value: torch would bring it from a worker as a traceback.
-    """
-
-    def __init__(self, samples: Samples, indices: range, transform: Transform) -> None:
-        self.samples, self.indices, self.transform = samples, indices, transform
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> Any:
-        index = self.indices[position]
-        try:
-            image, label = self.samples[index]
-            with within(self.samples.name(index)):
-                return self.transform(image)[0], label, index
-        except CaffeError as error:
-            return error
-
-
-def _collate(items: list[Any]) -> Any:
-    for item in items:
-        if isinstance(item, CaffeError):
-            return item, None, None
-    images, labels, indices = zip(*items, strict=True)
-    return torch.stack(images), torch.tensor(labels), indices
-
-
 @contextmanager
-def _scorer(net: CaffeNet, engine: str, output: str | None) -> Iterator[Callable[[Any], Tensor]]:
+def _scorer(net: CaffeNet, engine: str, output: str | None) -> Iterator[Callable[[Tensor], Tensor]]:
     data, name = image_input(net), scores_output(net, output)
     if engine not in ENGINES:
         raise CaffeError(f"engine {engine!r}, wants one of {', '.join(ENGINES)}")
@@ -202,9 +169,7 @@ def _scorer(net: CaffeNet, engine: str, output: str | None) -> Iterator[Callable
             export_onnx(net, path)
             model = open_onnx(path)
 
-        def score(images: Any) -> Tensor:
-            if isinstance(images, CaffeError):
-                raise images
+        def score(images: Tensor) -> Tensor:
             if engine == "onnx":
                 scores = torch.from_numpy(model({data: array_of(images.to(net.dtype))})[name])
             else:
