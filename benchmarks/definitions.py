@@ -34,13 +34,14 @@ from prototxt.upgrade import declare_shapeless
 EQUAL = "every shape, equal to real Caffe's"
 ALONE = "every shape; real Caffe was built without what it needs"
 FED = "every shape, once the images' shape is given"
+FILLED = "every shape, once its template's values are given"
 FORK = "a fork's field, value or layer"
-TEMPLATE = "a template"
+TEMPLATE = "a template whose values are not known"
 PYTHON = "its authors' own Python"
 WRONG = "its own numbers contradict each other"
 TOO = "real Caffe refuses it too"
 OURS = "this project's fault"
-OUTCOMES = (EQUAL, ALONE, FED, FORK, TEMPLATE, PYTHON, WRONG, TOO, OURS)
+OUTCOMES = (EQUAL, ALONE, FED, FILLED, FORK, TEMPLATE, PYTHON, WRONG, TOO, OURS)
 
 MESSAGES = (
     (TEMPLATE, "is a (template's )?placeholder", "Error parsing"),
@@ -60,6 +61,17 @@ SHAPES = {
     "SegNet-Tutorial": {"data": (1, 3, 360, 480), "label": (1, 1, 360, 480)},
 }
 """The tops of files that are not published, by the definition's name."""
+VALUES = {
+    "DeepLab-Context__voc12__config__vgg128_noup__test": {"NUM_LABELS": "21"},
+    "deeplab_v2__nyu__config__deeplab_largeFOV__test": {"NUM_LABELS": "40"},
+    "deeplab_v2__nyu__config__deeplab_largeFOV__train": {"NUM_LABELS": "40"},
+    "MobileNet-SSD__template__MobileNetSSD_deploy_template": {
+        "cls1x": "21",
+        "cls3x": "63",
+        "cls6x": "126",
+    },
+}
+"""What fills templates: the usual numbers of classes of VOC and NYU; scripts of theirs set them."""
 SIZE = (224, 224)
 TRIES = 5
 LABELS = ("label", "seg_label", "sem", "geo")
@@ -95,8 +107,9 @@ def go_over(folder: Path) -> list[Result]:
 
 def look_at(path: Path, caffe: Mapping[str, Any], row: Mapping[str, str]) -> Result:
     """Build one definition, and compare it with what Caffe made of it."""
+    values = VALUES.get(path.stem, {})
     try:
-        definition = read_net(path)
+        definition = read_net(path, values=values)
         try:
             net, outcome = module(filter_net(definition), {}), ALONE
         except CaffeError:
@@ -105,6 +118,9 @@ def look_at(path: Path, caffe: Mapping[str, Any], row: Mapping[str, str]) -> Res
         return Result(path.stem, fault(error, caffe.get("error", "")), said(error, path))
     if wrong := difference(net, caffe, row):
         return Result(path.stem, OURS, wrong)
+    if values:
+        given = " ".join(f"--set {name}={value}" for name, value in values.items())
+        return Result(path.stem, FILLED, given)
     return Result(path.stem, EQUAL if "blobs" in caffe else outcome)
 
 

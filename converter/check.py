@@ -99,7 +99,8 @@ def check(
     load_layers(options.get("layers"))
     dialect, phase = options.get("dialect"), options.get("phase", "TEST")
     given = options.get("input_shapes") or {}
-    definition = read_net(fspath(net), allow_unknown=True, dialect=dialect)
+    values = options.get("values")
+    definition = read_net(fspath(net), allow_unknown=True, dialect=dialect, values=values)
     files = [read_weights(path) for path in weight_files(net, weights)]
     blobs = {layer.name: _shapes(layer.blobs) for file in files for layer in file.layers}
     state = {key: options[key] for key in ("level", "stages") if key in options}

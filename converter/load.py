@@ -53,6 +53,7 @@ def load(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device | None = None,
     input_shapes: Mapping[str, Shape] | None = None,
+    values: Mapping[str, str] | None = None,
     global_pool: bool = False,
     dialect: str | None = None,
     allow_unknown: bool = False,
@@ -68,7 +69,8 @@ def load(
 
     `net` may be a lone `.caffemodel`, which holds its definition, or what `prototxt.read_net` gave.
     Without weights the blobs get their fillers' values, drawn from `seed`. `input_shapes` replaces
-    those of the file; `global_pool` lets an average pool over the whole map follow other sizes.
+    those of the file; `values` fill a template's placeholders, as {"NUM_LABELS": "21"};
+    `global_pool` lets an average pool over the whole map follow other sizes.
     TEST networks come in `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have
     `requires_grad` False, but for the definition's `force_backward`. `deploy` takes a training
     definition's deployable part; the network's `notes` say what that left out. `layers` names
@@ -80,8 +82,12 @@ def load(
     paths = weight_files(net, weights)
     if isinstance(net, Net):
         definition, read = net, paths
+        if values:
+            raise FormatError(f"{net.source}: a network that was read already takes no values")
     else:
-        definition = read_net(fspath(net), allow_unknown=allow_unknown, dialect=dialect)
+        definition = read_net(
+            fspath(net), allow_unknown=allow_unknown, dialect=dialect, values=values
+        )
         read = [Path(net), *paths]
         if kind_of(fspath(net)) == "binary":
             definition = unstamp(definition)
@@ -117,8 +123,8 @@ def load(
                 blame_pools(error, whole_pools(own))
         raise
     built.source = definition.source
-    built.sources = sources
-    built.notes = [*notes, *_quantization(filtered)]
+    built.sources, built.template = sources, dict(values or {})
+    built.notes = [*_filled_in(built.template), *notes, *_quantization(filtered)]
     built.phase = phase
     built.train(phase == "TRAIN")
     try:
@@ -154,6 +160,12 @@ def _filled(
         generator=torch.Generator().manual_seed(seed),
     )
     return built
+
+
+def _filled_in(values: Mapping[str, str]) -> list[str]:
+    """Say what the template's placeholders stand for."""
+    said = ", ".join(f"{name}={value}" for name, value in values.items())
+    return [f"the definition is a template, filled in with {said}"] if said else []
 
 
 def _quantization(net: Net) -> list[str]:

@@ -115,6 +115,7 @@ class CaffeNet(nn.Module):
         self.force_backward = False
         self.source = ""
         self.sources: list[Source] = []
+        self.template: dict[str, str] = {}
         self.definition: Net | None = None
         self.loaded: Loaded | None = None
         self.notes: list[str] = []

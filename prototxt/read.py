@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -31,16 +32,29 @@ def kind_of(path: str | Path) -> Literal["text", "binary", "hdf5"]:
     return "text"
 
 
-def read_net(path: str | Path, *, allow_unknown: bool = False, dialect: str | None = None) -> Net:
+def read_net(
+    path: str | Path,
+    *,
+    allow_unknown: bool = False,
+    dialect: str | None = None,
+    values: Mapping[str, str] | None = None,
+) -> Net:
     """Read a definition in today's form: text, or the network that a .caffemodel embeds.
 
-    Older generations are upgraded as Caffe upgrades them; phases are not yet filtered.
+    Older generations are upgraded as Caffe upgrades them; phases are not yet filtered. `values`
+    are those of a template's placeholders.
     """
-    return upgrade(read_as_written(path, allow_unknown=allow_unknown, dialect=dialect))
+    return upgrade(
+        read_as_written(path, allow_unknown=allow_unknown, dialect=dialect, values=values)
+    )
 
 
 def read_as_written(
-    path: str | Path, *, allow_unknown: bool = False, dialect: str | None = None
+    path: str | Path,
+    *,
+    allow_unknown: bool = False,
+    dialect: str | None = None,
+    values: Mapping[str, str] | None = None,
 ) -> Net:
     """Read a definition of any generation as it stands."""
     kind = kind_of(path)
@@ -48,7 +62,15 @@ def read_as_written(
         fix = "give its .prototxt"
         raise FormatError(f"{path}: HDF5 weights hold no network", fix=fix)
     if kind == "text":
-        return parse_text(_decoded(path), str(path), dialect=dialect, allow_unknown=allow_unknown)
+        return parse_text(
+            _decoded(path),
+            str(path),
+            dialect=dialect,
+            allow_unknown=allow_unknown,
+            values=values,
+        )
+    if values:
+        raise FormatError(f"{path}: a binary network has no placeholders, so no values fill them")
     net = caffemodel.read_binary(path, dialect).net
     assert net is not None
     unknown = unknown_fields(net)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -44,20 +44,22 @@ def upgrade_file(
     *,
     allow_unknown: bool = False,
     dialect: str | None = None,
+    values: Mapping[str, str] | None = None,
 ) -> Rewritten:
     """Write the network of `source`, text or binary of any generation, to `target` as today's.
 
     The suffix of `target` says text or binary; any other keeps the form of `source`. In binary the
     weights stay, with Caffe's own legacy shapes; half precision becomes float. The file appears
-    whole or not at all. FormatError where Caffe refuses.
+    whole or not at all. `values` are those of a template's placeholders. FormatError where Caffe
+    refuses.
     """
     weights = None
-    if kind_of(source) == "binary":
+    if kind_of(source) == "binary" and not values:  # which binary refuses, below
         weights = read_binary(source, dialect)
         assert weights.net is not None
         old = weights.net
     else:
-        old = read_as_written(source, allow_unknown=allow_unknown, dialect=dialect)
+        old = read_as_written(source, allow_unknown=allow_unknown, dialect=dialect, values=values)
     net = upgrade(old)
     form = FORMS.get(Path(target).suffix, "text" if weights is None else "binary")
     done = Rewritten(generation(old), same(old, net), form, [*net.unknown, *net.dropped])

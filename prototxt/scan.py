@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from prototxt import template
 from prototxt.errors import FormatError
 from prototxt.literals import STRING
 
@@ -55,8 +56,11 @@ def error(text: str, at: int, source: str, message: str, *, fix: str = "") -> Fo
     return FormatError(f"{source}:{line}:{column}: {message}", fix=fix)
 
 
-def refuse_no_text(text: str, source: str) -> None:
-    """Refuse what only a comment may hold: `//`, templates, bytes that are not UTF-8."""
+def refuse_no_text(text: str, source: str, *, is_net: bool = True) -> None:
+    """Refuse what only a comment may hold: `//`, templates, bytes that are not UTF-8.
+
+    The placeholders of a network can be given values.
+    """
     if text.startswith("\ufeff"):
         raise error(
             text, 0, source, "the text begins with a byte order mark", fix="save it as plain UTF-8"
@@ -74,7 +78,10 @@ def refuse_no_text(text: str, source: str) -> None:
             raise error(text, match.start(), source, "a comment that begins with //", fix=fix)
         if found.startswith("$"):
             message = f"{found} is a placeholder: this is a template, not a definition"
-            raise error(text, match.start(), source, message, fix="fill in the template's values")
+            fix = "fill in the template's values"
+            if is_net and (named := template.MARKED.fullmatch(found)):
+                fix = f"give its value with --set {named[1] or named[2]}=..."
+            raise error(text, match.start(), source, message, fix=fix)
 
 
 def entries(text: str, source: str) -> Iterator[Entry]:

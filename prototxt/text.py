@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from google.protobuf import text_encoding, text_format
 from google.protobuf.message import Message
 
-from prototxt import literals, scan, schema
+from prototxt import literals, scan, schema, template
 from prototxt.layer_types import NAMES
 from prototxt.net import Net
 from prototxt.recognize import recognize
@@ -25,18 +26,24 @@ _TWICE = re.compile(r'Message type "caffe\.([\w.]+)" should not have multiple "(
 _VALUE = re.compile(r'Enum type "caffe\.([\w.]+)" has no value (?:named|with number) (.+)')
 _NUMBER = re.compile(r"Couldn't parse (integer|float): (.+)")
 _OCTAL = re.compile("Invalid octal float")
-_WORDS = ("true", "false", "t", "f", "inf", "nan")
 _RANGE = re.compile(r"Value out of range: (.+)")
 
 
 def parse_text(
-    text: str, source: str = "text", *, dialect: str | None = None, allow_unknown: bool = False
+    text: str,
+    source: str = "text",
+    *,
+    dialect: str | None = None,
+    allow_unknown: bool = False,
+    values: Mapping[str, str] | None = None,
 ) -> Net:
     """Read a network's text as it stands: nothing is upgraded or filtered.
 
-    A field is known if BVLC or a fork that knows the layer's type has it. FormatError names the
-    line and column; with `allow_unknown` an unknown field is passed over and listed in the Net.
+    A field is known if BVLC or a fork that knows the layer's type has it. `values` are those of a
+    template's placeholders. FormatError names the line and column; with `allow_unknown` an unknown
+    field is passed over and listed in the Net.
     """
+    text = template.fill(text, values or {}, source)
     scan.refuse_no_text(text, source)
     entries = list(scan.entries(text, source))
     parser = _Parser(text, source, dialect, allow_unknown)
@@ -53,7 +60,7 @@ def parse_text(
 
 def parse_message(text: str, name: str, source: str = "text") -> Message:
     """Read the text of one whole message, as `SolverParameter`."""
-    scan.refuse_no_text(text, source)
+    scan.refuse_no_text(text, source, is_net=False)
     return _Parser(text, source, None, False).first_fit(name, "", text, 0)
 
 
@@ -173,8 +180,11 @@ def _explain(at: int, said: str, message: Message) -> _Failure:
         return _Failure(at, f"{name} has no value {match[2]}{wants}", _closest(match[2], known))
     if match := _NUMBER.match(said):
         wanted = "whole number" if match[1] == "integer" else "number"
-        placeholder = re.fullmatch(r"[A-Za-z]\w*", match[2]) and match[2].lower() not in _WORDS
-        fix = "if it is a template's placeholder, fill it in" if placeholder else ""
+        fix = ""
+        if re.fullmatch(r"[A-Za-z_]\w*", match[2]) and match[2].lower() not in template.WORDS:
+            is_net = message.DESCRIPTOR.name != "SolverParameter"
+            how = f"give its value with --set {match[2]}=..." if is_net else "fill it in"
+            fix = f"if it is a template's placeholder, {how}"
         return _Failure(at, f"{match[2]} where a {wanted} belongs", fix)
     if _OCTAL.match(said):
         return _octal_float(at)
@@ -205,14 +215,20 @@ def _line_end(text: str, at: int) -> int:
 
 
 def _literal(written: str) -> str:
-    """Give the value of a string literal or of adjacent ones; a bare word is itself."""
+    """Give the value of a string literal or of adjacent ones; a bare word is itself.
+
+    Comments may stand between the literals and behind them.
+    """
     if "\\" in written:
         with suppress(ValueError):  # an escape that Caffe refuses: the parser says where
             settled = literals.settle(written)
-            joined = "".join(part[1:-1] for part in re.findall(literals.STRING, settled))
-            return str(text_encoding.CUnescape(joined).decode("utf-8"))
-    parts = re.findall(literals.STRING, written)
-    return "".join(part[1:-1] for part in parts) if parts else written
+            return str(text_encoding.CUnescape(_joined(settled)).decode("utf-8"))
+    return _joined(written) if written.startswith(('"', "'")) else written
+
+
+def _joined(written: str) -> str:
+    parts = re.findall(rf"#[^\n]*|{literals.STRING}", written)
+    return "".join(part[1:-1] for part in parts if not part.startswith("#"))
 
 
 def format_message(message: Message) -> str:

@@ -44,6 +44,7 @@ def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
         metavar="NAME=1,3,320,320",
         help="an input's shape in place of the file's",
     )
+    add_values(group)
     group.add_argument(
         "--global-pool",
         action="store_true",
@@ -75,6 +76,19 @@ def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 
+def add_values(parser: Any) -> None:
+    """Declare what fills a template's placeholders."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_value,
+        dest="values",
+        metavar="NAME=VALUE",
+        help="what a template's placeholder stands for: ${NAME}, $NAME$ or a bare word",
+    )
+
+
 def add_reading(parser: Any) -> None:
     """Declare how a file is read that forks read differently."""
     parser.add_argument("--dialect", help="the fork whose reading to take where several fit")
@@ -96,6 +110,7 @@ def load_options(args: Namespace) -> dict[str, Any]:
         "dtype": DTYPES[args.dtype],
         "device": args.device,
         "input_shapes": dict(args.input_shape),
+        "values": dict(args.values),
         "global_pool": args.global_pool,
         "deploy": args.deploy,
         "dialect": args.dialect,
@@ -209,6 +224,13 @@ def say(args: Namespace, text: str) -> None:
 def _pair(text: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
     if not (name and found and value):
+        raise ArgumentTypeError(f"{text!r} wants NAME=VALUE")
+    return name, value
+
+
+def _value(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not (name and found):
         raise ArgumentTypeError(f"{text!r} wants NAME=VALUE")
     return name, value
 

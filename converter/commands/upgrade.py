@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from prototxt.rewrite import upgrade_file
 
 from ..own_layers import load_layers
-from .options import add_reading, say
+from .options import add_reading, add_values, say
 
 HELP = "rewrite a definition or weights of any generation in today's form"
 
@@ -20,6 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="OUT",
         help="text if it ends in .prototxt, binary in .caffemodel, else as IN is",
     )
+    add_values(parser)
     add_reading(parser)
     parser.add_argument(
         "--allow-unknown", action="store_true", help="leave out unknown fields, and say so"
@@ -31,7 +32,11 @@ def run(args: Namespace) -> int:
     """Write the file; say what was left out."""
     load_layers(args.layers)
     done = upgrade_file(
-        args.source, args.target, allow_unknown=args.allow_unknown, dialect=args.dialect
+        args.source,
+        args.target,
+        allow_unknown=args.allow_unknown,
+        dialect=args.dialect,
+        values=dict(args.values),
     )
     before = "today's form" if done.up_to_date else done.generation
     say(args, f"wrote {args.target}: {done.form}, today's form; {args.source} was {before}")

@@ -146,7 +146,7 @@ def _declared(net: CaffeNet, shape: tuple[int, ...]) -> Preprocessing | None:
     if not net.sources:
         return None
     path = net.sources[0].path
-    definition = read_net(fspath(path), allow_unknown=True)
+    definition = read_net(fspath(path), allow_unknown=True, values=net.template)
     phases: tuple[Phase, Phase] = ("TEST", "TRAIN")
     for phase in phases:
         for layer in _transforming(filter_net(definition, phase=phase)):

@@ -174,6 +174,18 @@ def _paths() -> dict[str, Path]:
     return {bvlc: shipped[bvlc]} | _added | {name: shipped[name] for name in _ORDER} | shipped
 
 
+def value_names() -> frozenset[str]:
+    """Name every value of every dialect's enums."""
+    return frozenset(name for one in dialects() for name in _enum_values(one._fork))
+
+
+def _enum_values(scope: reader.Message) -> Iterator[str]:
+    for enum in scope.enums.values():
+        yield from enum.values
+    for message in scope.messages.values():
+        yield from _enum_values(message)
+
+
 def add(path: str | Path, name: str = "") -> Dialect:
     """Register a user's own schema fragment as one more dialect, named as its file's stem."""
     path = Path(path).resolve()

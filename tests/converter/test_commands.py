@@ -323,3 +323,29 @@ def test_as_a_module(tiny: tuple[str, str], tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
+
+
+TEMPLATE = """
+name: "net_${EXP}" input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
+layer { name: "fc8_${EXP}" type: "InnerProduct" bottom: "data" top: "y"
+  inner_product_param { num_output: cls3x } }
+"""
+
+
+def test_a_templates_values(tmp_path: Path, capsys: Printed) -> None:
+    net, out = str(tmp_path / "net.prototxt"), tmp_path / "out"
+    Path(net).write_text(TEMPLATE)
+    values = ["--set", "EXP=voc", "--set", "cls3x=63"]
+    assert main(["show", net]) == 1
+    assert "--set cls3x=..." in capsys.readouterr().err
+    assert main(["check", net, *values]) == 0
+    assert main(["convert", net, "-o", str(out), *values, "--format", "onnx", "--quiet"]) == 0
+    shape = onnx.load(str(out / "net.onnx")).graph.output[0].type.tensor_type.shape
+    assert shape.dim[1].dim_value == 63
+    notes = json.loads((out / "report.json").read_text())["notes"]
+    assert "the definition is a template, filled in with EXP=voc, cls3x=63" in notes
+    filled = str(tmp_path / "filled.prototxt")
+    assert main(["upgrade", net, filled, *values]) == 0
+    assert converter.load(filled).steps[-1].layer.name == "fc8_voc"
+    with pytest.raises(ValueError, match="was read already"):
+        converter.load(converter.load(filled).definition, values={"EXP": "voc"})

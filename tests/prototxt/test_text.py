@@ -133,7 +133,7 @@ def test_whole_numbers(written, value):
         (
             "cls3x",
             "cls3x where a whole number belongs\n"
-            "  fix: if it is a template's placeholder, fill it in",
+            "  fix: if it is a template's placeholder, give its value with --set cls3x=...",
         ),
     ],
 )
@@ -285,12 +285,17 @@ def test_generations_have_their_messages():
         (
             "layer { inner_product_param { num_output: ${N} } }",
             "1:43: ${N} is a placeholder: this is a template, not a definition\n"
+            "  fix: give its value with --set N=...",
+        ),
+        (
+            "input_dim: ${A-B}",
+            "1:12: ${A is a placeholder: this is a template, not a definition\n"
             "  fix: fill in the template's values",
         ),
         (
             "input_dim: $TARGET_WIDTH$",
             "1:12: $TARGET_WIDTH$ is a placeholder: this is a template, not a definition\n"
-            "  fix: fill in the template's values",
+            "  fix: give its value with --set TARGET_WIDTH=...",
         ),
         ("layer { " + "a { " * 100, "1:407: more than 100 nested messages"),
     ],
@@ -302,6 +307,11 @@ def test_broken_text(text, said):
 def test_a_comment_does_not_continue_a_string():
     net = parse_text('name: "a"\n# param: "{\'x\': 1}"\nlayer { type: "ReLU"\n# "b"\n name: "c" }')
     assert (net.name, net.layers[0].type) == ("a", "ReLU")
+
+
+def test_a_comment_is_no_part_of_a_type():
+    text = 'layer { type: "MatWrite" # bottom: "x"\n mat_write_param { prefix: "#a" } }'
+    assert parse_text(text).layers[0].mat_write_param.prefix == "#a"
 
 
 def test_a_comment_hides_quotes_braces_and_placeholders():
