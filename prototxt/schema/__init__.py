@@ -1,7 +1,8 @@
 """Caffe's schema and its forks': one set of message classes for each dialect.
 
 A dialect is BVLC's schema with one fork's file merged over it. Only `bvlc.proto` is read until a
-layer asks for more. A user's own fragment joins with `add`.
+layer asks for more. A user's own fragment joins with `add`. What several forks have alike and none
+of them began stands in `shared/`, which they import.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ class Dialect:
     @cached_property
     def bases(self) -> frozenset[str]:
         """The dialects that this one's file builds upon, directly or not; BVLC's is not named."""
-        direct = [Path(name).stem for name in _read(self._path).imports]
-        return frozenset(direct).union(*(dialect(name).bases for name in direct))
+        imported = _imported(self._path)
+        own = frozenset(path.stem for path in imported if is_known(path.stem))
+        return own.union(*(Dialect(path.stem, path).bases for path in imported))
 
     @cached_property
     def neutral(self) -> dict[str, str]:
@@ -137,15 +139,19 @@ def _read(path: Path) -> reader.Message:
     return reader.read(text, str(path))
 
 
+def _imported(path: Path) -> list[Path]:
+    """Return the files that one imports: those beside it, or ours."""
+    names = _read(path).imports
+    return [beside if (beside := path.parent / name).exists() else _FOLDER / name for name in names]
+
+
 @cache
 def _overlay(path: Path) -> reader.Message:
     """Read one fork's file, merged over the files that it imports."""
-    read = _read(path)
     base = reader.Message("")
-    for name in read.imports:
-        beside = path.parent / name
-        base = _overlay(beside if beside.exists() else _FOLDER / name).over(base)
-    return read.over(base)
+    for imported in _imported(path):
+        base = _overlay(imported).over(base)
+    return _read(path).over(base)
 
 
 @cache

@@ -264,6 +264,17 @@ def test_a_fragment_may_add_to_replace_and_import(add):
     ]
 
 
+def test_what_is_imported_need_not_be_a_dialect(add, tmp_path):
+    (tmp_path / "parts.proto").write_text(
+        'import "ssd.proto"; message Mine { optional int32 a = 1; }'
+    )
+    mine = add('import "parts.proto"; message LayerParameter { optional Mine mine = 321; }')
+    assert mine.bases == {"ssd"}
+    assert mine.message("LayerParameter")().mine.a == 0
+    assert dialect("yolo").bases == dialect("intel").bases == {"ssd"}
+    assert "darknet" not in [one.name for one in schema.dialects()]
+
+
 def test_a_field_of_the_same_number_is_replaced(add):
     add("message LayerParameter { optional string note = 148 [(type) = 'Note']; }")
     fields = dialect("mine").message("LayerParameter").DESCRIPTOR.fields_by_name
