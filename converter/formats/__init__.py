@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from prototxt.errors import UnsupportedError
+from prototxt.errors import CaffeError, UnsupportedError
 
 from ..emit import DEFAULT_OPSET
 from ..module import CaffeNet
 from ..preprocessing import Preprocessing
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,24 @@ class Options:
     fold_bn: bool = False
     optimize: bool = False
     preprocessing: Preprocessing | None = None
+
+
+def with_free_axes(
+    options: Options, make: Callable[[Collection[str]], Made]
+) -> tuple[Made, CaffeError | None]:
+    """Return what `make` makes of the inputs' free axes: those that the user asked for.
+
+    Where that is not said it is the batch, or nothing where a free batch fails; then with why.
+    """
+    if options.dynamic is not None:
+        return make(options.dynamic), None
+    try:
+        return make(("batch",)), None
+    except CaffeError as error:
+        try:
+            return make(()), error
+        except CaffeError:
+            raise error from None
 
 
 class Format(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from caffe_layers import Shape
 from prototxt.atomic import writing
-from prototxt.errors import CaffeError, UnsupportedError
+from prototxt.errors import UnsupportedError
 
 from ..arrays import random_inputs
 from ..dynamic import AXES, dynamic_dims
 from ..emit import exported_plan
 from ..module import CaffeNet
-from . import Options
+from . import Options, with_free_axes
 
 SUFFIX = ".pt2"
 
@@ -28,7 +27,7 @@ SUFFIX = ".pt2"
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """Write the program of what an exported model computes, its free axes as in ONNX."""
     _, shapes = exported_plan(net, with_losses=options.with_losses)
-    dims = _dims(net, shapes, options)
+    dims, _ = with_free_axes(options, lambda dynamic: dynamic_dims(net, shapes, dynamic))
     free: dict[str, Any] = {
         name: {axis: Dim.DYNAMIC for axis, dim in enumerate(dims[name]) if isinstance(dim, str)}
         for name in shapes
@@ -67,15 +66,6 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
 
 def _text(shape: Shape) -> str:
     return "x".join(map(str, shape)) or "no axes"
-
-
-def _dims(net: CaffeNet, shapes: Mapping[str, Shape], options: Options) -> dict[str, list[Any]]:
-    if options.dynamic is not None:
-        return dynamic_dims(net, shapes, options.dynamic)
-    try:
-        return dynamic_dims(net, shapes, ("batch",))
-    except CaffeError:
-        return dynamic_dims(net, shapes, ())
 
 
 def _inputs(program: torch.export.ExportedProgram) -> dict[str, torch.Size]:
