@@ -14,6 +14,7 @@ from prototxt.errors import UnsupportedError
 
 from .layer import Shape
 from .number import FLT_MAX
+from .tracing import may_look
 from .window import Window, pad_spatial
 
 
@@ -81,8 +82,7 @@ def without_nan(x: Tensor) -> Tensor:
 def max_pool(x: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
     """Return the windows' maxima, and the place of each in its plane, -1 if it has none."""
     least = lowest(x.dtype)
-    traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-    if x.device.type == "cpu" and not traced:
+    if may_look(x):
         y, at = _torch_max_pool(x, pool)
         if y.numel() and bool(y.detach().amin() > least):
             return y, at  # no NaN, no empty window: Caffe's maxima are torch's, a fifth sooner

@@ -78,10 +78,14 @@ def unquote(key: str) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """What runs for a set of fed blobs; `outputs` maps the blobs that come out to their values."""
+    """What runs for a set of fed blobs; `outputs` maps the blobs that come out to their values.
+
+    `spent` are the values that nobody needs any more after each step.
+    """
 
     steps: tuple[Step, ...]
     outputs: dict[str, str]
+    spent: tuple[tuple[str, ...], ...]
 
 
 def make_plan(steps: Sequence[Step]) -> Plan:
@@ -93,7 +97,22 @@ def make_plan(steps: Sequence[Step]) -> Plan:
         for blob, top in zip(step.blobs, step.tops, strict=True)
         if top not in used
     }
-    return Plan(tuple(steps), dict(sorted(made.items())))
+    return Plan(tuple(steps), dict(sorted(made.items())), tuple(_spent(steps)))
+
+
+def _spent(steps: Sequence[Step]) -> list[tuple[str, ...]]:
+    """Return after each step the values that it was the last to read, but for losses."""
+    needed = {
+        top
+        for step in steps
+        for top, weight in zip(step.tops, step.loss_weights, strict=True)
+        if weight
+    }
+    spent = []
+    for step in reversed(steps):
+        spent.append(tuple({name for name in step.bottoms if name not in needed}))
+        needed.update(step.bottoms)
+    return spent[::-1]
 
 
 class CaffeNet(nn.Module):
@@ -154,7 +173,7 @@ class CaffeNet(nn.Module):
         """
         fed = self.feed(inputs)
         plan = self.plan(fed)
-        values = self.run(fed, plan)
+        values = self.run(fed, plan, sparing=True)
         return {blob: values[value] for blob, value in plan.outputs.items()}
 
     def blobs(self, inputs: Inputs | None = None) -> dict[str, Tensor]:
@@ -182,13 +201,13 @@ class CaffeNet(nn.Module):
         """
         fed = self.feed(inputs)
         plan = self.plan(fed)
-        values = self.run(fed, plan)
+        values = self.run(fed, plan, sparing=True)
         return self.weighted_loss(plan, values)
 
     def weighted_loss(self, plan: Plan, values: Mapping[str, Tensor]) -> Tensor:
         """Return the weighted loss of values that `plan` computed."""
         terms = [
-            weight * values[top].sum()
+            _weighted(values[top], weight)
             for step in plan.steps
             for top, weight in zip(step.tops, step.loss_weights, strict=True)
             if weight
@@ -315,10 +334,15 @@ class CaffeNet(nn.Module):
                 raise
             self._checked.add(signature)
 
-    def run(self, fed: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
-        """Return the values of a plan's steps and of the fed blobs."""
+    def run(
+        self, fed: Mapping[str, Tensor], plan: Plan, *, sparing: bool = False
+    ) -> dict[str, Tensor]:
+        """Return the values of a plan's steps and of the fed blobs.
+
+        `sparing` lets go of each value after its last use: outputs and losses are left.
+        """
         values = dict(fed)
-        for step in plan.steps:
+        for step, spent in zip(plan.steps, plan.spent, strict=True):
             bottoms = [values[name] for name in step.bottoms]
             for index, row in enumerate(step.propagate_down):
                 if not row:
@@ -331,6 +355,9 @@ class CaffeNet(nn.Module):
                 values[step.tops[0]] = tops
             else:
                 values.update(zip(step.tops, tops, strict=True))
+            if sparing:
+                for name in spent:
+                    del values[name]
         return values
 
     def _read(self, step: Step, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -344,6 +371,11 @@ class CaffeNet(nn.Module):
             known = {name: tuple(value.shape) for name, value in values.items()}
             self._check({name: known[name] for name in self.inputs if name in known} | shapes)
         return made
+
+
+def _weighted(top: Tensor, weight: float) -> Tensor:
+    total = top.sum() if top.dim() else top
+    return total if weight == 1 else weight * total
 
 
 def _channels_last(value: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def mean_outputs(
             return None
         fed = net.feed(feed(net) if feed else None)
         plan = net.plan(fed)
-        values = net.run(fed, plan)
+        values = net.run(fed, plan, sparing=True)
         weights = loss_weights(plan)
         for blob, value in plan.outputs.items():
             got = values[value].double()

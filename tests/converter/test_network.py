@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,11 @@ def loss(name: str = "loss", bottom: str = "scores", more: str = "") -> str:
 
 ACCURACY = 'layer { name: "top-1" type: "Accuracy" bottom: "scores" bottom: "label" top: "top-1" }'
 CLASSIFIER = LAYERS + LABEL + convolution("conv", "data") + scores("conv") + loss() + ACCURACY
+
+
+DEEP = LAYERS + "".join(
+    convolution(name, bottom) for name, bottom in (("a", "data"), ("b", "a"), ("c", "b"))
+)
 
 
 @pytest.fixture
@@ -394,3 +400,25 @@ def test_layers_of_eight_bits_are_named(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(text)
     (note,) = converter.load(tmp_path / "net.prototxt").notes
     assert note.startswith("1 layers from 'c' on have a quantization_param: this is the float net")
+
+
+def test_values_are_let_go_after_their_last_use(load) -> None:
+    net = load(DEEP)
+    seen: list[weakref.ref[Tensor]] = []
+    alive: list[bool] = []
+    net.layers["a"].register_forward_hook(lambda *args: seen.append(weakref.ref(args[2])))
+    net.layers["c"].register_forward_hook(lambda *args: alive.append(seen[-1]() is not None))
+    with torch.no_grad():
+        outputs = net({"data": images()})
+        blobs = net.blobs({"data": images()})
+    assert alive == [False, True]  # `blobs` shows them all
+    assert set(outputs) == {"c"}
+    assert set(blobs) == {"data", "a", "b", "c"}
+
+
+def test_a_loss_that_is_read_stays_for_the_sum(load) -> None:
+    half = 'layer { name: "half" type: "Power" bottom: "loss" top: "half" loss_weight: 4 }'
+    net = load(CLASSIFIER + half, phase="TRAIN")
+    fed = {"data": images(), "label": labels()}
+    blobs = net.blobs(fed)
+    assert net.loss(fed).item() == pytest.approx(5 * blobs["loss"].item())
