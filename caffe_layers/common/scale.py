@@ -6,19 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ..filler import Filler
-from ..layer import Layer, Shape
-from .covered import (
-    check_covers,
-    covered_shape,
-    spread,
-    spread_shape,
-    spread_source,
-    spread_value,
-)
+from .base_scale import BaseScale
+from .covered import spread, spread_shape, spread_source, spread_value
 
 
-class Scale(Layer, type="Scale", bottoms=(1, 2)):
+class Scale(BaseScale, type="Scale", bottoms=(1, 2)):
     """`top = x * scale + bias`: scale and bias cover the axes of x from `axis` on.
 
     With one bottom the scale is a blob, `weight`, of the sizes of `num_axes` axes of x (-1: up to
@@ -31,48 +23,8 @@ class Scale(Layer, type="Scale", bottoms=(1, 2)):
     Caffe: BVLC/caffe, src/caffe/layers/scale_layer.cpp
     """
 
-    def __init__(
-        self,
-        *bottoms: Shape,
-        axis: int = 1,
-        num_axes: int = 1,
-        filler: Filler = Filler(value=1.0),
-        bias_term: bool = False,
-        bias_filler: Filler = Filler(),
-    ) -> None:
-        super().__init__()
-        x = bottoms[0]
-        self.axis = axis
-        self.bias_term = bias_term
-        if len(bottoms) == 1:
-            self.add_blob("weight", covered_shape(x, axis, num_axes), filler)
-        else:
-            num_axes = len(bottoms[1])
-        if bias_term:
-            self.add_blob("bias", covered_shape(x, axis, num_axes), bias_filler)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Scale:
-        param = layer.scale_param
-        has = param.HasField("filler")
-        return cls(
-            *bottoms,
-            axis=param.axis,
-            num_axes=param.num_axes,
-            filler=Filler.from_caffe(param.filler) if has else Filler(value=1.0),
-            bias_term=param.bias_term,
-            bias_filler=Filler.from_caffe(param.bias_filler),
-        )
-
-    def shapes(self, x: Shape, *scale: Shape) -> list[Shape]:
-        check_covers(x, self.axis, scale[0] if scale else tuple(self.weight.shape), "the scale")
-        if self.bias_term:
-            check_covers(x, self.axis, tuple(self.bias.shape), "the bias")
-        return [x]
-
     def forward(self, x: Tensor, *scale: Tensor) -> Tensor:
-        top = x * spread(scale[0] if scale else self.weight, self.axis, x.dim())
-        return top + spread(self.bias, self.axis, x.dim()) if self.bias_term else top
+        return self.scaled(x, scale[0] if scale else self.weight)
 
     @property
     def is_affine(self) -> bool:
@@ -86,10 +38,7 @@ class Scale(Layer, type="Scale", bottoms=(1, 2)):
             factor = op.weight(
                 self, "weight", shape=spread_shape(tuple(self.weight.shape), self.axis, rank)
             )
-        if not self.bias_term:
-            return op.Mul(x, factor)
-        bias = spread_shape(tuple(self.bias.shape), self.axis, rank)
-        return op.Add(op.Mul(x, factor, name="product"), op.weight(self, "bias", shape=bias))
+        return self.onnx_scaled(op, x, factor)
 
     def python(self, py: Any, x: str, *scale: str) -> Any:
         rank = len(py.shapes[0])

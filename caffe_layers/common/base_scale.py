@@ -1,0 +1,77 @@
+"""What Scale has in common with a fork's: its blobs, its shapes and its end."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from ..filler import Filler
+from ..layer import Layer, Shape
+from .covered import check_covers, covered_shape, spread, spread_shape
+
+Self = TypeVar("Self", bound="BaseScale")
+
+
+class BaseScale(Layer):
+    """A bottom times a scale, which is a blob or the second bottom, plus the blob `bias` if asked.
+
+    Caffe: BVLC/caffe, src/caffe/layers/scale_layer.cpp
+    """
+
+    def __init__(
+        self,
+        *bottoms: Shape,
+        axis: int = 1,
+        num_axes: int = 1,
+        filler: Filler = Filler(value=1.0),
+        bias_term: bool = False,
+        bias_filler: Filler = Filler(),
+    ) -> None:
+        super().__init__()
+        x = bottoms[0]
+        self.axis = axis
+        self.bias_term = bias_term
+        if len(bottoms) == 1:
+            self.add_blob("weight", covered_shape(x, axis, num_axes), filler)
+        else:
+            num_axes = len(bottoms[1])
+        if bias_term:
+            self.add_blob("bias", covered_shape(x, axis, num_axes), bias_filler)
+
+    @classmethod
+    def from_caffe(cls: type[Self], layer: Any, bottoms: list[Shape]) -> Self:
+        param = layer.scale_param
+        has = param.HasField("filler")
+        return cls(
+            *bottoms,
+            axis=param.axis,
+            num_axes=param.num_axes,
+            filler=Filler.from_caffe(param.filler) if has else Filler(value=1.0),
+            bias_term=param.bias_term,
+            bias_filler=Filler.from_caffe(param.bias_filler),
+            **cls.read_more(param),
+        )
+
+    @classmethod
+    def read_more(cls, param: Any) -> dict[str, Any]:
+        """Read what only this reading has of a ScaleParameter, as keyword arguments."""
+        return {}
+
+    def shapes(self, x: Shape, *scale: Shape) -> list[Shape]:
+        check_covers(x, self.axis, scale[0] if scale else tuple(self.weight.shape), "the scale")
+        if self.bias_term:
+            check_covers(x, self.axis, tuple(self.bias.shape), "the bias")
+        return [x]
+
+    def scaled(self, x: Tensor, scale: Tensor) -> Tensor:
+        """Return `x * scale`, plus the bias if there is one."""
+        top = x * spread(scale, self.axis, x.dim())
+        return top + spread(self.bias, self.axis, x.dim()) if self.bias_term else top
+
+    def onnx_scaled(self, op: Any, x: str, factor: str) -> Any:
+        """Append the product with a factor that has the axes of x, and the sum with the bias."""
+        if not self.bias_term:
+            return op.Mul(x, factor)
+        bias = spread_shape(tuple(self.bias.shape), self.axis, len(op.shape(x)))
+        return op.Add(op.Mul(x, factor, name="product"), op.weight(self, "bias", shape=bias))
