@@ -8,13 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import require
-from ..layer import LAYERS, Layer, Shape
-from ..message import enum_name
+from ..common.eltwise_operation import EltwiseOperation
 from ..number import float32
 
 
-class StochasticSum(Layer, type="Eltwise", fork="tsn", bottoms=(2, None)):
+class StochasticSum(EltwiseOperation, type="Eltwise", fork="tsn", bottoms=(2, None)):
     """`operation` STOCHASTIC_SUM: in training each bottom counts with the probability `coeff`.
 
     In testing the top is the sum of the bottoms times their coefficients, which are 1 where none
@@ -25,32 +23,15 @@ class StochasticSum(Layer, type="Eltwise", fork="tsn", bottoms=(2, None)):
     Caffe: yjxiong/caffe, src/caffe/layers/eltwise_layer.cpp
     """
 
+    operation = "STOCHASTIC_SUM"
+
     def __init__(self, *, coeff: Sequence[float], in_place: bool = False) -> None:
-        super().__init__()
+        super().__init__(in_place=in_place)
         self.coeff = tuple(map(float32, coeff))
-        self.in_place = in_place
 
     @classmethod
-    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
-        return enum_name(layer.eltwise_param, "operation") == "STOCHASTIC_SUM"
-
-    @classmethod
-    def meant_by(cls, layer: Any) -> type[Layer]:
-        return cls if cls.fits(layer, None) else LAYERS["Eltwise"]["bvlc"]
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> StochasticSum:
-        coeff = list(layer.eltwise_param.coeff)
-        fits = len(coeff) in {0, len(bottoms)}
-        require(fits, f"{len(coeff)} coeff, wants one for each of the {len(bottoms)} bottoms")
-        in_place = layer.top[0] == layer.bottom[0]
-        return cls(coeff=coeff or [1.0] * len(bottoms), in_place=in_place)
-
-    def shapes(self, *bottoms: Shape) -> list[Shape]:
-        first = bottoms[0]
-        for bottom in bottoms:
-            require(bottom == first, f"bottoms {first} and {bottom} differ")
-        return [first]
+    def read_more(cls, param: Any, bottoms: int) -> dict[str, Any]:
+        return {"coeff": param.coeff or [1.0] * bottoms}
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         terms = list(zip(bottoms, self.coeff, strict=True))[self.in_place :]

@@ -1,0 +1,52 @@
+"""An operation that a fork adds to Eltwise's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ..checks import require
+from ..layer import LAYERS, Layer, Shape
+from ..message import enum_name
+
+
+class EltwiseOperation(Layer):
+    """Base of one more `operation` of Eltwise: with another the layer is BVLC's.
+
+    `in_place` says that the top overwrites the first bottom, which Caffe sets before it reads it.
+
+    Errors: ShapeError for bottoms of different shapes, and unless there are as many coefficients.
+    """
+
+    operation: ClassVar[str]
+
+    def __init__(self, *, in_place: bool = False) -> None:
+        super().__init__()
+        self.in_place = in_place
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return enum_name(layer.eltwise_param, "operation") == cls.operation
+
+    @classmethod
+    def meant_by(cls, layer: Any) -> type[Layer]:
+        return cls if cls.fits(layer, None) else LAYERS["Eltwise"]["bvlc"]
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> EltwiseOperation:
+        count = len(layer.eltwise_param.coeff)
+        fits = count in {0, len(bottoms)}
+        require(fits, f"{count} coeff, wants one for each of the {len(bottoms)} bottoms, or none")
+        in_place = layer.top[0] == layer.bottom[0]
+        return cls(in_place=in_place, **cls.read_more(layer.eltwise_param, len(bottoms)))
+
+    @classmethod
+    def read_more(cls, param: Any, bottoms: int) -> dict[str, Any]:
+        """Read what only this operation has of an EltwiseParameter, as keyword arguments."""
+        return {}
+
+    def shapes(self, *bottoms: Shape) -> list[Shape]:
+        first = bottoms[0]
+        for bottom in bottoms:
+            require(bottom == first, f"bottoms {first} and {bottom} differ")
+        return [first]
