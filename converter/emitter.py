@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -194,7 +195,8 @@ class Emitter:
 
         `step` gets the names of the state and of one slice of each sequence, emits the nodes of one
         step, and returns the names of the next state and of the values whose steps are stacked.
-        `ranks` are the state's, where ONNX Runtime does not find them out.
+        `ranks` are those of the state and then of one step's stacked values, where ONNX Runtime,
+        1.16 above all, does not find them out.
         """
         kind = helper.np_dtype_to_tensor_dtype(self.float_type)
         before = [f"{self.layer}/before:{index}" for index in range(len(state))]
@@ -203,14 +205,11 @@ class Emitter:
         made = step(*before, *slices)
         nodes, self.graph.nodes = self.graph.nodes, outer
         assert len(made) == len(state) + stacked
-        shapes = [[None] * rank for rank in ranks]
-        given, taken = (
-            [
-                helper.make_tensor_value_info(name, kind, shapes[i] if i < len(shapes) else None)
-                for i, name in enumerate(names)
-            ]
-            for names in ((*before, *slices), made)
-        )
+        shapes = [[None] * rank for rank in ranks] + [None] * (len(made) - len(ranks))
+        value = partial(helper.make_tensor_value_info, elem_type=kind)
+        given = [value(name, shape=shape) for name, shape in zip(before, shapes, strict=False)]
+        given += [value(name, shape=None) for name in slices]
+        taken = [value(name, shape=shape) for name, shape in zip(made, shapes, strict=True)]
         body = helper.make_graph(nodes, f"{self.layer}/step", given, taken)
         results = self.Scan(
             *state,

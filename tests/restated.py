@@ -53,6 +53,7 @@ def check(
     *,
     dynamic: tuple[str, ...] = ("batch",),
     onnx: bool = True,
+    opsets: Sequence[int] = OPSETS,
     **options: Any,
 ) -> None:
     """Compare the blobs in float64 with `wants`, and the ONNX form in float32 at three opsets.
@@ -67,7 +68,7 @@ def check(
         return
     more = {name: np.concatenate([array, array[:1]]) for name, array in inputs.items()}
     larger = {name: torch.from_numpy(array.astype(float)) for name, array in more.items()}
-    for opset in OPSETS:
+    for opset in opsets:
         net = load(layers, inputs, folder, **options, dtype=torch.float32)
         path = folder / f"net{opset}.onnx"
         converter.export_onnx(net, path, opset=opset, with_losses=True, dynamic=dynamic)

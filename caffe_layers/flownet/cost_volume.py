@@ -97,7 +97,7 @@ class CostVolume(NamedTuple):
                 cost = op.Abs(op.Sub(a, seen, name="difference"), name="cost")
             return (op.reduce("ReduceMean", cost, [1], keepdims=0, name="mean"),)
 
-        (costs,) = op.scan(step, [], [op.array("firsts", firsts)], stacked=1)
+        (costs,) = op.scan(step, [], [op.array("firsts", firsts)], stacked=1, ranks=[3])
         if (self.kernel, self.stride) == (1, 1):
             return op.Transpose(costs, perm=[1, 0, 2, 3])
         volume = op.Transpose(costs, perm=[1, 0, 2, 3], name="volume")

@@ -82,7 +82,8 @@ def test_the_pages_example_is_converted_and_verified(example):
     done = commanded(example, "convert", "net.prototxt", "-o", "out", "--layers", "my_layers.py")
     assert done.returncode == 0, done.stderr
     assert "gate" in (example / "out" / "report.md").read_text()
-    session = onnxruntime.InferenceSession(example / "out" / "net.onnx")
+    path = example / "out" / "net.onnx"
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     net = converter.load(example / "net.prototxt", layers=example / "my_layers.py")
     x = np.random.default_rng(1701).normal(size=(2, 3, 8, 8)).astype("f4")
     (theirs,) = session.run(None, {"data": x})
@@ -91,6 +92,7 @@ def test_the_pages_example_is_converted_and_verified(example):
 
 def test_its_numbers_and_its_weights(example):
     layers = example / "my_layers.py"
+    own_layers.load_layers(layers)
     definition = read_net(example / "net.prototxt")
     rng = np.random.default_rng(1701)
     threshold = rng.normal(size=4).astype("f4")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import floor
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import restated
 
@@ -69,6 +71,26 @@ def deformable(
     return top
 
 
+@cache
+def has_deform_conv() -> bool:
+    """Tell whether ONNX Runtime runs the operator."""
+    shapes = {"x": [1, 1, 2, 2], "w": [1, 1, 1, 1], "o": [1, 2, 2, 2], "y": [1, 1, 2, 2]}
+    x, w, o, y = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    )
+    node = onnx.helper.make_node("DeformConv", ["x", "w", "o"], ["y"])
+    graph = onnx.helper.make_graph([node], "deform", [x, w, o], [y])
+    opsets = [onnx.helper.make_opsetid("", 19)]
+    ir = onnx.helper.find_min_ir_version_for(opsets)
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=ir)
+    try:
+        onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
+        return False
+    return True
+
+
 CASES = [
     # channels, outputs, kernel, pad, stride, dilation, group, parts, size
     (4, 2, (3, 3), (2, 2), (1, 1), (2, 2), 1, 4, (5, 6)),
@@ -107,13 +129,14 @@ def test_deformable_convolution(case: tuple[int, ...], biased: bool, tmp_path: P
     blobs = {"L": [weight, bias] if biased else [weight]}
     inputs = {"x": x, "o": offset}
     dynamic = ("batch", "height", "width")
-    restated.check(layer, inputs, {"y": want}, tmp_path, blobs=blobs, dynamic=dynamic)
-    kinds = {
-        opset: {node.op_type for node in onnx.load(tmp_path / f"net{opset}.onnx").graph.node}
-        for opset in restated.OPSETS
-    }
-    for opset, types in kinds.items():
-        assert ("DeformConv" in types) == (opset >= 19 and min(pad) > 0)
+    uses = {opset: opset >= 19 and min(pad) > 0 for opset in restated.OPSETS}
+    runs = [opset for opset in uses if has_deform_conv() or not uses[opset]]
+    restated.check(layer, inputs, {"y": want}, tmp_path, blobs=blobs, dynamic=dynamic, opsets=runs)
+    for opset in runs:
+        nodes = onnx.load(tmp_path / f"net{opset}.onnx").graph.node
+        assert ("DeformConv" in {node.op_type for node in nodes}) == uses[opset]
+    if len(runs) < len(uses):
+        pytest.skip(f"onnxruntime {onnxruntime.__version__} has no DeformConv; the rest passed")
 
 
 def test_gradients(tmp_path: Path) -> None:
