@@ -36,7 +36,7 @@ def write_npz(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
 def tensors_of(net: CaffeNet, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return arrays as tensors of the network's type and device."""
     return {
-        name: torch.as_tensor(np.ascontiguousarray(value)).to(net.device, net.dtype)
+        name: torch.as_tensor(np.asarray(value, order="C")).to(net.device, net.dtype)
         for name, value in inputs.items()
     }
 

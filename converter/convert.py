@@ -8,6 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from prototxt.atomic import filling
 from prototxt.errors import CaffeError, UnsupportedError
 
@@ -43,20 +45,34 @@ def convert(
     """Write `OUT/<stem of NET>.<format>` for each format, verify it, write the report beside it.
 
     `options` are those of `load` and of `formats.Options` (opset, dynamic, with_losses, softmax,
-    fold_bn, optimize). `embed_preprocessing` bakes what images need into the ONNX model, which then
-    takes RGB images; `preprocessing` are the settings of `preprocessing_of` that the definition
-    lacks. The report says what images need where that is known; its `passed` says whether
-    verification succeeded; its files are `report.md` and `report.json`.
+    fold_bn, optimize, half_io). With `dtype` float16 the network is loaded in float32 and written
+    in half precision (`export_onnx`), with float32 at the ends unless `half_io`.
+    `embed_preprocessing` bakes what images need into the ONNX model, which then takes RGB images;
+    `preprocessing` are the settings of `preprocessing_of` that the definition lacks. The report
+    says what images need where that is known; its `passed` says whether verification succeeded;
+    its files are `report.md` and `report.json`.
     """
     writers = {name: get_format(name) for name in dict.fromkeys(formats)}
     if not writers:
         raise UnsupportedError("no format is named", fix=f"known: {', '.join(FORMATS)}")
     names = {field.name for field in fields(Options)}
-    chosen = Options(**{key: value for key, value in options.items() if key in names})
+    half = options.get("dtype") == torch.float16
+    if half:
+        lacking = [name for name, writer in writers.items() if not writer.HALF]
+        if lacking:
+            raise UnsupportedError(
+                f"format {', '.join(lacking)} holds no float16", fix="write it without --dtype"
+            )
+        options["dtype"] = torch.float32
+    elif options.get("half_io"):
+        raise UnsupportedError("float16 at the ends of another model", fix="--dtype float16")
+    chosen = Options(half=half, **{key: options[key] for key in options.keys() & names})
     loaded = load(
         net, weights, **{key: value for key, value in options.items() if key not in names}
     )
     report = Report.of(loaded)
+    if half:
+        report.dtype = "float16"
     if embed_preprocessing:
         wanted = preprocessing_of(loaded, **(preprocessing or {}))
         chosen = replace(chosen, preprocessing=wanted)
@@ -75,9 +91,11 @@ def convert(
                 golden_float=golden_float,
                 tolerance=tolerance,
                 preprocessing=chosen.preprocessing,
+                half=half,
                 quiet=quiet,
             )
             report.comparisons = proof.comparisons
+            report.notes += [note for note in proof.notes if note not in report.notes]
         else:
             report.notes.append("not verified, as asked")
         for path in sorted(folder.iterdir()):

@@ -39,6 +39,12 @@ class Graph:
     metadata: dict[str, str] = field(default_factory=dict)
     image: str = ""
     """The input that takes images, where preprocessing is a part of the graph."""
+    layers: dict[str, str] = field(default_factory=dict)
+    """The layer that made a value."""
+    learned: set[str] = field(default_factory=set)
+    """The initializers that are layers' blobs; the others are constants."""
+    notes: list[str] = field(default_factory=list)
+    """What whoever uses the model should know."""
 
 
 class Emitter:
@@ -75,6 +81,7 @@ class Emitter:
         if key not in self._names or array.size == 0:
             self._names[key] = f"{self.layer}.{name}"
             self.graph.initializers[self._names[key]] = array
+            self.graph.learned.add(self._names[key])
         return self._names[key]
 
     def const(self, array: np.ndarray) -> str:
@@ -245,6 +252,7 @@ class Emitter:
             else:
                 full = self.layer if top is None else f"{self.layer}:{top}"
                 made = list(self.tops) if top is None else [self.tops[top]]
+            self.graph.layers.update(dict.fromkeys(made, self.layer))
             self.graph.nodes.append(helper.make_node(op_type, inputs, made, full, **given))
             return made[0] if len(made) == 1 else tuple(made)
 

@@ -7,8 +7,10 @@ from os import PathLike
 from pathlib import Path
 
 import onnx
+import torch
 
 from caffe_layers import Shape
+from prototxt.errors import UnsupportedError
 
 from . import passes
 from .emit import DEFAULT_OPSET, emit
@@ -31,15 +33,25 @@ def export_onnx(
     softmax: bool = False,
     fold_bn: bool = False,
     preprocessing: Preprocessing | None = None,
+    half: bool = False,
+    half_io: bool = False,
 ) -> Graph:
     """Write the network as ONNX, whole or not at all; return the graph that was written.
 
     `dynamic` names the free axes of the inputs: batch, height, width. See `emit` for the rest.
     `fold_bn` folds batch normalisation into the convolution before it, whose values by Caffe's
     names are then gone. With `preprocessing` the model takes RGB images, N x H x W x 3 bytes of any
-    size, as its input `image`. Weights of more than 2 GiB go into `<path>.data`. The model's
-    metadata name the files that the network came from, with their hashes.
+    size, as its input `image`. `half` folds too, and turns a float32 network's model into one of
+    float16 between its inputs and outputs, with `half_io` at them too (`passes.to_half`); what
+    stays in float32 is said in the graph's `notes`. Weights of more than 2 GiB go into
+    `<path>.data`. The model's metadata name the files that the network came from, with their
+    hashes.
     """
+    if half and net.dtype != torch.float32:
+        raise UnsupportedError(
+            f"half precision of a network in {str(net.dtype).removeprefix('torch.')}",
+            fix="load it in float32",
+        )
     graph = emit(
         net,
         opset=opset,
@@ -48,10 +60,14 @@ def export_onnx(
         with_losses=with_losses,
         softmax=softmax,
     )
-    if fold_bn:
+    if half:
+        passes.fold_bn(graph, fits=passes.fits_half)
+    elif fold_bn:
         passes.fold_bn(graph)
     if preprocessing is not None:
         embed(graph, image_input(net), preprocessing)
+    if half:
+        graph.notes += passes.to_half(graph, ends=half_io)
     graph.metadata = metadata(net.sources, VERSION)
     write_onnx(graph, Path(path), VERSION)
     return graph

@@ -145,8 +145,9 @@ class CaffeNet(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the network's numbers."""
-        return next((blob.dtype for blob in self._blobs()), torch.get_default_dtype())
+        """The type of the network's numbers; of half ones too, whose sums of statistics stay."""
+        dtypes = {blob.dtype for blob in self._blobs()}
+        return min(dtypes, key=lambda dtype: dtype.itemsize, default=torch.get_default_dtype())
 
     @property
     def device(self) -> torch.device:

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from prototxt.errors import FormatError, ShapeError, UnsupportedError
 
 Arrays = Mapping[str, np.ndarray]
+HALVES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 _STATE = onnxruntime.capi.onnxruntime_pybind11_state
 UNREADABLE = (_STATE.Fail, _STATE.InvalidProtobuf, _STATE.InvalidGraph, _STATE.InvalidArgument)
@@ -23,12 +24,12 @@ UNREADABLE = (_STATE.Fail, _STATE.InvalidProtobuf, _STATE.InvalidGraph, _STATE.I
 
 def input_names(path: str | PathLike[str]) -> set[str]:
     """Return the names of a model's inputs."""
-    return {value.name for value in _load(path).graph.input}
+    return {value.name for value in load_model(path).graph.input}
 
 
 def image_name(path: str | PathLike[str]) -> str:
     """Return the name of the input that takes images, the only one of bytes."""
-    kinds = {value.name: value.type.tensor_type.elem_type for value in _load(path).graph.input}
+    kinds = {value.name: value.type.tensor_type.elem_type for value in load_model(path).graph.input}
     return next(name for name, kind in kinds.items() if kind == onnx.TensorProto.UINT8)
 
 
@@ -36,7 +37,7 @@ def input_shapes(path: str | PathLike[str]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a model's inputs, 0 for a size that is free."""
     return {
         value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-        for value in _load(path).graph.input
+        for value in load_model(path).graph.input
     }
 
 
@@ -59,7 +60,7 @@ def run_exposed(
     Exposing a value keeps ONNX Runtime from fusing what computes it, so that the first wrong one
     can be told.
     """
-    model = _load(path)
+    model = load_model(path)
     have = {output.name for output in model.graph.output}
     kinds = {info.name: info for info in model.graph.value_info}
     model.graph.output.extend(kinds[name] for name in names if name not in have and name in kinds)
@@ -75,7 +76,8 @@ def run_exposed(
         return _run(_session(exposed.name), inputs, path)
 
 
-def _load(path: str | PathLike[str]) -> onnx.ModelProto:
+def load_model(path: str | PathLike[str]) -> onnx.ModelProto:
+    """Return a model, without the weights that are in a file beside it."""
     try:
         return onnx.load(str(path), format="protobuf", load_external_data=False)
     except DecodeError:
@@ -98,11 +100,18 @@ def _run(
     session: onnxruntime.InferenceSession, inputs: Arrays, path: str | PathLike[str]
 ) -> dict[str, np.ndarray]:
     names = [output.name for output in session.get_outputs()]
-    wanted = [value.name for value in session.get_inputs()]
+    wanted = {value.name: value.type for value in session.get_inputs()}
     if lost := [name for name in wanted if name not in inputs]:
         raise ShapeError(f"{path}: the model wants input {lost[0]!r}", fix="give it with --input")
+    feeds = {name: _fitting(np.asarray(inputs[name]), kind) for name, kind in wanted.items()}
     try:
-        outputs = session.run(names, {name: inputs[name] for name in wanted})
+        outputs = session.run(names, feeds)
     except _STATE.InvalidArgument as error:
         raise ShapeError(f"{path}: the inputs do not fit the model: {error}") from None
     return dict(zip(names, outputs, strict=True))
+
+
+def _fitting(array: np.ndarray, kind: str) -> np.ndarray:
+    """Return an input as the model takes it: half models may take either."""
+    halves = array.dtype in HALVES.values() and kind in HALVES
+    return array.astype(HALVES[kind], copy=False) if halves else array

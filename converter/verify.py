@@ -20,6 +20,7 @@ from .compare import Comparison, compare
 from .emit import exported_plan
 from .export import export_onnx
 from .golden import compare_with_golden
+from .half_check import MOST, agreement, compare_half, half_model
 from .module import CaffeNet
 from .onnx_run import image_name, input_names, run_exposed, run_onnx
 from .preprocessing import Preprocessing, Transform, image_input
@@ -47,6 +48,7 @@ def verify(
     golden_float: str | PathLike[str] | None = None,
     tolerance: float | None = None,
     preprocessing: Preprocessing | None = None,
+    half: bool = False,
     seed: int = SEED,
     quiet: bool = True,
 ) -> Report:
@@ -57,7 +59,8 @@ def verify(
     ones). `golden` is an `.npz` of what Caffe computed from these inputs, `golden_float` one of
     Caffe's float run, which sets the tolerance for float32. The report says whether all is within
     tolerance, and names the first blob that is not. Where two float32 runs differ by more than the
-    default tolerance, ONNX Runtime's is compared with torch in double (`compare_exact`).
+    default tolerance, ONNX Runtime's is compared with torch in double (`compare_exact`). A model of
+    half precision, as `half` makes one, is judged by what rounding does (`compare_half`).
     """
     given, tolerance = tolerance, TOLERANCES[net.dtype] if tolerance is None else tolerance
     noise = golden_float if net.dtype != torch.float64 else None
@@ -95,7 +98,12 @@ def verify(
                 model = Path(folder, "net.onnx")
                 shapes = {name: tuple(value.shape) for name, value in fed.items()}
                 export_onnx(
-                    net, model, dynamic=(), input_shapes=shapes, preprocessing=preprocessing
+                    net,
+                    model,
+                    dynamic=(),
+                    input_shapes=shapes,
+                    preprocessing=preprocessing,
+                    half=half,
                 )
             feeds = {name: array_of(value) for name, value in fed.items()}
             if images is not None:
@@ -107,8 +115,18 @@ def verify(
             report.add(Comparison("ONNX Runtime", skipped=str(error)))
             return report
         bar.update()
+        halves = half_model(model) if net.dtype == torch.float32 else None
+        if halves is not None:
+            report.dtype = "float16"
+            tolerance = MOST if given is None else given
+            for comparison in compare_half(
+                net, halves, plan.steps, fed, shipped, exposed, softmax_of, given
+            ):
+                report.add(comparison)
+            report.notes += agreement(shipped, torch_run.outputs)
         want = softmax_of(shipped, torch_run.outputs) | torch_run.values
-        for got, what in ((shipped, "the file as it ships"), (exposed, "every value exposed")):
+        ways = ((shipped, "the file as it ships"), (exposed, "every value exposed"))
+        for got, what in ways if halves is None else ():
             title = f"ONNX Runtime, {what}, against torch"
             comparison = compare(title, got, want, tolerance)
             if given is None and not comparison.passed and net.dtype == torch.float32:

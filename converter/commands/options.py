@@ -124,11 +124,11 @@ def load_options(args: Namespace) -> dict[str, Any]:
     }
 
 
-def load_net(args: Namespace) -> CaffeNet:
-    """Load the network that the arguments name."""
+def load_net(args: Namespace, **others: Any) -> CaffeNet:
+    """Load the network that the arguments name, with other arguments of `load` in their place."""
     from ..load import load
 
-    return load(args.net, args.weights, **load_options(args))
+    return load(args.net, args.weights, **load_options(args) | others)
 
 
 def add_inputs(parser: ArgumentParser) -> None:
@@ -179,6 +179,11 @@ def add_export(parser: ArgumentParser) -> None:
         action="store_true",
         help="fold, leave out what does nothing in testing, make one layer of SK selections",
     )
+    group.add_argument(
+        "--half-io",
+        action="store_true",
+        help="with --dtype float16: inputs and outputs too, but for labels and indices",
+    )
 
 
 def export_options(args: Namespace) -> dict[str, Any]:
@@ -193,6 +198,7 @@ def export_options(args: Namespace) -> dict[str, Any]:
         "softmax": args.softmax,
         "fold_bn": args.fold_bn,
         "optimize": args.optimize,
+        "half_io": args.half_io,
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+import torch
+
 from ..inputs import read_inputs
 from ..verify import verify
 from .options import add_golden, add_inputs, add_net, load_net, say
@@ -23,13 +25,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Verify; the status is 1 if a blob is out of tolerance."""
+    half = args.dtype == "float16"
     report = verify(
-        load_net(args),
+        load_net(args, dtype=torch.float32) if half else load_net(args),
         args.model,
         inputs=read_inputs(args.input),
         golden=args.golden,
         golden_float=args.golden_float,
         tolerance=args.tolerance,
+        half=half,
         seed=args.seed,
         quiet=args.quiet,
     )

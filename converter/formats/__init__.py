@@ -30,6 +30,10 @@ class Options:
     fold_bn: bool = False
     optimize: bool = False
     preprocessing: Preprocessing | None = None
+    half: bool = False
+    """Write float16; the network itself is in float32."""
+    half_io: bool = False
+    """Let the ONNX model's inputs and outputs be float16 too."""
 
 
 def with_free_axes(
@@ -55,6 +59,9 @@ class Format(Protocol):
 
     SUFFIX: str
     """Appended to the output's stem."""
+
+    HALF: bool
+    """Whether it can hold weights in float16."""
 
     def write(self, net: CaffeNet, path: Path, options: Options) -> list[str]:
         """Write `path`, whole or not at all; return notes for the report."""

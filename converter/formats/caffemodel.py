@@ -9,6 +9,7 @@ from ..save import save_caffemodel
 from . import Options
 
 SUFFIX = ".caffemodel"
+HALF = False
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:

@@ -10,6 +10,7 @@ from ..module import CaffeNet
 from . import Options, with_free_axes
 
 SUFFIX = ".onnx"
+HALF = True
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
@@ -26,6 +27,8 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
             softmax=options.softmax,
             fold_bn=options.fold_bn,
             preprocessing=options.preprocessing,
+            half=options.half,
+            half_io=options.half_io,
         ),
     )
     made = {output for node in graph.nodes for output in node.output} | graph.inputs.keys()
@@ -35,6 +38,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     if error is not None:
         why = str(error).partition("\n")[0]
         notes.insert(0, f"the batch of {path.name} is fixed, since a free one fails: {why}")
+    notes += [f"{path.name}: {note}" for note in graph.notes]
     if options.preprocessing is not None:
         takes = f"{path.name} takes RGB images, N x H x W x 3 bytes of any size, as {graph.image!r}"
         notes.append(f"{takes}: {options.preprocessing}")

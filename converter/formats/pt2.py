@@ -18,14 +18,18 @@ from prototxt.errors import UnsupportedError
 from ..arrays import random_inputs
 from ..dynamic import AXES, dynamic_dims
 from ..emit import exported_plan
+from ..halves import half_copy
 from ..module import CaffeNet
 from . import Options, with_free_axes
 
 SUFFIX = ".pt2"
+HALF = True
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """Write the program of what an exported model computes, its free axes as in ONNX."""
+    if options.half:
+        net = half_copy(net)
     _, shapes = exported_plan(net, with_losses=options.with_losses)
     dims, _ = with_free_axes(options, lambda dynamic: dynamic_dims(net, shapes, dynamic))
     free: dict[str, Any] = {
@@ -61,7 +65,8 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     ]
     if options.dynamic is None and not any(free.values()):
         fixed = [f"{name} of {_text(inputs[name].shape)}" for name in free]
-    return [f"{path.name} takes only {', '.join(fixed)}"] if fixed else []
+    notes = [f"{path.name} takes only {', '.join(fixed)}"] if fixed else []
+    return [*notes, f"{path.name} takes and gives float16"] if options.half else notes
 
 
 def _text(shape: Shape) -> str:

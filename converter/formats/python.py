@@ -10,6 +10,7 @@ import torch
 from prototxt.atomic import writing
 from prototxt.errors import UnsupportedError
 
+from ..halves import half_copy
 from ..module import CaffeNet
 from ..safetensors_file import write_safetensors
 from ..source import Source, Written, identifier, indented
@@ -17,6 +18,7 @@ from ..version import VERSION
 from . import Options
 
 SUFFIX = ".py"
+HALF = True
 
 FILE = Template('''\
 """$title as a PyTorch network: converted from Caffe by caffeport $version.
@@ -87,6 +89,8 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
 
     Raises UnsupportedError, naming the layer, for one that has no such source.
     """
+    if options.half:
+        net = half_copy(net)
     if net.training:
         raise UnsupportedError("Python source is of a network for tests", fix="--phase TEST")
     source = Source(net)
@@ -100,7 +104,8 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     with writing(path.with_name(f"{module}.py")) as file:
         file.write(text(net, written, module, weights.name).encode())
     write_safetensors(tensors, weights, {"format": "pt"})
-    return [f"{module}.py needs torch alone: its load() reads {weights.name}"]
+    takes = ", takes and gives float16" if options.half else ""
+    return [f"{module}.py needs torch alone{takes}: its load() reads {weights.name}"]
 
 
 def text(net: CaffeNet, written: Written, module: str, weights: str) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import Tensor
+
+from ..halves import half_tensors, statistics_of
 from ..module import CaffeNet
 from ..safetensors_file import write_safetensors
 from ..sknet.recognize import arguments, from_net
 from . import Options
 
 SUFFIX = ".sknet.safetensors"
+HALF = True
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
@@ -19,5 +23,11 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """
     call = ", ".join(f"{name}={value!r}" for name, value in arguments(net).items())
     call = f"SKNet({call})"
-    write_safetensors(from_net(net).state_dict(), path, {"format": "pt", "model": call})
-    return [f"{path.name} is the state_dict of converter.sknet.{call}"]
+    model = from_net(net)
+    state: dict[str, Tensor] = model.state_dict()
+    kept: list[str] = []
+    if options.half:
+        state, kept = half_tensors(state, statistics_of(model))
+    write_safetensors(state, path, {"format": "pt", "model": call})
+    notes = [f"{path.name} is the state_dict of converter.sknet.{call}"]
+    return notes + [f"{path.name}: {note}" for note in kept]

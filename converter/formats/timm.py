@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..halves import half_tensors
 from ..module import CaffeNet
 from ..safetensors_file import write_safetensors
 from ..timm_names import timm_state_dict
 from . import Options
 
 SUFFIX = ".timm.safetensors"
+HALF = True
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
@@ -19,11 +21,15 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """
     model, state = timm_state_dict(net)
     tensors = {key: value.contiguous() for key, value in state.items()}
+    kept: list[str] = []
+    if options.half:
+        tensors, kept = half_tensors(tensors, {key for key in tensors if "running_" in key})
     write_safetensors(tensors, path, {"format": "pt", "model": model})
     classes = len(state["fc.bias" if "fc.bias" in state else "last_linear.bias"])
     call = f"timm.create_model({model!r}, num_classes={classes})"
     return [
         f"{path.name} is the state_dict of {call}, which gives Caffe's scores "
         "behind converter.timm_names.caffe_stem (it pools as Caffe does) and for Caffe's images "
-        "(BGR, less their mean)"
+        "(BGR, less their mean)",
+        *(f"{path.name}: {note}" for note in kept),
     ]

@@ -1,5 +1,6 @@
-"""Rewritings of an emitted ONNX graph, one a file: each changes the graph and says how often."""
+"""Rewritings of an emitted ONNX graph, one a file: each changes the graph and says what it did."""
 
 from .fold_bn import fold_bn
+from .half import fits_half, to_half
 
-__all__ = ["fold_bn"]
+__all__ = ["fits_half", "fold_bn", "to_half"]

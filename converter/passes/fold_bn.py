@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor
@@ -12,12 +14,13 @@ from ..affine import Affine
 from ..emitter import Graph
 
 
-def fold_bn(graph: Graph) -> int:
+def fold_bn(graph: Graph, *, fits: Callable[[np.ndarray], bool] = lambda blob: True) -> int:
     """Fold every BatchNormalization that alone reads a Conv's output; return how many were folded.
 
     Mul and Add by constants per channel that follow it go along. The Conv then writes the last of
     these values, and the ones before it are gone. Outputs of the graph stay, and so does a
-    BatchNormalization whose folded weights would overflow the weights' type.
+    BatchNormalization whose folded weights would overflow the weights' type, or do not satisfy
+    `fits`.
     """
     readers = Counter(name for node in graph.nodes for name in node.input)
     before = set(readers)
@@ -28,12 +31,13 @@ def fold_bn(graph: Graph) -> int:
         if not all(name in graph.initializers for name in conv.input[1:]):
             continue
         chain, affine = _chain(graph, conv, following)
-        if affine is None or not _apply(graph, conv, affine):
+        if affine is None or not _apply(graph, conv, affine, fits):
             continue
         folded += sum(node.op_type == "BatchNormalization" for node in chain)
         graph.values.pop(conv.output[0], None)
         for node in chain[:-1]:
             graph.values.pop(node.output[0], None)
+        graph.layers[chain[-1].output[0]] = graph.layers[conv.output[0]]
         conv.output[0] = chain[-1].output[0]
         gone.update(map(id, chain))
     graph.nodes[:] = [node for node in graph.nodes if id(node) not in gone]
@@ -95,15 +99,18 @@ def _per_channel(constant: Tensor, channels: int, rank: int) -> Tensor | None:
     return constant.reshape(-1).expand(channels)
 
 
-def _apply(graph: Graph, conv: onnx.NodeProto, affine: Affine) -> bool:
+def _apply(
+    graph: Graph, conv: onnx.NodeProto, affine: Affine, fits: Callable[[np.ndarray], bool]
+) -> bool:
     """Put an affine step behind a Conv into its weights; False if they cannot hold it."""
     weight, *biases = (torch.tensor(graph.initializers[name]) for name in conv.input[1:])
     folded = affine.folded_into(weight, biases[0] if biases else None)
-    if folded is None:
+    if folded is None or not all(fits(blob.numpy()) for blob in folded):
         return False
     # New names: another node may read the old weights too.
     names = [f"{conv.name}.folded_{what}" for what in ("weight", "bias")]
     graph.initializers.update(zip(names, (blob.numpy() for blob in folded), strict=True))
+    graph.learned.update(names)
     del conv.input[1:]
     conv.input.extend(names)
     return True
