@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from prototxt import UnsupportedError, parse_text, schema
+from prototxt import FormatError, UnsupportedError, parse_text, read_net, schema
 from prototxt.caffemodel import read_binary
 from prototxt.layer_types import written_type
 from prototxt.schema import dialect_of
@@ -159,6 +159,7 @@ MESSAGES = [
     (209, SEVEN, "RegionLoss", "intel", "region_loss_param { side: 7 }"),
     (209, SEVEN, "PredictBox", "happynear", "predict_box_param { stride: 7 }"),
     (210, SEVEN, "FCNData", "happynear", "fcn_data_param { template_h: 7 }"),
+    (210, NONE, "Axpy", "x2paddle", "axpy_param { }"),
     (211, HALF, "ReLU6", "yolo", "relu6_param { negative_slope: 0.5 }"),
     (211, SEVEN, "CenterLoss", "happynear", "center_loss_param { num_output: 7 }"),
     (211, SEVEN, "Upsample", "x2paddle", "upsample_param { scale: 7 }"),
@@ -260,6 +261,13 @@ def test_a_number_is_read_by_its_type(tmp_path, field, kind, fork, said):
     (written,) = parse_text(f'layer {{ name: "l" type: "{kind}" {said} }}').layers
     assert schema.as_dialect(written, fork).SerializeToString() == layer
     assert fork == "genet" or schema.as_dialect(written, fork) == message
+
+
+def test_an_empty_message_must_be_empty(tmp_path):
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(chunk(100, v2("Axpy", chunk(210, SEVEN))))
+    with pytest.raises(FormatError, match="has the unknown field"):
+        read_net(path)
 
 
 @pytest.mark.parametrize(("kind_number", "field", "fork", "kind", "said"), V1_LAYERS)
