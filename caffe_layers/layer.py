@@ -102,6 +102,10 @@ class Layer(nn.Module):
     """Fields that it reads beyond those of BVLC's schema and of its own fork's, as
     `convolution_param.tf_pad`; a message's name stands for all that is in it."""
 
+    replaces_bvlc: ClassVar[bool] = False
+    """True where its fork means nothing else by the type, unless the weights say so: then naming
+    the fork decides. Other forks' own meanings stand beside BVLC's."""
+
     free_rows: ClassVar[bool] = False
     """How many rows its tops have depends on values; the shape rule says how many at most."""
     rows_axis: ClassVar[int] = 0

@@ -49,7 +49,10 @@ def find(
     if dialect is not None:
         chain = (dialect, *sorted(schema.dialect(dialect).bases))
         own = [readings[fork] for fork in chain if fork in readings and not unread[fork]]
-        if own:  # a fork may keep its base's meaning beside its own
+        if own:  # a fork may keep its base's meaning beside its own, and BVLC's
+            bvlc = readings.get("bvlc")
+            if bvlc and not unread["bvlc"] and not (own[0].replaces_bvlc and not blobs):
+                own.append(bvlc)
             return next((cls for cls in own if cls.fits(layer, blobs)), own[0]).meant_by(layer)
     fitting = [cls for fork, cls in readings.items() if not unread[fork] and cls.fits(layer, blobs)]
     for preferred in (OWN_FORKS, likely):

@@ -21,6 +21,8 @@ def readings(layer: Any, blobs: Sequence[Shape] | None) -> set[str]:
     * nvidia, 0.16 and later: mean, variance, factor, scale, bias
     * nvidia_0_15: scale, bias, mean, variance, factor
     * nvidia_0_14, its cuDNN engine: scale, bias, factor, mean, variance, of four axes each
+
+    Without weights nothing tells whether NVIDIA's cuDNN engine scales, as it did before 0.16.
     """
     param = layer.batch_norm_param
     if "use_global_stats" not in param.DESCRIPTOR.fields_by_name:
@@ -32,6 +34,8 @@ def readings(layer: Any, blobs: Sequence[Shape] | None) -> set[str]:
         return {"intel"}
     if scaled:
         return {"nvidia"}
+    if not blobs and fork_field(param, "engine", 0) and enum_name(param, "engine") == "CUDNN":
+        return {"bvlc", "nvidia_0_14", "nvidia_0_15"}
     merged = fork_field(param, "relu", False) or (not blobs and _says_intel(param))
     return {"intel"} if merged else {"bvlc"}
 

@@ -36,6 +36,7 @@ class ScaledBatchNorm(KeepsSums):
     Errors: ShapeError for a bottom of one axis.
     """
 
+    replaces_bvlc = True
     order: ClassVar[tuple[str, ...]]
     whole: ClassVar[bool] = False
     """Whether the file's blobs have four axes: 1 x C x 1 x 1."""
@@ -186,6 +187,7 @@ class NvidiaBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="nvidia"):
     Caffe: NVIDIA/caffe, src/caffe/layers/batch_norm_layer.cpp, cudnn_batch_norm_layer.cu
     """
 
+    replaces_bvlc = False  # without scale_bias
     order = ("mean", "variance", "factor", "weight", "bias")
 
     def __init__(self, channels: int, **fields: Any) -> None:
@@ -217,11 +219,13 @@ class NvidiaBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="nvidia"):
 class Nvidia015BatchNorm(NvidiaBatchNorm, type="BatchNorm", fork="nvidia_0_15"):
     """NVIDIA's BatchNorm of version 0.15: weight, bias, mean, variance, factor."""
 
+    replaces_bvlc = True
     order = ("weight", "bias", "mean", "variance", "factor")
 
 
 class Nvidia014BatchNorm(NvidiaBatchNorm, type="BatchNorm", fork="nvidia_0_14"):
     """NVIDIA's BatchNorm of version 0.14, cuDNN engine: weight, bias, factor, mean, variance."""
 
+    replaces_bvlc = True
     order = ("weight", "bias", "factor", "mean", "variance")
     whole = True

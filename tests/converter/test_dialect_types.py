@@ -247,6 +247,26 @@ def test_what_may_be_either_wants_the_dialect(tmp_path, kind, wants, how):
             assert_close(computed(net, ALONE), want, fork)
 
 
+PLAIN = [
+    ("intel", "Concat", 'bottom: "x" bottom: "x"'),
+    ("tsn", "Eltwise", 'bottom: "x" bottom: "x"'),
+    ("happynear", "Eltwise", 'bottom: "x" bottom: "x" eltwise_param { operation: PROD }'),
+    ("happynear", "InnerProduct", 'bottom: "x" inner_product_param { num_output: 2 }'),
+    ("happynear", "Scale", 'bottom: "x"'),
+    ("tsn", "Reduction", 'bottom: "x"'),
+    ("rfcn", "SoftmaxWithLoss", 'bottom: "x" bottom: "y"'),
+    ("segnet", "SoftmaxWithLoss", 'bottom: "x" bottom: "y"'),
+    ("deeplab_v1", "SoftmaxWithLoss", 'bottom: "x" bottom: "y"'),
+]
+
+
+@pytest.mark.parametrize(("fork", "kind", "fields"), PLAIN)
+def test_a_named_fork_keeps_bvlcs_layers(fork, kind, fields):
+    """Its own meaning of the type needs a sign of its own, though the fork is named."""
+    layer = parse_text(f'layer {{ type: "{kind}" {fields} }}', dialect=fork).layers[0]
+    assert find(layer, dialect=fork).fork == "bvlc"
+
+
 def test_a_bn_without_fields_and_blobs_is_told_by_its_number(tmp_path):
     """PSPNet's is 152, SegNet's 45; in text the dialect must be named."""
     text = definition("BN", "bn_param { }", ALONE, 1)

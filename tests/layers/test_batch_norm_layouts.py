@@ -54,6 +54,11 @@ def layer(fields: str = "") -> str:
     )
 
 
+def five(fork: str, fields: str = "") -> str:
+    """Give a layer that has five blobs once its fork is named."""
+    return layer(f"{fields} scale_bias: true" if fork == "nvidia" else fields)
+
+
 def wide(*blobs: np.ndarray) -> list[np.ndarray]:
     return [blob.reshape(1, -1, 1, 1) for blob in blobs]
 
@@ -120,8 +125,8 @@ def test_each_layout_computes(fork, shape, tmp_path: Path):
     x = image(*shape)
     want = normalized(x, MEAN, VAR, SCALE, BIAS)
     options = {"dialect": fork, "blobs": {"L": FIVE[fork]}}
-    check(layer(), {"x": x}, {"y": want}, tmp_path, **options)
-    check_gradients(layer(), {"x": x}, tmp_path, **options)
+    check(five(fork), {"x": x}, {"y": want}, tmp_path, **options)
+    check_gradients(five(fork), {"x": x}, tmp_path, **options)
 
 
 @pytest.mark.parametrize("fork", FIVE)
@@ -130,7 +135,7 @@ def test_each_layout_trains(fork, tmp_path: Path):
     mean, var = moments(x)
     unbiased = var * 40 / 39
     options = {"dialect": fork, "blobs": {"L": FIVE[fork]}, "phase": "TRAIN"}
-    text = layer("moving_average_fraction: 0.75")
+    text = five(fork, "moving_average_fraction: 0.75")
     want = normalized(x, mean, var, SCALE, BIAS)
     net = restated.load(text, {"x": x}, tmp_path, **options)
     stored = net.layers["L"]
@@ -171,7 +176,7 @@ def test_nvidia_lifts_a_small_eps(tmp_path: Path):
 
 def test_fresh_scales_are_1(tmp_path: Path):
     for fork in FIVE:
-        net = restated.load(layer(), {"x": image(1, C, 2, 2)}, tmp_path, dialect=fork)
+        net = restated.load(five(fork), {"x": image(1, C, 2, 2)}, tmp_path, dialect=fork)
         module = net.layers["L"]
         assert module.weight.flatten().tolist() == [1] * C
         assert module.bias.flatten().tolist() == [0] * C
@@ -208,6 +213,30 @@ ROWS = [
 @pytest.mark.parametrize(("fields", "blobs", "fork"), ROWS)
 def test_fields_and_blobs_tell_the_layouts_apart(fields, blobs, fork):
     assert find(parse_text(layer(fields)).layers[0], blobs).fork == fork
+
+
+THREE = [(C,), (C,), (1,)]
+
+
+def test_cudnns_engine_leaves_it_open_what_is_scaled():
+    """NVIDIA's has scale and bias before 0.16 whatever the text says, later if it asks for them."""
+    bn = parse_text(layer("engine: CUDNN")).layers[0]
+    with pytest.raises(UnsupportedError) as caught:
+        find(bn)
+    assert "bvlc, nvidia_0_15, nvidia_0_14 each fit" in str(caught.value)
+    assert "--dialect" in str(caught.value)
+    chosen = [find(bn, dialect=fork).fork for fork in ("nvidia", "nvidia_0_15", "nvidia_0_14")]
+    assert chosen == ["bvlc", "nvidia_0_15", "nvidia_0_14"]
+    assert find(bn, THREE).fork == "bvlc"
+    assert find(bn, [(C,), (C,), (C,), (C,), (1,)]).fork == "nvidia_0_15"
+    assert find(parse_text(layer("engine: CUDNN scale_bias: true")).layers[0]).fork == "nvidia"
+
+
+@pytest.mark.parametrize("fork", ["intel", "nvidia", "nvidia_0_15", "nvidia_0_14"])
+def test_three_blobs_are_bvlcs_whatever_fork_is_named(fork):
+    bn = parse_text(layer()).layers[0]
+    assert find(bn, THREE, dialect=fork).fork == "bvlc"
+    assert find(bn, dialect=fork).fork == ("bvlc" if fork == "nvidia" else fork)
 
 
 def test_one_channel_leaves_five_blobs_open():
