@@ -1,0 +1,281 @@
+"""CPU inference of converted networks beside other engines, in turns of one run.
+
+    python benchmarks/inference.py CHECKPOINTS SHARED [--peers FOLDER] [--only NAME] [--json FILE]
+
+SHARED is the folder of published models; CHECKPOINTS holds sknet50.caffemodel and
+SE-ResNet-50.caffemodel (see conversion.py). FOLDER holds virtual environments; those of these
+that are there are measured:
+
+    openvino     pip install openvino
+    openvino2023 pip install "openvino-dev[caffe]==2023.3.0"       reads Caffe's files itself
+    opencv       pip install opencv-python-headless==4.12.0.88     reads Caffe's files itself
+    mnn          pip install MNN                                   reads Caffe's files itself
+    ncnn         pip install ncnn pnnx                             reads our ONNX through pnnx
+
+Each engine is a process of its own with its model loaded. They take turns, a few runs each, so
+that a slow moment meets them all; printed are medians, as milliseconds and as how many times as
+long as our optimised ONNX takes in ONNX Runtime. Outputs are compared with our torch network's in
+double: what differs by more than 1e-3 of the largest value is said to be wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+import converter
+
+OURS = "ONNX Runtime, optimised export"
+ENVIRONMENTS = ("openvino", "openvino2023", "opencv", "mnn", "ncnn")
+REST = 0.1
+"""Seconds between turns, in which the last engine's threads go to sleep."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network's two files and the size of its images."""
+
+    name: str
+    net: Path
+    weights: Path
+    image: tuple[int, int, int]
+
+
+@dataclass
+class Engine:
+    """A process with an engine in it, and what it took for each batch."""
+
+    name: str
+    process: subprocess.Popen[str]
+    seconds: dict[int, list[float]] = field(default_factory=dict)
+    said: str = ""
+
+    def ask(self, source: Path, target: Path | None, runs: int) -> list[float]:
+        """Let it run; no times if it failed, and `said` is why."""
+        if self.said:
+            return []
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        asked = json.dumps([str(source), str(target) if target else None, runs])
+        try:
+            self.process.stdin.write(asked + "\n")
+            self.process.stdin.flush()
+            answer = json.loads(self.process.stdout.readline() or '{"error": "died"}')
+        except BrokenPipeError:
+            answer = {"error": "died"}
+        self.said = answer.get("error", "")
+        return list(answer.get("seconds", []))
+
+
+def main() -> None:
+    """Print a table for each network."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoints", type=Path)
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--peers", type=Path, default=Path("no peers"))
+    parser.add_argument("--only", help="measure this network alone")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    args = parser.parse_args()
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for network in networks(args.checkpoints, args.shared, folder):
+            if args.only in (None, network.name):
+                rows = measure(network, args, Path(tempfile.mkdtemp(dir=folder)))
+                results[network.name] = rows
+                show(network.name, rows, args.batch)
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def networks(checkpoints: Path, shared: Path, folder: Path) -> Iterator[Network]:
+    """Name the networks; ResNet-50 is published without weights here and gets random ones."""
+    models, colour = shared / "models", (3, 224, 224)
+    squeezenet, face = models / "squeezenet_v1.0_dc", models / "ultraface_rfb320"
+    yield Network("SqueezeNet v1.0", *_pair(squeezenet), (3, 227, 227))
+    resnet = shared / "prototxts" / "opencv_extra__ResNet-50-deploy.prototxt"
+    yield Network("ResNet-50", resnet, drawn(resnet, folder / "resnet50.caffemodel"), colour)
+    senet = shared / "reference" / "nets" / "SE-ResNet-50" / "deploy.prototxt"
+    yield Network("SE-ResNet-50", senet, checkpoints / "SE-ResNet-50.caffemodel", colour)
+    sknet = shared / "reference" / "sknet" / "sknet50.prototxt"
+    yield Network("SKNet-50", sknet, checkpoints / "sknet50.caffemodel", colour)
+    yield Network("VDSR", *_pair(models / "vdsr"), (1, 256, 256))
+    yield Network("UltraFace RFB-320", *_pair(face), (3, 240, 320))
+
+
+def _pair(folder: Path) -> tuple[Path, Path]:
+    return folder / "deploy.prototxt", next(folder.glob("*.caffemodel"))
+
+
+def drawn(net: Path, path: Path) -> Path:
+    """Write weights as training begins with: what is drawn keeps the size of its inputs."""
+    loaded = converter.load(net)
+    torch.manual_seed(1701)
+    for name, blobs in loaded.params.items():
+        kind = loaded.layers[name].caffe_type
+        for number, blob in enumerate(blobs):
+            if blob.dim() > 1:
+                torch.nn.init.kaiming_normal_(blob.data)
+            elif kind == "BatchNorm":
+                blob.data.fill_(float(number > 0))
+            elif kind == "Scale":
+                blob.data.fill_(float(number == 0))
+    converter.save_caffemodel(loaded, path)
+    return path
+
+
+def measure(network: Network, args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Measure every engine on a network."""
+    inputs = {batch: folder / f"{batch}.npy" for batch in args.batch}
+    random = np.random.default_rng(1701)
+    for batch, path in inputs.items():
+        np.save(path, random.standard_normal((batch, *network.image), np.float32))
+    truth = {batch: exact(network, np.load(path)) for batch, path in inputs.items()}
+    with ExitStack() as stack:
+        engines = [
+            stack.enter_context(opened(name, python, command, args.threads))
+            for name, python, command in commands(network, args.peers, folder)
+        ]
+        for batch, path in inputs.items():
+            for turn in range(args.rounds + 1):
+                for engine in engines:
+                    time.sleep(REST)
+                    target = None if turn else folder / "top.npy"
+                    seconds = engine.ask(path, target, 3 if batch == 1 else 1)
+                    if turn:
+                        engine.seconds.setdefault(batch, []).extend(seconds)
+                    elif not engine.said:
+                        engine.said = "" if near(target, truth[batch]) else "wrong numbers"
+        return [
+            {
+                "engine": engine.name,
+                "says": engine.said,
+                "seconds": {b: median(took) for b, took in engine.seconds.items() if took},
+            }
+            for engine in engines
+        ]
+
+
+class opened:  # noqa: N801  # used as a function
+    """An engine's process, which ends with the block."""
+
+    def __init__(self, name: str, python: Path, command: Sequence[str], threads: int) -> None:
+        engine, *files = command
+        script = Path(__file__).with_name("engine.py")
+        given = [str(python), str(script), engine, str(threads), *files]
+        self.engine = Engine(
+            name,
+            subprocess.Popen(
+                given,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            ),
+        )
+
+    def __enter__(self) -> Engine:
+        return self.engine
+
+    def __exit__(self, *raised: object) -> None:
+        self.engine.process.kill()
+        self.engine.process.wait()
+
+
+def commands(network: Network, peers: Path, folder: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """Give each engine's name, its Python and what `engine.py` is told; files are written first."""
+    here, caffe = Path(sys.executable), [str(network.net), str(network.weights)]
+    loaded = converter.load(network.net, network.weights)
+    raw, clean = str(folder / "raw.onnx"), str(folder / "optimised.onnx")
+    converter.export_onnx(loaded, raw)
+    converter.export_onnx(loaded.optimize(channels_last=False), clean)
+    yield OURS, here, ["onnxruntime", clean]
+    yield "ONNX Runtime, plain export", here, ["onnxruntime", raw]
+    yield "torch, optimised", here, ["torch_optimized", *caffe]
+    yield "torch, as converted", here, ["torch_eager", *caffe]
+    python = {name: peers / name / "bin" / "python" for name in ENVIRONMENTS}
+    python = {name: path for name, path in python.items() if path.exists()}
+    if "openvino" in python:
+        yield "OpenVINO, our optimised export", python["openvino"], ["openvino", clean]
+    if "openvino2023" in python:
+        tool = [python["openvino2023"].with_name("mo"), "--input_model", caffe[1]]
+        exactly = ["--compress_to_fp16=False", "--model_name", "mo"]
+        made(*tool, "--input_proto", caffe[0], "--output_dir", folder, *exactly)
+        yield (
+            "OpenVINO 2023.3, its own import",
+            python["openvino2023"],
+            [
+                "openvino",
+                str(folder / "mo.xml"),
+            ],
+        )
+    if "opencv" in python:
+        yield "OpenCV, its own import", python["opencv"], ["opencv", *caffe]
+    if "mnn" in python:
+        tool = [python["mnn"].with_name("mnnconvert"), "-f", "CAFFE", "--prototxt", caffe[0]]
+        made(*tool, "--modelFile", caffe[1], "--MNNModel", folder / "net.mnn", "--bizCode", "x")
+        yield "MNN, its own import", python["mnn"], ["mnn", str(folder / "net.mnn")]
+    if "ncnn" in python:
+        shape = ",".join(map(str, (1, *network.image)))
+        fixed = folder / "one.onnx"
+        converter.export_onnx(loaded.optimize(channels_last=False), fixed, dynamic=())
+        made(python["ncnn"].with_name("pnnx"), fixed, f"inputshape=[{shape}]", "fp16=0")
+        names = [str(folder / f"one.ncnn.{end}") for end in ("param", "bin")]
+        yield "ncnn, our optimised export", python["ncnn"], ["ncnn", *names]
+
+
+def made(*command: object) -> None:
+    """Run a peer's own tool; whether it wrote anything shows when its file is opened."""
+    subprocess.run([str(part) for part in command], capture_output=True, check=False)
+
+
+def exact(network: Network, x: np.ndarray) -> np.ndarray:
+    """Return what our torch network computes in double."""
+    loaded = converter.load(network.net, network.weights, dtype=torch.float64)
+    with torch.inference_mode():
+        tops = list(loaded(torch.from_numpy(x).double()).values())
+    return np.concatenate([top.numpy().ravel() for top in tops[:1]])
+
+
+def near(path: Path | None, truth: np.ndarray) -> bool:
+    """Tell whether an output agrees with what it should be."""
+    assert path is not None
+    got = np.load(path).ravel()
+    return got.shape == truth.shape and np.abs(got - truth).max() <= 1e-3 * np.abs(truth).max()
+
+
+def show(name: str, rows: Sequence[dict[str, Any]], batches: Sequence[int]) -> None:
+    """Print a network's table."""
+    print(f"\n## {name}\n")
+    print("| engine | " + " | ".join(f"batch {batch}, ms | x ours" for batch in batches) + " |")
+    print("|---|" + "---|---|" * len(batches))
+    ours = rows[0]["seconds"]
+    for row in rows:
+        cells = []
+        for batch in batches:
+            took = row["seconds"].get(batch)
+            cells += [f"{1000 * took:.1f}", f"{took / ours[batch]:.2f}"] if took else ["", ""]
+        said = f": {row['says']}" if row["says"] else ""
+        print(f"| {row['engine']}{said} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
