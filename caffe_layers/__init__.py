@@ -11,12 +11,13 @@ from pkgutil import walk_packages
 
 from .data.python import register_python
 from .filler import Filler
+from .kernels.axpy import axpy
 from .layer import LAYERS, Layer, ParamSpec, Shape, unfilled
 from .registry import build, find
-from .sknet.axpy import axpy
 
 for _module in walk_packages(__path__, f"{__name__}."):
-    import_module(_module.name)
+    if not _module.name.startswith(f"{__name__}.kernels.programs."):  # these need Triton
+        import_module(_module.name)
 
 globals().update({cls.__name__: cls for readings in LAYERS.values() for cls in readings.values()})
 

@@ -8,12 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from ..checks import require
+from ..kernels.axpy import axpy
 from ..layer import Layer, Shape
-
-
-def axpy(a: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Return `a * x + y`, where `a` (N x C or N x C x 1 x 1) weighs the channels of x."""
-    return a.reshape(*x.shape[:2], *(1,) * (x.dim() - 2)) * x + y
 
 
 class Axpy(Layer, type="Axpy", fork="senet", bottoms=3):

@@ -8,20 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from ..checks import require
+from ..kernels.selection import select
 from ..layer import Layer, Shape
-
-
-def select(scores: Tensor, *branches: Tensor) -> Tensor:
-    """Return `sum_m softmax_m(scores) * branches[m]`.
-
-    `scores` is N x M x C (or N x M x C x 1), each branch N x C x H x W.
-    """
-    first = branches[0]
-    weights = scores.reshape(first.shape[0], len(branches), first.shape[1], 1, 1).softmax(1)
-    top = first * weights[:, 0]
-    for index, branch in enumerate(branches[1:], 1):
-        top = top.addcmul(branch, weights[:, index])
-    return top
 
 
 class Selection(Layer, bottoms=(2, None)):

@@ -45,6 +45,15 @@ class ConvBN(nn.Sequential):
             self.relu = nn.ReLU(inplace=True)
 
 
+def weigh(scores: Tensor, *branches: Tensor) -> Tensor:
+    """Return `sum_m softmax_m(scores) * branches[m]`; scores are N x M*C x 1 x 1."""
+    weights = torch.unflatten(scores, 1, (len(branches), -1)).softmax(1).unbind(1)
+    selected = branches[0] * weights[0]
+    for weight, branch in zip(weights[1:], branches[1:], strict=True):
+        selected = selected + weight * branch
+    return selected
+
+
 class SelectiveKernel(nn.Module):
     """`sum_m softmax_m(select(fuse(mean(sum_m y_m)))) * y_m` with `y_m = branch_m(x)`.
 
@@ -52,6 +61,8 @@ class SelectiveKernel(nn.Module):
     that each of the C channels selects its own kernel size by a softmax over the M branches. One
     branch is taken as it is: there is nothing to select.
     """
+
+    weigh = staticmethod(weigh)
 
     def __init__(
         self, channels: int, *, stride: int = 1, branches: int = 2, groups: int = 32, attention: int
@@ -72,11 +83,7 @@ class SelectiveKernel(nn.Module):
             return first
         mean = sum(others, first).mean((2, 3), keepdim=True)
         scores: Tensor = self.select(self.fuse(mean))
-        weights = torch.unflatten(scores, 1, (len(self.branches), -1)).softmax(1).unbind(1)
-        selected: Tensor = first * weights[0]
-        for weight, other in zip(weights[1:], others, strict=True):
-            selected = selected + weight * other
-        return selected
+        return self.weigh(scores, *outputs)
 
 
 class Bottleneck(nn.Module):

@@ -1,0 +1,1 @@
+"""The kernels themselves; only these modules import Triton."""
