@@ -1,10 +1,12 @@
-"""The kernels in Triton's interpreter, on CPU tensors, against their plain torch forms.
+"""The kernels against their plain torch forms: in Triton's interpreter, on CPU tensors.
 
 `test_kernels.py` runs this file in a process of its own: Triton reads `TRITON_INTERPRET` once.
+`test_gpu.py` runs it on a GPU.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import product
 
@@ -23,6 +25,7 @@ from caffe_layers.sknet.selection import Selection
 from converter.sknet import SKNet
 from converter.sknet.model import SelectiveKernel, weigh
 
+DEVICE = torch.device(os.environ.get("KERNELS_ON", "cpu"))
 SHAPES = [
     (2, 3),
     (1, 1, 1, 1),
@@ -57,13 +60,13 @@ every_format = pytest.mark.parametrize("last", [False, True], ids=["contiguous",
 
 @pytest.fixture(autouse=True)
 def seed() -> None:
-    assert INTERPRETED
+    assert (DEVICE.type == "cpu") == INTERPRETED
     torch.manual_seed(1701)
 
 
 def draw(shape: Sequence[int], dtype: torch.dtype = torch.float64, last: bool = False) -> Tensor:
     """Draw values, channels last where there are spatial axes."""
-    value = torch.randn(tuple(shape), dtype=torch.float64).to(dtype)
+    value = torch.randn(tuple(shape), dtype=torch.float64).to(DEVICE, dtype)
     form = CHANNELS_LAST.get(len(shape)) if last else None
     return value if form is None else value.contiguous(memory_format=form)
 
@@ -71,15 +74,16 @@ def draw(shape: Sequence[int], dtype: torch.dtype = torch.float64, last: bool = 
 def assert_close(got: Tensor, want: Tensor, name: str) -> None:
     """Compare with float64's result from the same values: one rounding to the dtype is allowed.
 
-    Beside it stand the roundings of float32's sums, or of float64's. (To bfloat16 the interpreter
-    does not round: it cuts off.)
+    Beside it stand the roundings of float32's sums, or of float64's. To bfloat16 the interpreter
+    does not round: it cuts off.
     """
     assert got.shape == want.shape, name
     if not want.numel():
         return
     noise = 1e-12 if got.dtype == torch.float64 else 2e-6
-    rounding = {torch.float16: 0.501, torch.bfloat16: 1.001}.get(got.dtype, 0)
-    rounding *= torch.finfo(got.dtype).eps
+    cuts = INTERPRETED and got.dtype == torch.bfloat16
+    halves = got.dtype.itemsize == 2
+    rounding = torch.finfo(got.dtype).eps * (1.001 if cuts else 0.501 if halves else 0)
     room = rounding * want.abs() + noise * want.abs().max().clamp(min=1)
     wrong = ((got.double() - want).abs() - room).max().item()
     assert wrong <= 0, f"{name}: {wrong:.3g} beyond what rounding explains"
@@ -164,7 +168,7 @@ def test_select_of_more_branches_is_the_plain_form() -> None:
 
 
 def test_select_of_large_scores_is_finite() -> None:
-    scores = torch.tensor([[[1000.0, -1000.0], [999.0, -2000.0]]], dtype=torch.float64)
+    scores = torch.tensor([[[1e3, -1e3], [999.0, -2e3]]], dtype=torch.float64, device=DEVICE)
     branches = [draw((1, 2, 3, 3)) for _ in range(2)]
     arguments = (scores, *branches)
     assert_forward_and_backward(selection.select, plain_select, arguments, draw((1, 2, 3, 3)))
@@ -224,9 +228,16 @@ def test_the_same_each_time(shape: tuple[int, ...], last: bool) -> None:
     assert all(map(torch.equal, first, second))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_axpy_rounds_as_torch_does(dtype: torch.dtype) -> None:
+    x, y = (draw((2, 3, 13, 5), dtype) for _ in range(2))
+    a = draw((2, 3), dtype)
+    assert torch.equal(axpy.operator(a, x, y), axpy.plain(a, x, y))
+
+
 def test_the_sums_are_float32() -> None:
-    x = torch.full((1, 1, 64, 64), 1.0, dtype=torch.float16)
-    a = torch.zeros(1, 1, dtype=torch.float16)
+    x = torch.ones((1, 1, 64, 64), dtype=torch.float16, device=DEVICE)
+    a = x[..., 0, 0] * 0
     diff, _ = axpy.backward_operator(x, a, x * 0.1, True, True)
     assert abs(diff.item() - (x * 0.1).double().sum().item()) < 0.2  # float16's step is 0.25 there
 
@@ -251,7 +262,7 @@ def test_the_layers_and_the_native_network_take_the_kernels() -> None:
     assert_forward_and_backward(layer, axpy.plain, (draw((2, 3, 1, 1)), x, y), top_diff)
     layer = Selection(2)
     assert_forward_and_backward(layer, plain_select, (draw((2, 2, 3, 1)), x, y), top_diff)
-    model = SKNet(layers=(1,), width=8, groups=2, num_classes=3).double()
+    model = SKNet(layers=(1,), width=8, groups=2, num_classes=3).double().to(DEVICE)
     image = draw((2, 3, 33, 31))
     grads = []
     for form in (SelectiveKernel.weigh, weigh):
@@ -275,7 +286,8 @@ def _offsets(seen, rows, size, row_stride, step, chunk):
 def test_offsets_are_counted_in_64_bits() -> None:
     """Without the memory: a kernel that only stores where the program would begin."""
     groups, rows, size, half = 2, 3, 2**29, 2**28
-    contiguous, last = (torch.zeros(groups * rows * 2, dtype=torch.int64) for _ in range(2))
+    nothing = torch.zeros(groups * rows * 2, dtype=torch.int64, device=DEVICE)
+    contiguous, last = nothing, nothing.clone()
     _offsets[(groups * rows * 2,)](contiguous, groups * rows, size, size, 1, half)
     assert contiguous.tolist() == [half * program for program in range(groups * rows * 2)]
     _offsets[(groups * rows * 2,)](last, rows, size, 1, rows, half)
