@@ -28,7 +28,9 @@ from converter.arrays import array_of, tensors_of
 from converter.golden import golden_error, read_golden
 from converter.sknet import SKNet, sknet50
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+if not torch.cuda.is_available():
+    pytest.skip("torch sees no GPU", allow_module_level=True)
+
 DEVICE = torch.device("cuda")
 ROOT = Path(__file__).parents[1]
 SEED = 1701

@@ -285,11 +285,13 @@ def _offsets(seen, rows, size, row_stride, step, chunk):
 
 def test_offsets_are_counted_in_64_bits() -> None:
     """Without the memory: a kernel that only stores where the program would begin."""
-    groups, rows, size, half = 2, 3, 2**29, 2**28
+    groups, rows, size, half = 3, 3, 2**29, 2**28
     nothing = torch.zeros(groups * rows * 2, dtype=torch.int64, device=DEVICE)
     contiguous, last = nothing, nothing.clone()
     _offsets[(groups * rows * 2,)](contiguous, groups * rows, size, size, 1, half)
     assert contiguous.tolist() == [half * program for program in range(groups * rows * 2)]
     _offsets[(groups * rows * 2,)](last, rows, size, 1, rows, half)
-    places = [(group, row, part) for group in (0, 1) for row in range(rows) for part in (0, 1)]
+    places = [
+        (group, row, part) for group in range(groups) for row in range(rows) for part in (0, 1)
+    ]
     assert last.tolist() == [g * rows * size + r + part * half * rows for g, r, part in places]
