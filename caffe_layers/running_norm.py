@@ -86,9 +86,11 @@ class RunningNorm(Layer):
             weight, bias = weight.detach(), bias.detach()
         if not self.uses_batch():
             return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.eps)
+        values = x.numel() // x.shape[1]
+        if self.keeps_unbiased and values > 1:
+            return F.batch_norm(x, mean, var, weight, bias, True, 1 - self.momentum, self.eps)
         y, new_mean, new_var = normalize_batch(x, self.eps, weight, bias)
         if not self.keeps_unbiased:
-            values = x.numel() // x.shape[1]
             new_var = new_var * ((values - 1) / values)
         with torch.no_grad():
             for running, new in ((mean, new_mean), (var, new_var)):
