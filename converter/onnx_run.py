@@ -64,6 +64,45 @@ def run_exposed(
     have = {output.name for output in model.graph.output}
     kinds = {info.name: info for info in model.graph.value_info}
     model.graph.output.extend(kinds[name] for name in names if name not in have and name in kinds)
+    return _run_model(path, model, inputs)
+
+
+def run_part(
+    path: str | PathLike[str], inputs: Arrays, names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Return these values of the graph, computed from values inside of it.
+
+    Empty where `inputs` do not determine them.
+    """
+    model = load_model(path)
+    graph = model.graph
+    infos = {info.name: info for info in (*graph.input, *graph.value_info, *graph.output)}
+    makers = {name: node for node in graph.node for name in node.output}
+    known = {weight.name for weight in graph.initializer} | inputs.keys() | {""}
+    needed: set[int] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in makers:
+            return {}
+        if id(makers[name]) not in needed:
+            needed.add(id(makers[name]))
+            waiting += [value for value in makers[name].input if value not in known]
+    nodes = [node for node in graph.node if id(node) in needed]
+    read = {name for node in nodes for name in node.input} & inputs.keys()
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    for field in ("node", "input", "output", "value_info"):
+        part.graph.ClearField(field)
+    part.graph.node.extend(nodes)
+    part.graph.input.extend(infos[name] for name in sorted(read))
+    part.graph.output.extend(infos[name] for name in names)
+    return _run_model(path, part, inputs)
+
+
+def _run_model(
+    path: str | PathLike[str], model: onnx.ModelProto, inputs: Arrays
+) -> dict[str, np.ndarray]:
     beside = any(
         weight.data_location == onnx.TensorProto.EXTERNAL for weight in model.graph.initializer
     )

@@ -120,7 +120,7 @@ def verify(
             report.dtype = "float16"
             tolerance = MOST if given is None else given
             for comparison in compare_half(
-                net, halves, plan.steps, fed, shipped, exposed, softmax_of, given
+                net, model, halves, plan.steps, fed, shipped, exposed, softmax_of, given
             ):
                 report.add(comparison)
             report.notes += agreement(shipped, torch_run.outputs)

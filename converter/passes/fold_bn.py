@@ -37,7 +37,6 @@ def fold_bn(graph: Graph, *, fits: Callable[[np.ndarray], bool] = lambda blob: T
         graph.values.pop(conv.output[0], None)
         for node in chain[:-1]:
             graph.values.pop(node.output[0], None)
-        graph.layers[chain[-1].output[0]] = graph.layers[conv.output[0]]
         conv.output[0] = chain[-1].output[0]
         gone.update(map(id, chain))
     graph.nodes[:] = [node for node in graph.nodes if id(node) not in gone]

@@ -18,7 +18,6 @@ from ..onnx_file import INLINE, model_of
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 LARGEST = float(np.finfo(np.float16).max)
 SMALLEST = float(np.finfo(np.float16).smallest_normal)
-EXTREME = np.finfo(np.float32).max
 
 HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """What half precision is for: from here on values are float16. Sums are in float32 inside."""
@@ -122,8 +121,6 @@ class _Rewriting:
         array = self.graph.initializers.get(name)
         if array is None or array.dtype != np.float32:
             return 0.0
-        if name not in self.graph.learned:
-            array = array[np.abs(array) != EXTREME]
         return 0.0 if fits_half(array) else float(np.abs(array[np.isfinite(array)]).max())
 
     def _decide(self) -> None:
@@ -159,11 +156,11 @@ class _Rewriting:
             array, wanted = initializers[name], readers[name]
             large = name in self.graph.learned and array.ndim > 1 and array.nbytes >= INLINE
             if wanted == {True}:
-                initializers[name] = _halved(array)
+                initializers[name] = array.astype(np.float16)
                 self.half.add(name)
             elif True in wanted or (large and fits_half(array)):
                 other = self._fresh(name, "half")
-                initializers[other] = _halved(array)
+                initializers[other] = array.astype(np.float16)
                 self.casts[name, HALF] = other
                 if large and fits_half(array):
                     del initializers[name]
@@ -190,7 +187,6 @@ class _Rewriting:
         if have == wanted:
             return name
         self.actual[name] = self._fresh(name, "half" if have == HALF else "float")
-        self.graph.values[self.actual[name]] = (have, dims)
         self.nodes.append(_cast(self.actual[name], name, wanted))
         return self.actual[name]
 
@@ -281,16 +277,6 @@ def _rename(node: onnx.NodeProto, old: str, new: str) -> None:
     for graph in _subgraphs(node):
         for inner in graph.node:
             _rename(inner, old, new)
-
-
-def _halved(array: np.ndarray) -> np.ndarray:
-    """Return an array in float16; the lowest and the highest float32 stay the type's own."""
-    with np.errstate(over="ignore"):
-        half = array.astype(np.float16)
-    extreme = np.abs(array) == EXTREME
-    if extreme.any():
-        half[extreme] = np.copysign(LARGEST, array[extreme])
-    return half
 
 
 def _cast(value: str, made: str, kind: int) -> Any:

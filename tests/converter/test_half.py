@@ -9,15 +9,17 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from opsets import OPSETS
 from safetensors.torch import load_file
 from test_fold_bn import SCALE, convolution, layer
 
 import converter
 from converter.__main__ import main
+from converter.emitter import Graph
 from converter.half_check import LEAST, MOST
 from converter.onnx_run import run_exposed, run_onnx
+from converter.passes import to_half
 from prototxt.errors import UnsupportedError, WeightError
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -203,14 +205,56 @@ def test_constants_that_float16_does_not_hold(tmp_path: Path) -> None:
     assert converter.verify(net, tmp_path / "net.onnx").passed
 
 
-def test_the_lowest_number_is_float16s_own(tmp_path: Path) -> None:
-    pool = "pooling_param { pool: MAX kernel_size: 2 stride: 3 pad: 1 }"
+def test_the_lowest_number_of_an_empty_window(tmp_path: Path) -> None:
+    pool = "pooling_param { pool: MAX kernel_size: 1 stride: 3 }"
     text = INPUT + convolution("conv1", "data", 4) + layer("pool", "Pooling", "conv1", "pool", pool)
     net = load(tmp_path, text)
-    net.params["conv1"][1].data -= 10  # all is below 0, so that padding by 0 would show
     _, notes = export(net, tmp_path / "net.onnx")
-    assert notes == ["2 of 2 layers compute in float16"]
+    assert notes[1].startswith("layer 'pool' is in float32: ")
     assert converter.verify(net, tmp_path / "net.onnx").passed
+
+
+def test_squares_overflow(tmp_path: Path) -> None:
+    square = layer(
+        "square", "Eltwise", "conv1 conv1", "square", "eltwise_param { operation: PROD }"
+    )
+    net = load(tmp_path, INPUT + convolution("conv1", "data", 4) + square)
+    net.params["conv1"][0].data *= 1000
+    _, notes = export(net, tmp_path / "net.onnx")
+    assert notes[1] == "in float32 stay square (Mul)"
+    assert run_onnx(tmp_path / "net.onnx", {"data": images(2)})["square"].max() > 1e5
+    assert converter.verify(net, tmp_path / "net.onnx").passed
+
+
+def test_places_of_equal_values(tmp_path: Path) -> None:
+    pool = POOL.replace("kernel_size: 3", "kernel_size: 4")
+    text = INPUT + convolution("conv1", "data", 4)
+    text += layer("pool", "Pooling", "conv1", "pool", 'top: "mask" ' + pool)
+    net = load(tmp_path, text)
+    net.params["conv1"][1].data += 500  # float16 has two values between 500 and 501
+    export(net, tmp_path / "net.onnx")
+    report = converter.verify(net, tmp_path / "net.onnx")
+    assert report.passed
+    (mask,) = [row for row in report.comparisons[1].rows if row.blob == "mask"]
+    assert mask.error == 0
+
+
+def test_what_a_loop_takes_from_outside() -> None:
+    graph = Graph("net", 17)
+    graph.inputs["x"] = (FLOAT, [3, 4])
+    graph.outputs["z"] = (FLOAT, [3, 4])
+    graph.initializers["w"] = np.eye(4, dtype=np.float32)
+    made = [helper.make_tensor_value_info(name, FLOAT, [4]) for name in ("row", "sum")]
+    first = helper.make_node("ReduceMax", ["y"], ["most"], keepdims=0)
+    body = [first, helper.make_node("Add", ["row", "most"], ["sum"])]
+    step = helper.make_graph(body, "step", made[:1], made[1:])
+    graph.nodes += [
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+        helper.make_node("Scan", ["x"], ["z"], body=step, num_scan_inputs=1),
+    ]
+    to_half(graph)
+    assert [node.op_type for node in graph.nodes] == ["Cast", "MatMul", "Cast", "Scan"]
+    assert graph.nodes[3].attribute[0].g.node[0].input == ["y/float"]
 
 
 def test_shared_weights_in_both_types(tmp_path: Path) -> None:
@@ -291,6 +335,17 @@ def test_a_wrong_weight_is_found(
     report = converter.verify(net, path)
     assert not report.passed
     assert report.comparisons[1].first_bad.blob.startswith(name)
+
+
+def test_rounding_that_leaves_nothing_fails(tmp_path: Path) -> None:
+    net = load(tmp_path, INPUT + convolution("conv1", "data", 1, more="bias_term: false"))
+    net.params["conv1"][0].data.copy_(torch.tensor([1.0004, -1, 0]).reshape(1, 3, 1, 1))
+    path = tmp_path / "net.onnx"
+    export(net, path)
+    alike = {"data": images(2)[:, :1].repeat(3, 1)}
+    (row,) = converter.verify(net, path, inputs=alike).comparisons[1].rows
+    assert row.error == 1
+    assert row.tolerance == MOST < 1, "however much rounding does"
 
 
 def test_a_value_that_overflows_fails(tmp_path: Path) -> None:
