@@ -29,7 +29,9 @@ def main() -> int:
     args = parser.parse_args()
     pairs = zip(args.files[::2], args.files[1::2], strict=True)
     failed = False
-    print("| model | float32, bytes | float16 | median | worst blob | its limit | worst output | |")
+    print(
+        "| model | float32, bytes | float16 | median | nearest its limit | the limit | worst output | |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     models = [*_models(args.models)] if args.models else []
     for name, net, file in models + [(net.stem, net, file) for net, file in pairs]:
