@@ -30,7 +30,7 @@ def main() -> int:
     pairs = zip(args.files[::2], args.files[1::2], strict=True)
     failed = False
     print(
-        "| model | float32, bytes | float16 | median | nearest its limit | the limit | worst output | |"
+        "| model | float32, bytes | float16 | median | nearest its limit | limit | worst output | |"
     )
     print("|---|---|---|---|---|---|---|---|")
     models = [*_models(args.models)] if args.models else []
