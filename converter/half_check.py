@@ -63,8 +63,7 @@ class HalfModel:
             if node is None or name in seen:
                 continue
             seen.add(name)
-            pooled = node.op_type == "MaxPool" and len(node.output) > 1
-            if pooled or node.op_type in CHOOSING:
+            if node.op_type in CHOOSING:
                 return True
             waiting += node.input
         return False

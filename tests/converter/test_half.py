@@ -362,7 +362,7 @@ def test_a_value_that_overflows_fails(tmp_path: Path) -> None:
 
 
 def test_safetensors_and_what_cannot_be(net: converter.CaffeNet, tmp_path: Path) -> None:
-    net.params["conv2/bn"][3][0] = 1e-6
+    net.params["conv2/bn"][3].view(-1)[0] = 1e-6
     converter.save_caffemodel(net, tmp_path / "net.caffemodel")
     files = (tmp_path / "net.prototxt", tmp_path / "net.caffemodel", tmp_path / "out")
     report = converter.convert(*files, formats=["safetensors"], dtype=torch.float16)
