@@ -113,7 +113,7 @@ def compare_half(
     values = {name: array_of(value) for name, value in fed.items()} | dict(exposed)
     alike: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for step in choosing:
-        alike |= _alone(net, path, step, values)
+        alike |= _alone(net, path, step, steps, values)
     limits: dict[str, float] = {}
     noise = 0.0
     for name, value in exact.items():
@@ -136,7 +136,7 @@ def compare_half(
     second = _compare(f"ONNX Runtime, every value exposed, {title}", exposed, exact, limits)
     second.rows = [
         replace(row, error=relative_error(*alike[row.blob]), tolerance=_same(row, model, tolerance))
-        if row.blob in alike
+        if row.blob in forced
         else row
         for row in second.rows
     ]
@@ -236,20 +236,27 @@ def _behind(steps: Iterable[Step], forced: Arrays) -> set[str]:
 
 
 def _alone(
-    net: CaffeNet, path: str | PathLike[str], step: Step, values: Arrays
+    net: CaffeNet, path: str | PathLike[str], step: Step, steps: Iterable[Step], values: Arrays
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return a layer's tops of the same inputs in ONNX Runtime and in torch.
 
     The part is run by itself: in a whole model ONNX Runtime leaves casts to float16 and back out.
+    It begins at the nearest of `values`: the file may leave out what makes a bottom.
     """
-    if not values.keys() >= set(step.bottoms):
-        return {}
-    got = run_part(path, {name: values[name] for name in step.bottoms}, step.tops)
+    got = run_part(path, {name: values[name] for name in values.keys() - step.tops}, step.tops)
+    makers = {top: one for one in steps for top in one.tops}
+    tops = _tops(net, step, makers, dict(values))
+    return {name: (got[name], top) for name, top in tops.items() if name in got}
+
+
+def _tops(
+    net: CaffeNet, step: Step, makers: Mapping[str, Step], values: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return a layer's tops in torch, after those of the layers whose tops it lacks."""
+    for name in step.bottoms:
+        if name not in values:
+            values |= _tops(net, makers[name], makers, values)
     fed = (torch.from_numpy(values[name]).to(net.device, net.dtype) for name in step.bottoms)
     tops = net.layers[step.key](*fed)
     tops = [tops] if isinstance(tops, Tensor) else tops
-    return {
-        name: (got[name], array_of(top))
-        for name, top in zip(step.tops, tops, strict=True)
-        if name in got
-    }
+    return {name: array_of(top) for name, top in zip(step.tops, tops, strict=True)}

@@ -320,6 +320,26 @@ def test_a_detector(shared: Path, tmp_path: Path) -> None:
     assert not converter.verify(net, path).passed
 
 
+def test_a_choice_behind_a_layer_left_out(tmp_path: Path) -> None:
+    text = (
+        INPUT
+        + convolution("conv", "data", 16, 3)
+        + layer("drop", "Dropout", "conv", "drop")
+        + layer("best", "ArgMax", "drop", "best", "argmax_param { axis: 1 }")
+    )
+    net = load(tmp_path, text)
+    path = tmp_path / "net.onnx"
+    graph, _ = export(net.optimize(channels_last=False), path)
+    assert "drop" not in {name for node in graph.node for name in node.output}
+    assert converter.verify(net, path).passed
+    model = onnx.load(path)
+    at, node = next((i, one) for i, one in enumerate(model.graph.node) if one.op_type == "ArgMax")
+    model.graph.node.insert(at, helper.make_node("Neg", [node.input[0]], ["lowest"]))
+    model.graph.node[at + 1].input[0] = "lowest"
+    onnx.save(model, path)
+    assert not converter.verify(net, path).passed
+
+
 @pytest.mark.parametrize(("name", "by"), [("conv1", 1.05), ("conv2", 1.1), ("scores", 0.9)])
 def test_a_wrong_weight_is_found(
     net: converter.CaffeNet, name: str, by: float, tmp_path: Path
