@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from torch._dynamo.backends.common import aot_autograd
 from torch._functorch.aot_autograd import make_boxed_func
 from torch._subclasses import FakeTensorMode
 from torch.export import Dim
+from torch.torch_version import TorchVersion
 
 import caffe_layers
 from caffe_layers.kernels import axpy, selection, where
@@ -31,6 +33,10 @@ from prototxt import ShapeError
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 needs_triton = pytest.mark.skipif(not where.HAS_TRITON, reason="Triton is not installed")
+needs_interpreter = pytest.mark.skipif(
+    where.HAS_TRITON and TorchVersion(version("triton")) < "3.7",
+    reason="Triton's interpreter before 3.7 does not run with today's NumPy",
+)
 SHAPE = (2, 3, 5, 4)
 AXPY = torch.ops.caffeport.axpy.default
 SELECT = torch.ops.caffeport.select.default
@@ -62,6 +68,7 @@ def run(script: str, *options: str, **environment: str) -> str:
 
 
 @needs_triton
+@needs_interpreter
 @pytest.mark.parametrize(("tests", "least"), [("select", 60), ("not select", 60)])
 def test_the_kernels_in_the_interpreter(tests: str, least: int) -> None:
     path = str(HERE / "interpreted.py")
@@ -75,7 +82,7 @@ def test_the_kernels_in_the_interpreter(tests: str, least: int) -> None:
 
 @needs_triton
 def test_the_kernels_compile_without_a_gpu() -> None:
-    assert run(str(HERE / "compiled.py"), TRITON_INTERPRET="0").split() == ["compiled"] * 14
+    assert run(str(HERE / "compiled.py"), TRITON_INTERPRET="0").split() == ["compiled"] * 35
 
 
 def test_on_a_cpu_the_layers_are_plain_torch() -> None:
@@ -369,7 +376,7 @@ def test_tritons_switch_is_read_as_triton_reads_it(monkeypatch: pytest.MonkeyPat
         assert where_with(monkeypatch, value, triton=False)["INTERPRETED"] is False
     assert where_with(monkeypatch, "0", triton=True)["HAS_TRITON"] is True
     assert where_with(monkeypatch, "0", triton=False)["HAS_TRITON"] is False
-    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.6.0"))
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.6.0"))
     assert where_with(monkeypatch, "1", triton=True)["HAS_TRITON"] is False
 
 
