@@ -28,9 +28,9 @@ def input_names(path: str | PathLike[str]) -> set[str]:
 
 
 def image_name(path: str | PathLike[str]) -> str:
-    """Return the name of the input that takes images, the only one of bytes."""
+    """Return the name of the input that takes images, the only one of bytes; "" without one."""
     kinds = {value.name: value.type.tensor_type.elem_type for value in load_model(path).graph.input}
-    return next(name for name, kind in kinds.items() if kind == onnx.TensorProto.UINT8)
+    return next((name for name, kind in kinds.items() if kind == onnx.TensorProto.UINT8), "")
 
 
 def input_shapes(path: str | PathLike[str]) -> dict[str, tuple[int, ...]]:

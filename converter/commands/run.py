@@ -21,7 +21,7 @@ from ..backward import backward
 from ..evaluation.samples import read_labels
 from ..inputs import is_image, read_inputs
 from ..module import CaffeNet
-from ..onnx_run import input_shapes, run_onnx
+from ..onnx_run import image_name, input_shapes, run_onnx
 from ..picture import covered, describe, draw_result, save
 from ..preprocessing import Preprocessing, Transform, preprocessing_for, preprocessing_of
 from ..results import read_result
@@ -95,7 +95,7 @@ Ran = tuple[dict[str, np.ndarray], list[str], Photo | None]
 
 def _run_torch(args: Namespace) -> Ran:
     net = load_net(args)
-    given, photo = _read(args, net, {})
+    given, photo = _read(args, net, {}, "")
     fed = tensors_of(net, given) if given else random_inputs(net, args.seed, losses=True)
     if args.backward:
         got = backward(net, fed)
@@ -112,15 +112,18 @@ def _run_torch(args: Namespace) -> Ran:
 def _run_onnx(args: Namespace) -> Ran:
     if args.weights or args.backward:
         raise CaffeError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
-    given, photo = _read(args, None, input_shapes(args.net))
+    given, photo = _read(args, None, input_shapes(args.net), image_name(args.net))
     blobs = run_onnx(args.net, given)
     return blobs, list(blobs), photo
 
 
 def _read(
-    args: Namespace, net: CaffeNet | None, shapes: Mapping[str, Shape]
+    args: Namespace, net: CaffeNet | None, shapes: Mapping[str, Shape], takes: str
 ) -> tuple[dict[str, np.ndarray], Photo | None]:
-    """Read the inputs; an image goes through preprocessing where that is given."""
+    """Read the inputs; an image goes through preprocessing where that is given.
+
+    `takes` names the input, if any, of a model that prepares photos itself.
+    """
     settings = preprocessing_options(args)
     given = read_inputs(args.input)
     images = [(name, file) for name, file in args.input if is_image(file)]
@@ -134,6 +137,8 @@ def _read(
     if settings:
         wanted = preprocessing_of(net, **settings) if net else _for_model(name, shapes, settings)
         given[name] = Transform(wanted)(pixels).numpy()
+    elif name == takes:
+        given[name] = pixels[None]
     return given, Photo(pixels, wanted)
 
 

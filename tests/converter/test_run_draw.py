@@ -191,6 +191,16 @@ def test_model_of_any_size_wants_the_photo_as_it_is(
     assert "the model takes images of any size as 'data'" in capsys.readouterr().err
 
 
+def test_a_model_that_prepares_photos_gets_the_photo(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["net.prototxt", "-o", "out", "--embed-preprocessing", "--mean", "1", "--quiet"]
+    assert main(["convert", *args]) == 0
+    args = ["run", "out/net.onnx", "--input", "image=photo.png", "--labels", "labels.txt"]
+    assert main([*args, "--draw", "out.png"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("red 1.000")
+
+
 def test_face_is_found(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = shared / "models" / "yufacedetect_v1"
     net, weights = str(folder / "deploy.prototxt"), str(folder / "weights.caffemodel")
