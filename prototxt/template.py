@@ -27,8 +27,8 @@ _FIELD = re.compile(r"(?:\s|#[^\n]*)*[:{<]")
 def fill(text: str, values: Mapping[str, str], source: str) -> str:
     """Give the text with the placeholders that have a value replaced by it, as it is written.
 
-    FormatError for a value of several lines and for one whose placeholder is not in the text. A
-    placeholder without a value stays.
+    FormatError for a value of several lines, for one whose placeholder is not in the text, and for
+    an empty one of a bare word. A placeholder without a value stays.
     """
     if not values:
         return text
@@ -40,7 +40,10 @@ def fill(text: str, values: Mapping[str, str], source: str) -> str:
         raise FormatError(f"{source}: no placeholder is named {lost[0]!r}", fix=_known(found))
     parts, at = [], 0
     for name, start, end in found:
-        parts += [text[at:start], values.get(name, text[start:end])]
+        value = values.get(name, text[start:end])
+        if text[start:end] == name and not value.strip():
+            raise FormatError(f"{source}: the value of {name!r} is empty, wants a field's value")
+        parts += [text[at:start], value]
         at = end
     return "".join([*parts, text[at:]])
 

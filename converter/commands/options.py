@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from typing import Any
 
 import torch
@@ -18,6 +18,18 @@ DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
 }
+
+
+class _ByName(Action):
+    """Gather NAME=VALUE of an option that may be given several times, once for each name."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        if values[0] in dict(before):
+            parser.error(f"argument {option}: {values[0]!r} is given twice")
+        setattr(namespace, self.dest, [*before, values])
 
 
 def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
@@ -38,7 +50,7 @@ def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
     group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
     group.add_argument(
         "--input-shape",
-        action="append",
+        action=_ByName,
         default=[],
         type=_shape,
         metavar="NAME=1,3,320,320",
@@ -62,7 +74,7 @@ def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
     group.add_argument("--require-weights", action="store_true", help="refuse to use fillers")
     group.add_argument(
         "--map",
-        action="append",
+        action=_ByName,
         default=[],
         type=_pair,
         metavar="OLD=NEW",
@@ -80,7 +92,7 @@ def add_values(parser: Any) -> None:
     """Declare what fills a template's placeholders."""
     parser.add_argument(
         "--set",
-        action="append",
+        action=_ByName,
         default=[],
         type=_value,
         dest="values",
@@ -135,7 +147,7 @@ def add_inputs(parser: ArgumentParser) -> None:
     """Declare `--input`."""
     parser.add_argument(
         "--input",
-        action="append",
+        action=_ByName,
         default=[],
         type=_pair,
         metavar="NAME=FILE",

@@ -64,6 +64,7 @@ def test_words_of_the_format_are_no_placeholders(written):
     [
         ("M", "1", "no placeholder is named 'M'\n  fix: the placeholders are EXP, N, cls3x, AXIS"),
         ("N", "1\n2", "the value of 'N' is of several lines, wants one"),
+        ("cls3x", " ", "the value of 'cls3x' is empty, wants a field's value"),
     ],
 )
 def test_refused_values(name, value, said):
