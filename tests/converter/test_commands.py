@@ -349,10 +349,10 @@ def test_a_templates_values(tmp_path: Path, capsys: Printed) -> None:
     assert converter.load(filled).steps[-1].layer.name == "fc8_voc"
     with pytest.raises(ValueError, match="was read already"):
         converter.load(converter.load(filled).definition, values={"EXP": "voc"})
+
+
 @pytest.mark.parametrize("option", ["--input", "--input-shape", "--map", "--set"])
 def test_a_name_is_given_once(option: str, capsys: Printed) -> None:
     with pytest.raises(SystemExit):
         main(["run", "net.prototxt", option, "a=1", option, "b=1", option, "a=2"])
     assert f"argument {option}: 'a' is given twice" in capsys.readouterr().err
-
-
