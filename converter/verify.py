@@ -120,7 +120,16 @@ def verify(
             report.dtype = "float16"
             tolerance = MOST if given is None else given
             for comparison in compare_half(
-                net, model, halves, plan.steps, fed, shipped, exposed, softmax_of, given
+                net,
+                model,
+                halves,
+                plan.steps,
+                fed,
+                shipped,
+                exposed,
+                torch_run.outputs,
+                softmax_of,
+                given,
             ):
                 report.add(comparison)
             report.notes += agreement(shipped, torch_run.outputs)

@@ -340,6 +340,34 @@ def test_a_choice_behind_a_layer_left_out(tmp_path: Path) -> None:
     assert not converter.verify(net, path).passed
 
 
+def test_probabilities_that_are_appended_are_judged(tmp_path: Path) -> None:
+    net = load(tmp_path, INPUT + convolution("scores", "data", 10, 3))
+    path = tmp_path / "net.onnx"
+    export(net, path, softmax=True)
+    report = converter.verify(net, path)
+    assert report.passed
+    assert [row.blob for row in report.comparisons[0].rows] == ["softmax"]
+    model = onnx.load(path)
+    (node,) = [one for one in model.graph.node if one.op_type == "Softmax"]
+    node.attribute[0].i = 2
+    onnx.save(model, path)
+    report = converter.verify(net, path)
+    assert [one.passed for one in report.comparisons] == [False, True]
+
+
+def test_another_models_outputs_are_no_choice(net: converter.CaffeNet, tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    export(net, path)
+    model = onnx.load(path)
+    for node in model.graph.node:
+        node.output[:] = ["other" if name == "prob" else name for name in node.output]
+    model.graph.output[0].name = "other"
+    onnx.save(model, path)
+    first, second = converter.verify(net, path).comparisons
+    assert not first.passed
+    assert second.passed
+
+
 @pytest.mark.parametrize(("name", "by"), [("conv1", 1.05), ("conv2", 1.1), ("scores", 0.9)])
 def test_a_wrong_weight_is_found(
     net: converter.CaffeNet, name: str, by: float, tmp_path: Path
