@@ -16,10 +16,12 @@ from test_fold_bn import SCALE, convolution, layer
 
 import converter
 from converter.__main__ import main
+from converter.compare import Comparison
 from converter.emitter import Graph
-from converter.half_check import LEAST, MOST
+from converter.half_check import LEAST, MOST, agreement, compare_half, half_model
 from converter.onnx_run import run_exposed, run_onnx
 from converter.passes import to_half
+from converter.verify import softmax_of
 from prototxt.errors import UnsupportedError, WeightError
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -338,6 +340,42 @@ def test_a_choice_behind_a_layer_left_out(tmp_path: Path) -> None:
     model.graph.node[at + 1].input[0] = "lowest"
     onnx.save(model, path)
     assert not converter.verify(net, path).passed
+
+
+def test_another_choice_of_the_file_as_it_ships_is_left_out(tmp_path: Path) -> None:
+    best = layer("best", "ArgMax", "conv", "best", "argmax_param { axis: 1 }")
+    text = INPUT + convolution("conv", "data", 16, 3) + best + convolution("other", "data", 4, 3)
+    net = load(tmp_path, text)
+    path = tmp_path / "net.onnx"
+    export(net, path)
+    fed = {"data": torch.from_numpy(images(2))}
+    steps = net.plan(fed).steps
+    exposed = run_exposed(path, {"data": images(2)}, ["conv", "best", "other"])
+    model = half_model(path)
+    assert model is not None
+
+    def compared(**wrong: float) -> Comparison:
+        shipped = {name: exposed[name] + wrong.get(name, 0) for name in ("best", "other")}
+        first, second = compare_half(
+            net, path, model, steps, fed, shipped, exposed, shipped, softmax_of, None
+        )
+        assert second.passed
+        return first
+
+    assert [row.blob for row in compared().rows] == ["best", "other"]
+    first = compared(best=1)
+    assert [row.blob for row in first.rows] == ["other"]
+    assert first.passed
+    assert not compared(best=1, other=1).passed
+
+
+def test_classes_alone_have_a_highest() -> None:
+    scores = np.array([[1.0, 2, 3], [3, 2, 1]])
+    got = {"prob": scores[:, :, None], "map": scores.reshape(1, 2, 3), "loss": np.array(1.0)}
+    wrong = {"prob": got["prob"][::-1].copy()} | {name: got[name] for name in ("map", "loss")}
+    wrong["prob"][0] = got["prob"][0]
+    assert agreement(got, wrong) == ["prob: the highest is the float32 network's in 1 of 2 samples"]
+    assert agreement(got, {"prob": scores}) == []
 
 
 def test_probabilities_that_are_appended_are_judged(tmp_path: Path) -> None:
