@@ -103,7 +103,8 @@ class _Rewriting:
         for group in self.groups:
             computing = [node for node in group.nodes if self._is_float(node)]
             unfit = [node.op_type for node in computing if not _fits(node)]
-            group.why = unfit[0] if unfit else ""
+            telling = [kind for kind in unfit if kind != "Cast"]  # of labels: it says little
+            group.why = [*telling, *unfit, ""][0]
             for name in dict.fromkeys(name for node in computing for name in node.input):
                 if not group.why and (size := self._unfit(name)):
                     group.why = "weights"

@@ -378,6 +378,17 @@ def test_classes_alone_have_a_highest() -> None:
     assert agreement(got, {"prob": scores}) == []
 
 
+def test_a_loss_is_named_by_what_it_computes(tmp_path: Path) -> None:
+    label = layer("label", "Input", "", "label", "input_param { shape { dim: 2 } }")
+    scores = layer(
+        "scores", "InnerProduct", "data", "scores", "inner_product_param { num_output: 4 }"
+    )
+    end = layer("loss", "SoftmaxWithLoss", "scores", "loss", 'bottom: "label"')
+    net = load(tmp_path, INPUT + label + scores + end)
+    _, notes = export(net, tmp_path / "net.onnx", with_losses=True)
+    assert notes[1] == "in float32 stay loss (LogSoftmax)"
+
+
 def test_probabilities_that_are_appended_are_judged(tmp_path: Path) -> None:
     net = load(tmp_path, INPUT + convolution("scores", "data", 10, 3))
     path = tmp_path / "net.onnx"
