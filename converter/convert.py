@@ -96,6 +96,9 @@ def convert(
             )
             report.comparisons = proof.comparisons
             report.notes += [note for note in proof.notes if note not in report.notes]
+            unrun = [path.name for name, path in written.items() if writers[name].PROGRAM]
+            if unrun:
+                report.notes.append(f"written but not run: {', '.join(unrun)}")
         else:
             report.notes.append("not verified, as asked")
         for path in sorted(folder.iterdir()):

@@ -37,6 +37,8 @@ CHOOSING = frozenset(
 )
 """What makes another thing, not one a little off, of values a little off."""
 
+SHIPPED = "the file as it ships"
+
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -95,8 +97,11 @@ def compare_half(
     outputs: Iterable[str],
     softmax: Callable[[Arrays, Arrays], Arrays],
     tolerance: float | None,
+    what: str = SHIPPED,
 ) -> list[Comparison]:
     """Compare with the network in double; the limit of a blob is twice what rounding does.
+
+    `what` names the file in the comparison of its outputs.
 
     That is measured: torch runs once more with the weights and the values that the file holds in
     float16 rounded to it, and its largest error up to a blob, in the network's order, is the
@@ -125,7 +130,7 @@ def compare_half(
     probabilities = softmax(shipped, {name: exact[name] for name in outputs})
     limits |= dict.fromkeys(probabilities, max(limits.values(), default=LEAST))
     first = _compare(
-        f"ONNX Runtime, the file as it ships, {title}",
+        f"ONNX Runtime, {what}, {title}",
         shipped,
         exact | dict(probabilities),
         limits,

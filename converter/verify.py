@@ -20,7 +20,7 @@ from .compare import Comparison, compare
 from .emit import exported_plan
 from .export import export_onnx
 from .golden import compare_with_golden
-from .half_check import MOST, agreement, compare_half, half_model
+from .half_check import MOST, SHIPPED, agreement, compare_half, half_model
 from .module import CaffeNet
 from .onnx_run import image_name, input_names, run_exposed, run_onnx
 from .preprocessing import Preprocessing, Transform, image_input
@@ -54,8 +54,8 @@ def verify(
 ) -> Report:
     """Compare the network in torch with an ONNX model of it, and both with Caffe's blobs.
 
-    `model` is an ONNX file (default: one exported for the purpose); it runs in ONNX Runtime as it
-    ships and once with every value exposed. `inputs` are arrays by name (default: seeded random
+    `model` is an ONNX file (default: one made for the check, which the report says); it runs in
+    ONNX Runtime as it is and with every value exposed. `inputs` are arrays by name (default: seeded random
     ones). `golden` is an `.npz` of what Caffe computed from these inputs, `golden_float` one of
     Caffe's float run, which sets the tolerance for float32. The report says whether all is within
     tolerance, and names the first blob that is not. Where two float32 runs differ by more than the
@@ -76,6 +76,7 @@ def verify(
         tempfile.TemporaryDirectory() as folder,
     ):
         losses = model is not None and has_losses(net, model)
+        what = SHIPPED if model is not None else "a file made for this check"
         if inputs and preprocessing is None:
             fed = tensors_of(net, inputs)
         else:
@@ -130,13 +131,14 @@ def verify(
                 torch_run.outputs,
                 softmax_of,
                 given,
+                what,
             ):
                 report.add(comparison)
             report.notes += agreement(shipped, torch_run.outputs)
         want = softmax_of(shipped, torch_run.outputs) | torch_run.values
-        ways = ((shipped, "the file as it ships"), (exposed, "every value exposed"))
-        for got, what in ways if halves is None else ():
-            title = f"ONNX Runtime, {what}, against torch"
+        ways = ((shipped, what), (exposed, "every value exposed"))
+        for got, how in ways if halves is None else ():
+            title = f"ONNX Runtime, {how}, against torch"
             comparison = compare(title, got, want, tolerance)
             if given is None and not comparison.passed and net.dtype == torch.float32:
                 comparison = compare_exact(title, net, fed, got, want)

@@ -63,6 +63,9 @@ class Format(Protocol):
     HALF: bool
     """Whether it can hold weights in float16."""
 
+    PROGRAM: bool
+    """Whether it computes, and is not run by `verify`."""
+
     def write(self, net: CaffeNet, path: Path, options: Options) -> list[str]:
         """Write `path`, whole or not at all; return notes for the report."""
 

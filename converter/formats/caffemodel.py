@@ -10,6 +10,7 @@ from . import Options
 
 SUFFIX = ".caffemodel"
 HALF = False
+PROGRAM = False
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:

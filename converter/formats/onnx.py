@@ -11,6 +11,7 @@ from . import Options, with_free_axes
 
 SUFFIX = ".onnx"
 HALF = True
+PROGRAM = False
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:

@@ -24,6 +24,7 @@ from . import Options, with_free_axes
 
 SUFFIX = ".pt2"
 HALF = True
+PROGRAM = True
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:

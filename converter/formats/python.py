@@ -19,6 +19,7 @@ from . import Options
 
 SUFFIX = ".py"
 HALF = True
+PROGRAM = True
 
 FILE = Template('''\
 """$title as a PyTorch network: converted from Caffe by caffeport $version.

@@ -13,6 +13,7 @@ from . import Options
 
 SUFFIX = ".safetensors"
 HALF = True
+PROGRAM = False
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:

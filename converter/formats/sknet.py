@@ -14,6 +14,7 @@ from . import Options
 
 SUFFIX = ".sknet.safetensors"
 HALF = True
+PROGRAM = False
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:

@@ -12,6 +12,7 @@ from . import Options
 
 SUFFIX = ".timm.safetensors"
 HALF = True
+PROGRAM = False
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:

@@ -163,6 +163,22 @@ def test_convert_prints_what_it_did(tiny: tuple[str, str], tmp_path: Path, capsy
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_what_was_run_is_said(
+    dtype: str, tiny: tuple[str, str], tmp_path: Path, capsys: Printed
+) -> None:
+    args = ["convert", *tiny, "-o", str(tmp_path), "--dtype", dtype, "--format"]
+    shipped, made = "ONNX Runtime, the file as it ships", "ONNX Runtime, a file made for this check"
+    for formats in ("onnx,safetensors", "safetensors", "pt2,python"):
+        assert main([*args, formats]) == 0
+        printed = capsys.readouterr().out
+        assert (f"{shipped}, against torch" in printed) == ("onnx" in formats)
+        assert (f"{made}, against torch" in printed) == ("onnx" not in formats)
+        programs = "pt2" in formats
+        assert ("note: written but not run: tiny_sk.pt2, tiny_sk.py\n" in printed) == programs
+        assert ("not run" in printed) == programs
+
+
 def test_not_verified_is_said(tiny: tuple[str, str], tmp_path: Path, capsys: Printed) -> None:
     assert main(["convert", *tiny, "-o", str(tmp_path), "--no-verify"]) == 0
     assert "note: not verified, as asked" in capsys.readouterr().out
