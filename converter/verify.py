@@ -55,12 +55,12 @@ def verify(
     """Compare the network in torch with an ONNX model of it, and both with Caffe's blobs.
 
     `model` is an ONNX file (default: one made for the check, which the report says); it runs in
-    ONNX Runtime as it is and with every value exposed. `inputs` are arrays by name (default: seeded random
-    ones). `golden` is an `.npz` of what Caffe computed from these inputs, `golden_float` one of
-    Caffe's float run, which sets the tolerance for float32. The report says whether all is within
-    tolerance, and names the first blob that is not. Where two float32 runs differ by more than the
-    default tolerance, ONNX Runtime's is compared with torch in double (`compare_exact`). A model of
-    half precision, as `half` makes one, is judged by what rounding does (`compare_half`).
+    ONNX Runtime as it is and with every value exposed. `inputs` are arrays by name (default: seeded
+    random ones). `golden` is an `.npz` of what Caffe computed from these inputs, `golden_float` one
+    of Caffe's float run, which sets the tolerance for float32. The report says whether all is
+    within tolerance, and names the first blob that is not. Where two float32 runs differ by more
+    than the default tolerance, ONNX Runtime's is compared with torch in double (`compare_exact`). A
+    model of half precision, as `half` makes one, is judged by what rounding does (`compare_half`).
     """
     given, tolerance = tolerance, TOLERANCES[net.dtype] if tolerance is None else tolerance
     noise = golden_float if net.dtype != torch.float64 else None
