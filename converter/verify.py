@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from prototxt.errors import ShapeError, UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError, within
 
 from .arrays import array_of, random_images, random_inputs, tensors_of
 from .compare import Comparison, compare
@@ -23,7 +23,7 @@ from .golden import compare_with_golden
 from .half_check import MOST, SHIPPED, agreement, compare_half, half_model
 from .module import CaffeNet
 from .onnx_run import image_name, input_names, run_exposed, run_onnx
-from .preprocessing import Preprocessing, Transform, image_input
+from .preprocessing import Preprocessing, Transform, image_input, preprocessing_of
 from .progress import progress
 from .report import Report
 
@@ -61,7 +61,11 @@ def verify(
     within tolerance, and names the first blob that is not. Where two float32 runs differ by more
     than the default tolerance, ONNX Runtime's is compared with torch in double (`compare_exact`). A
     model of half precision, as `half` makes one, is judged by what rounding does (`compare_half`).
+    A model that prepares images itself is fed images, and the network what `preprocessing` makes of
+    them (default: what the definition or its family says).
     """
+    if preprocessing is None and model is not None and image_name(model):
+        preprocessing = embedded_preprocessing(net, model)
     given, tolerance = tolerance, TOLERANCES[net.dtype] if tolerance is None else tolerance
     noise = golden_float if net.dtype != torch.float64 else None
     report = Report.of(net)
@@ -154,6 +158,17 @@ def verify(
             report.add(compare_with_golden(title, blobs, golden, tolerance, float_run=noise))
         bar.update()
     return report
+
+
+def embedded_preprocessing(
+    net: CaffeNet, model: str | PathLike[str], **settings: Any
+) -> Preprocessing:
+    """Return what a model that takes images does to them, by the settings it was written with.
+
+    Raises what `preprocessing_of` does.
+    """
+    with within(f"{model} takes images"):
+        return preprocessing_of(net, **settings)
 
 
 def _images(

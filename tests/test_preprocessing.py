@@ -264,3 +264,31 @@ def test_what_embeds_is_verified(tmp_path, text, name, blob, kind):
     assert main([*args, *given]) == 0
     np.save(tmp_path / "images.npy", np.zeros((1, 3, 8, 8), np.float32))
     assert main([*args, *given]) == 1
+
+
+def test_verify_a_model_that_takes_images(tmp_path, capsys):
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET)
+    converter.save_caffemodel(converter.load(path), tmp_path / "net.caffemodel")
+    net = [str(path), str(tmp_path / "net.caffemodel")]
+    made, settings = ["convert", *net, "-o", str(tmp_path)], ["--family", "sknet", "--scale", "2"]
+    assert main([*made, "--embed-preprocessing", *settings, "--no-verify", "--quiet"]) == 0
+    np.save(tmp_path / "images.npy", images(20, 30, 2))
+    args = ["verify", *net, str(tmp_path / "net.onnx")]
+    for given in ([], ["--input", f"image={tmp_path / 'images.npy'}"]):
+        assert main([*args, *settings, *given]) == 0
+        assert (
+            "ONNX Runtime, the file as it ships, against torch: passed" in capsys.readouterr().out
+        )
+        assert main([*args, *settings[:2], *given]) == 1, "another scale"
+        assert "FAILED at 'conv', the first blob that differs" in capsys.readouterr().out
+        assert main([*args, *given]) == 1
+        assert capsys.readouterr().err == (
+            f"caffeport: {tmp_path / 'net.onnx'} takes images: nothing says how images become the "
+            "input of probe\n  fix: give --family, or --mean (and --scale, --channels, --resize, "
+            "--crop)\n"
+        )
+    with pytest.raises(UnsupportedError, match="takes images: nothing says"):
+        converter.verify(converter.load(*net), tmp_path / "net.onnx")
+    assert main([*args[:-1], *settings]) == 1
+    assert "--family, --scale: nothing to prepare" in capsys.readouterr().err

@@ -6,9 +6,20 @@ from argparse import ArgumentParser, Namespace
 
 import torch
 
+from prototxt.errors import CaffeError
+
 from ..inputs import read_inputs
-from ..verify import verify
-from .options import add_golden, add_inputs, add_net, load_net, say
+from ..onnx_run import image_name
+from ..verify import embedded_preprocessing, verify
+from .options import (
+    add_golden,
+    add_inputs,
+    add_net,
+    add_preprocessing,
+    load_net,
+    preprocessing_options,
+    say,
+)
 
 HELP = "compare torch, ONNX Runtime and Caffe's own blobs, and name the first that differs"
 
@@ -21,18 +32,29 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_inputs(parser)
     add_golden(parser)
+    add_preprocessing(parser)
 
 
 def run(args: Namespace) -> int:
     """Verify; the status is 1 if a blob is out of tolerance."""
     half = args.dtype == "float16"
+    net = load_net(args, dtype=torch.float32) if half else load_net(args)
+    settings = preprocessing_options(args)
+    takes_images = args.model and image_name(args.model)
+    if settings and not takes_images:
+        raise CaffeError(
+            f"{', '.join(f'--{name}' for name in settings)}: nothing to prepare, since "
+            f"{args.model or 'a model made for the check'} takes no images",
+            fix="leave it out, or name a model of `convert --embed-preprocessing`",
+        )
     report = verify(
-        load_net(args, dtype=torch.float32) if half else load_net(args),
+        net,
         args.model,
         inputs=read_inputs(args.input),
         golden=args.golden,
         golden_float=args.golden_float,
         tolerance=args.tolerance,
+        preprocessing=embedded_preprocessing(net, args.model, **settings) if takes_images else None,
         half=half,
         seed=args.seed,
         quiet=args.quiet,
