@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--amp", action="store_true")
     parser.add_argument("--only", help="measure this network alone")
     parser.add_argument("--batch", type=int, help="in place of the subject's own")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=21)
     args = parser.parse_args()
     sknet = (NETS / "sknet50.prototxt").read_text()
     subjects = {

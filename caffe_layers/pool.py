@@ -84,7 +84,7 @@ def max_pool(x: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
     least = lowest(x.dtype)
     if may_look(x):
         y, at = _torch_max_pool(x, pool)
-        if y.numel() and bool(y.detach().amin() > least):
+        if y.numel() and float(y.detach().amin()) > least:
             return y, at  # no NaN, no empty window: Caffe's maxima are torch's, a fifth sooner
     y, at = _torch_max_pool(without_nan(x), pool)
     return y.clamp(min=least), torch.where(y > least, at, -1)
