@@ -93,7 +93,9 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         if self.tf_pad == "SAME":
             x = pad_spatial(x, *same_pads(self.window, x.shape[2 : 2 + len(self.window.kernel)]))
         y = super().convolve(x)
-        return F.leaky_relu(y, self.negative_slope) if self.relu else y
+        if not self.relu:
+            return y
+        return F.leaky_relu(y, self.negative_slope) if self.negative_slope else F.relu(y)
 
     def onnx(self, op: Any, *bottoms: str) -> Any:
         if self.tf_pad != "SAME" or not self.window.kernel:
@@ -115,7 +117,8 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         module = self.torch_module(py, "Conv")
         tops = [f"{module}({x})" for x in bottoms]
         if self.relu:
-            tops = [py.call("F.leaky_relu", top, self.negative_slope) for top in tops]
+            slope = [self.negative_slope] if self.negative_slope else []
+            tops = [py.call("F.leaky_relu" if slope else "F.relu", top, *slope) for top in tops]
         return ", ".join(tops)
 
     def onnx_one(
@@ -126,4 +129,8 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
             return
         to["name"] = f"sum:{top or 0}"
         super().onnx_one(op, op_type, x, weights, top, **to)
-        op.LeakyRelu(f"{op.layer}/{to['name']}", alpha=self.negative_slope, top=top or 0)
+        total = f"{op.layer}/{to['name']}"
+        if self.negative_slope:
+            op.LeakyRelu(total, alpha=self.negative_slope, top=top or 0)
+        else:
+            op.Relu(total, top=top or 0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
@@ -11,6 +14,7 @@ import converter
 from caffe_layers.sknet.selection import Selection
 from converter.compare import relative_error
 from converter.onnx_run import run_onnx
+from converter.optimize.pack import HAS_ONEDNN
 from prototxt import ShapeError, UnsupportedError, nets
 
 INPUT = 'input: "data" input_shape { dim: 2 dim: 4 dim: 6 dim: 7 }\n'
@@ -69,9 +73,10 @@ def check(net: converter.CaffeNet, folder: Path) -> converter.CaffeNet:
 def test_normalization_and_scale_go_into_the_convolution(tmp_path, bias):
     text = INPUT + CONV.replace("BIAS", bias) + BN + SCALE + RELU.replace("LAST", "scaled")
     faster = check(load(tmp_path, text), tmp_path)
-    assert list(faster.layers) == ["input", "conv", "relu"]
+    assert list(faster.layers) == ["input", "conv"]
     folded = "optimized: folded 2 layers of normalisation and scale into 1 convolutions"
-    assert faster.notes[0] == folded
+    fused = "optimized: let 1 convolutions do the ReLU behind them"
+    assert faster.notes[:2] == [folded, fused]
 
 
 def test_what_more_than_one_reads_stays(tmp_path):
@@ -172,3 +177,79 @@ def test_training_networks_are_refused(tmp_path):
     net = load(tmp_path, INPUT + CONV.replace("BIAS", "true"), phase="TRAIN")
     with pytest.raises(UnsupportedError, match="a network of the TRAIN phase"):
         net.optimize()
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.25])
+def test_a_convolution_does_its_relu(tmp_path, slope):
+    relu = RELU.replace("LAST", "conv").replace(
+        " }\n", f" relu_param {{ negative_slope: {slope} }} }}\n"
+    )
+    faster = check(load(tmp_path, INPUT + CONV.replace("BIAS", "true") + relu), tmp_path)
+    assert list(faster.layers) == ["input", "conv"]
+    last = onnx.load(tmp_path / "net.onnx").graph.node[-1]
+    assert last.op_type == ("LeakyRelu" if slope else "Relu")
+
+
+def test_a_relu_stays_where_another_reads_what_it_reads(tmp_path):
+    two = 'layer { name: "sum" type: "Eltwise" bottom: "relu" bottom: "conv" top: "sum" }\n'
+    text = INPUT + CONV.replace("BIAS", "true") + RELU.replace("LAST", "conv") + two
+    assert "relu" in check(load(tmp_path, text), tmp_path).layers
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """Give a float network of two convolutions, the first with a leaky ReLU; and it packed."""
+    leaky = RELU.replace("LAST", "conv").replace(" }\n", " relu_param { negative_slope: 0.5 } }\n")
+    more = CONV.replace("data", "relu").replace('"conv"', '"more"').replace("group: 2", "stride: 2")
+    text = INPUT + CONV.replace("BIAS", "true") + leaky + more.replace("BIAS", "false")
+    net = load(tmp_path, text).float()
+    faster = net.optimize()
+    assert "optimized: packed the weights of 2 convolutions for oneDNN" in faster.notes
+    return net, faster
+
+
+def agree(net, faster, fed, tolerance=1e-6):
+    with torch.no_grad():
+        want, got = net(fed)["more"], faster(fed)["more"]
+    assert relative_error(got.numpy(), want.numpy()) <= tolerance
+
+
+@pytest.mark.skipif(not HAS_ONEDNN, reason="this torch has no oneDNN")
+class TestPacked:
+    """Convolutions whose weights lie in oneDNN's order."""
+
+    def test_the_same_numbers_for_any_size(self, packed):
+        net, faster = packed
+        for shape in ((2, 4, 6, 7), (1, 4, 6, 7), (5, 4, 9, 8), (1, 4, 4, 4)):
+            agree(net, faster, {"data": torch.randn(shape)})
+        assert all(faster.layers[name]._packed is not None for name in ("conv", "more"))
+
+    def test_a_new_weight_is_packed_anew(self, packed):
+        net, faster = packed
+        agree(net, faster, data(net))
+        for each in packed:
+            with torch.no_grad():
+                each.layers["conv"].weight.mul_(-2)
+                each.layers["more"].weight.data = each.layers["more"].weight.data * 3
+        agree(net, faster, data(net))
+
+    def test_a_copy_has_the_weights_once(self, packed):
+        net, faster = packed
+        agree(net, faster, data(net))
+        for twin in (copy.deepcopy(faster), pickle.loads(pickle.dumps(faster))):
+            assert twin.layers["conv"]._packed is None
+            agree(net, twin, data(net))
+
+    def test_gradients_and_other_types_take_torchs_own(self, packed):
+        net, faster = packed
+        x = data(net)["data"].requires_grad_()
+        (want,) = torch.autograd.grad(net({"data": x})["more"].sum(), x)
+        (got,) = torch.autograd.grad(faster({"data": x})["more"].sum(), x)
+        assert relative_error(got.numpy(), want.numpy()) <= 1e-6
+        agree(net.double(), faster.double(), {"data": x.detach().double()}, 1e-12)
+        assert faster.layers["conv"]._packed is None
+
+    def test_in_inference_mode(self, packed):
+        net, faster = packed
+        with torch.inference_mode():
+            agree(net, copy.deepcopy(faster), data(net))
