@@ -16,6 +16,7 @@ from prototxt.errors import CaffeError, UnsupportedError
 from .formats import FORMATS, Format, Options, get_format
 from .load import load
 from .module import CaffeNet
+from .photos import as_arrays
 from .preprocessing import image_input, preprocessing_of
 from .report import Report
 from .sources import FileInfo
@@ -48,7 +49,8 @@ def convert(
     fold_bn, optimize, half_io). With `dtype` float16 the network is loaded in float32 and written
     in half precision (`export_onnx`), with float32 at the ends unless `half_io`.
     `embed_preprocessing` bakes what images need into the ONNX model, which then takes RGB images;
-    `preprocessing` are the settings of `preprocessing_of` that the definition lacks. The report
+    `preprocessing` are the settings of `preprocessing_of` that the definition lacks; with them each
+    `Photo` among `inputs` is prepared. The report
     says what images need where that is known; its `passed` says whether verification succeeded;
     its files are `report.md` and `report.json`.
     """
@@ -78,6 +80,7 @@ def convert(
         chosen = replace(chosen, preprocessing=wanted)
     else:
         report.notes += _preprocessing_note(loaded, preprocessing or {})
+    fed = as_arrays(loaded, inputs or {}, preprocessing or {}, whole=embed_preprocessing)
     infos = [source.info(quiet=quiet) for source in loaded.sources]
     report.sources = [info for info in infos if info is not None]
     with filling(Path(out)) as folder:
@@ -86,7 +89,7 @@ def convert(
             proof = verify(
                 loaded,
                 written.get("onnx"),
-                inputs=inputs,
+                inputs=fed,
                 golden=golden,
                 golden_float=golden_float,
                 tolerance=tolerance,

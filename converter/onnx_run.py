@@ -41,6 +41,24 @@ def input_shapes(path: str | PathLike[str]) -> dict[str, tuple[int, ...]]:
     }
 
 
+def check_shapes(path: str | PathLike[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ShapeError for an input that the model has by that name, and in another shape."""
+    for name, wanted in input_shapes(path).items():
+        got = shapes.get(name, wanted)
+        alike = len(got) == len(wanted)
+        if not alike or any(want not in (0, size) for size, want in zip(got, wanted, strict=True)):
+            raise ShapeError(
+                f"{Path(path).name}: input {name!r} is {_text(got)}, the model takes "
+                f"{_text(wanted)}",
+                fix="--input-shape and --dynamic say which sizes a model is written for, and "
+                "--family or --mean prepares a photo",
+            )
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) if size else "any" for size in shape) or "a scalar"
+
+
 def run_onnx(path: str | PathLike[str], inputs: Arrays) -> dict[str, np.ndarray]:
     """Return the outputs of the file as it ships, ONNX Runtime's optimisations included."""
     return _run(_session(path), inputs, path)

@@ -22,7 +22,7 @@ from .export import export_onnx
 from .golden import compare_with_golden
 from .half_check import MOST, SHIPPED, agreement, compare_half, half_model
 from .module import CaffeNet
-from .onnx_run import image_name, input_names, run_exposed, run_onnx
+from .onnx_run import check_shapes, image_name, input_names, run_exposed, run_onnx
 from .preprocessing import Preprocessing, Transform, image_input, preprocessing_of
 from .progress import progress
 from .report import Report
@@ -92,6 +92,9 @@ def verify(
             images, others = _images(inputs or {}, fed.keys() - {data}, seed, len(fed[data]))
             transform = Transform(preprocessing, net.dtype).to(net.device)
             fed |= {**tensors_of(net, others), data: transform(images)}
+        if model is not None:
+            net.feed(fed)  # what the network itself refuses is said by its layer
+            check_shapes(model, {name: tuple(value.shape) for name, value in fed.items()})
         torch_run = run_torch(net, fed)
         bar.update()
         if golden is not None:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from ..convert import DEFAULT_FORMATS, convert
 from ..formats import FORMATS
-from ..inputs import read_inputs
+from ..photos import read_fed
 from .options import (
     add_export,
     add_golden,
@@ -51,7 +51,7 @@ def run(args: Namespace) -> int:
         args.out,
         formats=[name for name in args.format.split(",") if name],
         verify_it=not args.no_verify,
-        inputs=read_inputs(args.input),
+        inputs=read_fed(args.input),
         golden=args.golden,
         golden_float=args.golden_float,
         tolerance=args.tolerance,

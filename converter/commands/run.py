@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 from caffe_layers import Shape
 from prototxt.atomic import writing
 from prototxt.errors import CaffeError, ShapeError
-from prototxt.images import read_image
 
 from ..arrays import array_of, random_inputs, tensors_of, write_npz
 from ..backward import backward
@@ -22,8 +20,9 @@ from ..evaluation.samples import read_labels
 from ..inputs import is_image, read_inputs
 from ..module import CaffeNet
 from ..onnx_run import image_name, input_shapes, run_onnx
+from ..photos import Photo, read_photo
 from ..picture import covered, describe, draw_result, save
-from ..preprocessing import Preprocessing, Transform, preprocessing_for, preprocessing_of
+from ..preprocessing import Preprocessing, preprocessing_for, preprocessing_of
 from ..results import read_result
 from .options import (
     add_inputs,
@@ -82,14 +81,6 @@ def run(args: Namespace) -> int:
     return 0
 
 
-@dataclass(frozen=True)
-class Photo:
-    """The photo that is fed: R, G, B bytes, and what is done to it."""
-
-    pixels: Any
-    preprocessing: Preprocessing | None
-
-
 Ran = tuple[dict[str, np.ndarray], list[str], Photo | None]
 
 
@@ -132,14 +123,14 @@ def _read(
             raise CaffeError(f"{len(images)} of the inputs are images, --draw wants one")
         return given, None
     ((name, file),) = images
-    pixels = np.ascontiguousarray(read_image(file)[:, :, ::-1])
-    wanted = None
+    photo = read_photo(file)
     if settings:
         wanted = preprocessing_of(net, **settings) if net else _for_model(name, shapes, settings)
-        given[name] = Transform(wanted)(pixels).numpy()
+        photo = Photo(photo.pixels, wanted)
+        given[name] = photo.array()
     elif name == takes:
-        given[name] = pixels[None]
-    return given, Photo(pixels, wanted)
+        given[name] = photo.pixels[None]
+    return given, photo
 
 
 def _for_model(

@@ -8,8 +8,8 @@ import torch
 
 from prototxt.errors import CaffeError
 
-from ..inputs import read_inputs
 from ..onnx_run import image_name
+from ..photos import as_arrays, photos_among, read_fed
 from ..verify import embedded_preprocessing, verify
 from .options import (
     add_golden,
@@ -40,17 +40,18 @@ def run(args: Namespace) -> int:
     half = args.dtype == "float16"
     net = load_net(args, dtype=torch.float32) if half else load_net(args)
     settings = preprocessing_options(args)
-    takes_images = args.model and image_name(args.model)
-    if settings and not takes_images:
+    inputs = read_fed(args.input)
+    takes_images = bool(args.model and image_name(args.model))
+    if settings and not takes_images and not photos_among(inputs):
         raise CaffeError(
             f"{', '.join(f'--{name}' for name in settings)}: nothing to prepare, since "
-            f"{args.model or 'a model made for the check'} takes no images",
-            fix="leave it out, or name a model of `convert --embed-preprocessing`",
+            f"{args.model or 'a model made for the check'} takes no images and no photo is fed",
+            fix="give a photo with --input, or a model of `convert --embed-preprocessing`",
         )
     report = verify(
         net,
         args.model,
-        inputs=read_inputs(args.input),
+        inputs=as_arrays(net, inputs, settings, whole=takes_images),
         golden=args.golden,
         golden_float=args.golden_float,
         tolerance=args.tolerance,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from PIL import Image
 
 import converter
 from converter.__main__ import main
+from converter.onnx_run import run_onnx
 from converter.picture import covered, describe, draw_result
 from converter.preprocessing import Preprocessing
 from converter.results import Box, Boxes, Classes, ClassMap, read_result
 from prototxt.errors import UnsupportedError
 
+VERIFY = import_module("converter.verify")  # the function has its name
 GREY = np.full((60, 90, 3), 128, np.uint8)
 
 
@@ -216,3 +219,71 @@ def test_face_is_found(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     with Image.open(tmp_path / "torch.png") as ours, Image.open(tmp_path / "onnx.png") as theirs:
         assert np.array_equal(np.asarray(ours), np.asarray(theirs))
         assert ours.size == (512, 512)
+
+
+CONV = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 6, 9] } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "xavier" } } }
+"""
+
+
+def fed_to_onnx(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """Gather the images that verification feeds to ONNX Runtime."""
+    seen: list[np.ndarray] = []
+
+    def run(path, inputs):
+        seen.append(inputs["image" if "image" in inputs else "data"])
+        return run_onnx(path, inputs)
+
+    monkeypatch.setattr(VERIFY, "run_onnx", run)
+    return seen
+
+
+SETTINGS = ["--family", "bvlc", "--resize", "6x9", "--scale", "0.5"]
+"""Not the photo's 12 x 18, and no zero at the least value."""
+
+
+def test_checks_feed_a_photo_as_run_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "net.prototxt").write_text(CONV)
+    converter.save_caffemodel(converter.load("net.prototxt"), "net.caffemodel")
+    net = ["net.prototxt", "net.caffemodel"]
+    given = ["--input", "data=photo.png", *SETTINGS]
+    assert main(["run", *net, *given, "--output", "blobs.npz"]) == 0
+    with np.load("blobs.npz") as blobs:
+        want = blobs["data"]
+    assert want[0, :, 0, 0].tolist() == [-52, -58.5, -57]
+    seen = fed_to_onnx(monkeypatch)
+    assert main(["convert", *net, "-o", "out", *given]) == 0
+    assert main(["verify", *net, *given]) == 0
+    assert main(["verify", *net, "out/net.onnx", *given]) == 0
+    assert len(seen) == 3
+    for got in seen:
+        assert np.array_equal(got, want)
+    given = ["--input", "image=photo.png", *SETTINGS]
+    assert main(["convert", *net, "-o", "out", "--embed-preprocessing", *given]) == 0
+    assert main(["verify", *net, "out/net.onnx", *given]) == 0
+    with Image.open("photo.png") as photo:
+        for got in seen[3:]:
+            assert np.array_equal(got, np.asarray(photo)[None])
+    assert len(seen) == 5
+
+
+def test_a_photo_that_does_not_fit_is_not_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "net.prototxt").write_text(CONV)
+    converter.save_caffemodel(converter.load("net.prototxt"), "net.caffemodel")
+    net = ["net.prototxt", "net.caffemodel"]
+    assert main(["convert", *net, "-o", "out", "--quiet"]) == 0
+    seen = fed_to_onnx(monkeypatch)
+    monkeypatch.setattr(VERIFY, "run_torch", None)
+    for args in (["convert", *net, "-o", "new"], ["verify", *net, "out/net.onnx"]):
+        assert main([*args, "--input", "data=photo.png", "--quiet"]) == 1
+        assert capsys.readouterr().err == (
+            "caffeport: net.onnx: input 'data' is 1 x 3 x 12 x 18, the model takes "
+            "any x 3 x 6 x 9\n"
+            "  fix: --input-shape and --dynamic say which sizes a model is written for, and "
+            "--family or --mean prepares a photo\n"
+        )
+    assert not seen
