@@ -8,6 +8,7 @@ import torch
 from recorded import assert_close
 
 import converter
+from caffe_layers.layer import LAYERS
 from caffe_layers.registry import find
 from prototxt import UnsupportedError, parse_text, read_net, schema, write_caffemodel
 from prototxt.wire import BYTES, VARINT, encode_key, encode_varint
@@ -265,6 +266,25 @@ def test_a_named_fork_keeps_bvlcs_layers(fork, kind, fields):
     """Its own meaning of the type needs a sign of its own, though the fork is named."""
     layer = parse_text(f'layer {{ type: "{kind}" {fields} }}', dialect=fork).layers[0]
     assert find(layer, dialect=fork).fork == "bvlc"
+
+
+SIGNS = [
+    ("deeplab_v1", "SoftmaxWithLoss", "softmaxloss_param { ignore_label: 9 }"),
+    ("intel", "Concat", "concat_param { per_fla_fuse: true }"),
+]
+
+
+@pytest.mark.parametrize(("fork", "kind", "sign"), SIGNS)
+def test_a_named_fork_leaves_nothing_to_bvlc_that_bvlc_does_not_read(fork, kind, sign, monkeypatch):
+    """The fork's reading does not fit, as one might for the weights' shapes: no field is lost."""
+    bottoms = 'bottom: "x" bottom: "y"'
+    plain, signed = (
+        parse_text(f'layer {{ type: "{kind}" {bottoms} {more} }}', dialect=fork).layers[0]
+        for more in ("", sign)
+    )
+    monkeypatch.setattr(LAYERS[kind][fork], "fits", lambda layer, blobs: False)
+    assert find(plain, dialect=fork).fork == "bvlc"
+    assert find(signed, dialect=fork).fork == fork
 
 
 def test_a_bn_without_fields_and_blobs_is_told_by_its_number(tmp_path):
