@@ -29,6 +29,9 @@ class _Generation:
     blobs_at: int
 
 
+_ONNX = {7, 8}
+"""The graph and the operators' version, which every ONNX model has; its field 1 is a number."""
+
 _V2 = _Generation("V2", "LayerParameter", 100, 1, 2, 7)
 _V1 = _Generation("V1", "V1LayerParameter", 2, 4, 5, 6)
 _V0 = _Generation("V0", "V0LayerParameter", 1, 1, 2, 50)  # inside a V1LayerParameter
@@ -90,6 +93,9 @@ def parse_binary(data: memoryview, source: str, dialect: str | None = None) -> W
     for entry in entries:
         if entry.number not in (_V1.number, _V2.number):
             if entry.number == 1 and entry.kind != wire.BYTES:
+                if {other.number for other in entries if other.kind == wire.BYTES} >= _ONNX:
+                    fix = "give the .caffemodel here; `verify` takes the model after it"
+                    raise FormatError("an ONNX model where the weights belong", fix=fix)
                 raise FormatError("no network: its first field is no name, as in a .solverstate")
             weights._header += data[entry.start : entry.end]
             continue

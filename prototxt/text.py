@@ -46,7 +46,7 @@ def parse_text(
     text = template.fill(text, values or {}, source)
     scan.refuse_no_text(text, source)
     entries = list(scan.entries(text, source))
-    parser = _Parser(text, source, dialect, allow_unknown)
+    parser = _Parser(text, source, dialect, allow_unknown, values or {})
     net = Net(parser.header(entries), [], source, unknown=parser.unknown)
     line, at = 1, 0
     for entry in entries:
@@ -76,12 +76,16 @@ def format_text(net: Net) -> str:
 
 @dataclass
 class _Failure:
-    """Why a message does not read a span: where, what it says, the field that it lacks."""
+    """Why a message does not read a span: where, what it says, the field that it lacks.
+
+    `word` is what stands in a number's place.
+    """
 
     at: int
     message: str
     fix: str = ""
     unknown: str = ""
+    word: str = ""
 
 
 @dataclass
@@ -90,6 +94,7 @@ class _Parser:
     source: str
     dialect: str | None
     allow_unknown: bool
+    values: Mapping[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
 
     def layer(self, name: str, span: scan.Span) -> Message:
@@ -130,7 +135,12 @@ class _Parser:
                 return message
             failure = again
         at = start + failure.at
-        raise scan.error(self.text, at, self.source, failure.message, fix=failure.fix)
+        said, fix = failure.message, failure.fix
+        given = [name for name, value in self.values.items() if value.strip() == failure.word]
+        if failure.word and given:
+            said = f"{said}: it is the value given for {given[0]!r}"
+            fix = f"give a number with --set {given[0]}=..."
+        raise scan.error(self.text, at, self.source, said, fix=fix)
 
     def place(self, at: int) -> str:
         line, column = scan.line_column(self.text, at)
@@ -180,12 +190,12 @@ def _explain(at: int, said: str, message: Message) -> _Failure:
         return _Failure(at, f"{name} has no value {match[2]}{wants}", _closest(match[2], known))
     if match := _NUMBER.match(said):
         wanted = "whole number" if match[1] == "integer" else "number"
-        fix = ""
+        fix = word = ""
         if re.fullmatch(r"[A-Za-z_]\w*", match[2]) and match[2].lower() not in template.WORDS:
             is_net = message.DESCRIPTOR.name != "SolverParameter"
             how = f"give its value with --set {match[2]}=..." if is_net else "fill it in"
-            fix = f"if it is a template's placeholder, {how}"
-        return _Failure(at, f"{match[2]} where a {wanted} belongs", fix)
+            fix, word = f"if it is a template's placeholder, {how}", match[2]
+        return _Failure(at, f"{match[2]} where a {wanted} belongs", fix, word=word)
     if _OCTAL.match(said):
         return _octal_float(at)
     if match := _RANGE.match(said):

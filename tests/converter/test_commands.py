@@ -279,6 +279,13 @@ def test_verify(tiny: tuple[str, str], out: Path, data: Path, capsys: Printed) -
     assert capsys.readouterr() == ("", "")
 
 
+def test_verify_without_weights(tiny: tuple[str, str], out: Path, capsys: Printed) -> None:
+    model = out / "tiny_sk.onnx"
+    assert main(["verify", tiny[0], str(model)]) == 1
+    said = f"caffeport: {model}: an ONNX model where the weights belong\n  fix: "
+    assert capsys.readouterr().err.startswith(said)
+
+
 def test_verify_names_the_first_bad_blob(
     tiny: tuple[str, str], out: Path, tmp_path: Path, capsys: Printed
 ) -> None:

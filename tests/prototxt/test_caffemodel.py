@@ -237,6 +237,15 @@ def test_broken_blobs(parts, said):
         ((), "no layers in it\n  fix: is it a .caffemodel?"),
         ((chunk(1, b"net"),), "no layers in it\n  fix: is it a .caffemodel?"),
         ((number(1, 12),), "no network: its first field is no name, as in a .solverstate"),
+        (
+            (number(1, 12), chunk(2, b"net"), chunk(3, b""), number(4, 0)),
+            "no network: its first field is no name, as in a .solverstate",
+        ),
+        (
+            (number(1, 10), chunk(7, b""), chunk(8, b"")),
+            "an ONNX model where the weights belong\n"
+            "  fix: give the .caffemodel here; `verify` takes the model after it",
+        ),
         ((number(100, 1),), "byte 0: a layer has wire type 0"),
         ((chunk(100, chunk(1, b"\xff")),), "byte 5: a name that is not UTF-8"),
         ((chunk(100, number(1, 3)),), "byte 3: field 1 holds no text"),

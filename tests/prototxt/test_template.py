@@ -95,6 +95,18 @@ def test_a_placeholder_without_value_names_the_option(left, said):
     assert fix.endswith(f"give its value with --set {left}=...")
 
 
+@pytest.mark.parametrize(
+    ("name", "at", "value"), [("cls3x", "4:37", "abc"), ("AXIS", "4:47", " abc")]
+)
+def test_a_value_that_is_no_number_is_named(name, at, value):
+    with pytest.raises(FormatError) as caught:
+        parse_text(NET, "net.prototxt", values=VALUES | {name: value})
+    assert str(caught.value) == (
+        f"net.prototxt:{at}: abc where a whole number belongs: it is the value given for {name!r}\n"
+        f"  fix: give a number with --set {name}=..."
+    )
+
+
 def test_a_binary_network_takes_no_values(tmp_path):
     path = recorded.unpack("protos") / "upgrade_binary" / "v1_shape" / "in.caffemodel"
     said = "a binary network has no placeholders"
