@@ -101,6 +101,7 @@ def main() -> None:
                 rows = measure(network, args, Path(tempfile.mkdtemp(dir=folder)))
                 results[network.name] = rows
                 show(network.name, rows, args.batch)
+    summarize(results, args.batch)
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n")
 
@@ -116,7 +117,6 @@ def networks(checkpoints: Path, shared: Path, folder: Path) -> Iterator[Network]
     yield Network("SE-ResNet-50", senet, checkpoints / "SE-ResNet-50.caffemodel", colour)
     sknet = shared / "reference" / "sknet" / "sknet50.prototxt"
     yield Network("SKNet-50", sknet, checkpoints / "sknet50.caffemodel", colour)
-    yield Network("VDSR", *_pair(models / "vdsr"), (1, 256, 256))
     yield Network("UltraFace RFB-320", *_pair(face), (3, 240, 320))
 
 
@@ -275,6 +275,19 @@ def show(name: str, rows: Sequence[dict[str, Any]], batches: Sequence[int]) -> N
             cells += [f"{1000 * took:.1f}", f"{took / ours[batch]:.2f}"] if took else ["", ""]
         said = f": {row['says']}" if row["says"] else ""
         print(f"| {row['engine']}{said} | " + " | ".join(cells) + " |", flush=True)
+
+
+def summarize(results: dict[str, list[dict[str, Any]]], batches: Sequence[int]) -> None:
+    """Print one table of all networks: how many times as long as ours each engine takes."""
+    sizes = " / ".join(f"batch {batch}" for batch in batches)
+    print(f"\n| x ours, {sizes} | " + " | ".join(results) + " |\n|---|" + "---|" * len(results))
+    for row in next(iter(results.values()), []):
+        cells = []
+        for rows in results.values():
+            ours = rows[0]["seconds"]
+            took = next(each for each in rows if each["engine"] == row["engine"])["seconds"]
+            cells.append(" / ".join(f"{took[b] / ours[b]:.2f}" for b in batches if b in took))
+        print(f"| {row['engine']} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

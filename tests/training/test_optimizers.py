@@ -335,3 +335,39 @@ def test_adams_correction():
     blob.grad = torch.tensor([2.0]).double()
     optimizer.step()
     assert blob.item() == pytest.approx(-sqrt(0.25) / 0.5 * 1.0 / (1.0 + 0.25), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"momentum": 0.0},
+        {"lr": 1e-8},
+        {"weight_decay": 0.0},
+        {"regularization_type": "L1"},
+        {"clip_gradients": 0.5},
+        {"iter_size": 3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("last", [False, True], ids=["alike", "channels_last"])
+def test_floats_go_the_way_of_doubles(options, last):
+    """Torch's fused step, which takes floats alone, and where it does not, makes one update."""
+    random = torch.Generator().manual_seed(1701)
+    start = torch.randn(6, 4, 3, 3, generator=random).double()
+    diffs = [torch.randn(start.shape, generator=random).double() for _ in range(4)]
+    ways = []
+    for dtype in (torch.float64, torch.float32):
+        blob = start.clone().to(dtype)
+        if last:  # and gradients that are not
+            blob = blob.contiguous(memory_format=torch.channels_last)
+        blob.requires_grad_()
+        optimizer = SGD([blob], **{"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01} | options)
+        way = []
+        for diff in diffs:
+            blob.grad = diff.to(dtype)
+            optimizer.step()
+            way += [optimizer.history(blob)[0].clone(), blob.detach().clone()]
+        ways.append(way)
+    for double, single in zip(*ways, strict=True):
+        recorded.assert_close(single.double(), double, "a history or a blob", 1e-6)
