@@ -55,7 +55,7 @@ def _torch(threads: int, net: str, weights: str, *, optimized: bool) -> Prepare:
 
     def run(x: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            (top,) = loaded(torch.from_numpy(x)).values()
+            top = next(iter(loaded(torch.from_numpy(x)).values()))
         return top.numpy()
 
     return lambda shape: run
@@ -130,7 +130,7 @@ def ncnn(threads: int, param: str, weights: str) -> Prepare:
     net.opt.num_threads = threads
     if net.load_param(param) or net.load_model(weights):
         raise ValueError(f"{param} is not read")
-    (name,), (top,) = net.input_names(), net.output_names()
+    name, top = net.input_names()[0], net.output_names()[0]
 
     def one(image: np.ndarray) -> np.ndarray:
         extractor = net.create_extractor()
