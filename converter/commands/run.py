@@ -19,7 +19,7 @@ from ..backward import backward
 from ..evaluation.samples import read_labels
 from ..inputs import is_image, read_inputs
 from ..module import CaffeNet
-from ..onnx_run import image_name, input_shapes, run_onnx
+from ..onnx_run import check_shapes, image_name, input_shapes, run_onnx
 from ..photos import Photo, read_photo
 from ..picture import covered, describe, draw_result, save
 from ..preprocessing import Preprocessing, preprocessing_for, preprocessing_of
@@ -104,6 +104,7 @@ def _run_onnx(args: Namespace) -> Ran:
     if args.weights or args.backward:
         raise CaffeError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
     given, photo = _read(args, None, input_shapes(args.net), image_name(args.net))
+    check_shapes(args.net, {name: value.shape for name, value in given.items()})
     blobs = run_onnx(args.net, given)
     return blobs, list(blobs), photo
 

@@ -194,6 +194,16 @@ def test_model_of_any_size_wants_the_photo_as_it_is(
     assert "the model takes images of any size as 'data'" in capsys.readouterr().err
 
 
+def test_an_input_that_does_not_fit_the_model_is_not_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    converter.export_onnx(converter.load("net.prototxt"), "net.onnx")
+    np.save("x.npy", np.zeros((1, 3, 5, 5), np.float32))
+    assert main(["run", "net.onnx", "--input", "data=x.npy", "--output", "out.npz"]) == 1
+    assert "net.onnx: input 'data' is 1 x 3 x 5 x 5, the model takes" in capsys.readouterr().err
+    assert not Path("out.npz").exists()
+
+
 def test_a_model_that_prepares_photos_gets_the_photo(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
