@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..layer import Layer, Shape
 from ..number import float32
+from ..rectifier import onnx_rectify, rectify, rectify_source
 
 
 class ReLU(Layer, type="ReLU"):
@@ -29,16 +29,10 @@ class ReLU(Layer, type="ReLU"):
         return [x]
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.negative_slope == 0:
-            return F.relu(x)
-        return F.leaky_relu(x, self.negative_slope)
+        return rectify(x, self.negative_slope)
 
     def onnx(self, op: Any, x: str) -> Any:
-        if self.negative_slope == 0:
-            return op.Relu(x)
-        return op.LeakyRelu(x, alpha=self.negative_slope)
+        return onnx_rectify(op, x, self.negative_slope)
 
     def python(self, py: Any, x: str) -> Any:
-        if self.negative_slope == 0:
-            return py.call("F.relu", x)
-        return py.call("F.leaky_relu", x, self.negative_slope)
+        return rectify_source(py, x, self.negative_slope)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from prototxt.errors import UnsupportedError
@@ -14,6 +13,7 @@ from ..checks import require
 from ..layer import Shape
 from ..message import enum_name, fork_field, is_set
 from ..number import float32
+from ..rectifier import onnx_rectify, rectify, rectify_source
 from ..tf_pad import same_pads, same_places
 from ..window import pad_spatial
 from .cross_correlation import CrossCorrelation
@@ -93,9 +93,7 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         if self.tf_pad == "SAME":
             x = pad_spatial(x, *same_pads(self.window, x.shape[2 : 2 + len(self.window.kernel)]))
         y = super().convolve(x)
-        if not self.relu:
-            return y
-        return F.leaky_relu(y, self.negative_slope) if self.negative_slope else F.relu(y)
+        return rectify(y, self.negative_slope) if self.relu else y
 
     def onnx(self, op: Any, *bottoms: str) -> Any:
         if self.tf_pad != "SAME" or not self.window.kernel:
@@ -117,8 +115,7 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         module = self.torch_module(py, "Conv")
         tops = [f"{module}({x})" for x in bottoms]
         if self.relu:
-            slope = [self.negative_slope] if self.negative_slope else []
-            tops = [py.call("F.leaky_relu" if slope else "F.relu", top, *slope) for top in tops]
+            tops = [rectify_source(py, top, self.negative_slope) for top in tops]
         return ", ".join(tops)
 
     def onnx_one(
@@ -129,8 +126,4 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
             return
         to["name"] = f"sum:{top or 0}"
         super().onnx_one(op, op_type, x, weights, top, **to)
-        total = f"{op.layer}/{to['name']}"
-        if self.negative_slope:
-            op.LeakyRelu(total, alpha=self.negative_slope, top=top or 0)
-        else:
-            op.Relu(total, top=top or 0)
+        onnx_rectify(op, f"{op.layer}/{to['name']}", self.negative_slope, top=top or 0)

@@ -18,9 +18,10 @@ def fuse_relu(wiring: Wiring) -> str:
         if type(layer) is not Convolution or layer.relu or len(conv.tops) != 1:
             continue
         conv = wiring.current(conv)
-        step = wiring.reader(conv.tops[0])
-        after = wiring.layers[step.key] if step is not None else None
-        if step is None or not isinstance(after, ReLU):
+        if (step := wiring.reader(conv.tops[0])) is None:
+            continue
+        after = wiring.layers[step.key]
+        if not isinstance(after, ReLU):
             continue
         layer.relu, layer.negative_slope = True, after.negative_slope
         wiring.put(conv, replace(conv, tops=step.tops, blobs=step.blobs), layer, [step])
