@@ -50,9 +50,8 @@ def convert(
     in half precision (`export_onnx`), with float32 at the ends unless `half_io`.
     `embed_preprocessing` bakes what images need into the ONNX model, which then takes RGB images;
     `preprocessing` are the settings of `preprocessing_of` that the definition lacks; with them each
-    `Photo` among `inputs` is prepared. The report
-    says what images need where that is known; its `passed` says whether verification succeeded;
-    its files are `report.md` and `report.json`.
+    `Photo` among `inputs` is prepared. The report says what images need where that is known; its
+    `passed` says whether verification succeeded; its files are `report.md` and `report.json`.
     """
     writers = {name: get_format(name) for name in dict.fromkeys(formats)}
     if not writers:

@@ -1,9 +1,8 @@
-"""Inputs from files: arrays, archives of arrays, images."""
+"""Inputs from files: arrays, archives of arrays; images are `photos`."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from prototxt.errors import CaffeError, FormatError
-from prototxt.images import read_image
 
 ARRAYS = {".npy", ".npz"}
-
-
-def read_inputs(files: Iterable[tuple[str, str]]) -> dict[str, np.ndarray]:
-    """Return `{input: array}` of `(input, file)` pairs.
-
-    A `.npz` gives its array of the input's name, or its only one. An image gives 1 x 3 x H x W
-    in Caffe's order: channels B, G, R with values 0 to 255. Raises FormatError for other files.
-    """
-    return {name: read_input(name, Path(path)) for name, path in files}
 
 
 def is_image(path: str | PathLike[str]) -> bool:
@@ -32,12 +21,13 @@ def is_image(path: str | PathLike[str]) -> bool:
 
 
 def read_input(name: str, path: Path) -> np.ndarray:
-    """Return one input's array."""
+    """Return one input's array from a file of arrays.
+
+    A `.npz` gives its array of the input's name, or its only one. Raises FormatError for what is no
+    such file.
+    """
     if not path.is_file():
         raise CaffeError(f"{path}: no such file")
-    if is_image(path):
-        pixels = read_image(path).astype(np.float32)
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
     try:
         loaded: Any = np.load(path, allow_pickle=False)
         if path.suffix == ".npy":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -22,28 +23,31 @@ UNREADABLE = (_STATE.Fail, _STATE.InvalidProtobuf, _STATE.InvalidGraph, _STATE.I
 """What ONNX Runtime raises for a file that is no model, or a damaged one."""
 
 
-def input_names(path: str | PathLike[str]) -> set[str]:
-    """Return the names of a model's inputs."""
-    return {value.name for value in load_model(path).graph.input}
+@dataclass(frozen=True)
+class ModelInputs:
+    """What a model takes: shapes by name, 0 for a size that is free.
+
+    `image` is the input of bytes, of a model that prepares images itself, or "".
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    image: str = ""
 
 
-def image_name(path: str | PathLike[str]) -> str:
-    """Return the name of the input that takes images, the only one of bytes; "" without one."""
-    kinds = {value.name: value.type.tensor_type.elem_type for value in load_model(path).graph.input}
-    return next((name for name, kind in kinds.items() if kind == onnx.TensorProto.UINT8), "")
+def inputs_of(path: str | PathLike[str]) -> ModelInputs:
+    """Return what a model takes."""
+    inputs = load_model(path).graph.input
+    types = {value.name: value.type.tensor_type for value in inputs}
+    shapes = {name: tuple(dim.dim_value for dim in kind.shape.dim) for name, kind in types.items()}
+    images = (name for name, kind in types.items() if kind.elem_type == onnx.TensorProto.UINT8)
+    return ModelInputs(shapes, next(images, ""))
 
 
-def input_shapes(path: str | PathLike[str]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a model's inputs, 0 for a size that is free."""
-    return {
-        value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-        for value in load_model(path).graph.input
-    }
-
-
-def check_shapes(path: str | PathLike[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_shapes(
+    path: str | PathLike[str], inputs: ModelInputs, shapes: Mapping[str, tuple[int, ...]]
+) -> None:
     """Raise ShapeError for an input that the model has by that name, and in another shape."""
-    for name, wanted in input_shapes(path).items():
+    for name, wanted in inputs.shapes.items():
         got = shapes.get(name, wanted)
         alike = len(got) == len(wanted)
         if not alike or any(want not in (0, size) for size, want in zip(got, wanted, strict=True)):

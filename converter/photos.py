@@ -38,7 +38,7 @@ def read_photo(path: str) -> Photo:
 
 
 def read_fed(files: Iterable[tuple[str, str]]) -> dict[str, np.ndarray | Photo]:
-    """Return `{input: array or photo}` of `(input, file)` pairs, arrays as `read_inputs` does."""
+    """Return `{input: array or photo}` of `(input, file)` pairs; see `read_input` for arrays."""
     return {
         name: read_photo(path)
         if is_image(path) and Path(path).is_file()

@@ -22,7 +22,7 @@ from .export import export_onnx
 from .golden import compare_with_golden
 from .half_check import MOST, SHIPPED, agreement, compare_half, half_model
 from .module import CaffeNet
-from .onnx_run import check_shapes, image_name, input_names, run_exposed, run_onnx
+from .onnx_run import ModelInputs, check_shapes, inputs_of, run_exposed, run_onnx
 from .preprocessing import Preprocessing, Transform, image_input, preprocessing_of
 from .progress import progress
 from .report import Report
@@ -64,7 +64,8 @@ def verify(
     A model that prepares images itself is fed images, and the network what `preprocessing` makes of
     them (default: what the definition or its family says).
     """
-    if preprocessing is None and model is not None and image_name(model):
+    taken = ModelInputs({}) if model is None else inputs_of(model)
+    if preprocessing is None and model is not None and taken.image:
         preprocessing = embedded_preprocessing(net, model)
     given, tolerance = tolerance, TOLERANCES[net.dtype] if tolerance is None else tolerance
     noise = golden_float if net.dtype != torch.float64 else None
@@ -79,14 +80,14 @@ def verify(
         torch.no_grad(),
         tempfile.TemporaryDirectory() as folder,
     ):
-        losses = model is not None and has_losses(net, model)
+        losses = has_losses(net, taken.shapes)
         what = SHIPPED if model is not None else "a file made for this check"
         if inputs and preprocessing is None:
             fed = tensors_of(net, inputs)
         else:
             several = preprocessing is not None
             fed = random_inputs(net, seed, losses=losses, several=several)
-        images = None
+        images, image = None, taken.image
         if preprocessing is not None:
             data = image_input(net)
             images, others = _images(inputs or {}, fed.keys() - {data}, seed, len(fed[data]))
@@ -94,7 +95,7 @@ def verify(
             fed |= {**tensors_of(net, others), data: transform(images)}
         if model is not None:
             net.feed(fed)  # what the network itself refuses is said by its layer
-            check_shapes(model, {name: tuple(value.shape) for name, value in fed.items()})
+            check_shapes(model, taken, {name: tuple(value.shape) for name, value in fed.items()})
         torch_run = run_torch(net, fed)
         bar.update()
         if golden is not None:
@@ -105,7 +106,7 @@ def verify(
             if model is None:
                 model = Path(folder, "net.onnx")
                 shapes = {name: tuple(value.shape) for name, value in fed.items()}
-                export_onnx(
+                graph = export_onnx(
                     net,
                     model,
                     dynamic=(),
@@ -113,9 +114,10 @@ def verify(
                     preprocessing=preprocessing,
                     half=half,
                 )
+                image = graph.image
             feeds = {name: array_of(value) for name, value in fed.items()}
             if images is not None:
-                feeds[image_name(model)] = images
+                feeds[image] = images
             shipped = run_onnx(model, feeds)
             plan, _ = exported_plan(net, with_losses=losses)
             exposed = run_exposed(model, feeds, [top for step in plan.steps for top in step.tops])
@@ -211,10 +213,10 @@ def run_torch(net: CaffeNet, fed: Mapping[str, torch.Tensor]) -> Run:
     return Run(values, used, outputs)
 
 
-def has_losses(net: CaffeNet, model: str | PathLike[str]) -> bool:
-    """Tell whether an ONNX model wants inputs that only the network's losses use."""
+def has_losses(net: CaffeNet, taken: Collection[str]) -> bool:
+    """Tell whether the inputs that an ONNX model takes are among them that only losses use."""
     _, inputs = exported_plan(net)
-    return bool((input_names(model) & set(net.inputs)) - inputs.keys())
+    return bool((set(taken) & set(net.inputs)) - inputs.keys())
 
 
 def softmax_of(

@@ -17,10 +17,9 @@ from prototxt.errors import CaffeError, ShapeError
 from ..arrays import array_of, random_inputs, tensors_of, write_npz
 from ..backward import backward
 from ..evaluation.samples import read_labels
-from ..inputs import is_image, read_inputs
 from ..module import CaffeNet
-from ..onnx_run import check_shapes, image_name, input_shapes, run_onnx
-from ..photos import Photo, read_photo
+from ..onnx_run import ModelInputs, check_shapes, inputs_of, run_onnx
+from ..photos import Photo, read_fed
 from ..picture import covered, describe, draw_result, save
 from ..preprocessing import Preprocessing, preprocessing_for, preprocessing_of
 from ..results import read_result
@@ -86,7 +85,7 @@ Ran = tuple[dict[str, np.ndarray], list[str], Photo | None]
 
 def _run_torch(args: Namespace) -> Ran:
     net = load_net(args)
-    given, photo = _read(args, net, {}, "")
+    given, photo = _read(args, net, ModelInputs({}))
     fed = tensors_of(net, given) if given else random_inputs(net, args.seed, losses=True)
     if args.backward:
         got = backward(net, fed)
@@ -103,35 +102,36 @@ def _run_torch(args: Namespace) -> Ran:
 def _run_onnx(args: Namespace) -> Ran:
     if args.weights or args.backward:
         raise CaffeError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
-    given, photo = _read(args, None, input_shapes(args.net), image_name(args.net))
-    check_shapes(args.net, {name: value.shape for name, value in given.items()})
+    taken = inputs_of(args.net)
+    given, photo = _read(args, None, taken)
+    check_shapes(args.net, taken, {name: value.shape for name, value in given.items()})
     blobs = run_onnx(args.net, given)
     return blobs, list(blobs), photo
 
 
 def _read(
-    args: Namespace, net: CaffeNet | None, shapes: Mapping[str, Shape], takes: str
+    args: Namespace, net: CaffeNet | None, taken: ModelInputs
 ) -> tuple[dict[str, np.ndarray], Photo | None]:
-    """Read the inputs; an image goes through preprocessing where that is given.
+    """Read the inputs; a photo goes through preprocessing where that is given.
 
-    `takes` names the input, if any, of a model that prepares photos itself.
+    `taken` is what an ONNX model takes: photos as they are, where it prepares them itself.
     """
     settings = preprocessing_options(args)
-    given = read_inputs(args.input)
-    images = [(name, file) for name, file in args.input if is_image(file)]
-    if len(images) != 1:
+    read = read_fed(args.input)
+    photos = {name: value for name, value in read.items() if isinstance(value, Photo)}
+    given = {name: value for name, value in read.items() if not isinstance(value, Photo)}
+    if len(photos) != 1:
         if args.draw:
-            raise CaffeError(f"{len(images)} of the inputs are images, --draw wants one")
-        return given, None
-    ((name, file),) = images
-    photo = read_photo(file)
+            raise CaffeError(f"{len(photos)} of the inputs are images, --draw wants one")
+        return given | {name: photo.array() for name, photo in photos.items()}, None
+    ((name, photo),) = photos.items()
     if settings:
-        wanted = preprocessing_of(net, **settings) if net else _for_model(name, shapes, settings)
+        wanted = (
+            preprocessing_of(net, **settings) if net else _for_model(name, taken.shapes, settings)
+        )
         photo = Photo(photo.pixels, wanted)
-        given[name] = photo.array()
-    elif name == takes:
-        given[name] = photo.pixels[None]
-    return given, photo
+    whole = name == taken.image and not settings
+    return given | {name: photo.pixels[None] if whole else photo.array()}, photo
 
 
 def _for_model(

@@ -8,7 +8,7 @@ import torch
 
 from prototxt.errors import CaffeError
 
-from ..onnx_run import image_name
+from ..onnx_run import inputs_of
 from ..photos import as_arrays, photos_among, read_fed
 from ..verify import embedded_preprocessing, verify
 from .options import (
@@ -41,7 +41,7 @@ def run(args: Namespace) -> int:
     net = load_net(args, dtype=torch.float32) if half else load_net(args)
     settings = preprocessing_options(args)
     inputs = read_fed(args.input)
-    takes_images = bool(args.model and image_name(args.model))
+    takes_images = bool(args.model and inputs_of(args.model).image)
     if settings and not takes_images and not photos_among(inputs):
         raise CaffeError(
             f"{', '.join(f'--{name}' for name in settings)}: nothing to prepare, since "
