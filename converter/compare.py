@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import torch
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,26 @@ def relative_error(got: Any, want: Any, largest: float | None = None) -> float:
 
 
 def compare(
-    title: str, got: Mapping[str, Any], want: Mapping[str, Any], tolerance: float
+    title: str,
+    got: Mapping[str, Any],
+    want: Mapping[str, Any],
+    tolerance: float | Mapping[str, float],
 ) -> Comparison:
-    """Compare the blobs that both have, in the order of `want`."""
+    """Compare the blobs that both have, in the order of `want`, to one tolerance or each to its."""
+    limits = tolerance if isinstance(tolerance, Mapping) else dict.fromkeys(want, tolerance)
     rows = [
-        BlobError(name, tuple(np.shape(value)), relative_error(got[name], value), tolerance)
+        BlobError(name, tuple(np.shape(value)), relative_error(got[name], value), limits[name])
         for name, value in want.items()
         if name in got
     ]
     return Comparison(title, rows)
+
+
+def softmax_of(
+    shipped: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return the probabilities that `--softmax` appends, under the name of the sole output."""
+    if len(outputs) != 1 or len(shipped) != 1 or shipped.keys() == outputs.keys():
+        return {}
+    (name,), (logits,) = shipped, outputs.values()
+    return {name: torch.from_numpy(logits).softmax(1).numpy()}

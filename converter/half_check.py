@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -16,7 +16,7 @@ from onnx import TensorProto
 from torch import Tensor, nn
 
 from .arrays import array_of
-from .compare import BlobError, Comparison, relative_error
+from .compare import BlobError, Comparison, compare, relative_error, softmax_of
 from .graph import Step
 from .module import CaffeNet
 from .onnx_run import load_model, run_part
@@ -36,8 +36,6 @@ CHOOSING = frozenset(
     }
 )
 """What makes another thing, not one a little off, of values a little off."""
-
-SHIPPED = "the file as it ships"
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -95,9 +93,8 @@ def compare_half(
     shipped: Arrays,
     exposed: Arrays,
     outputs: Iterable[str],
-    softmax: Callable[[Arrays, Arrays], Arrays],
     tolerance: float | None,
-    what: str = SHIPPED,
+    what: str,
 ) -> list[Comparison]:
     """Compare with the network in double; the limit of a blob is twice what rounding does.
 
@@ -127,20 +124,15 @@ def compare_half(
             noise = max(noise, relative_error(noisy[name], value))
         limits[name] = min(max(LEAST, TIMES * noise), MOST) if tolerance is None else tolerance
     title = f"against torch in double (rounding to float16 alone: off by {noise:.1g})"
-    probabilities = softmax(shipped, {name: exact[name] for name in outputs})
+    probabilities = softmax_of(shipped, {name: exact[name] for name in outputs})
     limits |= dict.fromkeys(probabilities, max(limits.values(), default=LEAST))
-    first = _compare(
-        f"ONNX Runtime, {what}, {title}",
-        shipped,
-        exact | dict(probabilities),
-        limits,
-    )
+    first = compare(f"ONNX Runtime, {what}, {title}", shipped, exact | probabilities, limits)
     # Fused, it rounds elsewhere, and may choose otherwise.
     judged = [row for row in first.rows if row.passed or row.blob not in behind]
     if first.rows and not judged:
         first.skipped = f"{', '.join(shipped)}: other choices than below, where they are judged"
     first.rows = judged
-    second = _compare(f"ONNX Runtime, every value exposed, {title}", exposed, exact, limits)
+    second = compare(f"ONNX Runtime, every value exposed, {title}", exposed, exact, limits)
     second.rows = [
         replace(row, error=relative_error(*alike[row.blob]), tolerance=_same(row, model, tolerance))
         if row.blob in forced
@@ -169,17 +161,6 @@ def _same(row: BlobError, model: HalfModel, tolerance: float | None) -> float:
     if tolerance is not None:
         return tolerance
     return LEAST if row.blob in model.rounded else SAME_INPUTS
-
-
-def _compare(title: str, got: Arrays, want: Arrays, limits: Mapping[str, float]) -> Comparison:
-    return Comparison(
-        title,
-        [
-            BlobError(name, tuple(value.shape), relative_error(got[name], value), limits[name])
-            for name, value in want.items()
-            if name in got
-        ],
-    )
 
 
 def _run(

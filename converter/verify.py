@@ -16,11 +16,11 @@ import torch
 from prototxt.errors import ShapeError, UnsupportedError, within
 
 from .arrays import array_of, random_images, random_inputs, tensors_of
-from .compare import Comparison, compare
+from .compare import Comparison, compare, softmax_of
 from .emit import exported_plan
 from .export import export_onnx
 from .golden import compare_with_golden
-from .half_check import MOST, SHIPPED, agreement, compare_half, half_model
+from .half_check import MOST, agreement, compare_half, half_model
 from .module import CaffeNet
 from .onnx_run import ModelInputs, check_shapes, inputs_of, run_exposed, run_onnx
 from .preprocessing import Preprocessing, Transform, image_input, preprocessing_of
@@ -81,7 +81,7 @@ def verify(
         tempfile.TemporaryDirectory() as folder,
     ):
         losses = has_losses(net, taken.shapes)
-        what = SHIPPED if model is not None else "a file made for this check"
+        what = "the file as it ships" if model is not None else "a file made for this check"
         if inputs and preprocessing is None:
             fed = tensors_of(net, inputs)
         else:
@@ -138,7 +138,6 @@ def verify(
                 shipped,
                 exposed,
                 torch_run.outputs,
-                softmax_of,
                 given,
                 what,
             ):
@@ -217,16 +216,6 @@ def has_losses(net: CaffeNet, taken: Collection[str]) -> bool:
     """Tell whether the inputs that an ONNX model takes are among them that only losses use."""
     _, inputs = exported_plan(net)
     return bool((set(taken) & set(net.inputs)) - inputs.keys())
-
-
-def softmax_of(
-    shipped: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Return the probabilities that `--softmax` appends, under the name of the sole output."""
-    if len(outputs) != 1 or len(shipped) != 1 or shipped.keys() == outputs.keys():
-        return {}
-    (name,), (logits,) = shipped, outputs.values()
-    return {name: torch.from_numpy(logits).softmax(1).numpy()}
 
 
 def compare_exact(
