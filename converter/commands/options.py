@@ -239,16 +239,16 @@ def say(args: Namespace, text: str) -> None:
         print(text)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _value(text: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
-    if not (name and found and value):
+    if not (name and found):
         raise ArgumentTypeError(f"{text!r} wants NAME=VALUE")
     return name, value
 
 
-def _value(text: str) -> tuple[str, str]:
-    name, found, value = text.partition("=")
-    if not (name and found):
+def _pair(text: str) -> tuple[str, str]:
+    name, value = _value(text)
+    if not value:
         raise ArgumentTypeError(f"{text!r} wants NAME=VALUE")
     return name, value
 
