@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -173,31 +173,23 @@ def measure(network: Network, args: argparse.Namespace, folder: Path) -> list[di
         ]
 
 
-class opened:  # noqa: N801  # used as a function
-    """An engine's process, which ends with the block."""
-
-    def __init__(self, name: str, python: Path, command: Sequence[str], threads: int) -> None:
-        engine, *files = command
-        script = Path(__file__).with_name("engine.py")
-        given = [str(python), str(script), engine, str(threads), *files]
-        self.engine = Engine(
-            name,
-            subprocess.Popen(
-                given,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-            ),
-        )
-
-    def __enter__(self) -> Engine:
-        return self.engine
-
-    def __exit__(self, *raised: object) -> None:
-        self.engine.process.kill()
-        self.engine.process.wait()
+@contextmanager
+def opened(name: str, python: Path, command: Sequence[str], threads: int) -> Iterator[Engine]:
+    """Give an engine's process, which ends with the block."""
+    engine, *files = command
+    script = Path(__file__).with_name("engine.py")
+    with subprocess.Popen(
+        [str(python), str(script), engine, str(threads), *files],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+    ) as process:
+        try:
+            yield Engine(name, process)
+        finally:
+            process.kill()
 
 
 def commands(network: Network, peers: Path, folder: Path) -> Iterator[tuple[str, Path, list[str]]]:
