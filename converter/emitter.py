@@ -46,6 +46,12 @@ class Graph:
     notes: list[str] = field(default_factory=list)
     """What whoever uses the model should know."""
 
+    def drop_unread(self, names: Iterable[str]) -> None:
+        """Forget those initializers of these names that nothing reads any more."""
+        read = {name for node in self.nodes for name in node.input} | self.outputs.keys()
+        for name in (set(names) & self.initializers.keys()) - read:
+            del self.initializers[name]
+
 
 class Emitter:
     """Writes the nodes of one layer: `op.Relu(x)` appends a Relu and returns its output's name.

@@ -40,9 +40,10 @@ def export_onnx(
 
     `dynamic` names the free axes of the inputs: batch, height, width. See `emit` for the rest.
     `fold_bn` folds batch normalisation into the convolution before it, whose values by Caffe's
-    names are then gone. With `preprocessing` the model takes RGB images, N x H x W x 3 bytes of any
-    size, as its input `image`. `half` folds too, and turns a float32 network's model into one of
-    float16 between its inputs and outputs, with `half_io` at them too (`passes.to_half`); what
+    names are then gone. The small groups of an optimised network's convolutions are joined
+    (`passes.join_groups`). With `preprocessing` the model takes RGB images, N x H x W x 3 bytes of
+    any size, as its input `image`. `half` folds too, and turns a float32 network's model into one
+    of float16 between its inputs and outputs, with `half_io` at them too (`passes.to_half`); what
     stays in float32 is said in the graph's `notes`. Weights of more than 2 GiB go into
     `<path>.data`. The model's metadata name the files that the network came from, with their
     hashes.
@@ -64,6 +65,8 @@ def export_onnx(
         passes.fold_bn(graph, fits=passes.fits_half)
     elif fold_bn:
         passes.fold_bn(graph)
+    if net.optimized and (joined := passes.join_groups(graph)):
+        graph.notes.append(f"joined the small groups of {joined} convolutions, zeros between them")
     if preprocessing is not None:
         embed(graph, image_input(net), preprocessing)
     if half:

@@ -131,6 +131,7 @@ class CaffeNet(nn.Module):
         for step in steps:
             self.layers.add(step.key, layers[step.key])
         self.phase = "TEST"
+        self.optimized = False
         self.force_backward = False
         self.source = ""
         self.sources: list[Source] = []

@@ -39,12 +39,13 @@ class Selection(Layer, bottoms=(2, None)):
     def onnx(self, op: Any, scores: str, *branches: str) -> Any:
         channels = op.shape(branches[0])[1]
         shape = op.ints(0, self.branches, channels, 1, 1)
-        weights = op.Softmax(op.Reshape(scores, shape, name="scores"), axis=1, name="weights")
+        scores = op.Reshape(scores, shape, name="scores")
+        if self.branches == 2:
+            return self._onnx_pair(op, scores, *branches)
+        weights = op.Softmax(scores, axis=1, name="weights")
         top = ""
         for index, branch in enumerate(branches):
-            weight = op.Gather(
-                weights, op.const(np.array(index, np.int64)), axis=1, name=f"weight{index}"
-            )
+            weight = _onnx_slice(op, weights, index, name=f"weight{index}")
             last = index == self.branches - 1
             product = op.Mul(branch, weight, name=f"product{index}")
             if top:
@@ -52,3 +53,18 @@ class Selection(Layer, bottoms=(2, None)):
             else:
                 top = product
         return top
+
+    def _onnx_pair(self, op: Any, scores: str, first: str, second: str) -> Any:
+        """Write `second + sigmoid(score of first - of second) * (first - second)`.
+
+        That is the softmax of two, and the sum weighted by it, with one product fewer.
+        """
+        each = [_onnx_slice(op, scores, index, name=f"score{index}") for index in range(2)]
+        weight = op.Sigmoid(op.Sub(*each, name="score"), name="weight")
+        change = op.Mul(op.Sub(first, second, name="difference"), weight, name="product")
+        return op.Add(change, second)
+
+
+def _onnx_slice(op: Any, value: str, index: int, **to: Any) -> Any:
+    """Append what takes one branch of an axis of them."""
+    return op.Gather(value, op.const(np.array(index, np.int64)), axis=1, **to)

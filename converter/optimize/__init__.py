@@ -9,6 +9,7 @@ from prototxt.errors import UnsupportedError
 
 from ..module import CaffeNet
 from .activate import fuse_relu
+from .average import average_before_adding
 from .drop import drop_identities
 from .fold import fold_normalization
 from .pack import pack_convolutions
@@ -20,6 +21,7 @@ PASSES: tuple[Callable[[Wiring], str], ...] = (
     fold_normalization,
     fuse_relu,
     fuse_selections,
+    average_before_adding,
     pack_convolutions,
 )
 
@@ -40,6 +42,7 @@ def optimize(net: CaffeNet, *, channels_last: bool = True, compile: bool = False
     wiring = Wiring(copy.deepcopy(net).eval())
     said = [done for rewrite in PASSES if (done := rewrite(wiring))]
     faster = wiring.network()
+    faster.optimized = True
     if channels_last:
         faster.use_channels_last()
         said.append("laid out memory with the channels last")

@@ -42,6 +42,11 @@ class Wiring:
         self.layers[new.key] = layer
         self.steps[self.steps.index(old)] = new
 
+    def insert(self, before: Step, new: Step, layer: Layer) -> None:
+        """Put a step, and its layer, in front of another."""
+        self.layers[new.key] = layer
+        self.steps.insert(self.steps.index(before), new)
+
     def remove(self, gone: Iterable[Step]) -> None:
         """Take steps away."""
         for step in gone:

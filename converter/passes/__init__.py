@@ -2,5 +2,6 @@
 
 from .fold_bn import fold_bn
 from .half import fits_half, to_half
+from .join_groups import join_groups
 
-__all__ = ["fits_half", "fold_bn", "to_half"]
+__all__ = ["fits_half", "fold_bn", "join_groups", "to_half"]

@@ -40,9 +40,7 @@ def fold_bn(graph: Graph, *, fits: Callable[[np.ndarray], bool] = lambda blob: T
         conv.output[0] = chain[-1].output[0]
         gone.update(map(id, chain))
     graph.nodes[:] = [node for node in graph.nodes if id(node) not in gone]
-    unused = before - {name for node in graph.nodes for name in node.input} - set(graph.outputs)
-    for name in unused & graph.initializers.keys():
-        del graph.initializers[name]
+    graph.drop_unread(before)
     return folded
 
 

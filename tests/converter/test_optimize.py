@@ -253,3 +253,38 @@ class TestPacked:
         net, faster = packed
         with torch.inference_mode():
             agree(net, copy.deepcopy(faster), data(net))
+
+
+SUM = """
+layer { name: "sum" type: "Eltwise" bottom: "data" bottom: "conv" top: "sum"
+  eltwise_param { coeff: 0.5 coeff: -2 } }
+layer { name: "mean" type: "Pooling" bottom: "sum" top: "mean"
+  pooling_param { pool: AVE global_pooling: true } }
+"""
+SAME = CONV.replace("num_output: 6", "num_output: 4 pad: 1").replace("BIAS", "true")
+
+
+def test_a_sum_is_averaged_before_it_is_added(tmp_path):
+    faster = check(load(tmp_path, INPUT + SAME + SUM), tmp_path)
+    assert list(faster.layers) == ["input", "conv", "sum/mean0", "sum/mean1", "sum"]
+    assert faster.notes[0] == "optimized: let 1 sums be averaged before they are added"
+    types = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node]
+    assert types.count("GlobalAveragePool") == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SUM + 'layer { name: "two" type: "AbsVal" bottom: "sum" top: "two" }\n',
+        SUM.replace("coeff: 0.5 coeff: -2", "operation: MAX"),
+        SUM.replace("global_pooling: true", "kernel_size: 2"),
+        SUM.replace("AVE", "MAX"),
+        SUM.replace('"sum"\n', '"data"\n').replace('bottom: "sum"', 'bottom: "data"'),
+        SUM.replace('bottom: "sum"', 'bottom: "conv"'),
+    ],
+    ids=["another reader", "not a sum", "not global", "not an average", "in place", "of no sum"],
+)
+def test_other_averages_stay(tmp_path, text):
+    faster = check(load(tmp_path, INPUT + SAME + text), tmp_path)
+    assert "mean" in faster.layers
+    assert "sum" in faster.layers
