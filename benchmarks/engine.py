@@ -30,7 +30,7 @@ def onnxruntime(threads: int, model: str) -> Prepare:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    (name,) = (given.name for given in session.get_inputs())
+    name = session.get_inputs()[0].name
     return lambda shape: lambda x: session.run(None, {name: x})[0]
 
 
@@ -95,6 +95,26 @@ def opencv(threads: int, net: str, weights: str) -> Prepare:
     return lambda shape: run
 
 
+def caffe(threads: int, net: str, weights: str) -> Prepare:
+    """Caffe itself; its BLAS takes the threads from the environment."""
+    import caffe as engine
+
+    loaded = engine.Net(net, engine.TEST, weights=weights)
+    given = loaded.blobs[loaded.inputs[0]]
+
+    def prepare(shape: tuple[int, ...]) -> Run:
+        given.reshape(*shape)
+        loaded.reshape()
+
+        def run(x: np.ndarray) -> np.ndarray:
+            given.data[...] = x
+            return np.array(next(iter(loaded.forward().values())))
+
+        return run
+
+    return prepare
+
+
 def mnn(threads: int, model: str) -> Prepare:
     """MNN, of what its own Caffe importer made."""
     import MNN
@@ -142,7 +162,7 @@ def ncnn(threads: int, param: str, weights: str) -> Prepare:
 
 ENGINES: dict[str, Callable[..., Prepare]] = {
     each.__name__: each
-    for each in (onnxruntime, torch_eager, torch_optimized, openvino, opencv, mnn, ncnn)
+    for each in (onnxruntime, torch_eager, torch_optimized, openvino, opencv, caffe, mnn, ncnn)
 }
 
 

@@ -9,6 +9,8 @@ that are there are measured:
     openvino     pip install openvino
     openvino2023 pip install "openvino-dev[caffe]==2023.3.0"       reads Caffe's files itself
     opencv       pip install opencv-python-headless==4.12.0.88     reads Caffe's files itself
+    caffe        pycaffe, built with OpenBLAS from the sources in  Caffe itself
+                 pip download --no-binary :all: --no-deps brocolli-caffe==9.0.2
     mnn          pip install MNN                                   reads Caffe's files itself
     ncnn         pip install ncnn pnnx                             reads our ONNX through pnnx
 
@@ -35,12 +37,14 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from bvlc import in_bvlc_layers
 
 import converter
 
 OURS = "ONNX Runtime, optimised export"
-ENVIRONMENTS = ("openvino", "openvino2023", "opencv", "mnn", "ncnn")
+ENVIRONMENTS = ("openvino", "openvino2023", "opencv", "caffe", "mnn", "ncnn")
 REST = 0.1
 """Seconds between turns, in which the last engine's threads go to sleep."""
 
@@ -107,10 +111,12 @@ def main() -> None:
 
 
 def networks(checkpoints: Path, shared: Path, folder: Path) -> Iterator[Network]:
-    """Name the networks; ResNet-50 is published without weights here and gets random ones."""
+    """Name the networks; two are published without weights here and get random ones."""
     models, colour = shared / "models", (3, 224, 224)
     squeezenet, face = models / "squeezenet_v1.0_dc", models / "ultraface_rfb320"
     yield Network("SqueezeNet v1.0", *_pair(squeezenet), (3, 227, 227))
+    thin = shared / "prototxts" / "open_nsfw__nsfw_model__deploy.prototxt"
+    yield Network("open_nsfw", thin, drawn(thin, folder / "open_nsfw.caffemodel"), colour)
     resnet = shared / "prototxts" / "opencv_extra__ResNet-50-deploy.prototxt"
     yield Network("ResNet-50", resnet, drawn(resnet, folder / "resnet50.caffemodel"), colour)
     senet = shared / "reference" / "nets" / "SE-ResNet-50" / "deploy.prototxt"
@@ -194,15 +200,19 @@ def opened(name: str, python: Path, command: Sequence[str], threads: int) -> Ite
 
 def commands(network: Network, peers: Path, folder: Path) -> Iterator[tuple[str, Path, list[str]]]:
     """Give each engine's name, its Python and what `engine.py` is told; files are written first."""
-    here, caffe = Path(sys.executable), [str(network.net), str(network.weights)]
+    here, files = Path(sys.executable), [str(network.net), str(network.weights)]
     loaded = converter.load(network.net, network.weights)
-    raw, clean = str(folder / "raw.onnx"), str(folder / "optimised.onnx")
-    converter.export_onnx(loaded, raw)
+    names = ("plain", "clean", "settable")
+    plain, clean, settable = (str(folder / f"{name}.onnx") for name in names)
+    converter.export_onnx(loaded, plain)
     converter.export_onnx(loaded.optimize(channels_last=False), clean)
+    with_weights_as_inputs(plain, settable)
     yield OURS, here, ["onnxruntime", clean]
-    yield "ONNX Runtime, plain export", here, ["onnxruntime", raw]
-    yield "torch, optimised", here, ["torch_optimized", *caffe]
-    yield "torch, as converted", here, ["torch_eager", *caffe]
+    yield "ONNX Runtime, plain export", here, ["onnxruntime", plain]
+    yield "ONNX Runtime, weights as inputs too", here, ["onnxruntime", settable]
+    yield "torch, optimised", here, ["torch_optimized", *files]
+    yield "torch, as converted", here, ["torch_eager", *files]
+    caffe = [str(path) for path in in_bvlc_layers(network.net, network.weights, folder)]
     python = {name: peers / name / "bin" / "python" for name in ENVIRONMENTS}
     python = {name: path for name, path in python.items() if path.exists()}
     if "openvino" in python:
@@ -221,6 +231,8 @@ def commands(network: Network, peers: Path, folder: Path) -> Iterator[tuple[str,
         )
     if "opencv" in python:
         yield "OpenCV, its own import", python["opencv"], ["opencv", *caffe]
+    if "caffe" in python:
+        yield "Caffe itself", python["caffe"], ["caffe", *caffe]
     if "mnn" in python:
         tool = [python["mnn"].with_name("mnnconvert"), "-f", "CAFFE", "--prototxt", caffe[0]]
         made(*tool, "--modelFile", caffe[1], "--MNNModel", folder / "net.mnn", "--bizCode", "x")
@@ -232,6 +244,18 @@ def commands(network: Network, peers: Path, folder: Path) -> Iterator[tuple[str,
         made(python["ncnn"].with_name("pnnx"), fixed, f"inputshape=[{shape}]", "fp16=0")
         names = [str(folder / f"one.ncnn.{end}") for end in ("param", "bin")]
         yield "ncnn, our optimised export", python["ncnn"], ["ncnn", *names]
+
+
+def with_weights_as_inputs(path: str, target: str) -> None:
+    """Write a model again as the converters around caffe2onnx write theirs.
+
+    Its weights are defaults of inputs, so that no engine may fold what is computed of them alone.
+    """
+    model = onnx.load(path)
+    for array in model.graph.initializer:
+        value = onnx.helper.make_tensor_value_info(array.name, array.data_type, array.dims)
+        model.graph.input.append(value)
+    onnx.save(model, target)
 
 
 def made(*command: object) -> None:
