@@ -207,6 +207,6 @@ def _sizes(
             sizes.append((side, side))
         for ratio in ratios:
             if abs(ratio - 1) >= SAME_RATIO:
-                root = sqrt(ratio)
+                root = float32(sqrt(ratio))
                 sizes.append((float32(least * root), float32(least / root)))
     return sizes

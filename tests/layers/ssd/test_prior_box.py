@@ -61,9 +61,8 @@ def prior_box(
                 sides.append((side, side))
                 if max_size:
                     sides.append((f32(sqrt(side * int(max_size[i]))),) * 2)
-                sides += [
-                    (f32(side * sqrt(r)), f32(side / sqrt(r))) for r in ratios if abs(r - 1) >= 1e-6
-                ]
+                roots = [f32(sqrt(r)) for r in ratios if abs(r - 1) >= 1e-6]
+                sides += [(f32(side * root), f32(side / root)) for root in roots]
             for bw, bh in sides:
                 box = [
                     (cx - bw / 2) / wide,
@@ -111,6 +110,17 @@ ROWS: list[dict[str, Any]] = [
     {"min_size": [10], "aspect_ratio": (1.0, 2.0, 2.0, 0.5, 1.0000001)},
     {"min_size": [10], "aspect_ratio": (0.5, 3.0, 0.33333333)},
 ]
+
+
+def test_box_seen_in_caffe(tmp_path: Path) -> None:
+    net = load(
+        text(min_size=3, aspect_ratio=3),
+        bottoms((1, 1, 1, 1), (1, 3, 10, 10)),
+        tmp_path,
+    )
+    inputs = {n: torch.from_numpy(a) for n, a in bottoms((1, 1, 1, 1), (1, 3, 10, 10)).items()}
+    want = [0.24019238948822022, 0.4133974552154541, 0.7598076105117798, 0.5866025447845459]
+    assert np.allclose(net.blobs(inputs)["y"][0, 0, 4:8].numpy(), want, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
