@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..checks import legacy_shape, require
 from ..filler import Filler
+from ..gradient import gradient_of
 from ..layer import Layer, Shape
 from ..number import float32
 
@@ -20,7 +22,8 @@ class Normalize(Layer, type="Normalize", fork="ssd"):
 
     The sum is over all of a sample, or with `across_spatial` false over the channels of each
     pixel. Blob: scale, a scalar, or C numbers with `channel_shared` false. Unlike happynear's
-    Normalize it has a blob, and unlike yjxiong's an eps.
+    Normalize it has a blob, and unlike yjxiong's an eps. With C scales the gradient of x is not the
+    top's: Caffe takes that of an unscaled top and multiplies it by the scales at the end.
 
     Errors: ShapeError for fewer than 2 axes or more than 4, and for other channels.
     Caffe: weiliu89/caffe, src/caffe/layers/normalize_layer.cpp
@@ -72,9 +75,16 @@ class Normalize(Layer, type="Normalize", fork="ssd"):
         return (self.channels, *(1,) * (rank - 2)) if self.scale.shape else ()
 
     def forward(self, x: Tensor) -> Tensor:
-        total = x.square().sum(self.summed(x.dim()), keepdim=True)
         scale: Tensor = self.scale.reshape(self.scale_shape(x.dim()))
-        return x / (total + self.eps).sqrt() * scale
+        if not (scale.dim() and x.requires_grad and torch.is_grad_enabled()):
+            return self._normalized(x) * scale
+        fixed = scale.detach()
+        own = self._normalized(gradient_of(x, x * fixed))
+        return gradient_of(own * fixed, own) + own.detach() * (scale - fixed)
+
+    def _normalized(self, x: Tensor) -> Tensor:
+        total = x.square().sum(self.summed(x.dim()), keepdim=True)
+        return x / (total + self.eps).sqrt()
 
     def onnx(self, op: Any, x: str) -> Any:
         rank = len(op.shape(x))

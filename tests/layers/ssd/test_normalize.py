@@ -11,6 +11,7 @@ import torch
 from restated import check, check_gradients, load
 
 import caffe_layers
+from converter.backward import backward
 from prototxt import ShapeError
 
 RNG = np.random.default_rng(1701)
@@ -40,7 +41,33 @@ def test_rule(across: bool, shared: bool, shape: tuple[int, ...], tmp_path: Path
     net = text(f"across_spatial: {str(across).lower()} channel_shared: {str(shared).lower()}")
     blobs = {"L": [scale.astype(np.float32).astype(float)]}
     check(net, {"x": x}, {"y": normalize(x, blobs["L"][0], across)}, tmp_path, blobs=blobs)
-    check_gradients(net, {"x": x}, tmp_path, blobs=blobs)
+    if shared:
+        check_gradients(net, {"x": x}, tmp_path, blobs=blobs)
+
+
+@pytest.mark.parametrize(
+    ("across", "want"),
+    [
+        ("true", [0.512, 0.224, 0.864, 0.072]),
+        ("false", [1.431083505575, 0.178885438199, 1.073312629221, -0.134164078652]),
+    ],
+)
+def test_gradient_with_a_scale_for_each_channel(
+    across: str, want: list[float], tmp_path: Path
+) -> None:
+    # Seen in Caffe: it is scaled at the end, not at the beginning.
+    x = np.array([1.0, 2.0, -2.0, 4.0]).reshape(1, 2, 1, 2)
+    net = load(
+        text(f"channel_shared: false across_spatial: {across}"),
+        {"x": x},
+        tmp_path,
+        blobs={"L": [np.array([2.0, 3.0])]},
+    )
+    diff = torch.tensor([1.0, 0.0, 2.0, -1.0], dtype=torch.float64).reshape(1, 2, 1, 2)
+    got = backward(net, {"x": torch.from_numpy(x)}, {"y": diff})
+    assert np.allclose(got.diffs["x"].flatten().numpy(), want, atol=1e-9)
+    scale = (diff * got.blobs["y"]).sum((0, 2, 3)) / torch.tensor([2.0, 3.0])
+    assert np.allclose(got.params["L"][0].numpy(), scale.numpy(), atol=1e-9)
 
 
 def test_gradient_of_the_scale(tmp_path: Path) -> None:
