@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..layer import Layer, Shape
@@ -14,7 +15,7 @@ from ..number import float32
 class ReLU6(Layer, type="ReLU6", fork="chuanqi"):
     """`top = min(max(x, 0), 6) + negative_slope * min(x, 0)`, for x of any shape.
 
-    Only MobileNet-YOLO's has a slope.
+    Only MobileNet-YOLO's has a slope. At 0 and at 6 the gradient is that of outside.
 
     Caffe: chuanqi305/ssd, src/caffe/layers/relu6_layer.cpp
     """
@@ -33,7 +34,7 @@ class ReLU6(Layer, type="ReLU6", fork="chuanqi"):
         return [x]
 
     def forward(self, x: Tensor) -> Tensor:
-        top = x.clamp(0, 6)
+        top = F.relu6(x)
         return top + self.negative_slope * x.clamp(max=0) if self.negative_slope else top
 
     def onnx(self, op: Any, x: str) -> Any:

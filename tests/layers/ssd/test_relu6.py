@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from restated import check, check_gradients
+import torch
+from restated import check, check_gradients, load
+
+from converter.backward import backward
 
 X = np.array([[-30.0, -1.5, -1e-3, 0.0, 1e-3, 3.25, 5.999, 6.0, 6.001, 700.0]])
 NET = 'layer {{ name: "L" type: "ReLU6" bottom: "x" top: "y" {} }}'
@@ -18,6 +21,20 @@ def test_rule(param: str, tmp_path: Path) -> None:
     check(NET.format(param), {"x": X}, {"y": want}, tmp_path)
     smooth = {"x": X[:, [0, 1, 2, 4, 5, 6, 8, 9]]}
     check_gradients(NET.format(param), smooth, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("param", "want"),
+    [("", [0, 0, 3, 0, 0]), ("relu6_param { negative_slope: 0.5 }", [0.5, 1, 3, 0, 0])],
+)
+def test_gradient_at_the_ends_is_that_of_outside(
+    param: str, want: list[float], tmp_path: Path
+) -> None:
+    x = np.array([[-1.0, 0.0, 3.0, 6.0, 7.0]])
+    net = load(NET.format(param), {"x": x}, tmp_path)
+    diff = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]], dtype=torch.float64)
+    got = backward(net, {"x": torch.from_numpy(x)}, {"y": diff})
+    assert got.diffs["x"].tolist() == [want]
 
 
 def test_in_place(tmp_path: Path) -> None:
