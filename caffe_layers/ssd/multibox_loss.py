@@ -13,7 +13,7 @@ from torch import Tensor
 from prototxt.errors import UnsupportedError
 
 from ..checks import require
-from ..gradient import floored
+from ..gradient import floored, gradient_of
 from ..layer import Shape
 from ..loss.normalizer import read_normalization
 from ..message import enum_name, fork_field
@@ -58,7 +58,8 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
     best overlap is below `neg_overlap`; HARD_EXAMPLE the `sample_size` boxes of the highest loss,
     whether matched or not, and only these matches stay; NONE all. The count is at least 1: VALID
     the matches, FULL N P, BATCH_SIZE N, NONE 1. What `propagate_down` denies adds nothing.
-    Locations and scores get gradients.
+    Locations and scores get gradients; where variances are `encode_variance_in_target`, that of
+    the locations is not divided by them, as the differences are.
 
     Errors: ShapeError for bottoms that do not fit each other, objects of the background or of no
     class, and boxes without width; UnsupportedError for suppression while mining (`nms_param`), and
@@ -288,7 +289,8 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
             check_sizes(targets[..., 2:] - targets[..., :2], "matched object")
         want = encode(self.code_type, boxes, targets)
         if self.encode_variance_in_target:
-            d = (codes - want) / variances
+            d = codes - want
+            d = gradient_of(d / variances, d)
         else:
             d = codes - want / variances
         if self.bp_inside:
