@@ -25,11 +25,12 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
 
     Bottoms: K detections 1 x 1 x K x 7, and G objects 1 x 1 x G x 8 as MultiBoxLoss takes them. The
     top begins with a row for each of F foreground classes: -1, label, how many objects, -1, -1.
-    Then follows one for each detection, by image, label and falling score: image, label, score, 1
-    if it is right, 1 if it is wrong. It is right if the object of its image and label that it
-    overlaps most, by at least `overlap_threshold`, is found for the first time; without
-    `evaluate_difficult_gt` difficult objects do not count, and what finds one is neither. Rows of
-    DetectionOutput that say that nothing was found are left out.
+    Then follows one for each detection, by image, label and, where there are objects, falling
+    score: image, label, score, 1 if it is right, 1 if it is wrong. It is right if the object of
+    its image and label that it overlaps most, by at least `overlap_threshold`, is found for the
+    first time; without `evaluate_difficult_gt` difficult objects do not count, and what finds one
+    is neither. Rows of DetectionOutput that say that nothing was found are left out; objects end
+    at the first of no image (-1).
 
     A `name_size_file` has a line "name height width" for each image. Boxes are then cut to the
     image and compared in its pixels, sides counted one larger: as many lines further with every
@@ -107,7 +108,7 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
             found, given = detections.reshape(-1, 7), objects.reshape(-1, 8)
             sizes = self._sizes_of(found)
             found = found[(found[:, :2].long() != -1).all(1)]
-            given = given[given[:, 0].long() != -1]
+            given = given[(given[:, 0].long() != -1).cumprod(0).bool()]
             for name, which in (("detection", found), ("object", given)):
                 background = bool((which[:, 1].long() == self.background_label_id).any())
                 require(not background, f"a {name} is of the background")
@@ -119,8 +120,9 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
             for image, label in sorted({(int(i), int(c)) for i, c in of_found}):
                 pair = of_found.new_tensor((image, label))
                 group, own = found[(of_found == pair).all(1)], (of_given == pair).all(1)
-                best = group[:, 2].argsort(dim=0, descending=True, stable=True)
-                rows.append(self._judged(group[best], given[own], counted[own], sizes.get(image)))
+                if own.any():
+                    group = group[group[:, 2].argsort(dim=0, descending=True, stable=True)]
+                rows.append(self._judged(group, given[own], counted[own], sizes.get(image)))
             return torch.cat(rows)[None, None]
 
     def _sizes_of(self, found: Tensor) -> dict[int, tuple[int, int]]:

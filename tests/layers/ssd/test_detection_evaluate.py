@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def evaluate(
     difficult: bool = True,
     sizes: list[tuple[int, int]] | None = None,
 ) -> np.ndarray:
-    objects = [row for row in given[0, 0].tolist() if row[0] != -1]
+    objects = list(takewhile(lambda row: row[0] != -1, given[0, 0].tolist()))
     rows = []
     for c in range(CLASSES):
         if c != background:
@@ -40,7 +41,7 @@ def evaluate(
             seen: set[int] = set()
             own = [row for row in valid if row[:2] == [image, label]]
             match = [row for row in objects if row[:2] == [image, label]]
-            for row in sorted(own, key=lambda row: -row[2]):
+            for row in sorted(own, key=lambda row: -row[2]) if match else own:
                 overlap = partial(iou_in, sizes[lines[image]]) if sizes else iou
                 shares = [overlap(row[3:], other[3:7]) for other in match]
                 right, wrong = 0, 1
@@ -116,6 +117,18 @@ def test_rows_that_say_nothing_was_found_are_left_out(tmp_path: Path) -> None:
     want = evaluate(inputs["found"], inputs["gt"])
     assert want.shape == (1, 1, 3, 5)
     check(text(), inputs, {"y": want}, tmp_path, onnx=False)
+
+
+def test_objects_end_at_the_first_of_no_image(tmp_path: Path) -> None:
+    # Seen in Caffe, as the order of detections where there are no objects.
+    corners = [0.0, 0.0, 0.5, 0.5]
+    scores = {1: (0.25, 0.75), 2: (0.25, 0.75)}
+    found = np.array([[0, c, score, *corners] for c, pair in scores.items() for score in pair])
+    given = np.array([[image, c, 0, *corners, 0] for image, c in ((0, 1), (-1, 3), (0, 2), (0, 3))])
+    want = [[-1, 1, 1, -1, -1], [-1, 2, 0, -1, -1], [-1, 3, 0, -1, -1]]
+    want += [[0, 1, 0.75, 1, 0], [0, 1, 0.25, 0, 1], [0, 2, 0.25, 0, 1], [0, 2, 0.75, 0, 1]]
+    inputs = {"found": found[None, None], "gt": given[None, None]}
+    check(text(), inputs, {"y": np.array(want)[None, None]}, tmp_path, onnx=False)
 
 
 def test_no_objects(tmp_path: Path) -> None:
