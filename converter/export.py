@@ -71,7 +71,7 @@ def export_onnx(
         embed(graph, image_input(net), preprocessing)
     if half:
         graph.notes += passes.to_half(graph, ends=half_io)
-    graph.metadata = metadata(net.sources, VERSION)
+    graph.metadata |= metadata(net.sources, VERSION)
     write_onnx(graph, Path(path), VERSION)
     return graph
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -27,20 +27,24 @@ UNREADABLE = (_STATE.Fail, _STATE.InvalidProtobuf, _STATE.InvalidGraph, _STATE.I
 class ModelInputs:
     """What a model takes: shapes by name, 0 for a size that is free.
 
-    `image` is the input of bytes, of a model that prepares images itself, or "".
+    `image` is the input of bytes, of a model that prepares images itself, or "". `metadata` is what
+    the model says of itself.
     """
 
     shapes: dict[str, tuple[int, ...]]
     image: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def inputs_of(path: str | PathLike[str]) -> ModelInputs:
     """Return what a model takes."""
-    inputs = load_model(path).graph.input
+    model = load_model(path)
+    inputs = model.graph.input
     types = {value.name: value.type.tensor_type for value in inputs}
     shapes = {name: tuple(dim.dim_value for dim in kind.shape.dim) for name, kind in types.items()}
     images = (name for name, kind in types.items() if kind.elem_type == onnx.TensorProto.UINT8)
-    return ModelInputs(shapes, next(images, ""))
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    return ModelInputs(shapes, next(images, ""), said)
 
 
 def check_shapes(
@@ -114,8 +118,8 @@ def run_part(
     read = {name for node in nodes for name in node.input} & inputs.keys()
     part = onnx.ModelProto()
     part.CopyFrom(model)
-    for field in ("node", "input", "output", "value_info"):
-        part.graph.ClearField(field)
+    for part_of in ("node", "input", "output", "value_info"):
+        part.graph.ClearField(part_of)
     part.graph.node.extend(nodes)
     part.graph.input.extend(infos[name] for name in sorted(read))
     part.graph.output.extend(infos[name] for name in names)

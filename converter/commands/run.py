@@ -21,7 +21,12 @@ from ..module import CaffeNet
 from ..onnx_run import ModelInputs, check_shapes, inputs_of, run_onnx
 from ..photos import Photo, read_fed
 from ..picture import covered, describe, draw_result, save
-from ..preprocessing import Preprocessing, preprocessing_for, preprocessing_of
+from ..preprocessing import (
+    Preprocessing,
+    embedded_sizes,
+    preprocessing_for,
+    preprocessing_of,
+)
 from ..results import read_result
 from .options import (
     add_inputs,
@@ -130,8 +135,10 @@ def _read(
             preprocessing_of(net, **settings) if net else _for_model(name, taken.shapes, settings)
         )
         photo = Photo(photo.pixels, wanted)
-    whole = name == taken.image and not settings
-    return given | {name: photo.pixels[None] if whole else photo.array()}, photo
+    elif name == taken.image:
+        shown = Photo(photo.pixels, embedded_sizes(taken.metadata))
+        return given | {name: photo.pixels[None]}, shown
+    return given | {name: photo.array()}, photo
 
 
 def _for_model(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..module import CaffeNet
-from .embed import embed
+from .embed import embed, embedded_sizes
 from .known import FAMILIES, image_input, preprocessing_for, preprocessing_of
 from .transform import Transform
 from .value import Preprocessing
@@ -24,6 +24,7 @@ __all__ = [
     "Preprocessing",
     "Transform",
     "embed",
+    "embedded_sizes",
     "image_input",
     "preprocess",
     "preprocessing_for",

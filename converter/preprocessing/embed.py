@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ from onnx import TensorProto, helper
 from prototxt.errors import UnsupportedError
 
 from ..emitter import Graph
-from .value import LUMA, Preprocessing
+from .value import LUMA, Preprocessing, read_size
 
 IMAGE = "image"
 """The graph's new input: RGB images, N x H x W x 3 bytes; with `@` where a value is called so."""
+
+RESIZE, CROP = "caffeport.resize", "caffeport.crop"
+"""What the model's metadata call its sizes: the shorter side, or height x width."""
 
 
 def embed(graph: Graph, data: str, preprocessing: Preprocessing) -> None:
@@ -24,6 +28,19 @@ def embed(graph: Graph, data: str, preprocessing: Preprocessing) -> None:
     if preprocessing.resize is None:
         raise UnsupportedError("images of any size are to be resized", fix="give --resize")
     _Embedding(graph, preprocessing).write(data)
+    sizes = {RESIZE: preprocessing.resize, CROP: preprocessing.crop}
+    for key, size in sizes.items():
+        if size is not None:
+            graph.metadata[key] = str(size) if isinstance(size, int) else "{}x{}".format(*size)
+
+
+def embedded_sizes(metadata: Mapping[str, str]) -> Preprocessing | None:
+    """Return the resizing and the crop that a model's metadata tell of, None if they do not."""
+    if RESIZE not in metadata:
+        return None
+    crop = read_size(metadata[CROP]) if CROP in metadata else None
+    assert not isinstance(crop, int)  # without `shorter` a size has two numbers
+    return Preprocessing(resize=read_size(metadata[RESIZE], shorter=True), crop=crop)
 
 
 class _Embedding:

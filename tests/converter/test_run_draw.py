@@ -297,3 +297,25 @@ def test_a_photo_that_does_not_fit_is_not_run(
             "--family or --mean prepares a photo\n"
         )
     assert not seen
+
+
+def test_a_model_that_crops_photos_draws_where_it_looked(folder: Path) -> None:
+    (folder / "net.prototxt").write_text(CONV)
+    loaded = converter.load("net.prototxt")
+    loaded.params["conv"][1].data[1] = 1e6  # the second class wherever it looks
+    converter.save_caffemodel(loaded, "net.caffemodel")
+    net = ["net.prototxt", "net.caffemodel"]
+    drawn = {}
+    for resize in ("9", "9x15"):
+        sizes = ["--family", "bvlc", "--resize", resize]
+        assert main(["convert", *net, "-o", "out", "--embed-preprocessing", *sizes]) == 0
+        runs = {
+            "torch": ["run", *net, "--input", "data=photo.png", *sizes],
+            "onnx": ["run", "out/net.onnx", "--input", "image=photo.png"],
+        }
+        for name, args in runs.items():
+            assert main([*args, "--draw", f"{name}.png"]) == 0
+            with Image.open(f"{name}.png") as image:
+                drawn[name, resize] = np.asarray(image)
+        assert np.array_equal(drawn["onnx", resize], drawn["torch", resize])
+    assert not np.array_equal(drawn["onnx", "9"], drawn["onnx", "9x15"])
