@@ -14,10 +14,12 @@ that are there are measured:
     mnn          pip install MNN                                   reads Caffe's files itself
     ncnn         pip install ncnn pnnx                             reads our ONNX through pnnx
 
-Each engine is a process of its own with its model loaded. They take turns, a few runs each, so
-that a slow moment meets them all; printed are medians, as milliseconds and as how many times as
-long as our optimised ONNX takes in ONNX Runtime. Outputs are compared with our torch network's in
-double: what differs by more than 1e-3 of the largest value is said to be wrong.
+Those that read Caffe's files get SKNet's and SENet's own layers in BVLC's (`bvlc.py`): as published
+they refuse them, or compute Axpy wrongly. Each engine is a process of its own with its model
+loaded. They take turns in drawn orders, a few runs each, so that a slow moment meets them all;
+printed are medians, as milliseconds and as how many times as long as our optimised ONNX takes in
+ONNX Runtime. Outputs are compared with our torch network's in double: what differs by more than
+1e-3 of the largest value is said to be wrong.
 """
 
 from __future__ import annotations
@@ -161,7 +163,8 @@ def measure(network: Network, args: argparse.Namespace, folder: Path) -> list[di
         ]
         for batch, path in inputs.items():
             for turn in range(args.rounds + 1):
-                for engine in engines:
+                # In a drawn order: what ran just before leaves its mark on caches and clocks.
+                for engine in random.permutation(np.array(engines, object)):
                     time.sleep(REST)
                     target = None if turn else folder / "top.npy"
                     seconds = engine.ask(path, target, 3 if batch == 1 else 1)
