@@ -7,6 +7,7 @@ from os import PathLike
 
 import torch
 
+from caffe_layers.recurrent.base import Recurrent
 from prototxt.errors import ShapeError, UnsupportedError, WeightError, within
 
 from ..groups import learnable
@@ -69,6 +70,25 @@ def share_trained(test: CaffeNet, train: CaffeNet) -> None:
                         )
                     if not target.shares_blob(target.blob_names[index]):
                         mine.data = theirs.detach()
+
+
+def ask_recurrent(net: CaffeNet) -> None:
+    """Ask gradients for the frozen blobs of LSTM and RNN layers too, wherever these go backward.
+
+    Caffe unrolls such a layer into a network of its own, which knows no `lr_mult`: what a frozen
+    blob gets there counts in the norm that `clip_gradients` bounds, and in its history.
+
+    Caffe: src/caffe/layers/recurrent_layer.cpp, LayerSetUp
+    """
+    moving: set[str] = set()
+    for step in net.steps:
+        layer = net.layers[step.key]
+        below = step.propagate_down or [bottom in moving for bottom in step.bottoms]
+        if any(below) or any(blob.requires_grad for blob in layer.blobs):
+            moving.update(step.tops)
+            if isinstance(layer, Recurrent):
+                for blob in layer.blobs:
+                    blob.requires_grad_()
 
 
 def check_fed(net: CaffeNet) -> None:

@@ -24,7 +24,7 @@ from ..module import CaffeNet, Inputs
 from ..processes import Processes
 from . import state
 from .interrupts import Requests
-from .nets import check_fed, check_loss, load_part, share_trained
+from .nets import ask_recurrent, check_fed, check_loss, load_part, share_trained
 from .settings import Settings, make_optimizer
 from .testing import Outputs, mean_outputs, outputs_of
 
@@ -103,6 +103,7 @@ class Solver:
         )
         self.net = load(settings.train)
         check_loss(self.net)
+        ask_recurrent(self.net)
         assert self.net.definition is not None
         with within(settings.source):
             settings.check_snapshots(insert_splits(self.net.definition))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from recorded import assert_close
 
 import converter
 from converter.training import Solver, mean_outputs
@@ -393,3 +394,38 @@ def test_stepping_by_hand(edit: Edit) -> None:
     assert training.rate == pytest.approx(0.1 * (1 + 0.01 * 6) ** -0.75)
     (result,) = training.test_all()
     assert set(result.values) == {"loss", "accuracy"}
+
+
+RECURRENT = """
+layer { name: "data" type: "DummyData" top: "x" top: "cont" top: "target"
+  dummy_data_param {
+    shape { dim: 3 dim: 1 dim: 2 } shape { dim: 3 dim: 1 } shape { dim: 3 dim: 1 dim: 2 }
+    data_filler { value: 0.5 } data_filler { value: 1 } data_filler { value: -1 } } }
+layer { name: "rnn" type: "RNN" bottom: "x" bottom: "cont" top: "h" param { lr_mult: 0 }
+  recurrent_param { num_output: 2 weight_filler { type: "constant" value: 0.25 } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "h" bottom: "target" top: "loss" }
+"""
+
+
+def test_a_frozen_blob_of_a_recurrent_layer_counts_in_the_norm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.prototxt").write_text(RECURRENT)
+    Path("solver.prototxt").write_text(
+        'net: "net.prototxt" base_lr: 0.5 lr_policy: "fixed" momentum: 0.9 clip_gradients: 0.75\n'
+        "max_iter: 3 snapshot_after_train: false solver_mode: CPU"
+    )
+    training = Solver("solver.prototxt", dtype=torch.float64)
+    training.solve()
+    values = [blob.detach() for blob in training.net.params["rnn"]]
+    # What real Caffe has in W_xh, b_h, W_hh, W_ho and b_o: all values of a blob are equal.
+    caffes = [
+        0.25,
+        -0.5367907466572881,
+        0.1306623850213646,
+        -0.034305374682952805,
+        -1.1127853672478136,
+    ]
+    for blob, value in zip(values, caffes, strict=True):
+        assert_close(blob, np.full(blob.shape, value), "blob")
