@@ -22,11 +22,28 @@ def normalize_batch(
     channels = x.shape[1]
     mean, var = (x.new_zeros(channels) for _ in range(2))
     if x.numel() > channels:
-        return F.batch_norm(x, mean, var, weight, bias, True, 1.0, eps), mean, var
+        return update_statistics(x, mean, var, weight, bias, 1.0, eps), mean, var
     # Torch refuses one value per channel; Caffe leaves the bias correction out.
     centred = x - x
     y = F.batch_norm(centred, mean, var, weight, bias, False, 0.0, eps)
     return y, x.detach().flatten(), var
+
+
+def update_statistics(
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """Normalise by the batch and move `mean` and `var` towards it: torch's, but of any eps.
+
+    `F.batch_norm` refuses to train with an eps of 0, which Caffe takes.
+    """
+    cudnn = torch.backends.cudnn.enabled
+    return torch.batch_norm(x, weight, bias, mean, var, True, momentum, eps, cudnn)
 
 
 def onnx_normalize_batch(op: Any, x: str, eps: float, **to: Any) -> Any:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .batch_statistics import normalize_batch, onnx_normalize_batch
+from .batch_statistics import normalize_batch, onnx_normalize_batch, update_statistics
 from .checks import require
 from .filler import Filler
 from .layer import Layer, Shape
@@ -88,7 +88,7 @@ class RunningNorm(Layer):
             return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.eps)
         values = x.numel() // x.shape[1]
         if self.keeps_unbiased and values > 1:
-            return F.batch_norm(x, mean, var, weight, bias, True, 1 - self.momentum, self.eps)
+            return update_statistics(x, mean, var, weight, bias, 1 - self.momentum, self.eps)
         y, new_mean, new_var = normalize_batch(x, self.eps, weight, bias)
         if not self.keeps_unbiased:
             new_var = new_var * ((values - 1) / values)

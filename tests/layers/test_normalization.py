@@ -56,6 +56,17 @@ def test_a_half_network_keeps_batch_norms_sums(tmp_path):
     assert_close(run_onnx(net.float(), tmp_path / "net.onnx", x), want, "onnx", 1e-5)
 
 
+def test_batch_norm_trains_without_an_eps():
+    layer = caffe_layers.BatchNorm(1, eps=0).double().train()
+    x = torch.tensor([[[1.0, 3, -4, 0]]], dtype=torch.float64, requires_grad=True)
+    y = layer(x)
+    want = np.array([[[1, 3, -4, 0]]]) / 6.5**0.5
+    assert_close(y.detach(), want, "y")
+    y[0, 0, 0].backward()
+    centred = np.array([[[0.75, -0.25, -0.25, -0.25]]])
+    assert_close(x.grad, (centred - want * want[0, 0, 0] / 4) / 6.5**0.5, "diff x")
+
+
 def test_batch_norm_learns_the_statistics_of_a_batch():
     layer = caffe_layers.BatchNorm(3, moving_average_fraction=0.75).double().train()
     x = values(4, 3, 5)
