@@ -68,20 +68,33 @@ class LRN(Layer, type="LRN"):
         return x * (self.k + self.alpha * mean).pow(-self.beta)
 
     def onnx(self, op: Any, x: str) -> Any:
-        size, pad = self.local_size, self.local_size // 2
-        if self.norm_region == "ACROSS_CHANNELS":
-            return op.LRN(x, alpha=self.alpha, beta=self.beta, bias=self.k, size=size)
-        mean = op.AveragePool(
-            op.Mul(x, x, name="square"),
-            kernel_shape=[size, size],
-            pads=[pad] * 4,
-            count_include_pad=1,
-            name="mean",
-        )
-        scale = op.Add(
-            op.Mul(mean, op.scalar(self.alpha), name="share"), op.scalar(1), name="scale"
-        )
+        across = self.norm_region == "ACROSS_CHANNELS"
+        if across and self.alpha > 0 and self.beta > 0:  # ONNX Runtime takes no others
+            return op.LRN(x, alpha=self.alpha, beta=self.beta, bias=self.k, size=self.local_size)
+        square = op.Mul(x, x, name="square")
+        mean = self._onnx_mean_across(op, square) if across else self._onnx_mean_within(op, square)
+        share = op.Mul(mean, op.scalar(self.alpha), name="share")
+        scale = op.Add(share, op.scalar(self.k if across else 1), name="scale")
         return op.Mul(x, op.Pow(scale, op.scalar(-self.beta), name="power"))
+
+    def _onnx_mean_within(self, op: Any, square: str) -> Any:
+        size, pad = self.local_size, self.local_size // 2
+        return op.AveragePool(
+            square, kernel_shape=[size, size], pads=[pad] * 4, count_include_pad=1, name="mean"
+        )
+
+    def _onnx_mean_across(self, op: Any, square: str) -> Any:
+        """Append the mean, with the channels as rows, so that it is a pooling."""
+        rows = op.Transpose(square, perm=[0, 2, 1, 3], name="rows")
+        pad = self.local_size // 2
+        mean = op.AveragePool(
+            rows,
+            kernel_shape=[self.local_size, 1],
+            pads=[pad, 0, pad, 0],
+            count_include_pad=1,
+            name="row_mean",
+        )
+        return op.Transpose(mean, perm=[0, 2, 1, 3], name="mean")
 
     def python(self, py: Any, x: str) -> Any:
         size, pad, alpha, beta = self.local_size, self.local_size // 2, self.alpha, self.beta

@@ -156,3 +156,11 @@ def test_lrn_has_a_gradient(region):
     layer = caffe_layers.LRN(local_size=3, alpha=0.7, norm_region=region)
     x = torch.from_numpy(values(1, 4, 3, 2)).requires_grad_()
     assert torch.autograd.gradcheck(layer, x)
+
+
+@pytest.mark.parametrize("param", ["alpha: 0 k: 2", "beta: 0", "alpha: -0.5 k: 30", "beta: -0.5"])
+def test_lrn_of_any_alpha_and_beta_goes_to_onnx(tmp_path, param):
+    net = load(tmp_path, (2, 3, 4, 5), f'type: "LRN" lrn_param {{ local_size: 3 {param} }}')
+    x = values(2, 3, 4, 5)
+    want = net(torch.from_numpy(x).float())["y"]
+    assert_close(run_onnx(net, tmp_path / "net.onnx", x), want, "onnx", 1e-5)
