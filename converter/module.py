@@ -346,13 +346,13 @@ class CaffeNet(nn.Module):
         values = dict(fed)
         for step, spent in zip(plan.steps, plan.spent, strict=True):
             bottoms = [values[name] for name in step.bottoms]
-            for index, row in enumerate(step.propagate_down):
-                if not row:
-                    bottoms[index] = bottoms[index].detach()
+            cut = _cut(bottoms, step.propagate_down)
             if step.cls.is_source:
                 values.update(self._read(step, values))
                 continue
             tops = self.layers[step.key](*bottoms)
+            if cut and torch.is_grad_enabled():
+                _keep_diffs([tops] if isinstance(tops, Tensor) else tops)
             if len(step.tops) == 1 and isinstance(tops, Tensor):
                 values[step.tops[0]] = tops
             else:
@@ -373,6 +373,23 @@ class CaffeNet(nn.Module):
             known = {name: tuple(value.shape) for name, value in values.items()}
             self._check({name: known[name] for name in self.inputs if name in known} | shapes)
         return made
+
+
+def _cut(bottoms: list[Tensor], rows: Sequence[bool]) -> bool:
+    """Detach the bottoms that `propagate_down` says get no diff; tell whether they had got one."""
+    cut = False
+    for index, row in enumerate(rows):
+        if not row:
+            cut |= bottoms[index].requires_grad
+            bottoms[index] = bottoms[index].detach()
+    return cut
+
+
+def _keep_diffs(tops: Sequence[Tensor]) -> None:
+    """Let a layer that passes no diff on have one of its own, as in Caffe."""
+    for top in tops:
+        if top.is_floating_point() and not top.requires_grad:
+            top.requires_grad_()
 
 
 def _weighted(top: Tensor, weight: float) -> Tensor:

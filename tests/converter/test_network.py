@@ -364,6 +364,13 @@ class TestModes:
             assert bool(got.params["below"][0].any()) is reaches
             assert bool(got.diffs["below"].any()) is reaches
 
+    def test_a_layer_that_passes_no_diff_on_has_its_own(self, load) -> None:
+        relu = 'layer { name: "relu" type: "ReLU" bottom: "conv" top: "relu" propagate_down: false }'
+        text = LAYERS + LABEL + convolution("conv", "data") + relu + scores("relu") + loss()
+        got = converter.backward(load(text, phase="TRAIN"), {"data": images(), "label": labels()})
+        assert got.diffs["relu"].any()
+        assert not got.diffs["conv"].any()
+
     def test_a_learning_rate_of_0_asks_no_gradient(self, load) -> None:
         frozen = convolution("conv", "data", more="param { lr_mult: 0 } param { lr_mult: 2 }")
         text = LAYERS + LABEL + frozen + scores("conv") + loss()
