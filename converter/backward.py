@@ -42,7 +42,7 @@ def backward(
         }
     plan = net.plan(fed)
     with torch.enable_grad():
-        values = net.run(fed, plan)
+        values = net.run(fed, plan, every_diff=True)
         if top_diffs is None:
             loss = net.weighted_loss(plan, values)
         else:

@@ -337,22 +337,30 @@ class CaffeNet(nn.Module):
             self._checked.add(signature)
 
     def run(
-        self, fed: Mapping[str, Tensor], plan: Plan, *, sparing: bool = False
+        self,
+        fed: Mapping[str, Tensor],
+        plan: Plan,
+        *,
+        sparing: bool = False,
+        every_diff: bool = False,
     ) -> dict[str, Tensor]:
         """Return the values of a plan's steps and of the fed blobs.
 
         `sparing` lets go of each value after its last use: outputs and losses are left.
+        `every_diff` lets also those have a gradient from which nothing learns, but Caffe has one.
         """
         values = dict(fed)
         for step, spent in zip(plan.steps, plan.spent, strict=True):
             bottoms = [values[name] for name in step.bottoms]
-            cut = _cut(bottoms, step.propagate_down)
+            for index, row in enumerate(step.propagate_down):
+                if not row:
+                    bottoms[index] = bottoms[index].detach()
             if step.cls.is_source:
                 values.update(self._read(step, values))
                 continue
             tops = self.layers[step.key](*bottoms)
-            if cut and torch.is_grad_enabled():
-                _keep_diffs([tops] if isinstance(tops, Tensor) else tops)
+            if every_diff and self._has_diffs(step, values):
+                _ask_diffs([tops] if isinstance(tops, Tensor) else tops)
             if len(step.tops) == 1 and isinstance(tops, Tensor):
                 values[step.tops[0]] = tops
             else:
@@ -361,6 +369,18 @@ class CaffeNet(nn.Module):
                 for name in spent:
                     del values[name]
         return values
+
+    def _has_diffs(self, step: Step, values: Mapping[str, Tensor]) -> bool:
+        """Tell whether Caffe computes diffs of a step's tops that none of its bottoms gets.
+
+        So it does above `propagate_down: false`, and above statistics without `param` rows.
+        """
+        layer = self.layers[step.key]
+        if len(step.layer.param) < len(layer.blob_names):
+            return True
+        return not all(step.propagate_down) and any(
+            values[name].requires_grad for name in step.bottoms
+        )
 
     def _read(self, step: Step, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return what a source makes; ShapeError if its images have grown out of the network."""
@@ -375,18 +395,7 @@ class CaffeNet(nn.Module):
         return made
 
 
-def _cut(bottoms: list[Tensor], rows: Sequence[bool]) -> bool:
-    """Detach the bottoms that `propagate_down` says get no diff; tell whether they had got one."""
-    cut = False
-    for index, row in enumerate(rows):
-        if not row:
-            cut |= bottoms[index].requires_grad
-            bottoms[index] = bottoms[index].detach()
-    return cut
-
-
-def _keep_diffs(tops: Sequence[Tensor]) -> None:
-    """Let a layer that passes no diff on have one of its own, as in Caffe."""
+def _ask_diffs(tops: Sequence[Tensor]) -> None:
     for top in tops:
         if top.is_floating_point() and not top.requires_grad:
             top.requires_grad_()

@@ -371,6 +371,13 @@ class TestModes:
         assert got.diffs["relu"].any()
         assert not got.diffs["conv"].any()
 
+    @pytest.mark.parametrize(("rows", "has"), [("", True), ("param { lr_mult: 0 } " * 3, False)])
+    def test_statistics_without_rows_have_a_diff_above(self, load, rows, has) -> None:
+        norm = f'layer {{ name: "norm" type: "BatchNorm" bottom: "data" top: "norm" {rows} }}'
+        text = LAYERS + LABEL + norm + scores("norm") + loss()
+        got = converter.backward(load(text, phase="TRAIN"), {"data": images(), "label": labels()})
+        assert bool(got.diffs["norm"].any()) is has
+
     def test_a_learning_rate_of_0_asks_no_gradient(self, load) -> None:
         frozen = convolution("conv", "data", more="param { lr_mult: 0 } param { lr_mult: 2 }")
         text = LAYERS + LABEL + frozen + scores("conv") + loss()
