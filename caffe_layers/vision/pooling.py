@@ -100,9 +100,11 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
-        top = (*x[:2], *self._pool(x[2:]).sizes(x[2:]))
+        pool = self._pool(x[2:])
+        top = (*x[:2], *pool.sizes(x[2:]))
         if min(top) < 1:
-            require(False, f"the top would be {top}: kernel {self.window} does not fit {x}")
+            kernel = pool.window.kernel
+            require(False, f"the top would be {top}: kernel {kernel} does not fit {x}")
         return [top] * (1 + self.mask)
 
     def _pool(self, spatial: Sequence[int]) -> Pool:

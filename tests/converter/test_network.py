@@ -365,7 +365,9 @@ class TestModes:
             assert bool(got.diffs["below"].any()) is reaches
 
     def test_a_layer_that_passes_no_diff_on_has_its_own(self, load) -> None:
-        relu = 'layer { name: "relu" type: "ReLU" bottom: "conv" top: "relu" propagate_down: false }'
+        relu = (
+            'layer { name: "relu" type: "ReLU" bottom: "conv" top: "relu" propagate_down: false }'
+        )
         text = LAYERS + LABEL + convolution("conv", "data") + relu + scores("relu") + loss()
         got = converter.backward(load(text, phase="TRAIN"), {"data": images(), "label": labels()})
         assert got.diffs["relu"].any()

@@ -14,7 +14,7 @@ from recorded import assert_close
 
 import caffe_layers
 import converter
-from prototxt import UnsupportedError
+from prototxt import ShapeError, UnsupportedError
 
 FLT_MAX = 3.4028234663852886e38
 FLT_MIN = 1.1754943508222875e-38
@@ -25,6 +25,15 @@ WINDOWS = [
     for mode in ("CEIL", "FLOOR")
     if pad < kernel
 ]
+
+
+def test_a_kernel_that_does_not_fit_is_named():
+    layer = caffe_layers.Pooling(kernel_size=(2, 4), stride=1)
+    with pytest.raises(ShapeError) as caught:
+        layer.shapes((1, 2, 5, 3))
+    assert str(caught.value) == (
+        "the top would be (1, 2, 4, 0): kernel (2, 4) does not fit (1, 2, 5, 3)"
+    )
 
 
 def caffe_windows(size: int, kernel: int, stride: int, pad: int, mode: str, *, padded: bool):
