@@ -50,10 +50,11 @@ def overlap(a: Tensor, b: Tensor) -> Tensor:
     width = torch.minimum(ax1, bx1) - torch.maximum(ax0, bx0)
     height = torch.minimum(ay1, by1) - torch.maximum(ay0, by0)
     common = width.clamp(min=0) * height.clamp(min=0)
-    return torch.where(common > 0, common / (_area(a) + _area(b) - common), 0)
+    return torch.where(common > 0, common / (area(a) + area(b) - common), 0)
 
 
-def _area(box: Tensor) -> Tensor:
+def area(box: Tensor) -> Tensor:
+    """Return the area of boxes; 0 for inverted ones."""
     x0, y0, x1, y1 = box.unbind(-1)
     return (x1 - x0).clamp(min=0) * (y1 - y0).clamp(min=0)
 
@@ -121,10 +122,10 @@ def emit_overlap(op: Any, a: str, b: str, name: str) -> Any:
     )
     low = op.Max(a_low, b_low, name=f"{name}/low")
     high = op.Min(a_high, b_high, name=f"{name}/high")
-    common = _emit_area(op, low, high, f"{name}/common")
+    common = emit_area(op, low, high, f"{name}/common")
     areas = op.Add(
-        _emit_area(op, a_low, a_high, f"{name}/a"),
-        _emit_area(op, b_low, b_high, f"{name}/b"),
+        emit_area(op, a_low, a_high, f"{name}/a"),
+        emit_area(op, b_low, b_high, f"{name}/b"),
         name=f"{name}/areas",
     )
     share = op.Div(common, op.Sub(areas, common, name=f"{name}/union"), name=f"{name}/share")
@@ -132,7 +133,8 @@ def emit_overlap(op: Any, a: str, b: str, name: str) -> Any:
     return op.Where(meets, share, op.scalar(0), name=f"{name}/overlap")
 
 
-def _emit_area(op: Any, low: str, high: str, name: str) -> Any:
+def emit_area(op: Any, low: str, high: str, name: str) -> Any:
+    """Append what `area` does."""
     sides = op.Relu(op.Sub(high, low, name=f"{name}/sides"), name=f"{name}/above_0")
     return op.reduce("ReduceProd", sides, [-1], keepdims=0, name=f"{name}/area")
 

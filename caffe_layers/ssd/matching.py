@@ -12,9 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .bbox import emit_overlap, overlap
+from ..ramp import emit_count, emit_indices
+from .bbox import area, emit_area, emit_overlap, overlap
+from .suppression import emit_suppress, suppress
 
 LEAST_OVERLAP = 1e-6
+LEAST_AREA = 1e-5
 
 
 def match(
@@ -58,6 +61,23 @@ def hardest(loss: Tensor, eligible: Tensor, count: Tensor) -> Tensor:
     places = torch.arange(loss.shape[1], device=loss.device).expand_as(order)
     ranks = torch.zeros_like(order).scatter(1, order, places)
     return eligible & (ranks < count[:, None])
+
+
+def spared(loss: Tensor, eligible: Tensor, boxes: Tensor, threshold: float, top_k: int) -> Tensor:
+    """Return which eligible boxes, N x P, no eligible box of a higher loss suppresses.
+
+    `boxes` are N x P x 4, or 1 x P x 4. The `top_k` of the highest loss take part (-1: all), and of
+    these not the ones of nearly no area.
+    """
+    if top_k >= 0:
+        eligible = hardest(
+            loss, eligible, torch.full_like(eligible[:, 0], top_k, dtype=torch.int64)
+        )
+    eligible = eligible & (area(boxes) >= LEAST_AREA)
+    order = loss.masked_fill(~eligible, -torch.inf).argsort(dim=-1, descending=True, stable=True)
+    best = boxes.expand(len(loss), -1, -1).gather(1, order[..., None].expand(-1, -1, 4))
+    kept = suppress(best, eligible.gather(1, order), threshold)
+    return torch.zeros_like(eligible).scatter(1, order, kept)
 
 
 def emit_match(
@@ -131,15 +151,51 @@ def emit_match(
     return op.Where(near, nearest, matched, name="match/matched"), best
 
 
-def emit_hardest(op: Any, loss: str, eligible: str, count: str) -> Any:
+def emit_spared(op: Any, loss: str, eligible: str, boxes: str, threshold: float, top_k: int) -> Any:
+    """Append what `spared` does."""
+    if top_k >= 0:
+        eligible = emit_hardest(op, loss, eligible, op.ints(top_k), "spare")
+    low, high = op.Split(boxes, op.ints(2, 2), axis=-1, outputs=2, name="spare/corners")
+    large = op.GreaterOrEqual(
+        emit_area(op, low, high, "spare"), op.scalar(LEAST_AREA), name="spare/large"
+    )
+    eligible = op.And(eligible, large, name="spare/eligible")
+    order = _emit_order(op, loss, eligible, "spared")
+    sizes = op.Shape(order, name="spared/sizes")
+    four = op.Concat(sizes, op.ints(4), axis=0, name="spared/four")
+    index = op.Expand(op.Unsqueeze(order, op.ints(2), name="spared/index"), four, name="spared/at")
+    every = op.Expand(boxes, four, name="spared/boxes")
+    best = op.GatherElements(every, index, axis=1, name="spared/best")
+    # By rank, so that equal losses keep their order.
+    places = emit_indices(op, emit_count(op, order, 1, "spared/count"), "spared/places")
+    falling = op.Neg(op.to_float(places, name="spared/ranks"), name="spared/falling")
+    counts = op.GatherElements(
+        op.to_float(eligible, name="spared/ones"), order, axis=1, name="spared/counted"
+    )
+    lowest = float(np.finfo(np.float32).min)
+    ranked = op.Where(
+        op.to_bool(counts, name="spared/counts"), falling, op.scalar(lowest), name="spared/ranked"
+    )
+    kept = emit_suppress(op, best, ranked, lowest / 2, threshold)
+    none = op.Expand(op.scalar(0), sizes, name="spared/none")
+    kept = op.ScatterElements(none, order, kept, axis=1, name="spared/kept")
+    return op.to_bool(kept, name="spared")
+
+
+def emit_hardest(op: Any, loss: str, eligible: str, count: str, name: str = "mine") -> Any:
     """Append what `hardest` does; `count`, N x 1, is of int64."""
+    order = _emit_order(op, loss, eligible, name)
+    places = emit_indices(op, emit_count(op, order, 1, f"{name}/number"), f"{name}/range")
+    places = op.Expand(places, op.Shape(order, name=f"{name}/sizes"), name=f"{name}/places")
+    ranks = op.ScatterElements(order, order, places, axis=1, name=f"{name}/ranks")
+    return op.And(eligible, op.Less(ranks, count, name=f"{name}/first"), name=f"{name}/hardest")
+
+
+def _emit_order(op: Any, loss: str, eligible: str, name: str) -> Any:
+    """Append the eligible boxes from the highest loss on, then the others."""
     lowest = op.scalar(np.finfo(op.float_type).min)
-    ranked = op.Where(eligible, loss, lowest, name="mine/ranked")
-    sizes = op.Shape(ranked, name="mine/sizes")
-    many = op.Gather(sizes, op.ints(1), axis=0, name="mine/many")
-    _, order = op.TopK(ranked, many, axis=1, outputs=2, name="mine/order")
-    zero, one = (op.const(np.array(value, np.int64)) for value in (0, 1))
-    number = op.Squeeze(many, op.ints(0), name="mine/number")
-    places = op.Expand(op.Range(zero, number, one, name="mine/range"), sizes, name="mine/places")
-    ranks = op.ScatterElements(order, order, places, axis=1, name="mine/ranks")
-    return op.And(eligible, op.Less(ranks, count, name="mine/first"), name="mine/hardest")
+    ranked = op.Where(eligible, loss, lowest, name=f"{name}/taken")
+    many = op.Gather(
+        op.Shape(ranked, name=f"{name}/shape"), op.ints(1), axis=0, name=f"{name}/many"
+    )
+    return op.TopK(ranked, many, axis=1, outputs=2, name=f"{name}/order")[1]

@@ -19,7 +19,7 @@ from ..loss.normalizer import read_normalization
 from ..message import enum_name, fork_field
 from ..number import float32
 from .bbox import CODE_TYPES, check_sizes, decode, encode
-from .matching import hardest, match
+from .matching import hardest, match, spared
 from .multibox_onnx import LOG_FLT_MIN, UNIT_BOX, EmittedMultiBoxLoss, Refinement
 from .predictions import (
     check_predictions,
@@ -56,14 +56,19 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
     class) against the label, and against the background of the boxes that mining chooses:
     MAX_NEGATIVE the `neg_pos_ratio` times as many of the highest loss, among those unmatched whose
     best overlap is below `neg_overlap`; HARD_EXAMPLE the `sample_size` boxes of the highest loss,
-    whether matched or not, and only these matches stay; NONE all. The count is at least 1: VALID
+    whether matched or not, and only these matches stay; NONE all. With an `nms_threshold` (the
+    definition's `nms_param`) mining passes over boxes that overlap one of a higher loss by more:
+    the decoded locations, or with `use_prior_for_nms` the prior boxes, of at most `top_k` boxes of
+    the highest loss, and none of an area below 1e-5. The count is at least 1: VALID
     the matches, FULL N P, BATCH_SIZE N, NONE 1. What `propagate_down` denies adds nothing.
     Locations and scores get gradients; where variances are `encode_variance_in_target`, that of
     the locations is not divided by them, as the differences are.
 
+    LOGISTIC's targets are 1 for the label and, for the other classes, the background's number,
+    mostly 0; without mining those 1s are not in their box's place (`_targets`), as in Caffe.
+
     Errors: ShapeError for bottoms that do not fit each other, objects of the background or of no
-    class, and boxes without width; UnsupportedError for suppression while mining (`nms_param`), and
-    for LOGISTIC with another background than 0 or without mining, whose targets the fork mixes up.
+    class, and boxes without width.
     Caffe: weiliu89/caffe, src/caffe/layers/multibox_loss_layer.cpp
     """
 
@@ -94,6 +99,9 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
         bp_inside: bool = False,
         mining_type: str = "MAX_NEGATIVE",
         sample_size: int = 64,
+        nms_threshold: float = 0.0,
+        top_k: int = -1,
+        use_prior_for_nms: bool = False,
         normalization: str = "VALID",
         propagates: tuple[bool, bool] = (True, True),
     ) -> None:
@@ -119,6 +127,8 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
         self.encode_variance_in_target = encode_variance_in_target
         self.map_object_to_agnostic, self.bp_inside = map_object_to_agnostic, bp_inside
         self.ignore_cross_boundary_bbox = ignore_cross_boundary_bbox
+        self.nms_threshold, self.top_k = float32(nms_threshold), top_k
+        self.use_prior_for_nms = use_prior_for_nms
         self._check()
 
     def _check(self) -> None:
@@ -128,13 +138,10 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
         require(self.share_location or not mines, "mining wants share_location")
         two = not self.map_object_to_agnostic or self.num_classes == 2
         require(two, f"map_object_to_agnostic wants 2 classes, got {self.num_classes}")
+        above = not self.map_object_to_agnostic or background == 0
+        require(above, f"map_object_to_agnostic wants background_label_id 0, got {background}")
         sampled = self.mining_type != "HARD_EXAMPLE" or self.sample_size > 0
         require(sampled, f"sample_size {self.sample_size} wants 1 or more")
-        if self.conf_loss_type == "LOGISTIC" and (background or not mines):
-            raise UnsupportedError(
-                "conf_loss_type LOGISTIC wants mining and background 0: otherwise the fork puts "
-                "its targets in the wrong places"
-            )
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> MultiBoxLoss:
@@ -149,8 +156,6 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
     def fields(cls, param: Any) -> dict[str, Any]:
         """Read a MultiBoxLossParameter."""
         require(param.HasField("num_classes"), "there is no num_classes")
-        if param.HasField("nms_param") and param.nms_param.nms_threshold > 0:
-            raise UnsupportedError("suppression of overlapping boxes while mining is not here")
         mining = enum_name(param, "mining_type")
         if param.HasField("do_neg_mining"):
             agrees = param.do_neg_mining == (mining != "NONE")
@@ -171,8 +176,12 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
             "ignore_cross_boundary_bbox",
             "bp_inside",
             "sample_size",
+            "use_prior_for_nms",
         )
         read = {name: enum_name(param, name) for name in named}
+        if param.HasField("nms_param"):
+            nms = param.nms_param
+            read |= {"nms_threshold": nms.nms_threshold, "top_k": nms.top_k}
         return read | {name: getattr(param, name) for name in plain}
 
     def shapes(self, loc: Shape, conf: Shape, prior: Shape, gt: Shape, *arm: Shape) -> list[Shape]:
@@ -217,7 +226,8 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
             if inside is not None:
                 unmatched = unmatched & inside[:, 0]
             # Where boxes of several classes match, the last class counts.
-            label = torch.where(positive, labels[row], -1).amax(1)
+            lists = torch.where(positive, labels[row], -1)
+            label = lists.amax(1)
             label = torch.where(label < 0, self.background_label_id, label)
             targets = objects[:, 3:7][row]
             chosen = torch.ones_like(unmatched)
@@ -226,8 +236,13 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
                 if self.mining_type == "HARD_EXAMPLE":
                     losses = self._loc_losses(codes, targets, positive, plain, variances)
                     loss = loss + losses[:, 0]
+                rivals = None
+                if self.nms_threshold > 0:
+                    if not self.use_prior_for_nms:
+                        plain = self._decoded(plain, codes, variances)
+                    rivals = plain[:, 0]
                 positive, negative = self._mine(
-                    loss, positive[:, 0], unmatched, best[:, 0], own, refined.objects
+                    loss, positive[:, 0], unmatched, best[:, 0], own, refined.objects, rivals
                 )
                 chosen = positive | negative
                 label = torch.where(positive, label, self.background_label_id)
@@ -238,9 +253,8 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
             total = total + self.loc_weight * losses.sum()
         if self.propagates[1]:
             if self.map_object_to_agnostic:
-                other = label != self.background_label_id
-                label = torch.where(other, self.background_label_id + 1, label)
-            losses = self._score_losses(scores, label)
+                label, lists = (torch.where(numbers > 0, 1, numbers) for numbers in (label, lists))
+            losses = self._score_losses(scores, label, self._targets(scores, label, lists))
             total = total + torch.where(chosen, losses, 0).sum()
         return total / self._count(scores, positive)
 
@@ -299,14 +313,34 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
         terms = smooth_l1(d) if self.loc_loss_type == "SMOOTH_L1" else d.square() / 2
         return torch.where(chosen, terms, 0).sum(-1)
 
-    def _score_losses(self, scores: Tensor, label: Tensor) -> Tensor:
+    def _targets(self, scores: Tensor, label: Tensor, lists: Tensor) -> Tensor | None:
+        """Return LOGISTIC's targets, N x P x C; None where they are 1 for the label and 0 else.
+
+        Without mining the targets are in Caffe one row for all, and the 1 of label c of box p of
+        image n is at `n P + p C + c` of it. `lists`, N x L x P, are the labels of all matchings.
+        """
+        background, mines = self.background_label_id, self.mining_type != "NONE"
+        if self.conf_loss_type != "LOGISTIC" or (mines and background == 0):
+            return None
+        if mines:
+            return torch.full_like(scores, background).scatter(-1, label[..., None], 1)
+        images, priors, classes = scores.shape
+        count = scores.numel()
+        at = torch.arange(images, device=scores.device)[:, None] * priors
+        at = at + torch.arange(priors, device=scores.device) * classes
+        at = torch.where(lists < 0, count, at[:, None] + lists)  # behind the end: left out
+        row = scores.new_full((count + 1,), background).scatter(0, at.flatten(), 1)
+        return row[:-1].reshape(scores.shape)
+
+    def _score_losses(self, scores: Tensor, label: Tensor, targets: Tensor | None = None) -> Tensor:
         """Return L_conf's term of every prior box, N x P."""
         index = label[..., None]
         if self.conf_loss_type == "SOFTMAX":
             picked = scores.log_softmax(-1).gather(-1, index)
             return -floored(picked, LOG_FLT_MIN)[..., 0]
-        hot = torch.zeros_like(scores).scatter(-1, index, 1)
-        return F.binary_cross_entropy_with_logits(scores, hot, reduction="none").sum(-1)
+        if targets is None:
+            targets = torch.zeros_like(scores).scatter(-1, index, 1)
+        return F.binary_cross_entropy_with_logits(scores, targets, reduction="none").sum(-1)
 
     def _mine(
         self,
@@ -316,13 +350,19 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
         best: Tensor,
         own: Tensor,
         objects: Tensor | None,
+        rivals: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Return the matches that stay, and what is learned as background: N x P."""
+        """Return the matches that stay, and what is learned as background: N x P.
+
+        `rivals` are the boxes that suppress each other, if any do.
+        """
         hard = self.mining_type == "HARD_EXAMPLE"
         eligible = torch.ones_like(unmatched) if hard else unmatched & (best < self.neg_overlap)
         eligible = eligible & own.any(1, keepdim=True)
         if objects is not None:
             eligible = eligible & (objects >= self.objectness_score)
+        if rivals is not None:
+            eligible = spared(loss, eligible, rivals, self.nms_threshold, self.top_k)
         if hard:
             count = torch.full_like(positive[:, 0], self.sample_size, dtype=torch.int64)
             chosen = hardest(loss, eligible, count)
@@ -362,6 +402,8 @@ class RefinedMultiBoxLoss(MultiBoxLoss, type="MultiBoxLoss", fork="refinedet", b
 
     @classmethod
     def fields(cls, param: Any) -> dict[str, Any]:
+        if param.HasField("nms_param") and param.nms_param.nms_threshold > 0:
+            raise UnsupportedError("which refined boxes suppress each other is not known")
         score = fork_field(param, "objectness_score", 0.01)
         return {**super().fields(param), "objectness_score": score}
 

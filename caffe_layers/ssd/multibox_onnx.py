@@ -9,8 +9,9 @@ import numpy as np
 
 from ..layer import Layer
 from ..number import FLT_MIN
+from ..ramp import emit_count, emit_indices
 from .bbox import emit_decode, emit_encode
-from .matching import emit_hardest, emit_match
+from .matching import emit_hardest, emit_match, emit_spared
 from .predictions import emit_priors
 from .smooth_l1 import emit_smooth_l1
 
@@ -47,6 +48,9 @@ class EmittedMultiBoxLoss(Layer):
     neg_overlap: float
     sample_size: int
     objectness_score: float
+    nms_threshold: float
+    top_k: int
+    use_prior_for_nms: bool
     map_object_to_agnostic: bool
     normalization: str
     propagates: tuple[bool, bool]
@@ -96,8 +100,8 @@ class EmittedMultiBoxLoss(Layer):
             is_class = self._emit_is_class(op, label, classes, "boxes")
             positive = op.And(positive, is_class, name="positive_of_class")
         none, background = (op.const(np.array(n)) for n in (-1, self.background_label_id))
-        label = op.Where(positive, label, none, name="label_or_none")
-        label = op.reduce("ReduceMax", label, [1], keepdims=0, name="last_label")
+        lists = op.Where(positive, label, none, name="label_or_none")
+        label = op.reduce("ReduceMax", lists, [1], keepdims=0, name="last_label")
         nothing = op.Less(label, op.const(np.array(0)), name="is_background")
         label = op.Where(nothing, background, label, name="label_of_prior")
         targets = op.Gather(corners, row, name="targets")
@@ -113,6 +117,12 @@ class EmittedMultiBoxLoss(Layer):
             unmatched = op.Less(found, op.scalar(0), name="unmatched")
             if inside is not None:
                 unmatched = op.And(unmatched, inside, name="unmatched_inside")
+            rivals = None
+            if self.nms_threshold > 0:
+                rivals = op.Unsqueeze(plain, op.ints(0), name="rivals_of_all")
+                if not self.use_prior_for_nms:
+                    rivals = self._emit_decoded(op, plain, codes, variances, "rivals")
+                rivals = op.Squeeze(rivals, op.ints(1), name="rivals_in_list")
             kept, negative = self._emit_mine(
                 op,
                 loss,
@@ -121,6 +131,7 @@ class EmittedMultiBoxLoss(Layer):
                 op.Squeeze(best, op.ints(1), name="best_in_list"),
                 own,
                 refined.objects,
+                rivals,
             )
             chosen = op.Or(kept, negative, name="chosen")
             label = op.Where(kept, label, background, name="kept_label")
@@ -133,10 +144,11 @@ class EmittedMultiBoxLoss(Layer):
             totals.append(op.Mul(total, op.scalar(self.loc_weight), name="loc_total"))
         if self.propagates[1]:
             if self.map_object_to_agnostic:
-                same = op.Equal(label, background, name="no_object")
-                other = op.const(np.array(self.background_label_id + 1))
-                label = op.Where(same, label, other, name="agnostic")
-            losses = self._emit_score_losses(op, scores, label, "conf")
+                one = op.const(np.array(1))
+                label = op.Min(label, one, name="agnostic")
+                lists = op.Min(lists, one, name="agnostic_lists")
+            targets = self._emit_targets(op, scores, label, lists)
+            losses = self._emit_score_losses(op, scores, label, "conf", targets)
             if chosen is not None:
                 losses = op.Where(chosen, losses, op.scalar(0), name="conf_chosen")
             totals.append(op.ReduceSum(losses, keepdims=0, name="conf_sum"))
@@ -203,7 +215,47 @@ class EmittedMultiBoxLoss(Layer):
         terms = op.Where(chosen, terms, op.scalar(0), name=f"{name}/chosen_terms")
         return op.reduce("ReduceSum", terms, [3], keepdims=0, name=f"{name}/losses")
 
-    def _emit_score_losses(self, op: Any, scores: str, label: str, name: str) -> Any:
+    def _emit_targets(self, op: Any, scores: str, label: str, lists: str) -> Any:
+        """Append what MultiBoxLoss's `_targets` does."""
+        mines = self.mining_type != "NONE"
+        if self.conf_loss_type != "LOGISTIC" or (mines and self.background_label_id == 0):
+            return None
+        background = op.scalar(self.background_label_id)
+        if mines:
+            index = op.Unsqueeze(label, op.ints(2), name="conf/targets/index")
+            hot = op.Equal(index, op.const(np.arange(self.num_classes)), name="conf/targets/same")
+            return op.Where(hot, op.scalar(1), background, name="conf/targets")
+        images, priors = (
+            emit_indices(
+                op, emit_count(op, scores, axis, f"conf/targets/{name}"), f"conf/targets/of_{name}"
+            )
+            for axis, name in ((0, "images"), (1, "priors"))
+        )
+        sizes = op.Shape(scores, name="conf/targets/sizes")
+        each = op.Gather(sizes, op.ints(1), axis=0, name="conf/targets/each")
+        first = op.Mul(images, each, name="conf/targets/first")
+        at = op.Add(
+            op.Unsqueeze(first, op.ints(1, 2), name="conf/targets/of_image"),
+            op.Mul(priors, op.ints(self.num_classes), name="conf/targets/of_prior"),
+            name="conf/targets/at",
+        )
+        count = op.ReduceProd(sizes, keepdims=1, name="conf/targets/count")
+        nothing = op.Less(lists, op.const(np.array(0)), name="conf/targets/nothing")
+        at = op.Add(at, lists, name="conf/targets/places")
+        at = op.Where(nothing, count, at, name="conf/targets/or_behind")
+        at = op.Reshape(at, op.ints(-1), name="conf/targets/flat")
+        whole = op.Add(count, op.ints(1), name="conf/targets/whole")
+        row = op.Expand(background, whole, name="conf/targets/row")
+        ones = op.Expand(
+            op.scalar(1), op.Shape(at, name="conf/targets/many"), name="conf/targets/ones"
+        )
+        row = op.ScatterElements(row, at, ones, axis=0, name="conf/targets/with_ones")
+        row = op.Slice(row, op.ints(0), count, name="conf/targets/cut")
+        return op.Reshape(row, sizes, name="conf/targets")
+
+    def _emit_score_losses(
+        self, op: Any, scores: str, label: str, name: str, targets: str | None = None
+    ) -> Any:
         index = op.Unsqueeze(label, op.ints(2), name=f"{name}/index")
         if self.conf_loss_type == "SOFTMAX":
             logs = op.LogSoftmax(scores, axis=2, name=f"{name}/logs")
@@ -211,10 +263,11 @@ class EmittedMultiBoxLoss(Layer):
             flat = op.Squeeze(picked, op.ints(2), name=f"{name}/flat")
             high = op.Max(flat, op.scalar(LOG_FLT_MIN), name=f"{name}/floored")
             return op.Neg(high, name=f"{name}/losses")
-        same = op.Equal(index, op.const(np.arange(self.num_classes)), name=f"{name}/same")
-        hot = op.to_float(same, name=f"{name}/hot")
+        if targets is None:
+            same = op.Equal(index, op.const(np.arange(self.num_classes)), name=f"{name}/same")
+            targets = op.to_float(same, name=f"{name}/hot")
         # max(x, 0) - x * t + log(1 + exp(-|x|)) overflows nowhere.
-        hit = op.Mul(scores, hot, name=f"{name}/hit")
+        hit = op.Mul(scores, targets, name=f"{name}/hit")
         linear = op.Sub(op.Relu(scores, name=f"{name}/above"), hit, name=f"{name}/linear")
         distance = op.Neg(op.Abs(scores, name=f"{name}/abs"), name=f"{name}/distance")
         terms = op.Add(linear, op.Softplus(distance, name=f"{name}/rest"), name=f"{name}/terms")
@@ -229,6 +282,7 @@ class EmittedMultiBoxLoss(Layer):
         best: str,
         own: str,
         objects: str | None,
+        rivals: str | None,
     ) -> tuple[str, str]:
         hard = self.mining_type == "HARD_EXAMPLE"
         some = op.reduce(
@@ -244,6 +298,8 @@ class EmittedMultiBoxLoss(Layer):
         if objects is not None:
             high = op.GreaterOrEqual(objects, op.scalar(self.objectness_score), name="high")
             eligible = op.And(eligible, high, name="eligible_objects")
+        if rivals is not None:
+            eligible = emit_spared(op, loss, eligible, rivals, self.nms_threshold, self.top_k)
         if hard:
             chosen = emit_hardest(op, loss, eligible, op.ints(self.sample_size))
             return (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from restated import check, load
-from ssd_boxes import CODE_TYPES, Box, decode, encode, grid, iou
+from ssd_boxes import CODE_TYPES, Box, area, decode, encode, grid, iou
 
 import caffe_layers
 from prototxt import CaffeError, ShapeError, UnsupportedError
@@ -38,6 +38,9 @@ FIELDS: dict[str, Any] = {
     "bp_inside": False,
     "mining_type": "MAX_NEGATIVE",
     "sample_size": 64,
+    "nms_threshold": 0.0,
+    "top_k": -1,
+    "use_prior_for_nms": False,
     "objectness_score": 0.01,
 }
 ONES = [1.0] * 4
@@ -106,6 +109,16 @@ def loc_loss(
         else:
             total += abs(d) - 0.5
     return total
+
+
+def spared(order: list[int], rivals: list[Any], field: dict[str, Any]) -> list[int]:
+    """Return which boxes, given by falling loss, no better one suppresses."""
+    kept: list[int] = []
+    for p in order[: field["top_k"] if field["top_k"] >= 0 else None]:
+        near = any(iou(rivals[p], rivals[q]) > f32(field["nms_threshold"]) for q in kept)
+        if area(rivals[p]) >= 1e-5 and not near:
+            kept.append(p)
+    return kept
 
 
 def multibox_loss(
@@ -190,6 +203,9 @@ def multibox_loss(
                 if (hard or (own[p] == -1 and best[p] < f32(field["neg_overlap"])))
                 and (arm_conf is None or arm_conf[n, 2 * p + 1] >= f32(field["objectness_score"]))
             ]
+            if field["nms_threshold"]:
+                rivals = plain if field["use_prior_for_nms"] else decoded(0, plain)
+                eligible = spared(sorted(eligible, key=lambda p: -losses[p]), rivals, field)
             positives = sum(g > -1 for g in own)
             most = int(np.float32(positives) * np.float32(field["neg_pos_ratio"]))
             count = field["sample_size"] if hard else most
@@ -259,6 +275,7 @@ def text(
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     fields = {"num_classes": CLASSES} | given
+    nms = [f"{k}: {fields.pop(k)}" for k in ("nms_threshold", "top_k") if k in fields]
     names = ["loc", "conf", "prior", "gt", "arm_conf", "arm_loc"][:bottoms]
     down = "".join(f"propagate_down: {word(row)} " for row in (*(propagate or ()), *(False, False)))
     return (
@@ -266,7 +283,8 @@ def text(
         + " ".join(f'bottom: "{name}"' for name in names)
         + (f" {down}" if propagate else "")
         + (f" loss_param {{ normalization: {normalization} }}" if normalization else "")
-        + f" multibox_loss_param {{ {' '.join(f'{k}: {word(v)}' for k, v in fields.items())} }} }}"
+        + f" multibox_loss_param {{ {' '.join(f'{k}: {word(v)}' for k, v in fields.items())} "
+        + (f"nms_param {{ {' '.join(nms)} }} }} }}" if nms else "} }")
     )
 
 
@@ -310,6 +328,17 @@ ROWS: list[dict[str, Any]] = [
     *({"normalization": kind} for kind in ("VALID", "FULL", "BATCH_SIZE", "NONE")),
     {"propagate": (False, True)},
     {"propagate": (True, False)},
+    {"nms_threshold": 0.1, "top_k": -1, "neg_pos_ratio": 100.0, "code_type": "CENTER_SIZE"},
+    {"nms_threshold": 0.3, "top_k": 9, "use_prior_for_nms": True},
+    {
+        "nms_threshold": 0.2,
+        "top_k": 15,
+        "mining_type": "HARD_EXAMPLE",
+        "ignore_cross_boundary_bbox": True,
+        "encode_variance_in_target": True,
+        "code_type": "CORNER_SIZE",
+        "sample_size": 8,
+    },
     {"gt": "none"},
     {"gt": "none", "mining_type": "NONE"},
     {"gt": "none", "mining_type": "HARD_EXAMPLE"},
@@ -355,6 +384,107 @@ def test_rule_and_gradients(row: dict[str, Any], tmp_path: Path) -> None:
                 want *= inputs["prior"][0, 1, at[1]]  # seen in Caffe: not divided by them
             own = 0.0 if got is None else float(got[at])
             assert abs(own - want) < 1e-6 * max(1, abs(want)), (name, at)
+
+
+FIVE = [
+    [0, 0, 0.25, 0.25],
+    [0.5, 0.5, 1, 1],
+    [0.5, 0.5, 1, 0.875],
+    [0.5, 0.5, 0.75, 0.75],
+    [0.25, 0, 0.25, 1],
+]
+MOVED = [[0] * 4, [0] * 4, [-1, -1, -1.5, -1.25], [0] * 4, [0] * 4]
+
+
+def five(scores: list[float], loc: list[Any]) -> dict[str, np.ndarray]:
+    """Return five boxes, of which the first one is matched."""
+    return {
+        "loc": np.array(loc, float).reshape(1, -1),
+        "conf": np.array(scores)[None],
+        "prior": np.stack([np.ravel(FIVE), np.full(20, 0.5)])[None],
+        "gt": np.array([0, 1, 0, *FIVE[0], 0], float).reshape(1, 1, 1, 8),
+    }
+
+
+@pytest.mark.parametrize(
+    ("nms", "want"),
+    [
+        ("", 7.776115721833266),
+        ("nms_param { nms_threshold: 0.3 top_k: -1 }", 6.8020387376531595),
+        ("nms_param { top_k: -1 } use_prior_for_nms: true", 4.675110726610187),
+        ("nms_param { top_k: 2 } use_prior_for_nms: true", 3.3618490390919646),
+        ("nms_param { }", 0.3132616875182228),  # top_k is 0 then
+        (
+            "mining_type: HARD_EXAMPLE sample_size: 2 "
+            "nms_param { top_k: -1 } use_prior_for_nms: true",
+            4.361849039091965,
+        ),
+    ],
+)
+def test_suppression_while_mining_seen_in_caffe(nms: str, want: float, tmp_path: Path) -> None:
+    inputs = five([0, 1, 0, 3, 0, 2, 0, 1, 0, 0.5], MOVED)
+    net = text(num_classes=2, neg_pos_ratio=4).replace(" } }", f" {nms} }} }}")
+    check(net, inputs, {"y": np.array(want)}, tmp_path, dynamic=())
+
+
+@pytest.mark.parametrize(
+    ("row", "want", "diff"),
+    [
+        (
+            {"mining_type": "NONE"},
+            12.965397623570931,
+            [0.62245933, -0.26894142, 0.26894142, 0.5, 0.88079708, 0.73105858],
+        ),
+        (
+            {"mining_type": "NONE", "background_label_id": 2},
+            5.465397623570932,
+            [-1.37754067, -0.26894142, -1.73105858, -1.5, -1.11920292, -1.26894142],
+        ),
+        (
+            {"background_label_id": 2, "neg_pos_ratio": 1},
+            1.9202709148129435,
+            [-1.37754067, -0.26894142, -1.73105858, 0, 0, 0],
+        ),
+    ],
+    ids=str,
+)
+def test_targets_of_logistic_seen_in_caffe(
+    row: dict[str, Any], want: float, diff: list[float], tmp_path: Path
+) -> None:
+    scores = [0.5, 1, -1, 0, 2, 1, -1, 0, 0.25, 1, 1, 0, 0, 0, 0]
+    inputs = five(scores, [[0] * 4] * 5)
+    net = text(num_classes=3, conf_loss_type="LOGISTIC", **row)
+    check(net, inputs, {"y": np.array(want)}, tmp_path, dynamic=())
+    leaves = {n: torch.from_numpy(a).requires_grad_() for n, a in inputs.items()}
+    load(net, inputs, tmp_path).loss(leaves).backward()
+    grads = leaves["conf"].grad
+    assert grads is not None
+    assert np.allclose(grads[0, :6].numpy(), diff, atol=1e-8)
+
+
+def test_targets_of_logistic_of_every_image(tmp_path: Path) -> None:
+    row = {"conf_loss_type": "LOGISTIC", "mining_type": "NONE", "share_location": False}
+    inputs, row = arranged(row)
+    found = load(text(**row), inputs, tmp_path).blobs(
+        {name: torch.from_numpy(array) for name, array in inputs.items()}
+    )
+    soft = row | {"conf_loss_type": "SOFTMAX"}
+    leaves = {n: torch.from_numpy(a).requires_grad_() for n, a in inputs.items()}
+    net = load(text(**soft, normalization="NONE"), inputs, tmp_path)
+    net.loss(leaves).backward()
+    grads = leaves["conf"].grad
+    assert grads is not None
+    # Which label a box has is what softmax's gradient lowers.
+    label = grads.reshape(IMAGES, PRIORS, CLASSES).argmin(-1).numpy()
+    targets = np.zeros(IMAGES * PRIORS * CLASSES)
+    for n, p in zip(*label.nonzero(), strict=True):
+        targets[n * PRIORS + p * CLASSES + label[n, p]] = 1
+    x = inputs["conf"].ravel()
+    terms = np.maximum(x, 0) - x * targets + np.log1p(np.exp(-np.abs(x)))
+    alone = {"propagate": (False, True)}
+    want = terms.sum() / max((label > 0).sum(), 1)
+    check(text(**row, **alone), inputs, {"y": np.array(want)}, tmp_path, dynamic=())
+    assert float(found["y"]) > want
 
 
 def test_first_of_equal_overlaps_is_matched(tmp_path: Path) -> None:
@@ -454,24 +584,23 @@ def test_by_hand() -> None:
         ({"background_label_id": 4}, "background_label_id 4 is none of 4 classes"),
         ({"map_object_to_agnostic": True}, "map_object_to_agnostic wants 2 classes, got 4"),
         ({"mining_type": "HARD_EXAMPLE", "sample_size": 0}, "sample_size 0 wants 1 or more"),
-        ({"conf_loss_type": "LOGISTIC", "mining_type": "NONE"}, "LOGISTIC wants mining"),
-        ({"conf_loss_type": "LOGISTIC", "background_label_id": 1}, "LOGISTIC wants mining"),
+        (
+            {"num_classes": 2, "map_object_to_agnostic": True, "background_label_id": 1},
+            "map_object_to_agnostic wants background_label_id 0, got 1",
+        ),
         ({"do_neg_mining": False}, "do_neg_mining False contradicts mining_type MAX_NEGATIVE"),
-        ({"nms_param": "{ nms_threshold: 0.5 }"}, "while mining is not here"),
-        ({"nms_param": "{ top_k: 3 }"}, "while mining is not here"),  # 0.3 is the default
     ],
     ids=str,
 )
 def test_refusals(row: dict[str, Any], message: str, tmp_path: Path) -> None:
     inputs = bottoms(1 if row.get("share_location", True) else CLASSES)
-    net = text(**row).replace("nms_param:", "nms_param")
     with pytest.raises(CaffeError, match=message):
-        load(net, inputs, tmp_path)
+        load(text(**row), inputs, tmp_path)
 
 
-def test_unsupported_is_its_own_kind(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError):
-        load(text(conf_loss_type="LOGISTIC", mining_type="NONE"), bottoms(), tmp_path)
+def test_suppression_of_refined_boxes_is_not_here(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="which refined boxes suppress each other"):
+        load(text(num_classes=2, nms_threshold=0.3), bottoms(1, 2), tmp_path, dialect="refinedet")
 
 
 def test_object_of_the_background_is_refused(tmp_path: Path) -> None:
