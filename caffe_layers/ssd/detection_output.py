@@ -71,7 +71,6 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
         require(num_classes > 0, f"num_classes {num_classes} wants 1 or more")
         self.num_classes, self.share_location = num_classes, share_location
         self.labels = tuple(c for c in range(num_classes) if c != background_label_id)
-        require(bool(self.labels), "the only class is the background")
         self.background_label_id = background_label_id
         self.nms_threshold, self.eta, self.top_k = float32(nms_threshold), float32(eta), top_k
         self.code_type, self.keep_top_k = code_type, keep_top_k
@@ -112,6 +111,11 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
         """How many boxes a prior box has."""
         return 1 if self.share_location else self.num_classes
 
+    @property
+    def looks_at_none(self) -> bool:
+        """Whether there is no class but the background, or no box of one that is looked at."""
+        return not self.labels or self.top_k == 0
+
     def looked_at(self, priors: int) -> int:
         """Return how many boxes of a class are looked at."""
         return priors if self.top_k < 0 else min(self.top_k, priors)
@@ -141,6 +145,10 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
         images, priors = conf.shape[:2]
         codes = loc.reshape(images, priors, self.loc_classes, 4) * variance
         boxes = decode(self.code_type, prior, codes).transpose(1, 2)
+        nothing = conf.new_full((images, ROW), -1)
+        nothing[:, 0] = torch.arange(images, device=conf.device).to(conf)
+        if self.looks_at_none:
+            return nothing[None, None]
         labels = list(self.labels)
         scores, index = conf.transpose(1, 2)[:, labels].sort(dim=-1, descending=True, stable=True)
         count = self.looked_at(priors)
@@ -158,8 +166,6 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
         label = conf.new_tensor(labels).repeat_interleave(count)[at]
         found = torch.stack([image.to(conf), label, scores[image, at]], 1)
         rows = torch.cat([found, boxes[image, at]], 1)
-        nothing = conf.new_full((images, ROW), -1)
-        nothing[:, 0] = torch.arange(images, device=conf.device).to(conf)
         rows = torch.cat([rows, nothing[(~kept.any()).expand(images)]])
         return rows[None, None]
 
@@ -170,6 +176,8 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
 
     def emit(self, op: Any, loc: str, conf: str, prior: str, variance: str | None) -> Any:
         """Append what `detect` does."""
+        if self.looks_at_none:
+            return op.Unsqueeze(self._emit_nothing(op, conf)[0], op.ints(0, 1))
         codes = op.Reshape(loc, op.ints(0, -1, self.loc_classes, 4), name="codes")
         if variance is not None:
             codes = op.Mul(codes, variance, name="scaled_codes")
@@ -238,17 +246,21 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
             axis=1,
             name="found",
         )
-        images = op.Gather(op.Shape(scores, name="shape"), op.ints(0), axis=0, name="images")
+        nothing, images = self._emit_nothing(op, scores)
         rows = op.Gather(op.Shape(found, name="found_sizes"), op.ints(0), axis=0, name="many")
-        zero, one = (op.const(np.array(value, np.int64)) for value in (0, 1))
-        index = op.Range(zero, op.Squeeze(images, op.ints(0), name="number"), one, name="range")
-        column = op.Unsqueeze(op.to_float(index, name="index_float"), op.ints(1), name="column")
-        pads = op.ints(0, 0, 0, ROW - 1)
-        nothing = op.Pad(column, pads, op.scalar(-1), name="nothing")
         empty = op.Expand(op.Equal(rows, op.ints(0), name="empty"), images, name="empties")
         instead = op.Compress(nothing, empty, axis=0, name="instead")
         whole = op.Concat(found, instead, axis=0, name="rows")
         return op.Unsqueeze(whole, op.ints(0, 1))
+
+    def _emit_nothing(self, op: Any, scores: str) -> tuple[str, str]:
+        """Return the rows that say that nothing is found, and the number of images."""
+        images = op.Gather(op.Shape(scores, name="shape"), op.ints(0), axis=0, name="images")
+        zero, one = (op.const(np.array(value, np.int64)) for value in (0, 1))
+        index = op.Range(zero, op.Squeeze(images, op.ints(0), name="number"), one, name="range")
+        column = op.Unsqueeze(op.to_float(index, name="index_float"), op.ints(1), name="column")
+        pads = op.ints(0, 0, 0, ROW - 1)
+        return op.Pad(column, pads, op.scalar(-1), name="nothing"), images
 
 
 class RefinedDetectionOutput(

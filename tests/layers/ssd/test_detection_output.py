@@ -147,6 +147,9 @@ ROWS: list[dict[str, Any]] = [
     {"top_k": -1},
     {"top_k": 0},  # nothing is looked at
     {"top_k": 400},
+    {"top_k": 0, "keep_top_k": 5, "background_label_id": -1},
+    {"num_classes": 1},  # the background
+    {"num_classes": 1, "share_location": False, "keep_top_k": 5},
     {"keep_top_k": 5},
     {"keep_top_k": 500},
     {"keep_top_k": 0},  # nothing stays
@@ -159,7 +162,8 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_rule(row: dict[str, Any], tmp_path: Path) -> None:
-    inputs = bottoms(loc_classes=1 if row.get("share_location", True) else 4)
+    classes = row.get("num_classes", 4)
+    inputs = bottoms(classes, 1 if row.get("share_location", True) else classes)
     want = detection_output(**inputs, **row)
     check(text(**row), inputs, {"y": want}, tmp_path, dynamic=())
 
@@ -342,7 +346,6 @@ def test_by_hand() -> None:
         ({"eta": 1.5}, {}, "eta 1.5 wants more than 0 and 1 at most"),
         ({"num_classes": 5}, {}, "conf is (2, 120), wants N x 150 for 30 prior boxes"),
         ({"share_location": False}, {}, "loc is (2, 120), wants N x 480 for 30 prior boxes"),
-        ({"num_classes": 1}, {}, "the only class is the background"),
         ({}, {"prior": (1, 2, 118)}, "the prior boxes are (1, 2, 118), wants 1 x 2 x 4P"),
         ({}, {"conf": (3, 120)}, "loc (2, 120) and conf (3, 120) differ in N"),
     ],
