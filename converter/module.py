@@ -358,7 +358,7 @@ class CaffeNet(nn.Module):
             if step.cls.is_source:
                 values.update(self._read(step, values))
                 continue
-            tops = self.layers[step.key](*bottoms)
+            tops = self._compute(step, bottoms)
             if every_diff and self._has_diffs(step, values):
                 _ask_diffs([tops] if isinstance(tops, Tensor) else tops)
             if len(step.tops) == 1 and isinstance(tops, Tensor):
@@ -369,6 +369,15 @@ class CaffeNet(nn.Module):
                 for name in spent:
                     del values[name]
         return values
+
+    def _compute(self, step: Step, bottoms: list[Tensor]) -> Any:
+        """Return a step's tops; ShapeError if values gave a bottom rows that do not fit."""
+        try:
+            return self.layers[step.key](*bottoms)
+        except RuntimeError:
+            with within(step.place):
+                self.layers[step.key].checked_shapes(*(tuple(value.shape) for value in bottoms))
+            raise
 
     def _has_diffs(self, step: Step, values: Mapping[str, Tensor]) -> bool:
         """Tell whether Caffe computes diffs of a step's tops that none of its bottoms gets.

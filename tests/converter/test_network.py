@@ -348,6 +348,24 @@ class TestModes:
         with pytest.raises(ShapeError, match="left out by its phase"):
             load(text + convolution("conv", "drop"))
 
+    def test_rows_that_values_leave_out_are_checked(self, load) -> None:
+        net = load(
+            """
+            layer { name: "in" type: "Input" top: "x" top: "keep"
+                    input_param { shape { dim: 3 dim: 2 } shape { dim: 3 } } }
+            layer { name: "filter" type: "Filter" bottom: "x" bottom: "keep" top: "rows" }
+            layer { name: "fc" type: "InnerProduct" bottom: "rows" top: "fc"
+                    inner_product_param { num_output: 2 axis: 0 } }
+            """
+        )
+        x = torch.ones(3, 2)
+        assert net({"x": x, "keep": torch.ones(3)})["fc"].shape == (2,)
+        with pytest.raises(ShapeError) as caught:
+            net({"x": x, "keep": torch.tensor([1.0, 0, 1])})
+        assert str(caught.value) == (
+            "layer 'fc' (InnerProduct): bottom (2, 2) has 4 values from axis 0 on, wants 6"
+        )
+
     def test_propagate_down(self, load) -> None:
         below, above = convolution("below", "data"), convolution("above", "below")
         fed = {"data": images(), "label": labels()}
