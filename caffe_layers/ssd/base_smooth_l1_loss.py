@@ -31,8 +31,13 @@ class BaseSmoothL1Loss(Layer):
         return [()]
 
     def forward(self, a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
-        d = a - b if weight is None else weight.detach() * (a - b)
+        d = a - b
+        d = d if weight is None else self.weighted(d, weight.detach())
         return smooth_l1(d).sum() / a.shape[0]
+
+    def weighted(self, d: Tensor, weight: Tensor) -> Tensor:
+        """Return `w * d`, with the gradient that Caffe takes of it."""
+        return weight * d
 
     def onnx(self, op: Any, a: str, b: str, weight: str | None = None) -> Any:
         d = op.Sub(a, b, name="difference")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
+from ..gradient import gradient_of
 from ..layer import Shape
 from ..message import is_set
 from .base_smooth_l1_loss import BaseSmoothL1Loss
@@ -14,7 +17,7 @@ class SmoothL1Loss(BaseSmoothL1Loss, type="SmoothL1Loss", fork="ssd", bottoms=(2
     """`top = sum(f(w * (a - b))) / N`, a scalar, for bottoms a, b and, if given, w of N samples.
 
     `f(d)` is `d^2 / 2` where `|d| < 1`, else `|d| - 1/2`. R-CNN's has a sigma, and weights inside
-    and outside of f. Both a and b get a gradient, w none.
+    and outside of f. Both a and b get a gradient, w none; it is not multiplied by w again.
 
     Errors: ShapeError for bottoms that differ.
     Caffe: weiliu89/caffe, src/caffe/layers/smooth_L1_loss_layer.cpp
@@ -25,3 +28,6 @@ class SmoothL1Loss(BaseSmoothL1Loss, type="SmoothL1Loss", fork="ssd", bottoms=(2
         rcnn = is_set(layer, "smooth_l1_loss_param")
         rfcn = len(layer.bottom) == 3 and is_set(layer, "loss_param")
         return len(layer.bottom) in cls.bottoms and len(layer.top) <= 1 and not (rcnn or rfcn)
+
+    def weighted(self, d: Tensor, weight: Tensor) -> Tensor:
+        return gradient_of(weight * d, d)
