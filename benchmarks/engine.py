@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+SIDE = 2048  # of the matrices whose product tells what the processor can do
+
 Run = Callable[[np.ndarray], Any]
 Prepare = Callable[[tuple[int, ...]], Run]
 """Gives what runs inputs of one shape: engines may compile for it, unmeasured."""
@@ -160,9 +162,25 @@ def ncnn(threads: int, param: str, weights: str) -> Prepare:
     return lambda shape: lambda x: np.stack([one(image) for image in x])
 
 
+def matrix_product(threads: int) -> Prepare:
+    """NumPy's product of two large matrices, whatever is asked; threads as for Caffe."""
+    values = np.random.default_rng(1701).standard_normal((SIDE, SIDE), np.float32)
+    return lambda shape: lambda x: values @ values
+
+
 ENGINES: dict[str, Callable[..., Prepare]] = {
     each.__name__: each
-    for each in (onnxruntime, torch_eager, torch_optimized, openvino, opencv, caffe, mnn, ncnn)
+    for each in (
+        onnxruntime,
+        torch_eager,
+        torch_optimized,
+        openvino,
+        opencv,
+        caffe,
+        mnn,
+        ncnn,
+        matrix_product,
+    )
 }
 
 

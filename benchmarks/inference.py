@@ -19,7 +19,8 @@ they refuse them, or compute Axpy wrongly. Each engine is a process of its own w
 loaded. They take turns in drawn orders, a few runs each, so that a slow moment meets them all;
 printed are medians, as milliseconds and as how many times as long as our optimised ONNX takes in
 ONNX Runtime. Outputs are compared with our torch network's in double: what differs by more than
-1e-3 of the largest value is said to be wrong.
+1e-3 of the largest value is said to be wrong. The last row is a bound: the network's multiply-adds
+at the rate of a large matrix product, which only an algorithm with fewer of them could beat.
 """
 
 from __future__ import annotations
@@ -42,10 +43,13 @@ import numpy as np
 import onnx
 import torch
 from bvlc import in_bvlc_layers
+from engine import SIDE
 
 import converter
+from converter.summary import summarize
 
 OURS = "ONNX Runtime, optimised export"
+LIMIT = "its products, at a large matrix product's rate"
 ENVIRONMENTS = ("openvino", "openvino2023", "opencv", "caffe", "mnn", "ncnn")
 REST = 0.1
 """Seconds between turns, in which the last engine's threads go to sleep."""
@@ -102,12 +106,15 @@ def main() -> None:
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        rate = products_a_second(args.threads, folder / "any.npy")
+        print(f"{rate / 1e9:.0f} G multiply-adds a second in a product of {SIDE}^2 values")
         for network in networks(args.checkpoints, args.shared, folder):
             if args.only in (None, network.name):
                 rows = measure(network, args, Path(tempfile.mkdtemp(dir=folder)))
+                rows.append(limit(network, args.batch, rate))
                 results[network.name] = rows
                 show(network.name, rows, args.batch)
-    summarize(results, args.batch)
+    show_all(results, args.batch)
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n")
 
@@ -180,6 +187,19 @@ def measure(network: Network, args: argparse.Namespace, folder: Path) -> list[di
             }
             for engine in engines
         ]
+
+
+def products_a_second(threads: int, path: Path) -> float:
+    """Return how many multiply-adds a second a product of large matrices reaches."""
+    np.save(path, np.zeros(1, np.float32))
+    with opened("", Path(sys.executable), ["matrix_product"], threads) as engine:
+        return float(SIDE**3 / min(engine.ask(path, None, 20)))
+
+
+def limit(network: Network, batches: Sequence[int], rate: float) -> dict[str, Any]:
+    """Return how long the network's multiply-adds take at a rate, as an engine's row."""
+    work = summarize(converter.load(network.net, network.weights)).multiply_adds
+    return {"engine": LIMIT, "says": "", "seconds": {b: b * work / rate for b in batches}}
 
 
 @contextmanager
@@ -296,7 +316,7 @@ def show(name: str, rows: Sequence[dict[str, Any]], batches: Sequence[int]) -> N
         print(f"| {row['engine']}{said} | " + " | ".join(cells) + " |", flush=True)
 
 
-def summarize(results: dict[str, list[dict[str, Any]]], batches: Sequence[int]) -> None:
+def show_all(results: dict[str, list[dict[str, Any]]], batches: Sequence[int]) -> None:
     """Print one table of all networks: how many times as long as ours each engine takes."""
     sizes = " / ".join(f"batch {batch}" for batch in batches)
     print(f"\n| x ours, {sizes} | " + " | ".join(results) + " |\n|---|" + "---|" * len(results))

@@ -15,6 +15,7 @@ from .fold import fold_normalization
 from .pack import pack_convolutions
 from .rewiring import Wiring
 from .selection import fuse_selections
+from .shortcut import add_shortcuts
 
 PASSES: tuple[Callable[[Wiring], str], ...] = (
     drop_identities,
@@ -23,6 +24,7 @@ PASSES: tuple[Callable[[Wiring], str], ...] = (
     fuse_selections,
     average_before_adding,
     pack_convolutions,
+    add_shortcuts,
 )
 
 

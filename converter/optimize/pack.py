@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,8 @@ from caffe_layers.tracing import may_look
 from caffe_layers.vision.conv import Convolution
 
 from .rewiring import Wiring
+
+Self = TypeVar("Self", bound="PackedConvolution")
 
 NEEDED = ("_reorder_convolution_weight", "_convolution_pointwise")
 HAS_ONEDNN: bool = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]  # so in torch
@@ -43,23 +45,27 @@ class PackedConvolution(Convolution):
     _packed: tuple[Any, Tensor] | None = None
 
     @classmethod
-    def of(cls, layer: Convolution) -> PackedConvolution:
+    def of(cls: type[Self], layer: Convolution) -> Self:
         """Return the convolution with a layer's blobs and numbers."""
         made = cls.__new__(cls)
         made.__dict__.update(layer.__dict__)
         return made
 
-    def convolve(self, x: Tensor) -> Tensor:
-        window = self.window
+    def is_packed_for(self, x: Tensor) -> bool:
+        """Tell whether the packed weight is of use for a bottom."""
         alike = x.dtype == self.weight.dtype and _can_pack(self.weight)
         learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        if learns or not alike or not may_look(x) or any(window.missing(x.shape[2:])):
+        return alike and not learns and may_look(x) and not any(self.window.missing(x.shape[2:]))
+
+    def convolve(self, x: Tensor) -> Tensor:
+        if not self.is_packed_for(x):
             return super().convolve(x)
+        window = self.window
         slope = [self.negative_slope] if self.relu and self.negative_slope else []
         after = ("leaky_relu" if slope else "relu") if self.relu else "none"
         top: Tensor = torch.ops.mkldnn._convolution_pointwise(
             x,
-            self._packed_for(x),
+            self.packed_for(x),
             self.bias,
             window.pad,
             window.stride,
@@ -71,7 +77,7 @@ class PackedConvolution(Convolution):
         )
         return top
 
-    def _packed_for(self, x: Tensor) -> Tensor:
+    def packed_for(self, x: Tensor) -> Tensor:
         """Return the weight in oneDNN's order, which it chooses by the first input's size."""
         weight, window = self.weight.detach(), self.window
         mark = (weight.data_ptr(), None if weight.is_inference() else self.weight._version)

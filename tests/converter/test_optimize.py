@@ -15,6 +15,7 @@ from caffe_layers.sknet.selection import Selection
 from converter.compare import relative_error
 from converter.onnx_run import run_onnx
 from converter.optimize.pack import HAS_ONEDNN
+from converter.optimize.shortcut import HAS_SUMS
 from prototxt import ShapeError, UnsupportedError, nets
 
 INPUT = 'input: "data" input_shape { dim: 2 dim: 4 dim: 6 dim: 7 }\n'
@@ -22,6 +23,7 @@ CONV = """
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
   num_output: 6 kernel_size: 3 group: 2 bias_term: BIAS weight_filler { type: "xavier" } } }
 """
+SAME = CONV.replace("num_output: 6", "num_output: 4 pad: 1").replace("BIAS", "true")
 BN = 'layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }\n'
 SCALE = """layer { name: "scale" type: "Scale" bottom: "conv" top: "scaled"
   scale_param { bias_term: true } }\n"""
@@ -255,13 +257,96 @@ class TestPacked:
             agree(net, copy.deepcopy(faster), data(net))
 
 
+RESIDUAL = """
+layer { name: "sum" type: "Eltwise" bottom: "conv" bottom: "data" top: "sum" }
+layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" }
+layer { name: "more" type: "Convolution" bottom: "sum" top: "more" convolution_param {
+  num_output: 3 kernel_size: 1 weight_filler { type: "xavier" } } }
+"""
+ADDED = "optimized: let 1 convolutions add the shortcut beside them"
+
+
+@pytest.mark.skipif(not HAS_SUMS, reason="this torch's oneDNN does not add")
+class TestShortcuts:
+    """Convolutions that add what is added to their tops."""
+
+    @pytest.mark.parametrize("relu", [True, False])
+    @pytest.mark.parametrize("order", ["conv data", "data conv"])
+    def test_the_same_numbers(self, tmp_path, relu, order):
+        first, second = order.split()
+        text = RESIDUAL.replace(
+            'bottom: "conv" bottom: "data"', f'bottom: "{first}" bottom: "{second}"'
+        )
+        lines = [line for line in text.splitlines() if relu or "ReLU" not in line]
+        net = load(tmp_path, INPUT + SAME + "\n".join(lines)).float()
+        faster = net.optimize()
+        assert list(faster.layers) == ["input", "conv", "more"]
+        assert ADDED in faster.notes
+        last = torch.channels_last
+        for shape in ((2, 4, 6, 7), (1, 4, 5, 5)):
+            x = torch.randn(shape)
+            agree(net, faster, {"data": x})
+            agree(net, net.optimize(channels_last=False), {"data": x.to(memory_format=last)})
+            with torch.inference_mode():
+                agree(net, copy.deepcopy(faster), {"data": x})
+        agree(net.double(), faster.double(), {"data": x.double()}, 1e-12)
+
+    @pytest.mark.parametrize("relu", [["Relu"], []], ids=["with a ReLU", "without"])
+    def test_in_onnx(self, tmp_path, relu):
+        lines = [line for line in RESIDUAL.splitlines() if relu or "ReLU" not in line]
+        net = load(tmp_path, INPUT + SAME + "\n".join(lines)).float()
+        x = torch.randn(net.input_shapes["data"])
+        converter.export_onnx(net.optimize(), tmp_path / "net.onnx")
+        types = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node]
+        assert types == ["Conv", "Add", *relu, "Conv"]
+        got = run_onnx(tmp_path / "net.onnx", {"data": x.numpy()})["more"]
+        with torch.no_grad():
+            assert relative_error(got, net({"data": x})["more"].numpy()) <= 1e-6
+
+    def test_gradients_take_torchs_own(self, tmp_path):
+        net = load(tmp_path, INPUT + SAME + RESIDUAL).float()
+        x = torch.randn(net.input_shapes["data"], requires_grad=True)
+        (want,) = torch.autograd.grad(net({"data": x})["more"].square().sum(), x)
+        (got,) = torch.autograd.grad(net.optimize()({"data": x})["more"].square().sum(), x)
+        assert relative_error(got.numpy(), want.numpy()) <= 1e-5
+
+    @pytest.mark.parametrize(
+        ("old", "new", "layers"),
+        [
+            ('top: "sum" }', 'top: "sum" eltwise_param { coeff: [1, -1] } }', "conv sum relu more"),
+            ('top: "sum" }', 'top: "sum" eltwise_param { operation: MAX } }', "conv sum relu more"),
+            ('"data" top', '"data" bottom: "data" top', "conv sum relu more"),
+            ('bottom: "data" top', 'bottom: "conv" top', "conv sum relu more"),
+            ('"ReLU"', '"ReLU" relu_param { negative_slope: 0.5 }', "conv relu more"),
+            ('"ReLU"', '"Sigmoid"', "conv relu more"),
+        ],
+        ids=["weighted", "the larger", "of three", "of itself", "leaky", "another layer"],
+    )
+    def test_what_is_no_shortcut_stays(self, tmp_path, old, new, layers):
+        net = load(tmp_path, INPUT + SAME + RESIDUAL.replace(old, new)).float()
+        faster = net.optimize()
+        assert list(faster.layers) == ["input", *layers.split()]
+        agree(net, faster, data(net), 2e-6)
+
+    def test_a_relu_of_its_own_comes_first(self, tmp_path):
+        own = 'layer { name: "own" type: "ReLU" bottom: "conv" top: "conv" }\n'
+        net = load(tmp_path, INPUT + SAME + own + RESIDUAL).float()
+        faster = net.optimize()
+        assert list(faster.layers) == ["input", "conv", "sum", "relu", "more"]
+        agree(net, faster, data(net))
+
+    def test_a_convolution_that_others_read_stays(self, tmp_path):
+        two = 'layer { name: "two" type: "AbsVal" bottom: "conv" top: "two" }\n'
+        net = load(tmp_path, INPUT + SAME + RESIDUAL + two).float()
+        assert "sum" in net.optimize().layers
+
+
 SUM = """
 layer { name: "sum" type: "Eltwise" bottom: "data" bottom: "conv" top: "sum"
   eltwise_param { coeff: 0.5 coeff: -2 } }
 layer { name: "mean" type: "Pooling" bottom: "sum" top: "mean"
   pooling_param { pool: AVE global_pooling: true } }
 """
-SAME = CONV.replace("num_output: 6", "num_output: 4 pad: 1").replace("BIAS", "true")
 
 
 def test_a_sum_is_averaged_before_it_is_added(tmp_path):
