@@ -286,19 +286,21 @@ def made(*command: object) -> None:
     subprocess.run([str(part) for part in command], capture_output=True, check=False)
 
 
-def exact(network: Network, x: np.ndarray) -> np.ndarray:
-    """Return what our torch network computes in double."""
+def exact(network: Network, x: np.ndarray) -> list[np.ndarray]:
+    """Return each output that our torch network computes in double."""
     loaded = converter.load(network.net, network.weights, dtype=torch.float64)
     with torch.inference_mode():
-        tops = list(loaded(torch.from_numpy(x).double()).values())
-    return np.concatenate([top.numpy().ravel() for top in tops[:1]])
+        return [top.numpy().ravel() for top in loaded(torch.from_numpy(x).double()).values()]
 
 
-def near(path: Path | None, truth: np.ndarray) -> bool:
-    """Tell whether an output agrees with what it should be."""
+def near(path: Path | None, tops: Sequence[np.ndarray]) -> bool:
+    """Tell whether an engine's first output agrees with one of those that there should be."""
     assert path is not None
     got = np.load(path).ravel()
-    return got.shape == truth.shape and np.abs(got - truth).max() <= 1e-3 * np.abs(truth).max()
+    return any(
+        got.shape == top.shape and np.abs(got - top).max() <= 1e-3 * np.abs(top).max()
+        for top in tops
+    )
 
 
 def show(name: str, rows: Sequence[dict[str, Any]], batches: Sequence[int]) -> None:
