@@ -136,7 +136,7 @@ def test_report_of_a_conversion(net: converter.CaffeNet, tiny_sk: Path, tmp_path
     )
     shipped, exposed = written["comparisons"]
     assert [row["blob"] for row in shipped["blobs"]] == ["classifier"]
-    assert len(exposed["blobs"]) > 15
+    assert len(exposed["blobs"]) >= 14, "one is added by its convolution, where oneDNN can"
     limits = [row["tolerance"] for row in exposed["blobs"]]
     assert limits == sorted(limits), "errors add up"
     assert LEAST == limits[0] <= limits[-1] <= MOST
