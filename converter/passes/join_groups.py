@@ -17,9 +17,10 @@ def join_groups(graph: Graph) -> int:
     """Join groups of a few channels into groups of 16; return how many convolutions changed.
 
     ONNX Runtime computes a convolution whose groups are no multiple of its block by a general
-    matrix product for each group, out of the layout that the others share. With two to four groups
-    in one, and zeros where they do not meet, it takes half to a third of that time, though there
-    are more products. Convolutions with one channel a group have kernels of their own and stay.
+    matrix product for each group, out of the layout that the others share. Joined, with zeros where
+    groups do not meet, there are more products, and yet with AVX-512 the 3 x 3 convolutions of SKNet
+    take 0.6 (8 channels) and 0.9 (4 channels) of the time. Convolutions with one channel a group
+    have kernels of their own and stay.
     """
     joined = []
     for node in graph.nodes:
