@@ -60,24 +60,20 @@ class PackedConvolution(Convolution):
     def convolve(self, x: Tensor) -> Tensor:
         if not self.is_packed_for(x):
             return super().convolve(x)
-        window = self.window
         slope = [self.negative_slope] if self.relu and self.negative_slope else []
         after = ("leaky_relu" if slope else "relu") if self.relu else "none"
         top: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x,
-            self.packed_for(x),
-            self.bias,
-            window.pad,
-            window.stride,
-            window.dilation,
-            self.group,
-            after,
-            slope,
-            "",
+            x, *self.packed_arguments(x), after, slope, ""
         )
         return top
 
-    def packed_for(self, x: Tensor) -> Tensor:
+    def packed_arguments(self, x: Tensor) -> tuple[Any, ...]:
+        """Return what oneDNN's operators want after their bottoms."""
+        window = self.window
+        packed = self._packed_for(x)
+        return packed, self.bias, window.pad, window.stride, window.dilation, self.group
+
+    def _packed_for(self, x: Tensor) -> Tensor:
         """Return the weight in oneDNN's order, which it chooses by the first input's size."""
         weight, window = self.weight.detach(), self.window
         mark = (weight.data_ptr(), None if weight.is_inference() else self.weight._version)

@@ -75,21 +75,9 @@ class ShortcutConvolution(PackedConvolution, bottoms=2):
         if not self.is_packed_for(x) or other.dtype != x.dtype or other.requires_grad:
             total = self.convolve(x) + other
             return total.relu() if self.rectifies else total
-        window = self.window
+        after = "relu" if self.rectifies else None
         top: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
-            x,
-            other,
-            self.packed_for(x),
-            self.bias,
-            window.pad,
-            window.stride,
-            window.dilation,
-            self.group,
-            "add",
-            1.0,
-            "relu" if self.rectifies else None,
-            [],
-            "",
+            x, other, *self.packed_arguments(x), "add", 1.0, after, [], ""
         )
         return top
 

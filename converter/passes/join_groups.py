@@ -18,9 +18,8 @@ def join_groups(graph: Graph) -> int:
 
     ONNX Runtime computes a convolution whose groups are no multiple of its block by a general
     matrix product for each group, out of the layout that the others share. Joined, with zeros where
-    groups do not meet, there are more products, and yet with AVX-512 the 3 x 3 convolutions of SKNet
-    take 0.6 (8 channels) and 0.9 (4 channels) of the time. Convolutions with one channel a group
-    have kernels of their own and stay.
+    groups do not meet, there are more products, and yet it takes less time, most of all with eight
+    channels a group. Convolutions with one channel a group have kernels of their own and stay.
     """
     joined = []
     for node in graph.nodes:
