@@ -13,6 +13,7 @@ from ..checks import require
 from ..layer import Layer, Shape
 from ..message import enum_name, fork_field, is_set
 from ..number import FLT_MAX, float32
+from ..ramp import emit_ramp, ramp
 from .bbox import CODE_TYPES, decode, emit_decode
 from .predictions import (
     check_predictions,
@@ -146,7 +147,7 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
         codes = loc.reshape(images, priors, self.loc_classes, 4) * variance
         boxes = decode(self.code_type, prior, codes).transpose(1, 2)
         nothing = conf.new_full((images, ROW), -1)
-        nothing[:, 0] = torch.arange(images, device=conf.device).to(conf)
+        nothing[:, 0] = ramp(conf, images)
         if self.looks_at_none:
             return nothing[None, None]
         labels = list(self.labels)
@@ -256,9 +257,7 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
     def _emit_nothing(self, op: Any, scores: str) -> tuple[str, str]:
         """Return the rows that say that nothing is found, and the number of images."""
         images = op.Gather(op.Shape(scores, name="shape"), op.ints(0), axis=0, name="images")
-        zero, one = (op.const(np.array(value, np.int64)) for value in (0, 1))
-        index = op.Range(zero, op.Squeeze(images, op.ints(0), name="number"), one, name="range")
-        column = op.Unsqueeze(op.to_float(index, name="index_float"), op.ints(1), name="column")
+        column = op.Unsqueeze(emit_ramp(op, scores, 0, "range"), op.ints(1), name="column")
         pads = op.ints(0, 0, 0, ROW - 1)
         return op.Pad(column, pads, op.scalar(-1), name="nothing"), images
 

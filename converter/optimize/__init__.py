@@ -32,10 +32,11 @@ def optimize(net: CaffeNet, *, channels_last: bool = True, compile: bool = False
     """Return a network that computes the same outputs faster, for inference alone.
 
     Layers that do nothing in testing go, convolutions take in the normalisation and the ReLU behind
-    them, the selection of SK units becomes one layer, memory is laid out with the channels last;
-    on a CPU weights are kept packed as well, which takes their memory twice. With `compile` torch
-    compiles the whole. `net` itself stays as it is. What was done stands in the result's `notes`;
-    values by Caffe's names of what was folded away are gone, outputs stay.
+    them, the selection of SK units becomes one layer, sums are averaged before they are added,
+    memory is laid out with the channels last; on a CPU weights are kept packed as well, which takes
+    their memory twice, and convolutions add the shortcut beside them. With `compile` torch compiles
+    the whole. `net` itself stays as it is. What was done stands in the result's `notes`; values by
+    Caffe's names of what was folded away are gone, outputs stay.
 
     Raises UnsupportedError for a network of the TRAIN phase.
     """
