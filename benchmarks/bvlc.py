@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 import converter
-from caffe_layers.sknet.axpy import Axpy
-from caffe_layers.sknet.cudnn_batch_norm import CuDNNBatchNorm
-from prototxt.text import format_message
+from caffe_layers.forks.sknet.axpy import Axpy
+from caffe_layers.forks.sknet.cudnn_batch_norm import CuDNNBatchNorm
+from prototxt.text.parse import format_message
 
 NORM = """layer {{ name: "{name}" type: "BatchNorm" bottom: "{bottom}" top: "{top}"
   batch_norm_param {{ eps: {eps} }} }}

@@ -46,7 +46,7 @@ from bvlc import in_bvlc_layers
 from engine import SIDE
 
 import converter
-from converter.summary import summarize
+from converter.network.summary import summarize
 
 OURS = "ONNX Runtime, optimised export"
 LIMIT = "its products, at a large matrix product's rate"

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import converter
-from converter.golden import float_noise, read_golden
+from converter.verification.golden import float_noise, read_golden
 
 
 def main() -> None:

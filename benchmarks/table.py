@@ -16,9 +16,9 @@ import torch
 
 import converter
 import prototxt
-from converter.load import build as build_net
-from converter.summary import summarize
-from converter.table import ROWS
+from converter.loading.load import build as build_net
+from converter.network.summary import summarize
+from converter.sknet.table2 import ROWS
 from prototxt.nets.networks import build
 
 GROUPS = (32, 64, 128)

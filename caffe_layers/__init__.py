@@ -9,11 +9,11 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import walk_packages
 
+from .base.filler import Filler
+from .base.layer import LAYERS, Layer, ParamSpec, Shape, unfilled
+from .base.registry import build, find
 from .data.python import register_python
-from .filler import Filler
 from .kernels.axpy import axpy
-from .layer import LAYERS, Layer, ParamSpec, Shape, unfilled
-from .registry import build, find
 
 for _module in walk_packages(__path__, f"{__name__}."):
     if not _module.name.startswith(f"{__name__}.kernels.programs."):  # these need Triton

@@ -3,16 +3,16 @@
 from prototxt.errors import CaffeError, FormatError, ShapeError, UnsupportedError, WeightError
 
 from . import sknet, training
-from .backward import Diffs, backward
-from .convert import convert
-from .export import check_onnx, export_onnx
-from .load import load
-from .module import CaffeNet
+from .conversion import convert
+from .loading.load import load
+from .loading.save import save_caffemodel
+from .network.backward import Diffs, backward
+from .network.net import CaffeNet
+from .network.summary import format_summary, summarize
+from .onnx.export import check_onnx, export_onnx
 from .preprocessing import Preprocessing, preprocess
-from .report import Report
-from .save import save_caffemodel
-from .summary import format_summary, summarize
-from .verify import verify
+from .verification.report import Report
+from .verification.verify import verify
 from .version import VERSION
 
 __version__ = VERSION

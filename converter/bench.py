@@ -11,11 +11,11 @@ from statistics import median
 
 import torch
 
-from .arrays import array_of
-from .emit import exported_plan
-from .export import export_onnx
-from .module import CaffeNet
-from .onnx_run import open_onnx
+from .network.arrays import array_of
+from .network.net import CaffeNet
+from .onnx.emit import exported_plan
+from .onnx.export import export_onnx
+from .onnx.runtime import open_onnx
 from .progress import progress
 
 ROUNDS = 7

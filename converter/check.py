@@ -15,12 +15,12 @@ from prototxt import Net, filter_net, read_net, read_weights
 from prototxt.errors import CaffeError, ShapeError
 from prototxt.upgrade import declare_shapeless
 
-from .deploy import deploy
-from .emit import DEFAULT_OPSET, FLOATS, emit
-from .emitter import Emitter, Graph
-from .graph import AUTOMATIC, read_layer
-from .load import build_layer, load, weight_files
-from .own_layers import load_layers
+from .loading.deploy import deploy
+from .loading.load import build_layer, load, weight_files
+from .loading.user_layers import load_layers
+from .network.steps import AUTOMATIC, read_layer
+from .onnx.builder import Emitter, Graph
+from .onnx.emit import DEFAULT_OPSET, FLOATS, emit
 
 PathName = str | PathLike[str]
 UNSEEN = "not looked at"

@@ -12,11 +12,11 @@ import prototxt
 from prototxt.errors import UnsupportedError
 from prototxt.nets import networks
 
-from .essence import require_same
+from .network.same_layers import require_same
 from .sknet import arguments, from_net
 
 if TYPE_CHECKING:
-    from .module import CaffeNet
+    from .network.net import CaffeNet
 
 SKRESNEXT50 = "skresnext50_32x4d"
 SENETS = {

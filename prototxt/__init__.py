@@ -1,29 +1,15 @@
 """Caffe's file formats: definitions and weights, of BVLC and of its forks. Needs no torch."""
 
-from prototxt.blob import Blob
-from prototxt.caffemodel import LayerWeights, Weights, write_caffemodel
-from prototxt.errors import (
-    CaffeError,
-    FormatError,
-    ShapeError,
-    UnsupportedError,
-    WeightError,
-    within,
-)
-from prototxt.filter import filter_net
-from prototxt.hdf5 import write_hdf5
-from prototxt.net import Net
-from prototxt.read import (
-    embedded_net,
-    read_blob,
-    read_net,
-    read_solver,
-    read_solverstate,
-    read_weights,
-)
-from prototxt.solverstate import SolverState, write_solverstate
-from prototxt.split import insert_splits
-from prototxt.text import format_text, parse_text
+from .binary.blob import Blob
+from .binary.caffemodel import LayerWeights, Weights, write_caffemodel
+from .errors import CaffeError, FormatError, ShapeError, UnsupportedError, WeightError, within
+from .hdf5.weights import write_hdf5
+from .net import Net
+from .passes.filter import filter_net
+from .passes.insert_splits import insert_splits
+from .read import embedded_net, read_blob, read_net, read_solver, read_solverstate, read_weights
+from .solverstate import SolverState, write_solverstate
+from .text.parse import format_text, parse_text
 
 __all__ = [
     "Blob",

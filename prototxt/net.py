@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from prototxt.layer_types import written_type
+from .schema.layer_types import written_type
 
 if TYPE_CHECKING:
-    from prototxt.recognize import Recognized
+    from .schema.recognize import Recognized
 
 
 @dataclass

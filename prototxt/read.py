@@ -8,15 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from prototxt import blob, caffemodel, hdf5, solverstate
-from prototxt.blob import Blob
-from prototxt.caffemodel import Weights
-from prototxt.errors import FormatError, within
-from prototxt.net import Net
-from prototxt.solverstate import SolverState
-from prototxt.text import format_message, parse_message, parse_text
-from prototxt.unknown import unknown_fields
-from prototxt.upgrade import name_snapshots, upgrade, upgrade_solver
+from . import solverstate
+from .binary import blob, caffemodel
+from .binary.blob import Blob
+from .binary.caffemodel import Weights
+from .binary.unknown import unknown_fields
+from .errors import FormatError, within
+from .hdf5 import weights as hdf5
+from .net import Net
+from .solverstate import SolverState
+from .text.parse import format_message, parse_message, parse_text
+from .upgrade import name_snapshots, upgrade, upgrade_solver
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # every binary network has some, no text has
 

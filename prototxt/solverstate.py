@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from prototxt import blob, wire
-from prototxt.atomic import replacing, writing
-from prototxt.blob import Blob
-from prototxt.caffemodel import mapped
-from prototxt.errors import FormatError, within
-from prototxt.hdf5 import dataset_blob, h5py_for
+from .atomic import replacing, writing
+from .binary import blob, wire
+from .binary.blob import Blob
+from .binary.caffemodel import mapped
+from .errors import FormatError, within
+from .hdf5.weights import dataset_blob, h5py_for
 
 _ITER, _LEARNED_NET, _HISTORY, _CURRENT_STEP = 1, 2, 3, 4
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import recorded
+
+from tests.support import recorded
 
 SHARED = Path(os.environ.get("CAFFEPORT_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -48,11 +48,11 @@ ROWS = {
             "onnx==1.14.0",
             "onnxruntime==1.16.0",
         ],
-        ["tests", "--ignore=tests/test_lint.py"],
+        ["tests", "--ignore=tests/project/test_lint.py"],
     ),
     "whole-newest": Row(
         [*WHOLE, "opencv-python-headless", "numpy", "protobuf", "onnx", "onnxruntime"],
-        ["tests", "--ignore=tests/test_lint.py"],
+        ["tests", "--ignore=tests/project/test_lint.py"],
     ),
 }
 SHOWN = {"numpy", "protobuf", "torch", "onnx", "onnxruntime"}

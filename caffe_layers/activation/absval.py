@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import require
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
 
 
 class AbsVal(Layer, type="AbsVal"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf, log
 
-from ..checks import require
+from caffe_layers.base.checks import require
 
 
 def log_of_base(base: float) -> float:

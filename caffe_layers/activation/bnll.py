@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..layer import Layer, Shape
+from caffe_layers.base.layer import Layer, Shape
 
 
 class BNLL(Layer, type="BNLL"):

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..gradient import gradient_of
-from ..layer import Layer, Shape
-from ..number import float32
+from caffe_layers.arithmetic.gradient import gradient_of
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
 
 
 class Clip(Layer, type="Clip"):

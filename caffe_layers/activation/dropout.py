@@ -8,13 +8,12 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe_layers.arithmetic.random_dropout import emit_drawn
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.message import fork_field
+from caffe_layers.base.number import float32
 from prototxt.errors import UnsupportedError
-
-from ..checks import require
-from ..drawn import emit_drawn
-from ..layer import Layer, Shape
-from ..message import fork_field
-from ..number import float32
 
 
 class Dropout(Layer, type="Dropout"):

@@ -7,8 +7,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..layer import Layer, Shape
-from ..number import float32
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
 
 
 class ELU(Layer, type="ELU"):

@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import require
-from ..layer import Layer, Shape
-from ..number import float32
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
+
 from .affine import affine, emit_affine
 from .base import log_of_base
 

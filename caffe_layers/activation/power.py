@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..layer import Layer, Shape
-from ..number import float32
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
+
 from .affine import affine, emit_affine
 
 

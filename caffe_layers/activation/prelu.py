@@ -7,9 +7,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import legacy_shape, require
-from ..filler import Filler
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
 
 SLOPE = Filler(value=0.25)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layer import Layer, Shape
-from ..number import float32
-from ..rectifier import onnx_rectify, rectify, rectify_source
+from caffe_layers.arithmetic.rectifier import onnx_rectify, rectify, rectify_source
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
 
 
 class ReLU(Layer, type="ReLU"):

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layer import Layer, Shape
-from ..number import float32
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
 
 
 class Threshold(Layer, type="Threshold"):

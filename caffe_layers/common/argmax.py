@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import canonical_axis, require
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import canonical_axis, require
+from caffe_layers.base.layer import Layer, Shape
 
 
 class ArgMax(Layer, type="ArgMax"):

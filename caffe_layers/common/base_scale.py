@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from ..filler import Filler
-from ..layer import Layer, Shape
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
+
 from .covered import check_covers, covered_shape, spread, spread_shape
 
 Self = TypeVar("Self", bound="BaseScale")

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import require
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+
 from .rows import row_numbers
 
 

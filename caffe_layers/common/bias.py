@@ -6,16 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..filler import Filler
-from ..layer import Layer, Shape
-from .covered import (
-    check_covers,
-    covered_shape,
-    spread,
-    spread_shape,
-    spread_source,
-    spread_value,
-)
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
+
+from .covered import check_covers, covered_shape, spread, spread_shape, spread_source, spread_value
 
 
 class Bias(Layer, type="Bias", bottoms=(1, 2)):

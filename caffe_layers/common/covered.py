@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import canonical_axis, require
-from ..layer import Shape
+from caffe_layers.base.checks import canonical_axis, require
+from caffe_layers.base.layer import Shape
 
 
 def covered_shape(bottom: Shape, axis: int, num_axes: int) -> Shape:

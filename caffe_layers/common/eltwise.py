@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.message import enum_name
+from caffe_layers.base.number import float32
 from prototxt.errors import UnsupportedError
-
-from ..checks import require
-from ..layer import Layer, Shape
-from ..message import enum_name
-from ..number import float32
 
 OPERATIONS = ("SUM", "PROD", "MAX")
 """Others are those of forks."""

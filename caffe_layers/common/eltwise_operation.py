@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ..checks import require
-from ..layer import LAYERS, Layer, Shape
-from ..message import enum_name
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import LAYERS, Layer, Shape
+from caffe_layers.base.message import enum_name
 
 
 class EltwiseOperation(Layer):

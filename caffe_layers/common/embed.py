@@ -7,9 +7,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import require
-from ..filler import Filler
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import require
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
+
 from .rows import row_numbers
 
 

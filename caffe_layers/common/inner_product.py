@@ -9,9 +9,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import canonical_axis, require
-from ..filler import Filler
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import canonical_axis, require
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
 
 
 class InnerProduct(Layer, type="InnerProduct"):

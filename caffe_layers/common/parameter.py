@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..filler import Filler
-from ..layer import Layer, Shape
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
 
 
 class Parameter(Layer, type="Parameter", bottoms=0):

@@ -7,12 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
+from caffe_layers.base.checks import canonical_axis
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.message import enum_name
+from caffe_layers.base.number import float32
 from prototxt.errors import UnsupportedError
-
-from ..checks import canonical_axis
-from ..layer import Layer, Shape
-from ..message import enum_name
-from ..number import float32
 
 ONNX = {
     "SUM": "ReduceSum",

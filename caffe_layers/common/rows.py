@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..indices import check_indices
+from caffe_layers.arithmetic.indices import check_indices
 
 
 def row_numbers(values: Tensor, rows: int) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layer import Layer, Shape
+from caffe_layers.base.layer import Layer, Shape
 
 
 class Silence(Layer, type="Silence", bottoms=(1, None), tops=0):

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import canonical_axis
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import canonical_axis
+from caffe_layers.base.layer import Layer, Shape
 
 
 class Softmax(Layer, type="Softmax"):

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Shape
 from prototxt.errors import CaffeError, FormatError, UnsupportedError
 from prototxt.schema import dialect
 
-from ..checks import require
-from ..layer import Shape
 from .batches import Batches, Course, Samples, Way, alone
 from .data_transformer import DataTransformer
 from .fed import NONE, Fed

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from caffe_layers.base.layer import Shape
 from prototxt.errors import CaffeError, ShapeError, within
 
-from ..layer import Shape
 from .data_transformer import DataTransformer
 
 Array = NDArray[Any]

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prototxt.database import FILE, Database
-from prototxt.datum import read_datum
+from caffe_layers.base.layer import Shape
+from caffe_layers.base.message import enum_name
+from prototxt.data.datum import read_datum
+from prototxt.data.lmdb import FILE, Database
 from prototxt.errors import FormatError, UnsupportedError, within
 
-from ..layer import Shape
-from ..message import enum_name
 from .base_data import BaseData, opened
 from .batches import Array, Images
 from .data_transformer import DataTransformer

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.layer import Shape
+from caffe_layers.base.number import float32
 from prototxt import read_blob
 from prototxt.errors import FormatError, ShapeError
-
-from ..checks import legacy_shape, require
-from ..layer import Shape
-from ..number import float32
 
 Array = NDArray[Any]
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import require, require_values
-from ..filler import Filler
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import require, require_values
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
 
 LEGACY = ("num", "channels", "height", "width")
 

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prototxt.datasets import read_datasets, read_shapes
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
 from prototxt.errors import FormatError, UnsupportedError, within
-
-from ..checks import require
-from ..layer import Layer, Shape
+from prototxt.hdf5.datasets import read_datasets, read_shapes
 
 
 class HDF5Data(Layer, type="HDF5Data", bottoms=0, tops=(1, None)):

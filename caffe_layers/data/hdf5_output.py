@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prototxt.datasets import write_datasets
+from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.layer import Layer, Shape
 from prototxt.errors import UnsupportedError
-
-from ..checks import legacy_shape, require
-from ..layer import Layer, Shape
+from prototxt.hdf5.datasets import write_datasets
 
 
 class HDF5Output(Layer, type="HDF5Output", bottoms=2, tops=0):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from prototxt.images import read_image, resize
-from prototxt.lists import beneath, read_image_list
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Shape
+from prototxt.data.images import read_image, resize
+from prototxt.data.lists import beneath, read_image_list
 
-from ..checks import require
-from ..layer import Shape
 from .base_data import BaseData, opened
 from .batches import SHUFFLE, SKIP, Array, Images, Way
 from .data_transformer import DataTransformer

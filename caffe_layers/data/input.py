@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checks import require
-from ..layer import Shape
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Shape
+
 from .fed import Fed
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Shape
 from prototxt.errors import UnsupportedError
 
-from ..checks import require
-from ..layer import Shape
 from .batches import SAMPLE, Array, Way
 from .data_transformer import DataTransformer
 from .fed import NONE, Fed

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from caffe_layers.base.layer import Layer, Shape
 from prototxt.errors import FormatError, UnsupportedError
 
-from ..layer import Layer, Shape
 from .fed import Fed
 
 Class = TypeVar("Class", bound=type[Layer])

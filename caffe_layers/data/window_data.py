@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Shape
+from caffe_layers.base.number import float32
+from prototxt.data.images import read_image, resize
+from prototxt.data.lists import beneath, read_windows
 from prototxt.errors import FormatError, within
-from prototxt.images import read_image, resize
-from prototxt.lists import beneath, read_windows
 
-from ..checks import require
-from ..layer import Shape
-from ..number import float32
 from .base_data import BaseData, opened
 from .batches import SAMPLE, Array, Samples, Way
 from .data_transformer import DataTransformer

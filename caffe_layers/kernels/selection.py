@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from ..checks import require
+from caffe_layers.base.checks import require
+
 from .layout import empty_alike, memory_format
 from .registration import NAMESPACE, lowered, register_autocast
 from .where import launches, sum_dtype, wants_operator

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import require
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+
 from .labels import check_labels, emit_labels, read_labels
 from .normalizer import read_ignore_label
 

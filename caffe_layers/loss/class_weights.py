@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..gradient import floored
-from ..indices import check_indices
+from caffe_layers.arithmetic.gradient import floored
+from caffe_layers.arithmetic.indices import check_indices
+
 from .labels import emit_labels
 from .threshold import LOG_FLT_MIN
 

@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import legacy_shape, require
-from ..gradient import gradient_of
-from ..layer import Layer, Shape
-from ..number import float32
+from caffe_layers.arithmetic.gradient import gradient_of
+from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
+
 from .labels import check_batch, emit_first
 from .normalizer import leading_count
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import legacy_shape, require
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.layer import Layer, Shape
+
 from .labels import check_batch
 from .normalizer import leading_count
 

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import legacy_shape
-from ..layer import Layer, Shape
-from ..message import enum_name
+from caffe_layers.base.checks import legacy_shape
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.message import enum_name
+
 from .labels import check_batch, emit_first, first_labels
 from .normalizer import leading_count
 

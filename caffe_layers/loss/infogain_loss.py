@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from caffe_layers.arithmetic.gradient import floored
+from caffe_layers.base.checks import canonical_axis, require
+from caffe_layers.base.layer import Layer, Shape
 from prototxt import UnsupportedError, read_blob
 
-from ..checks import canonical_axis, require
-from ..gradient import floored
-from ..layer import Layer, Shape
 from .labels import check_batch, check_labels, emit_labels, read_labels
 from .normalizer import emit_normalized, normalized, read_ignore_label, read_normalization
 from .threshold import LOG_THRESHOLD

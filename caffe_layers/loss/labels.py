@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import canonical_axis, require
-from ..indices import check_indices
-from ..layer import Shape
+from caffe_layers.arithmetic.indices import check_indices
+from caffe_layers.base.checks import canonical_axis, require
+from caffe_layers.base.layer import Shape
 
 
 def check_batch(x: Shape, label: Shape) -> None:

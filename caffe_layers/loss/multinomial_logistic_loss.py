@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import legacy_shape, require
-from ..gradient import floored
-from ..layer import Layer, Shape
+from caffe_layers.arithmetic.gradient import floored
+from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.layer import Layer, Shape
+
 from .labels import check_batch, emit_first, first_labels
 from .normalizer import leading_count
 from .threshold import LOG_THRESHOLD

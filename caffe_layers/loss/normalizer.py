@@ -7,10 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from caffe_layers.base.checks import canonical_axis
+from caffe_layers.base.message import enum_name
 from prototxt.errors import UnsupportedError
-
-from ..checks import canonical_axis
-from ..message import enum_name
 
 
 def read_normalization(param: Any, default: str, *, pre_fixed: bool = False) -> str:

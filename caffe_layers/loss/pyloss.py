@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import require
-from ..data.python import register_python
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.data.python import register_python
+
 from .normalizer import leading_count
 
 

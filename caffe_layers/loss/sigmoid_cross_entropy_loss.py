@@ -8,8 +8,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import require
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+
 from .labels import check_batch, emit_valid
 from .normalizer import emit_normalized, normalized, read_ignore_label, read_normalization
 

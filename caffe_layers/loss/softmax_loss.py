@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..gradient import floored
-from ..layer import Layer, Shape
+from caffe_layers.arithmetic.gradient import floored
+from caffe_layers.base.layer import Layer, Shape
+
 from .labels import check_batch, check_labels, emit_labels, read_labels
 from .normalizer import (
     emit_normalized,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import log
 
-from ..number import float32
+from caffe_layers.base.number import float32
 
 LOG_THRESHOLD = float32(1e-20)
 LOG_FLT_MIN = log(2.0**-126)

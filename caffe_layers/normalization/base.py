@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from ..checks import require
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
 
 Self = TypeVar("Self", bound="KeepsSums")
 

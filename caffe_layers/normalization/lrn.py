@@ -7,10 +7,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import require
-from ..layer import Layer, Shape
-from ..message import enum_name
-from ..number import float32
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.message import enum_name
+from caffe_layers.base.number import float32
 
 REGIONS = ("ACROSS_CHANNELS", "WITHIN_CHANNEL")
 

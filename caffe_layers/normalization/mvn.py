@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import require
-from ..layer import Layer, Shape
-from ..number import float32
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
 
 NEGLIGIBLE = 1e-7
 """An eps up to which the true derivative and Caffe's differ by less than float can tell."""

@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..batch_statistics import normalize_batch, onnx_normalize_batch
-from ..checks import require
-from ..filler import Filler
-from ..layer import Shape
-from ..message import fork_field, is_set, read_flag
-from ..number import float32
+from caffe_layers.arithmetic.batch_statistics import normalize_batch, onnx_normalize_batch
+from caffe_layers.base.checks import require
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Shape
+from caffe_layers.base.message import fork_field, is_set, read_flag
+from caffe_layers.base.number import float32
+
 from .base import KeepsSums
 from .layouts import readings
 

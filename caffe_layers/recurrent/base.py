@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checks import require
-from ..filler import Filler
-from ..layer import Layer, Shape
+from caffe_layers.base.checks import require
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
 
 
 class Recurrent(Layer):

@@ -7,8 +7,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..filler import Filler
-from ..layer import Shape
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Shape
+
 from .base import Recurrent
 
 

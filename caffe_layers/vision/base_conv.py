@@ -7,12 +7,11 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from caffe_layers.arithmetic.window import Sizes, Window, make_window, read_window
+from caffe_layers.base.checks import require
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
 from prototxt.errors import UnsupportedError
-
-from ..checks import require
-from ..filler import Filler
-from ..layer import Layer, Shape
-from ..window import Sizes, Window, make_window, read_window
 
 Self = TypeVar("Self", bound="BaseConvolution")
 

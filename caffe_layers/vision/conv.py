@@ -7,15 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
+from caffe_layers.arithmetic.rectifier import onnx_rectify, rectify, rectify_source
+from caffe_layers.arithmetic.tf_pad import same_pads, same_places
+from caffe_layers.arithmetic.window import pad_spatial
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Shape
+from caffe_layers.base.message import enum_name, fork_field, is_set
+from caffe_layers.base.number import float32
 from prototxt.errors import UnsupportedError
 
-from ..checks import require
-from ..layer import Shape
-from ..message import enum_name, fork_field, is_set
-from ..number import float32
-from ..rectifier import onnx_rectify, rectify, rectify_source
-from ..tf_pad import same_pads, same_places
-from ..window import pad_spatial
 from .cross_correlation import CrossCorrelation
 
 PADDINGS = ("SAME", "VALID")

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..layer import Shape
-from ..window import pad_spatial, patches
+from caffe_layers.arithmetic.window import pad_spatial, patches
+from caffe_layers.base.layer import Shape
+
 from .base_conv import BaseConvolution, onnx_conv_pads
 
 NATIVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}

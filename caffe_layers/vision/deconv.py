@@ -8,9 +8,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe_layers.base.layer import Shape
 from prototxt.errors import UnsupportedError
 
-from ..layer import Shape
 from .base_conv import BaseConvolution
 
 NATIVE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}

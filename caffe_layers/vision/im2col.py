@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..checks import require
-from ..layer import Layer, Shape
-from ..window import Sizes, make_window, patches, read_window
+from caffe_layers.arithmetic.window import Sizes, make_window, patches, read_window
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+
 from .base_conv import batched, onnx_conv_pads, onnx_slide, unbatched
 
 

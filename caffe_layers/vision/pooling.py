@@ -7,12 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from prototxt.errors import UnsupportedError
-
-from ..checks import require
-from ..layer import Layer, Shape
-from ..message import enum_name, fork_field, is_set
-from ..pool import (
+from caffe_layers.arithmetic.pool import (
     Pool,
     ave_pool,
     max_pool,
@@ -21,8 +16,12 @@ from ..pool import (
     onnx_max_pool,
     pool_source,
 )
-from ..stochastic_pool import drawn, onnx_weighted_mean, weighted_mean
-from ..window import Sizes, Window, make_window
+from caffe_layers.arithmetic.stochastic_pool import drawn, onnx_weighted_mean, weighted_mean
+from caffe_layers.arithmetic.window import Sizes, Window, make_window
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.message import enum_name, fork_field, is_set
+from prototxt.errors import UnsupportedError
 
 METHODS = ("MAX", "AVE", "STOCHASTIC")
 MODES = ("CEIL", "FLOOR")

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from caffe_layers.arithmetic.pool import Pool, ave_pool, max_pool, onnx_ave_pool, onnx_max_pool
+from caffe_layers.arithmetic.window import make_window
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.message import enum_name
 from prototxt.errors import UnsupportedError
-
-from ..checks import require
-from ..layer import Layer, Shape
-from ..message import enum_name
-from ..pool import Pool, ave_pool, max_pool, onnx_ave_pool, onnx_max_pool
-from ..window import make_window
 
 
 class SPP(Layer, type="SPP"):

@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 from typing import Protocol
 
 NAMES: tuple[str, ...] = tuple(
-    module.name for module in iter_modules(__path__) if module.name != "options"
+    module.name for module in iter_modules(__path__) if not module.name.startswith("_")
 )
 
 

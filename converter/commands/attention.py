@@ -5,12 +5,12 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from converter.evaluation.samples import open_samples, read_labels
+from converter.sknet.attention import draw_attention, measure_attention, write_tables
 from prototxt.atomic import filling
 
-from ..attention import draw_attention, measure_attention, write_tables
-from ..evaluation.samples import open_samples, read_labels
+from ._options import add_net, say
 from .eval import add_data, load_classifier
-from .options import add_net, say
 
 HELP = "show what an SKNet's units select, over images, classes and scales"
 

@@ -6,8 +6,9 @@ from argparse import ArgumentParser, Namespace
 
 import torch
 
-from ..bench import ROUNDS, bench, format_timings
-from .options import add_net, load_net, say
+from converter.bench import ROUNDS, bench, format_timings
+
+from ._options import add_net, load_net, say
 
 HELP = "time a network: as converted, optimised, compiled, and in ONNX Runtime"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..check import check
-from ..emit import DEFAULT_OPSET
-from .options import add_net, load_options, say
+from converter.check import check
+from converter.onnx.emit import DEFAULT_OPSET
+
+from ._options import add_net, load_options, say
 
 HELP = "say what is supported, in torch and in ONNX, what is not and why"
 

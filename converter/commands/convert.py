@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..convert import DEFAULT_FORMATS, convert
-from ..formats import FORMATS
-from ..photos import read_fed
-from .options import (
+from converter.conversion import DEFAULT_FORMATS, convert
+from converter.formats import FORMATS
+from converter.preprocessing.inputs import read_fed
+
+from ._options import (
     add_export,
     add_golden,
     add_inputs,

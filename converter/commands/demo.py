@@ -14,6 +14,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the demo."""
-    from ..demo import run_demo
+    from converter.demo import run_demo
 
     return run_demo(args.out, quiet=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from converter.drawing.svg import draw
 from prototxt.atomic import writing
 
-from ..draw import draw
-from .options import add_net, load_net, say
+from ._options import add_net, load_net, say
 
 HELP = "draw the network as a picture (SVG): layers by type, shapes, blocks"
 

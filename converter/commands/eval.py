@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from converter.evaluation.evaluate import ENGINES, evaluate
+from converter.evaluation.samples import open_samples
+from converter.loading.load import load
+from converter.network.net import CaffeNet
+from converter.parallel import Processes, join, leave
+from converter.preprocessing import Preprocessing, image_input, preprocessing_of
 from prototxt.atomic import writing
 
-from ..evaluation.evaluate import ENGINES, evaluate
-from ..evaluation.samples import open_samples
-from ..load import load
-from ..module import CaffeNet
-from ..preprocessing import Preprocessing, image_input, preprocessing_of
-from ..processes import Processes, join, leave
-from .options import add_net, add_preprocessing, load_options, preprocessing_options, say
+from ._options import add_net, add_preprocessing, load_options, preprocessing_options, say
 
 HELP = "measure a classifier's top-1 and top-5 error on labelled images"
 

@@ -24,7 +24,7 @@ def format_layers() -> str:
     families: dict[str, list[str]] = {}
     for kind, readings in sorted(LAYERS.items(), key=lambda item: item[0].lower()):
         for fork, cls in sorted(readings.items()):
-            family = cls.__module__.split(".")[1]
+            family = cls.__module__.split(".")[-2]
             families.setdefault(family, []).append(kind if fork == "bvlc" else f"{kind} ({fork})")
     lines = ["| family | layers |", "|---|---|"]
     lines += [f"| {family} | {', '.join(types)} |" for family, types in sorted(families.items())]

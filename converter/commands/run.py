@@ -11,31 +11,24 @@ import numpy as np
 import torch
 
 from caffe_layers import Shape
-from prototxt.atomic import writing
-from prototxt.errors import CaffeError, ShapeError
-
-from ..arrays import array_of, random_inputs, tensors_of, write_npz
-from ..backward import backward
-from ..evaluation.samples import read_labels
-from ..module import CaffeNet
-from ..onnx_run import ModelInputs, check_shapes, inputs_of, run_onnx
-from ..photos import Photo, read_fed
-from ..picture import covered, describe, draw_result, save
-from ..preprocessing import (
+from converter.drawing.overlay import covered, describe, draw_result, save
+from converter.drawing.predictions import read_result
+from converter.evaluation.samples import read_labels
+from converter.network.arrays import array_of, random_inputs, tensors_of, write_npz
+from converter.network.backward import backward
+from converter.network.net import CaffeNet
+from converter.onnx.passes import embedded_sizes
+from converter.onnx.runtime import ModelInputs, check_shapes, inputs_of, run_onnx
+from converter.preprocessing import (
     Preprocessing,
-    embedded_sizes,
     preprocessing_for,
     preprocessing_of,
 )
-from ..results import read_result
-from .options import (
-    add_inputs,
-    add_net,
-    add_preprocessing,
-    load_net,
-    preprocessing_options,
-    say,
-)
+from converter.preprocessing.inputs import Photo, read_fed
+from prototxt.atomic import writing
+from prototxt.errors import CaffeError, ShapeError
+
+from ._options import add_inputs, add_net, add_preprocessing, load_net, preprocessing_options, say
 
 HELP = "run the network: write every blob by name, draw on the photo what it says"
 ONNX = ".onnx"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..module import CaffeNet
-from ..report import Report
-from ..summary import format_summary, summarize
-from .options import add_net, load_net
+from converter.network.net import CaffeNet
+from converter.network.summary import format_summary, summarize
+from converter.verification.report import Report
+
+from ._options import add_net, load_net
 
 HELP = "print the layer table: shapes, parameters, multiply-adds, totals"
 

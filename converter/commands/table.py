@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..table import count, format_table
+from converter.sknet.table2 import count, format_table
 
 HELP = "print parameters and multiply-adds of SKNet's Table 2 beside the paper's"
 

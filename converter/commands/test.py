@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
-from .options import add_net, load_net, say
+from ._options import add_net, load_net, say
 
 HELP = "run a network on its own data and print the mean of every output"
 
@@ -17,8 +17,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print each batch's outputs, then the loss and the means, as Caffe's tool does."""
-    from ..training import Outputs, mean_outputs
-    from ..training.nets import check_fed
+    from converter.training import Outputs, mean_outputs
+    from converter.training.networks import check_fed
 
     net = load_net(args)
     check_fed(net)

@@ -6,8 +6,9 @@ from argparse import ArgumentParser, Namespace
 
 import torch
 
-from ..own_layers import load_layers
-from .options import add_reading, say
+from converter.loading.user_layers import load_layers
+
+from ._options import add_reading, say
 
 HELP = "train a network as its solver's file says, and write snapshots, a log and a loss curve"
 
@@ -41,12 +42,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Train; the status is 0, or 128 and a signal's number if one stopped it."""
+    from converter.parallel import join, leave
+    from converter.training import Solver
+    from converter.training.run import run as train
+    from converter.training.solver import solver_device
     from prototxt import read_solver
-
-    from ..processes import join, leave
-    from ..training import Solver
-    from ..training.run import run as train
-    from ..training.solver import solver_device
 
     load_layers(args.layers)
     device = join(args.device or solver_device(read_solver(args.solver)))

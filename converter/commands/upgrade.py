@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from prototxt.rewrite import upgrade_file
+from converter.loading.user_layers import load_layers
+from prototxt.upgrade_file import upgrade_file
 
-from ..own_layers import load_layers
-from .options import add_reading, add_values, say
+from ._options import add_reading, add_values, say
 
 HELP = "rewrite a definition or weights of any generation in today's form"
 

@@ -6,12 +6,12 @@ from argparse import ArgumentParser, Namespace
 
 import torch
 
+from converter.onnx.runtime import inputs_of
+from converter.preprocessing.inputs import as_arrays, photos_among, read_fed
+from converter.verification.verify import embedded_preprocessing, verify
 from prototxt.errors import CaffeError
 
-from ..onnx_run import inputs_of
-from ..photos import as_arrays, photos_among, read_fed
-from ..verify import embedded_preprocessing, verify
-from .options import (
+from ._options import (
     add_golden,
     add_inputs,
     add_net,

@@ -17,9 +17,9 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from prototxt.atomic import writing
-from prototxt.database import write_database
-from prototxt.datum import write_datum
-from prototxt.images import resize
+from prototxt.data.datum import write_datum
+from prototxt.data.images import resize
+from prototxt.data.lmdb import write_database
 from prototxt.nets import text
 
 from .files import BRIGHTEST, DIGITS

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..convert import convert
-from ..load import load
-from ..onnx_run import run_onnx
-from ..summary import format_summary, summarize
+from converter.conversion import convert
+from converter.loading.load import load
+from converter.network.summary import format_summary, summarize
+from converter.onnx.runtime import run_onnx
+
 from .files import BRIGHTEST, DIGITS, NET, WEIGHTS
 
 WANTED = 0.97

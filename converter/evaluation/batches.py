@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from converter.preprocessing import Transform
 from prototxt.errors import CaffeError, within
 
-from ..preprocessing import Transform
 from .samples import Samples
 
 

@@ -14,19 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from converter.network.arrays import array_of
+from converter.network.net import CaffeNet
+from converter.onnx.emit import exported_plan
+from converter.onnx.export import export_onnx
+from converter.onnx.runtime import open_onnx
+from converter.parallel import Processes
+from converter.preprocessing import Preprocessing, Transform, image_input
+from converter.progress import progress
 from prototxt.errors import CaffeError, ShapeError, WeightError
 
-from ..arrays import array_of
-from ..emit import exported_plan
-from ..export import export_onnx
-from ..module import CaffeNet
-from ..onnx_run import open_onnx
-from ..preprocessing import Preprocessing, Transform, image_input
-from ..processes import Processes
-from ..progress import progress
 from .batches import batches
+from .resume import State
 from .samples import Samples, in_classes
-from .state import State
 
 ENGINES = ("torch", "onnx")
 TOP = 5

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from prototxt.database import FILE, Database
-from prototxt.datum import read_datum
+from prototxt.data.datum import read_datum
+from prototxt.data.images import read_image
+from prototxt.data.lists import read_image_list
+from prototxt.data.lmdb import FILE, Database
 from prototxt.errors import CaffeError, FormatError, within
-from prototxt.images import read_image
-from prototxt.lists import read_image_list
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 

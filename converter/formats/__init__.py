@@ -9,11 +9,10 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Protocol, TypeVar
 
+from converter.network.net import CaffeNet
+from converter.onnx.emit import DEFAULT_OPSET
+from converter.preprocessing import Preprocessing
 from prototxt.errors import CaffeError, UnsupportedError
-
-from ..emit import DEFAULT_OPSET
-from ..module import CaffeNet
-from ..preprocessing import Preprocessing
 
 Made = TypeVar("Made")
 
@@ -70,7 +69,9 @@ class Format(Protocol):
         """Write `path`, whole or not at all; return notes for the report."""
 
 
-FORMATS: tuple[str, ...] = tuple(module.name for module in iter_modules(__path__))
+FORMATS: tuple[str, ...] = tuple(
+    module.name for module in iter_modules(__path__) if not module.name.startswith("_")
+)
 
 
 def get_format(name: str) -> Format:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..module import CaffeNet
-from ..save import save_caffemodel
+from converter.loading.save import save_caffemodel
+from converter.network.net import CaffeNet
+
 from . import Options
 
 SUFFIX = ".caffemodel"

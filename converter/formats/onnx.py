@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..export import export_onnx
-from ..graph import Step
-from ..module import CaffeNet
+from converter.network.net import CaffeNet
+from converter.network.steps import Step
+from converter.onnx.export import export_onnx
+
 from . import Options, with_free_axes
 
 SUFFIX = ".onnx"

@@ -12,15 +12,15 @@ from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from caffe_layers import Shape
+from converter.network.arrays import random_inputs
+from converter.network.net import CaffeNet
+from converter.onnx.emit import exported_plan
+from converter.onnx.free_axes import AXES, dynamic_dims
 from prototxt.atomic import writing
 from prototxt.errors import UnsupportedError
 
-from ..arrays import random_inputs
-from ..dynamic import AXES, dynamic_dims
-from ..emit import exported_plan
-from ..halves import half_copy
-from ..module import CaffeNet
 from . import Options, with_free_axes
+from ._half import half_copy
 
 SUFFIX = ".pt2"
 HALF = True

@@ -7,15 +7,15 @@ from string import Template
 
 import torch
 
+from converter.network.net import CaffeNet
+from converter.version import VERSION
 from prototxt.atomic import writing
 from prototxt.errors import UnsupportedError
 
-from ..halves import half_copy
-from ..module import CaffeNet
-from ..safetensors_file import write_safetensors
-from ..source import Source, Written, identifier, indented
-from ..version import VERSION
 from . import Options
+from ._half import half_copy
+from ._safetensors import write_safetensors
+from ._source import Source, Written, identifier, indented
 
 SUFFIX = ".py"
 HALF = True

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from ..halves import half_tensors
-from ..module import CaffeNet, unquote
-from ..safetensors_file import write_safetensors
+from converter.network.net import CaffeNet, unquote
+
 from . import Options
+from ._half import half_tensors
+from ._safetensors import write_safetensors
 
 SUFFIX = ".safetensors"
 HALF = True

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..halves import half_tensors, statistics_of
-from ..module import CaffeNet
-from ..safetensors_file import write_safetensors
-from ..sknet.recognize import arguments, from_net
+from converter.network.net import CaffeNet
+from converter.sknet.recognize import arguments, from_net
+
 from . import Options
+from ._half import half_tensors, statistics_of
+from ._safetensors import write_safetensors
 
 SUFFIX = ".sknet.safetensors"
 HALF = True

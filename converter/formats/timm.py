@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..halves import half_tensors
-from ..module import CaffeNet
-from ..safetensors_file import write_safetensors
-from ..timm_names import timm_state_dict
+from converter.network.net import CaffeNet
+from converter.timm_names import timm_state_dict
+
 from . import Options
+from ._half import half_tensors
+from ._safetensors import write_safetensors
 
 SUFFIX = ".timm.safetensors"
 HALF = True

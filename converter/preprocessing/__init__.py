@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..module import CaffeNet
-from .embed import embed, embedded_sizes
-from .known import FAMILIES, image_input, preprocessing_for, preprocessing_of
+from converter.network.net import CaffeNet
+
+from .families import FAMILIES, image_input, preprocessing_for, preprocessing_of
+from .spec import Preprocessing
 from .transform import Transform
-from .value import Preprocessing
 
 
 def preprocess(net: CaffeNet, **settings: Any) -> Transform:
@@ -23,8 +23,6 @@ __all__ = [
     "FAMILIES",
     "Preprocessing",
     "Transform",
-    "embed",
-    "embedded_sizes",
     "image_input",
     "preprocess",
     "preprocessing_for",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prototxt.errors import ShapeError
 
-from .value import LUMA, Preprocessing
+from .spec import LUMA, Preprocessing
 
 
 class Transform(nn.Module):

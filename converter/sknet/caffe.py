@@ -12,9 +12,9 @@ from torch import Tensor
 
 import prototxt
 from prototxt import Blob, LayerWeights, Net, WeightError, within
-from prototxt.filter import PHASES, filter_net
 from prototxt.nets.sknet import sknet
-from prototxt.split import insert_splits
+from prototxt.passes.filter import PHASES, filter_net
+from prototxt.passes.insert_splits import insert_splits
 
 from .model import SKNet
 

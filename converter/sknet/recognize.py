@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 import prototxt
+from converter.network.net import CaffeNet
+from converter.network.same_layers import require_same
 from prototxt.errors import UnsupportedError
 from prototxt.nets.sknet import sknet
 
-from ..essence import require_same
-from ..module import CaffeNet
 from .caffe import caffe_names
 from .model import SKNet
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from caffe_layers.number import float32
+from caffe_layers.base.number import float32
 from prototxt.errors import FormatError, UnsupportedError
 
 from .clipping import clip_scale

@@ -15,7 +15,7 @@ import numpy as np
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from caffe_layers.number import float32
+from caffe_layers.base.number import float32
 from prototxt.errors import FormatError, UnsupportedError
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from signal import SIGINT
 
-from ..progress import progress
-from ..version import VERSION
-from .curve import ADVICE, can_draw, draw_curve
-from .interrupts import listening
+from converter.progress import progress
+from converter.version import VERSION
+
 from .log import Event, JsonLog, lines_of, read_log
+from .plot import ADVICE, can_draw, draw_curve
+from .signals import listening
 from .solver import Solver
 
 SECOND = 1.0

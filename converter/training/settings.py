@@ -13,10 +13,10 @@ import torch
 
 from prototxt import Net, read_solver
 from prototxt.errors import CaffeError, FormatError, UnsupportedError, within
-from prototxt.hdf5 import check_names, h5py_for
+from prototxt.hdf5.weights import check_names, h5py_for
 
+from .definitions import Part, Reader, tested_parts, trained_part
 from .optimizer import CaffeOptimizer
-from .parts import Part, Reader, tested_parts, trained_part
 from .policies import Policy
 from .rules import SGD, AdaDelta, AdaGrad, Adam, Nesterov, RMSProp
 

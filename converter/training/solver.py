@@ -16,16 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from converter.network.net import CaffeNet, Inputs
+from converter.network.parameters import learnable
+from converter.parallel import Processes
 from prototxt import insert_splits
 from prototxt.errors import UnsupportedError, within
 
-from ..groups import learnable
-from ..module import CaffeNet, Inputs
-from ..processes import Processes
-from . import state
-from .interrupts import Requests
-from .nets import ask_recurrent, check_fed, check_loss, load_part, share_trained
+from . import snapshot as state
+from .networks import ask_recurrent, check_fed, check_loss, load_part, share_trained
 from .settings import Settings, make_optimizer
+from .signals import Requests
 from .testing import Outputs, mean_outputs, outputs_of
 
 PathName = str | PathLike[str]

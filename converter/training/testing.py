@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from converter.network.net import CaffeNet, Inputs, Plan
 from prototxt.errors import ShapeError
-
-from ..module import CaffeNet, Inputs, Plan
 
 SHOWN = 100
 """Outputs of more values than this are shown by their mean."""

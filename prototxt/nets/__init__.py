@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prototxt.nets import digits, lenet, sknet
-from prototxt.nets.definition import Definition, Solver
-from prototxt.nets.networks import NETWORKS as NETWORKS
-from prototxt.nets.networks import build as build
+from . import digits, lenet, sknet
+from .definition import Definition, Solver
+from .networks import NETWORKS as NETWORKS
+from .networks import build as build
 
 DEFINITIONS: dict[str, Callable[[], Definition | Solver]] = {
     "sknet50": sknet.sknet50,

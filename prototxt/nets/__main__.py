@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from prototxt.nets import DEFINITIONS, text
+from . import DEFINITIONS, text
 
 folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
 for name in DEFINITIONS:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prototxt.nets.definition import Definition
-from prototxt.nets.resnext import IMAGES, MOMENTUM, conv_bn
+from .definition import Definition
+from .resnext import IMAGES, MOMENTUM, conv_bn
 
 STEM = 64
 

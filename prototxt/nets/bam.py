@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from prototxt.nets.definition import Definition
-from prototxt.nets.resnext import Place, conv_bn, resnext
+from .definition import Definition
+from .resnext import Place, conv_bn, resnext
 
 REDUCTION = 16
 DILATION = 4

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from prototxt.nets.definition import Definition, Solver, Word, gaussian
-from prototxt.nets.resnext import conv_bn
-from prototxt.nets.sknet import residual_unit
+from .definition import Definition, Solver, Word, gaussian
+from .resnext import conv_bn
+from .sknet import residual_unit
 
 GROUPS = 4
 ATTENTION = 8

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from prototxt.errors import UnsupportedError
-from prototxt.nets.definition import Definition
-from prototxt.nets.resnext import IMAGES, MOMENTUM, conv_bn
+
+from .definition import Definition
+from .resnext import IMAGES, MOMENTUM, conv_bn
 
 OUTER = 256  # channels of the residual path in the first stage
 

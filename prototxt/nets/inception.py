@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from prototxt.nets.definition import Definition
-from prototxt.nets.resnext import conv_bn
+from .definition import Definition
+from .resnext import conv_bn
 
 IMAGES = (32, 3, 299, 299)
 

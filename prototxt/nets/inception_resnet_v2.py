@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prototxt.nets.definition import Definition
-from prototxt.nets.inception import IMAGES, Tower, begin, block, conv, finish, old_stem
+from .definition import Definition
+from .inception import IMAGES, Tower, begin, block, conv, finish, old_stem
 
 
 def inception_resnet_v2(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prototxt.nets.definition import Definition, gaussian
-from prototxt.nets.inception import IMAGES, begin, block, conv, finish, old_stem, tower
+from .definition import Definition, gaussian
+from .inception import IMAGES, begin, block, conv, finish, old_stem, tower
 
 AUXILIARY = 0.4  # weight of the second loss
 

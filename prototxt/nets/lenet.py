@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prototxt.nets.definition import Definition, Message, Solver, Word
+from .definition import Definition, Message, Solver, Word
 
 XAVIER = {"type": "xavier"}
 RATES = [{"lr_mult": 1}, {"lr_mult": 2}]

@@ -7,7 +7,8 @@ from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 from prototxt.errors import UnsupportedError
-from prototxt.nets import (
+
+from . import (
     attention,
     bam,
     cbam,
@@ -19,7 +20,7 @@ from prototxt.nets import (
     senet,
     sknet,
 )
-from prototxt.nets.definition import Definition
+from .definition import Definition
 
 
 class Network(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from prototxt.nets.definition import Definition
+from .definition import Definition
 
 MOMENTUM = 0.95
 STEM = 64  # channels of the first convolution

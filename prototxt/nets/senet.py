@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prototxt.nets.definition import Definition, Value
+from .definition import Definition, Value
 
 REDUCTION = 16
 OUTER = 256  # channels of the first stage's units

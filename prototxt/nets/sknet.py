@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from prototxt.errors import UnsupportedError
-from prototxt.nets.definition import Definition, gaussian
-from prototxt.nets.resnext import IMAGES, Place, add_shortcut, conv_bn, trunk
+
+from .definition import Definition, gaussian
+from .resnext import IMAGES, Place, add_shortcut, conv_bn, trunk
 
 MIN_ATTENTION = 32  # channels that the attention keeps at least
 

@@ -18,8 +18,9 @@ from google.protobuf import descriptor_pool, message_factory, text_format
 from google.protobuf.message import Message
 
 from prototxt.errors import FormatError, UnsupportedError
-from prototxt.layer_types import type_of
-from prototxt.schema import reader
+
+from . import reader
+from .layer_types import type_of
 
 _FOLDER = Path(__file__).parent
 # Readings are tried in this order, others after: a fork before those that build upon it.

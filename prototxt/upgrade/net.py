@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prototxt.errors import FormatError, within
 from prototxt.net import Net
-from prototxt.upgrade import batch_norm, data_transform, inputs, v0, v1
+
+from . import batch_norm, data_transform, inputs, v0, v1
 
 
 def upgrade(net: Net) -> Net:

@@ -7,8 +7,8 @@ from typing import Any
 
 from prototxt import schema
 from prototxt.errors import UnsupportedError, within
-from prototxt.layer_types import NAMES, written_type
 from prototxt.net import Net
+from prototxt.schema.layer_types import NAMES, written_type
 
 # The rows of V1's parallel lists become V2's `param` messages.
 PARAM = {

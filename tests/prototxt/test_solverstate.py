@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import recorded
 
 from prototxt import (
     Blob,
@@ -17,6 +16,7 @@ from prototxt import (
     write_hdf5,
     write_solverstate,
 )
+from tests.support import recorded
 
 BINARY = [
     "adadelta_fixed",

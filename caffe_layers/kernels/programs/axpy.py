@@ -6,8 +6,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..layout import Tiling, alike, empty_alike
-from ..where import sum_dtype
+from caffe_layers.kernels.layout import Tiling, alike, empty_alike
+from caffe_layers.kernels.where import sum_dtype
+
 from .tile import launch, program_tile
 
 

@@ -9,8 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..layout import Tiling
-from ..where import sum_dtype
+from caffe_layers.kernels.layout import Tiling
+from caffe_layers.kernels.where import sum_dtype
 
 SUM_DTYPES = {torch.float32: tl.float32, torch.float64: tl.float64}
 

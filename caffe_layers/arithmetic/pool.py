@@ -1,0 +1,246 @@
+"""Windows of which the largest value or the mean is taken: Pooling's arithmetic, and SPP's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe_layers.base.layer import Shape
+from caffe_layers.base.number import FLT_MAX
+from caffe_layers.base.tracing import may_look
+from prototxt.errors import UnsupportedError
+
+from .window import Window, pad_spatial
+
+
+class Pool(NamedTuple):
+    """A window over the two axes of an image, and how the number of its places is rounded.
+
+    `include_pad` says that a mean counts the zeros of the padding.
+    """
+
+    window: Window
+    ceil: bool = True
+    include_pad: bool = True
+
+    def sizes(self, spatial: Sequence[int]) -> Shape:
+        """Return the numbers of places for an image of this size."""
+        return tuple(
+            (size + pad + end - kernel) // stride + 1
+            for size, kernel, stride, pad, end in zip(
+                spatial, *self.window[:3], self.ends(), strict=True
+            )
+        )
+
+    def ends(self) -> tuple[int, ...]:
+        """Return how many values to add at each axis' end, so that rounding down is Caffe's way.
+
+        Caffe rounds the number of places up, and with any padding drops a last one that starts
+        beyond it. Both are the same as this much padding at the end, whatever the image's size.
+        """
+        if not self.ceil:
+            return self.window.pad
+        clips = any(self.window.pad)
+        return tuple(
+            min(pad + stride - 1, kernel - 1) if clips else stride - 1
+            for kernel, stride, pad in zip(*self.window[:3], strict=True)
+        )
+
+    def used_ends(self, spatial: Sequence[int]) -> tuple[int, ...]:
+        """Return how far the last window reaches over each axis' end: what `ends` needs to be."""
+        return tuple(
+            max((places - 1) * stride + kernel - pad - size, 0)
+            for size, places, kernel, stride, pad in zip(
+                spatial, self.sizes(spatial), *self.window[:3], strict=True
+            )
+        )
+
+    @property
+    def native(self) -> bool:
+        """Tell whether torch's own padding and rounding place the windows alike for every size."""
+        kernel, stride, pad, _ = self.window
+        fits = all(2 * p <= k for k, p in zip(kernel, pad, strict=True))
+        inside = all(s <= k for k, s in zip(kernel, stride, strict=True))
+        return fits and (inside or any(pad) or not self.ceil)
+
+
+def lowest(dtype: torch.dtype) -> float:
+    """Return the value that Caffe's maxima start from."""
+    return max(-FLT_MAX, torch.finfo(dtype).min)
+
+
+def without_nan(x: Tensor) -> Tensor:
+    """Return x with what no maximum of Caffe's takes, NaN, made the least value."""
+    return x.masked_fill(x.isnan(), -torch.inf)
+
+
+def max_pool(x: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
+    """Return the windows' maxima, and the place of each in its plane, -1 if it has none."""
+    least = lowest(x.dtype)
+    if may_look(x):
+        y, at = _torch_max_pool(x, pool)
+        if y.numel() and float(y.detach().amin()) > least:
+            return y, at  # no NaN, no empty window: Caffe's maxima are torch's, a fifth sooner
+    y, at = _torch_max_pool(without_nan(x), pool)
+    return y.clamp(min=least), torch.where(y > least, at, -1)
+
+
+def _torch_max_pool(x: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
+    """Return the maxima and their places as torch takes them: NaN wins, and so may padding."""
+    kernel, stride, pad, _ = pool.window
+    if pool.native:
+        return F.max_pool2d(x, kernel, stride, pad, ceil_mode=pool.ceil, return_indices=True)
+    width = x.shape[3]
+    x = pad_spatial(x, pad, pool.ends(), -torch.inf)
+    y, at = F.max_pool2d(x, kernel, stride, return_indices=True)
+    row, column = at // x.shape[3] - pad[0], at % x.shape[3] - pad[1]
+    return y, row * width + column
+
+
+def ave_pool(x: Tensor, pool: Pool) -> Tensor:
+    """Return the windows' means: zeros of the padding may count, what hangs over does not."""
+    kernel, stride, pad, _ = pool.window
+    if pool.native:
+        return F.avg_pool2d(x, kernel, stride, pad, pool.ceil, pool.include_pad)
+    y = F.avg_pool2d(pad_spatial(x, pad, pool.ends()), kernel, stride)
+    rows, columns = (
+        _counted(torch.arange(places, device=x.device), *numbers, include_pad=pool.include_pad)
+        for places, *numbers in zip(y.shape[2:], x.shape[2:], kernel, stride, pad, strict=True)
+    )
+    area: Tensor = (rows[:, None] * columns).to(y.dtype)
+    return y * (kernel[0] * kernel[1] / area)
+
+
+def _counted(
+    places: Any, size: int, kernel: int, stride: int, pad: int, *, include_pad: bool
+) -> Any:
+    """Return how many values of an axis each place's window counts."""
+    start = places * stride - pad
+    if include_pad:
+        return (start + kernel).clip(max=size + pad) - start
+    return (start + kernel).clip(max=size) - start.clip(min=0)
+
+
+def onnx_max_pool(op: Any, x: str, pool: Pool, **to: Any) -> Any:
+    """Append the windows' maxima."""
+    kernel, stride, pad, _ = pool.window
+    x, ends = onnx_inside(op, x, pool, _least(op), to.get("name", ""))
+    return op.MaxPool(x, kernel_shape=kernel, strides=stride, pads=[*pad, *ends], **to)
+
+
+def onnx_max_places(op: Any, x: str, pool: Pool) -> Any:
+    """Append the windows' maxima as the first top and their places as the second."""
+    kernel, stride, pad, _ = pool.window
+    padded, ends = onnx_inside(op, x, pool, _least(op))
+    y, flat = op.MaxPool(
+        padded, kernel_shape=kernel, strides=stride, pads=[*pad, *ends], name="max", outputs=2
+    )
+    op.Identity(y, top=0)
+    at = op.Mod(flat, _product(op, padded, (2, 3), "plane"), name="place")
+    if padded == x:
+        return op.to_float(at, top=1)
+    width = _product(op, padded, (3,), "padded_width")
+    row, column = op.Div(at, width, name="row"), op.Mod(at, width, name="column")
+    start = op.Mul(row, _product(op, x, (3,), "width"), name="row_start")
+    at = op.to_float(op.Add(start, column, name="inner_place"), name="place_float")
+    found = op.Greater(y, op.scalar(_least(op)), name="found")
+    return op.Where(found, at, op.scalar(-1), top=1)
+
+
+def onnx_ave_pool(op: Any, x: str, pool: Pool, **to: Any) -> Any:
+    """Append the windows' means."""
+    kernel, stride, pad, _ = pool.window
+    ends = _ends(op, x, pool)
+    window = {"kernel_shape": kernel, "strides": stride}
+    if not pool.include_pad and any(pad):
+        return op.AveragePool(x, pads=[*pad, *ends], **window, **to)
+    if any(pad):
+        if all(end <= p for end, p in zip(ends, pad, strict=True)):
+            return op.AveragePool(x, pads=[*pad, *ends], count_include_pad=1, **window, **to)
+        # The padding counts, what hangs over it does not: two kinds of zeros, so two nodes.
+        x = _onnx_pad(op, x, pad, pad, 0, to.get("name", ""))
+        ends = tuple(max(end - p, 0) for end, p in zip(ends, pad, strict=True))
+        return op.AveragePool(x, pads=[0, 0, *ends], **window, **to)
+    if not _outside(pool, ends):
+        return op.AveragePool(x, pads=[0, 0, *ends], **window, **to)
+    if any(op.dynamic(x)[2:]):
+        raise UnsupportedError(
+            f"stride {stride} is larger than kernel {kernel}: which mean is 0 / 0 depends on "
+            "the size",
+            fix="export with fixed height and width",
+        )
+    spatial = op.shape(x)[2:]
+    rows, columns = (
+        _counted(np.arange(places), *numbers, include_pad=pool.include_pad)
+        for places, *numbers in zip(pool.sizes(spatial), spatial, kernel, stride, pad, strict=True)
+    )
+    with np.errstate(divide="ignore"):
+        ratio = kernel[0] * kernel[1] / np.outer(rows, columns).astype(np.float64)
+    name = to.get("name", "")
+    inside = _onnx_pad(op, x, (0, 0), ends, 0, name)
+    mean = op.AveragePool(inside, **window, name=f"{name}mean")
+    return op.Mul(mean, op.array(f"{name}ratio", ratio), **to)
+
+
+def pool_source(py: Any, x: str, pool: Pool, method: str) -> Any:
+    """Return Python source of the windows' maxima (MAX) or means (AVE)."""
+    kernel, stride, pad = map(py.sizes, pool.window[:3])
+    how = {"stride": stride, "padding": pad, "ceil_mode": pool.ceil}
+    if pool.native and method == "MAX":
+        return py.module("nn.MaxPool2d", kernel, **how, tensors={}) + f"({x})"
+    if pool.native:
+        how["count_include_pad"] = pool.include_pad
+        return py.module("nn.AvgPool2d", kernel, **how, tensors={}) + f"({x})"
+    ends = pool.ends()
+    if method == "AVE" or _outside(pool, ends):
+        raise UnsupportedError(f"torch has no {method} pooling of these windows: {pool.window}")
+    pads = (pool.window.pad[1], ends[1], pool.window.pad[0], ends[0])
+    padded = py.call("F.pad", x, pads, value="-torch.inf")
+    return py.module("nn.MaxPool2d", kernel, stride=stride, tensors={}) + f"({padded})"
+
+
+def _least(op: Any) -> float:
+    return max(-FLT_MAX, float(np.finfo(op.float_type).min))
+
+
+def _ends(op: Any, x: str, pool: Pool) -> tuple[int, ...]:
+    """Return the end padding: what this size needs, or where it is dynamic what any size does."""
+    exact = pool.used_ends(op.shape(x)[2:])
+    return tuple(
+        any_size if moves else needed
+        for moves, any_size, needed in zip(op.dynamic(x)[2:], pool.ends(), exact, strict=True)
+    )
+
+
+def _outside(pool: Pool, ends: Sequence[int]) -> bool:
+    """Tell whether a window may lie wholly in the end padding, which no ONNX pool allows."""
+    return any(end >= kernel for end, kernel in zip(ends, pool.window.kernel, strict=True))
+
+
+def onnx_inside(
+    op: Any, x: str, pool: Pool, value: float, name: str = ""
+) -> tuple[str, tuple[int, ...]]:
+    """Return x and its end padding, moved into x where a window may lie wholly in it."""
+    ends = _ends(op, x, pool)
+    if not _outside(pool, ends):
+        return x, ends
+    return _onnx_pad(op, x, (0, 0), ends, value, name), (0, 0)
+
+
+def _onnx_pad(
+    op: Any, x: str, before: Sequence[int], after: Sequence[int], value: float, name: str = ""
+) -> str:
+    pads = op.ints(0, 0, *before, 0, 0, *after)
+    padded: str = op.Pad(x, pads, op.scalar(value), name=f"{name}padded")
+    return padded
+
+
+def _product(op: Any, x: str, axes: tuple[int, ...], name: str) -> Any:
+    """Append the product of a value's sizes at run time."""
+    sizes = op.Gather(op.Shape(x, name=f"{name}_shape"), op.ints(*axes), name=f"{name}_sizes")
+    return op.reduce("ReduceProd", sizes, (0,), keepdims=1, name=name)

@@ -1,0 +1,1 @@
+"""What a layer is: the contract, the registry, fillers and checks."""

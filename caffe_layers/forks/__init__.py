@@ -1,0 +1,1 @@
+"""Layers that forks of Caffe brought, a folder a family."""

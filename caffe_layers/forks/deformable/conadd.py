@@ -1,0 +1,32 @@
+"""Conadd, from deformable convolutional networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+
+
+class Conadd(Layer, type="Conadd", fork="deformable", bottoms=(1, None)):
+    """The sum of all bottoms, which are of one shape.
+
+    Errors: ShapeError for bottoms of different shapes, which Caffe reads as if they were of one.
+    Caffe: unsky/Deformable-ConvNets-caffe, src/caffe/layers/conadd_layer.cpp
+    """
+
+    def shapes(self, *bottoms: Shape) -> list[Shape]:
+        for bottom in bottoms:
+            require(bottom == bottoms[0], f"bottoms {bottoms[0]} and {bottom} differ")
+        return [bottoms[0]]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        top = bottoms[0].clone()
+        for x in bottoms[1:]:
+            top = top + x
+        return top
+
+    def onnx(self, op: Any, *bottoms: str) -> Any:
+        return op.Sum(*bottoms)

@@ -1,0 +1,67 @@
+"""EltwiseAffine, from happynear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from caffe_layers.base.checks import require
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
+
+SLOPE, BIAS = Filler(value=1.0001), Filler(value=0.0001)
+"""Where nothing is said: nearly what changes nothing."""
+
+
+class EltwiseAffine(Layer, type="EltwiseAffine", fork="happynear"):
+    """`top = slope * x + bias`, per channel of N x C x ..., or by one pair with `channel_shared`.
+
+    Blobs: slope C and bias C, or two numbers without axes.
+
+    Errors: ShapeError for one axis, and for other channels.
+    Caffe: happynear/caffe-windows, src/caffe/layers/eltwise_affine_layer.cpp
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        slope_filler: Filler = SLOPE,
+        bias_filler: Filler = BIAS,
+        channel_shared: bool = False,
+    ) -> None:
+        super().__init__()
+        shape = () if channel_shared else (channels,)
+        self.add_blob("slope", shape, slope_filler)
+        self.add_blob("bias", shape, bias_filler)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> EltwiseAffine:
+        param, x = layer.eltwise_affine_param, bottoms[0]
+        require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
+        fillers = {
+            name: Filler.from_caffe(getattr(param, name))
+            for name in ("slope_filler", "bias_filler")
+            if param.HasField(name)
+        }
+        return cls(x[1], channel_shared=param.channel_shared, **fillers)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
+        fits = tuple(self.slope.shape) in {(), x[1:2]}
+        require(fits, f"bottom {x} has {x[1]} channels, the layer {self.slope.numel()}")
+        return [x]
+
+    def _spread(self, rank: int) -> tuple[int, ...]:
+        return (-1, *(1,) * (rank - 2)) if self.slope.dim() else ()
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = self._spread(x.dim())
+        top: Tensor = x * self.slope.reshape(shape) + self.bias.reshape(shape)
+        return top
+
+    def onnx(self, op: Any, x: str) -> Any:
+        shape = self._spread(len(op.shape(x)))
+        slope, bias = (op.weight(self, name, shape=shape) for name in self.blob_names)
+        return op.Add(op.Mul(x, slope, name="product"), bias)

@@ -1,0 +1,147 @@
+"""InnerProduct, with what happynear added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe_layers.arithmetic.gradient import gradient_of
+from caffe_layers.base.checks import canonical_axis, require
+from caffe_layers.base.filler import Filler
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.message import is_set
+from prototxt.errors import UnsupportedError
+
+EPS = 1e-6
+
+
+class FaceInnerProduct(Layer, type="InnerProduct", fork="happynear", bottoms=(1, 3)):
+    """InnerProduct whose weight is of unit length for each output, or comes from a bottom.
+
+    With `normalize` each pass first divides each row w of the stored weight by
+    `sqrt(|w|^2 + 1e-6)`, and so keeps it, but in a compiled model; gradients are those for the row
+    as it is then. A second bottom, num_output x K, is the weight, a third, num_output, the bias:
+    then there are no blobs, and `normalize` has no effect.
+
+    Errors: those of InnerProduct; UnsupportedError for `normalize` with `transpose`, whose rows
+    Caffe mixes, and for a bias that is a blob beside a weight that is none, where it crashes.
+    Caffe: happynear/caffe-windows, src/caffe/layers/inner_product_layer.cpp
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        num_output: int,
+        *,
+        bias_term: bool = True,
+        weight_filler: Filler = Filler(),
+        bias_filler: Filler = Filler(),
+        axis: int = 1,
+        transpose: bool = False,
+        normalize: bool = False,
+        bottoms: int = 1,
+    ) -> None:
+        super().__init__()
+        require(num_output > 0, f"num_output is {num_output}, wants 1 or more")
+        if bottoms == 1 and normalize and transpose:
+            raise UnsupportedError(
+                "normalize with transpose divides pieces of several rows by one length"
+            )
+        if bottoms > 1 and bias_term != (bottoms == 3):
+            raise UnsupportedError(
+                f"{bottoms} bottoms with bias_term {str(bias_term).lower()}",
+                fix="give weight and bias as bottoms, or the weight alone and no bias_term",
+            )
+        self.inputs, self.num_output = inputs, num_output
+        self.axis, self.transpose = axis, transpose
+        self.normalize = normalize and bottoms == 1
+        if bottoms == 1:
+            shape = (inputs, num_output) if transpose else (num_output, inputs)
+            self.add_blob("weight", shape, weight_filler)
+            if bias_term:
+                self.add_blob("bias", (num_output,), bias_filler)
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return is_set(layer.inner_product_param, "normalize") or len(layer.bottom) > 1
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> FaceInnerProduct:
+        param = layer.inner_product_param
+        x, *given = bottoms
+        return cls(
+            prod(x[canonical_axis(param.axis, len(x)) :]),
+            given[0][0] if given else param.num_output,
+            bias_term=param.bias_term,
+            weight_filler=Filler.from_caffe(param.weight_filler),
+            bias_filler=Filler.from_caffe(param.bias_filler),
+            axis=param.axis,
+            transpose=param.transpose,
+            normalize=is_set(param, "normalize") and param.normalize,
+            bottoms=len(bottoms),
+        )
+
+    def shapes(self, x: Shape, *given: Shape) -> list[Shape]:
+        axis = canonical_axis(self.axis, len(x))
+        inputs = prod(x[axis:])
+        fits = inputs == self.inputs
+        require(fits, f"bottom {x} has {inputs} values from axis {axis} on, wants {self.inputs}")
+        count = given[0][0] if given else self.num_output
+        for name, shape, want in zip(
+            ("weight", "bias"), given, (count * inputs, count), strict=False
+        ):
+            require(prod(shape) == want, f"the {name} is {shape}, wants {want} values")
+        return [(*x[:axis], count)]
+
+    def forward(self, x: Tensor, *given: Tensor) -> Tensor:
+        rows = x.flatten(self.axis)
+        if not given:
+            weight = self._unit() if self.normalize else self.weight
+            bias = self.bias if "bias" in self.blob_names else None
+        else:
+            weight = given[0].reshape(given[0].shape[0], -1)
+            weight = weight.reshape(self.inputs, -1) if self.transpose else weight
+            bias = given[1].flatten() if len(given) == 2 else None
+        return F.linear(rows, weight.t() if self.transpose else weight, bias)
+
+    def _unit(self) -> Tensor:
+        """Return the weight with rows of unit length, and keep it so."""
+        rows = self.weight.detach()
+        unit = rows / (rows.square().sum(1, keepdim=True) + EPS).sqrt()
+        if not torch.compiler.is_compiling():
+            # By .data: a graph that already holds the weight, of an earlier pass, stays as it is.
+            self.weight.data.copy_(unit)
+        return gradient_of(unit, self.weight)
+
+    def onnx(self, op: Any, x: str, *given: str) -> Any:
+        axis = canonical_axis(self.axis, len(op.shape(x)))
+        rows = op.Reshape(x, op.ints(*(0,) * axis, self.inputs), name="rows")
+        weight, bias = self._onnx_blobs(op) if not given else self._onnx_given(op, given)
+        if not self.transpose:
+            weight = op.Transpose(weight, perm=[1, 0], name="weight")
+        if bias is None:
+            return op.MatMul(rows, weight)
+        return op.Add(op.MatMul(rows, weight, name="product"), bias)
+
+    def _onnx_blobs(self, op: Any) -> tuple[str, str | None]:
+        bias = op.weight(self, "bias") if "bias" in self.blob_names else None
+        if not self.normalize:
+            return op.weight(self, "weight"), bias
+        rows = self.weight.detach().cpu().double().numpy()
+        lengths = ((rows**2).sum(1, keepdims=True) + EPS) ** 0.5
+        return op.array("unit_weight", rows / lengths), bias
+
+    def _onnx_given(self, op: Any, given: tuple[str, ...]) -> tuple[str, str | None]:
+        shape = (self.inputs, -1) if self.transpose else (-1, self.inputs)
+        weight = op.Reshape(given[0], op.ints(*shape), name="given_weight")
+        if len(given) == 1:
+            return weight, None
+        return weight, op.Reshape(given[1], op.ints(-1), name="given_bias")
+
+    def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
+        return prod(tops[0]) * self.inputs

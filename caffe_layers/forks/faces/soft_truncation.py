@@ -1,0 +1,35 @@
+"""SoftTruncation, from happynear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
+
+
+class SoftTruncation(Layer, type="SoftTruncation", fork="happynear"):
+    """`top = 1 - exp(-x / c)`, for x of any shape.
+
+    Caffe: happynear/caffe-windows, src/caffe/layers/soft_truncation_layer.cpp
+    """
+
+    def __init__(self, *, c: float) -> None:
+        super().__init__()
+        self.c = float32(c)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SoftTruncation:
+        return cls(c=layer.soft_truncation_param.c)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1 - (x / -self.c).exp()
+
+    def onnx(self, op: Any, x: str) -> Any:
+        power = op.Div(x, op.scalar(-self.c), name="power")
+        return op.Sub(op.scalar(1), op.Exp(power, name="rest"))

@@ -1,0 +1,125 @@
+"""The cost volume of Correlation and Correlation1D: one image against shifts of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Shape
+from caffe_layers.base.message import enum_name
+
+MULTIPLY, SUBTRACT = "MULTIPLY", "SUBTRACT"
+END = int(np.iinfo(np.int64).max)
+
+
+class CostVolume(NamedTuple):
+    """How two images are padded, which shifts (rows, columns) of the second meet the first.
+
+    `margin` rows and columns of the padded first image are left out on every side, so that each
+    shift finds values there; windows of `kernel` x `kernel` are averaged every `stride` places.
+    """
+
+    pad: tuple[int, int]
+    margin: tuple[int, int]
+    shifts: tuple[tuple[int, int], ...]
+    kernel: int
+    stride: int
+    operation: str
+
+    def shape(self, a: Shape, b: Shape) -> Shape:
+        """Return the volume's shape; ShapeError unless the images fit the settings."""
+        for shape in (a, b):
+            require(len(shape) == 4, f"bottom {shape} has {len(shape)} axes, wants N x C x H x W")
+        require(a == b, f"bottoms {a} and {b} differ")
+        inner = [
+            size + 2 * pad - 2 * margin
+            for size, pad, margin in zip(a[2:], self.pad, self.margin, strict=True)
+        ]
+        fits = min(inner) >= self.kernel
+        require(fits, f"neighbourhood and kernel do not fit into {a[2:]} with pad {self.pad}")
+        height, width = ((size - self.kernel) // self.stride + 1 for size in inner)
+        return a[0], len(self.shifts), height, width
+
+    def compute(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the volume."""
+        down, right = self._slack()
+        a = F.pad(a, (self.pad[1], self.pad[1], self.pad[0], self.pad[0]))
+        b = F.pad(b, (self.pad[1] + right, self.pad[1], self.pad[0] + down, self.pad[0]))
+        top, left = self.margin
+        height, width = a.shape[2] - 2 * top, a.shape[3] - 2 * left
+        a = a[:, :, top : top + height, left : left + width]
+        costs = []
+        for rows, columns in self.shifts:
+            y, x = top + down + rows, left + right + columns
+            seen = b[:, :, y : y + height, x : x + width]
+            cost = a * seen if self.operation == MULTIPLY else (a - seen).abs()
+            costs.append(cost.mean(1))
+        volume = torch.stack(costs, 1)
+        if (self.kernel, self.stride) == (1, 1):
+            return volume
+        return F.avg_pool2d(volume, self.kernel, self.stride)
+
+    def _slack(self) -> tuple[int, int]:
+        """Return how many rows and columns of zeros the first shifts need before the padding."""
+        rows, columns = (
+            max(0, -min(shift) - margin)
+            for shift, margin in zip(zip(*self.shifts, strict=True), self.margin, strict=True)
+        )
+        return rows, columns
+
+    def emit(self, op: Any, a: str, b: str) -> Any:
+        """Append the nodes of `compute`: one Scan over the shifts."""
+        down, right = self._slack()
+        top, left = self.margin
+        pads = [0, 0, *self.pad, 0, 0, *self.pad]
+        a = self._pad(op, a, pads, "a")
+        b = self._pad(op, b, [0, 0, pads[2] + down, pads[3] + right, *pads[4:]], "b")
+        axes = op.ints(2, 3)
+        if top or left:
+            ends = op.ints(-top or END, -left or END)
+            a = op.Slice(a, op.ints(top, left), ends, axes, name="window")
+        size = op.Slice(op.Shape(a, name="shape"), op.ints(2), op.ints(4), name="size")
+        firsts = np.add(self.shifts, (top + down, left + right))
+
+        def step(first: str) -> Sequence[str]:
+            start = op.to_int(first, name="start")
+            end = op.Add(start, size, name="end")
+            seen = op.Slice(b, start, end, axes, name="seen")
+            if self.operation == MULTIPLY:
+                cost = op.Mul(a, seen, name="cost")
+            else:
+                cost = op.Abs(op.Sub(a, seen, name="difference"), name="cost")
+            return (op.reduce("ReduceMean", cost, [1], keepdims=0, name="mean"),)
+
+        (costs,) = op.scan(step, [], [op.array("firsts", firsts)], stacked=1, ranks=[3])
+        if (self.kernel, self.stride) == (1, 1):
+            return op.Transpose(costs, perm=[1, 0, 2, 3])
+        volume = op.Transpose(costs, perm=[1, 0, 2, 3], name="volume")
+        sizes = {"kernel_shape": [self.kernel] * 2, "strides": [self.stride] * 2}
+        return op.AveragePool(volume, **sizes)
+
+    def _pad(self, op: Any, value: str, pads: list[int], name: str) -> Any:
+        return op.Pad(value, op.ints(*pads), name=f"padded_{name}") if any(pads) else value
+
+
+def check_settings(kernel_size: int, stride_1: int, stride_2: int) -> None:
+    """Raise ShapeError for an even kernel and for strides below 1."""
+    odd = kernel_size % 2 == 1
+    require(odd, f"kernel_size is {kernel_size}, wants an odd number")
+    for name, stride in (("stride_1", stride_1), ("stride_2", stride_2)):
+        require(stride >= 1, f"{name} is {stride}, wants 1 or more")
+
+
+def read_settings(param: Any) -> dict[str, Any]:
+    """Return what both correlations read of their message."""
+    for name in ("kernel_size", "max_displacement"):
+        require(param.HasField(name), f"{name} is missing, it is required")
+    names = ("kernel_size", "max_displacement", "pad", "stride_1", "stride_2")
+    numbers = {name: getattr(param, name) for name in names}
+    return numbers | {"correlation_type": enum_name(param, "correlation_type")}

@@ -1,0 +1,39 @@
+"""NegReLU, from FlowNet2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
+
+
+class NegReLU(Layer, type="NegReLU", fork="flownet2"):
+    """`top = min(x, 0) + negative_slope * max(x, 0)`, for x of any shape (`relu_param`).
+
+    Caffe: lmb-freiburg/flownet2, src/caffe/layers/neg_relu_layer.cpp
+    """
+
+    def __init__(self, *, negative_slope: float = 0.0) -> None:
+        super().__init__()
+        self.negative_slope = float32(negative_slope)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> NegReLU:
+        return cls(negative_slope=layer.relu_param.negative_slope)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.where(x < 0, x * self.negative_slope)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        if self.negative_slope == 0:
+            return op.Min(x, op.scalar(0))
+        positive = op.Mul(
+            op.Relu(x, name="positive"), op.scalar(self.negative_slope), name="scaled"
+        )
+        return op.Add(op.Min(x, op.scalar(0), name="negative"), positive)

@@ -1,0 +1,36 @@
+"""HardSigmoid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.number import float32
+
+
+class HardSigmoid(Layer, type="HardSigmoid", fork="mobile"):
+    """`top = min(max(alpha * x + beta, 0), 1)`, for x of any shape.
+
+    Caffe: foss-for-synopsys-dwc-arc-processors/synopsys-caffe, hard_sigmoid_layer.cpp
+    """
+
+    def __init__(self, *, alpha: float = 0.2, beta: float = 0.5) -> None:
+        super().__init__()
+        self.alpha = float32(alpha)
+        self.beta = float32(beta)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> HardSigmoid:
+        param = layer.hard_sigmoid_param
+        return cls(alpha=param.alpha, beta=param.beta)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [x]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.alpha + self.beta).clamp(0, 1)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        return op.HardSigmoid(x, alpha=self.alpha, beta=self.beta)

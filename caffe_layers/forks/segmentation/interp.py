@@ -1,0 +1,170 @@
+"""Interp, from DeepLab and PSPNet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caffe_layers.arithmetic.window import pad_spatial
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.message import fork_field
+from prototxt.errors import UnsupportedError
+
+END = 2**63 - 1
+"""An end beyond every axis: ONNX's Slice stops at the axis' own."""
+
+
+class Interp(Layer, type="Interp", fork="pspnet", bottoms=(1, 2)):
+    """Bilinear resizing of N x C x H x W whose corner values stay at the corners.
+
+    `pad_beg` and `pad_end`, which are not positive, first cut so many rows and columns off. The
+    top's height is then, by what is given (None is absent; a number may be 1 and still count):
+    `(H - 1) / shrink_factor + 1` rounded down; `H + (H - 1) (zoom_factor - 1)`; `height`; or with
+    both factors the shrunk size zoomed; alike its width. `use_blob_size` takes the sizes of a
+    second bottom, which gets no gradient.
+
+    A top's row `i` lies at `i * r` in the bottom, `r = (H - 1) / (H' - 1)`, both computed in
+    float32; half a pixel is not added, as most libraries do when they resize.
+
+    Errors: ShapeError for positive pads, factors below 1, an empty top, or no size at all.
+    Caffe: hszhao/PSPNet, src/caffe/layers/interp_layer.cpp, src/caffe/util/interp.cpp
+    """
+
+    fixed_bottoms = (1,)
+    fork_fields = ("interp_param.use_blob_size",)
+
+    def __init__(
+        self,
+        *,
+        height: int | None = None,
+        width: int | None = None,
+        zoom_factor: int | None = None,
+        shrink_factor: int | None = None,
+        pad_beg: int = 0,
+        pad_end: int = 0,
+        use_blob_size: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, pad in (("pad_beg", pad_beg), ("pad_end", pad_end)):
+            require(pad <= 0, f"{name} is {pad}, wants 0 or less: Interp only crops")
+        for name, factor in (("zoom_factor", zoom_factor), ("shrink_factor", shrink_factor)):
+            require(factor is None or factor >= 1, f"{name} is {factor}, wants 1 or more")
+        factors = zoom_factor is not None or shrink_factor is not None
+        sized = height is not None and width is not None
+        known = factors or sized or use_blob_size
+        require(known, "no size, wants a factor, height and width, or use_blob_size")
+        self.height, self.width = height, width
+        self.zoom_factor, self.shrink_factor = zoom_factor, shrink_factor
+        self.pad_beg, self.pad_end = pad_beg, pad_end
+        self.use_blob_size = use_blob_size
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Interp:
+        param = layer.interp_param
+        names = ("height", "width", "zoom_factor", "shrink_factor")
+        return cls(
+            **{name: getattr(param, name) if param.HasField(name) else None for name in names},
+            pad_beg=param.pad_beg,
+            pad_end=param.pad_end,
+            use_blob_size=fork_field(param, "use_blob_size", False),
+        )
+
+    def shapes(self, x: Shape, *reference: Shape) -> list[Shape]:
+        for name, shape in zip(("bottom", "reference"), (x, *reference), strict=False):
+            require(len(shape) == 4, f"{name} {shape} has {len(shape)} axes, wants 4")
+        wants = 1 + self.use_blob_size
+        got = 1 + len(reference)
+        fix = "say use_blob_size" if got == 2 else ""
+        require(got == wants, f"{got} bottoms, wants {wants}", fix=fix)
+        inner = self._inner(x[2:])
+        require(min(inner) > 0, f"pads {self.pad_beg} and {self.pad_end} leave nothing of {x}")
+        sizes = self._sizes(inner, reference[0][2:] if reference else ())
+        require(min(sizes) > 0, f"the top would be {sizes}")
+        return [(*x[:2], *sizes)]
+
+    def _inner(self, spatial: Sequence[int]) -> Shape:
+        return tuple(size + self.pad_beg + self.pad_end for size in spatial)
+
+    def _sizes(self, inner: Sequence[int], reference: Sequence[int]) -> Shape:
+        if reference:
+            return tuple(reference)
+        if self._explicit():
+            assert self.height is not None
+            assert self.width is not None
+            return self.height, self.width
+        zoom, shrink = self._factors()
+        return tuple(((size - 1) // shrink) * zoom + 1 for size in inner)
+
+    def _explicit(self) -> bool:
+        """Tell whether height and width count: one factor alone goes before them."""
+        one = (self.zoom_factor is None) != (self.shrink_factor is None)
+        return not one and self.height is not None and self.width is not None
+
+    def _factors(self) -> tuple[int, int]:
+        # Zooming n values makes n + (n - 1) (zoom - 1) = (n - 1) zoom + 1 of them.
+        return self.zoom_factor or 1, self.shrink_factor or 1
+
+    def forward(self, x: Tensor, *reference: Tensor) -> Tensor:
+        x = pad_spatial(x, (self.pad_beg,) * 2, (self.pad_end,) * 2)
+        sizes = self._sizes(x.shape[2:], reference[0].shape[2:] if reference else ())
+        for axis, size in zip((2, 3), sizes, strict=True):
+            if size != x.shape[axis]:
+                x = _along(x, axis, size)
+        return x
+
+    def onnx(self, op: Any, x: str, *reference: str) -> Any:
+        whole = op.shape(x)
+        moves = op.dynamic(x)[2:] if not self._explicit() or reference else (False, False)
+        if reference:
+            moves = op.dynamic(reference[0])[2:]
+        cuts = self.pad_beg or self.pad_end
+        sizes = self._sizes(self._inner(whole[2:]), op.shape(reference[0])[2:] if reference else ())
+        if cuts:
+            ends = op.ints(*(self.pad_end or END,) * 2)
+            x = op.Slice(x, op.ints(*(-self.pad_beg,) * 2), ends, op.ints(2, 3), name="inner")
+        places = self._onnx_places(op, x, reference, sizes) if any(moves) else op.ints(*sizes)
+        lead = op.Slice(op.Shape(x, name="shape"), op.ints(0), op.ints(2), name="lead")
+        target = op.Concat(lead, places, axis=0, name="target")
+        return op.Resize(
+            x,
+            "",
+            "",
+            target,
+            mode="linear",
+            coordinate_transformation_mode="align_corners",
+        )
+
+    def python(self, py: Any, x: str, *reference: str) -> Any:
+        if self.pad_beg or self.pad_end:
+            raise UnsupportedError("no Python source of an Interp that crops")
+        size = f"{reference[0]}.shape[2:]" if reference else self.shapes(*py.shapes)[0][2:]
+        options = {"size": size, "mode": "'bilinear'", "align_corners": True}
+        return py.call("F.interpolate", x, **options)
+
+    def _onnx_places(self, op: Any, x: str, reference: Sequence[str], sizes: Shape) -> Any:
+        """Append the top's sizes where they are known only when the network runs."""
+        source = reference[0] if reference else x
+        shape = op.Shape(source, name="source_shape")
+        spatial = op.Slice(shape, op.ints(2), op.ints(4), name="spatial")
+        if reference:
+            return spatial
+        zoom, shrink = self._factors()
+        steps = op.Div(op.Sub(spatial, op.ints(1), name="last"), op.ints(shrink), name="steps")
+        return op.Add(op.Mul(steps, op.ints(zoom), name="zoomed"), op.ints(1), name="places")
+
+
+def _along(x: Tensor, axis: int, size: int) -> Tensor:
+    """Return x resized along one axis."""
+    have = x.shape[axis]
+    ratio = float(np.float32(have - 1) / np.float32(size - 1)) if size > 1 else 0.0
+    at = torch.arange(size, dtype=torch.float32, device=x.device) * ratio
+    before = at.long()
+    after = (before + 1).clamp(max=have - 1)
+    shape = (-1, *(1,) * (x.dim() - axis - 1))
+    weight = (at - before).to(x.dtype).reshape(shape)
+    return x.index_select(axis, before) * (1 - weight) + x.index_select(axis, after) * weight

@@ -1,0 +1,52 @@
+"""Padding, from DeepLab's first version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from caffe_layers.arithmetic.window import pad_spatial
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+
+END = 2**63 - 1
+"""An end beyond every axis: ONNX's Slice stops at the axis' own."""
+
+
+class Padding(Layer, type="Padding", fork="deeplab_v1"):
+    """N x C x H x W with `pad_beg` zeros before and `pad_end` after both H and W.
+
+    Negative pads cut so many rows and columns off instead.
+
+    Errors: ShapeError for pads of different signs, and where nothing is left.
+    Caffe: TheLegendAli/DeepLab-Context, src/caffe/layers/padding_layer.cpp
+    """
+
+    def __init__(self, *, pad_beg: int = 0, pad_end: int = 0) -> None:
+        super().__init__()
+        same = pad_beg * pad_end >= 0
+        require(same, f"pad_beg {pad_beg} and pad_end {pad_end} differ in sign, wants one sign")
+        self.pad_beg, self.pad_end = pad_beg, pad_end
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Padding:
+        param = layer.padding_param
+        return cls(pad_beg=param.pad_beg, pad_end=param.pad_end)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4")
+        sizes = [size + self.pad_beg + self.pad_end for size in x[2:]]
+        pads = f"pad_beg {self.pad_beg} and pad_end {self.pad_end}"
+        require(min(sizes) > 0, f"{pads} leave nothing of {x}")
+        return [(*x[:2], *sizes)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pad_spatial(x, (self.pad_beg,) * 2, (self.pad_end,) * 2)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        if self.pad_beg < 0 or self.pad_end < 0:
+            ends = op.ints(*(self.pad_end or END,) * 2)
+            return op.Slice(x, op.ints(*(-self.pad_beg,) * 2), ends, op.ints(2, 3))
+        begin, end = (self.pad_beg,) * 2, (self.pad_end,) * 2
+        return op.Pad(x, op.ints(0, 0, *begin, 0, 0, *end), op.scalar(0))

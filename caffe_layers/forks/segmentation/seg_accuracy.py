@@ -1,0 +1,126 @@
+"""SegAccuracy, from DeepLab and PSPNet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from caffe_layers.arithmetic.indices import check_indices
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+from prototxt.errors import UnsupportedError
+
+
+class SegAccuracy(Layer, type="SegAccuracy", fork="deeplab", bottoms=2):
+    """Three figures of a labelling, 1 x 1 x 1 x 3: how scores N x C x H x W meet labels.
+
+    Labels are N x 1 x H x W; those of `ignore_label` do not count. The prediction is the largest
+    score, the last of several. With `n[i, j]` pixels of label i that are predicted as j the
+    figures are: those on the diagonal among all (0 of none); the mean over the labels that occur
+    of `n[i, i] / sum(n[i])`; the mean over all classes of what both have in common among what
+    either has (1 for a class that neither has). Without `reset` the counts add up from batch to
+    batch, until `reset_state`. `metric` names one of the figures, and Caffe does not read it.
+
+    Errors: ShapeError where labels and scores differ in N, H or W, or a label is no class;
+    UnsupportedError for the ONNX form without `reset`.
+    Caffe: hszhao/PSPNet, src/caffe/layers/seg_accuracy_layer.cpp
+    """
+
+    is_metric = True
+    fixed_bottoms = (0, 1)
+
+    def __init__(self, *, ignore_label: Sequence[int] = (), reset: bool = True) -> None:
+        super().__init__()
+        self.ignore_label = tuple(ignore_label)
+        self.reset = reset
+        self.reset_state()
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SegAccuracy:
+        param = layer.seg_accuracy_param
+        return cls(ignore_label=param.ignore_label, reset=param.reset)
+
+    def shapes(self, x: Shape, label: Shape) -> list[Shape]:
+        require(len(x) == 4, f"scores {x} have {len(x)} axes, wants 4")
+        wants = (x[0], 1, *x[2:])
+        require(label == wants, f"labels {label} want to be {wants}")
+        return [(1, 1, 1, 3)]
+
+    def reset_state(self) -> None:
+        self._counts: Tensor | None = None
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        classes = x.shape[1]
+        index = label.detach().squeeze(1).long()
+        ignored = torch.zeros_like(index, dtype=torch.bool)
+        for value in self.ignore_label:
+            ignored |= index == value
+        index = index.masked_fill(ignored, 0)
+        check_indices(index, classes, "labels")
+        # The last of equal scores: the first in reverse.
+        guess = classes - 1 - x.detach().flip(1).argmax(1)
+        counts = x.new_zeros(classes * classes, dtype=torch.float64)
+        counts.scatter_add_(0, (index * classes + guess).flatten(), (~ignored).flatten().double())
+        counts = counts.reshape(classes, classes)
+        if not self.reset:
+            counts = counts if self._counts is None else self._counts + counts
+            self._counts = counts
+        hits, rows, columns = counts.diagonal(), counts.sum(1), counts.sum(0)
+        found = rows > 0
+        accuracy = hits.sum() / counts.sum().clamp(min=1)
+        recall = (hits / rows.clamp(min=1)).sum() / found.sum().clamp(min=1)
+        either = rows + columns - hits
+        jaccard = torch.where(hits == either, 1, hits / either.clamp(min=1)).mean()
+        return torch.stack((accuracy, recall, jaccard)).to(x.dtype).reshape(1, 1, 1, 3)
+
+    def onnx(self, op: Any, x: str, label: str) -> Any:
+        if not self.reset:
+            raise UnsupportedError(
+                "its counts add up over forward passes, and an ONNX model keeps no state",
+                fix="reset: true",
+            )
+        classes = op.shape(x)[1]
+        index = op.to_int(label, name="label")
+        flat_index = op.Reshape(index, op.ints(-1), name="labels")
+        guess = op.ArgMax(x, axis=1, keepdims=1, select_last_index=1, name="guess")
+        flat_guess = op.Reshape(guess, op.ints(-1), name="guesses")
+        # A row of numbers for each pixel: 1 at its label, 1 at its prediction.
+        at = op.array("classes", torch.arange(classes).numpy())
+        labelled = self._one_hot(op, flat_index, at, "labelled")
+        guessed = self._one_hot(op, flat_guess, at, "guessed")
+        for number, value in enumerate(self.ignore_label):
+            same = op.Equal(flat_index, op.ints(value), name=f"ignored{number}")
+            kept = op.to_float(op.Not(same, name=f"counts{number}"), name=f"kept{number}")
+            column = op.Unsqueeze(kept, op.ints(1), name=f"column{number}")
+            labelled = op.Mul(labelled, column, name=f"valid{number}")
+        rows = op.Transpose(labelled, perm=[1, 0], name="rows")
+        counts = op.MatMul(rows, guessed, name="counts")
+        one, axes = op.scalar(1), {"keepdims": 0}
+        diagonal = op.Mul(counts, op.array("eye", torch.eye(classes).numpy()), name="diagonal")
+        hits = op.reduce("ReduceSum", diagonal, (1,), **axes, name="hits")
+        by_label = op.reduce("ReduceSum", counts, (1,), **axes, name="by_label")
+        by_guess = op.reduce("ReduceSum", counts, (0,), **axes, name="by_guess")
+        all_hits = op.ReduceSum(hits, keepdims=0, name="all_hits")
+        total = op.Max(op.ReduceSum(by_label, keepdims=0, name="total"), one, name="pixels")
+        accuracy = op.Div(all_hits, total, name="accuracy")
+        share = op.Div(hits, op.Max(by_label, one, name="some"), name="share")
+        occur = op.to_float(op.Greater(by_label, op.scalar(0), name="found"), name="occur")
+        labels = op.Max(op.ReduceSum(occur, keepdims=0, name="occurring"), one, name="labels_seen")
+        recall = op.Div(op.ReduceSum(share, keepdims=0, name="shares"), labels, name="recall")
+        either = op.Sub(op.Add(by_label, by_guess, name="both"), hits, name="either")
+        common = op.Div(hits, op.Max(either, one, name="any"), name="common")
+        whole = op.Where(op.Equal(hits, either, name="equal"), one, common, name="jaccards")
+        jaccard = op.ReduceMean(whole, keepdims=0, name="jaccard")
+        figures = [
+            op.Reshape(figure, op.ints(1, 1, 1, 1), name=f"figure{number}")
+            for number, figure in enumerate((accuracy, recall, jaccard))
+        ]
+        return op.Concat(*figures, axis=3)
+
+    def _one_hot(self, op: Any, index: str, classes: str, name: str) -> Any:
+        column = op.Unsqueeze(index, op.ints(1), name=f"{name}_column")
+        same = op.Equal(op.to_float(column, name=f"{name}_float"), classes, name=f"{name}_same")
+        return op.to_float(same, name=name)

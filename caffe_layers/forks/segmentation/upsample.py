@@ -1,0 +1,117 @@
+"""Upsample by the places of maxima, from SegNet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from caffe_layers.arithmetic.indices import check_indices
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+
+
+class SegNetUpsample(Layer, type="Upsample", fork="segnet", bottoms=2):
+    """Each value of N x C x H x W at the place that the mask, of the same shape, names; else 0.
+
+    The mask is MAX pooling's second top: `h * W' + w` in a plane of the top. Of several values
+    for one place the last, row by row, stays, and it alone gets the gradient. The top is
+    `upsample_h` x `upsample_w`, or the bottom's sizes times `scale`, or `scale_h` and `scale_w`,
+    less 1 with `pad_out_h` or `pad_out_w`. Caffe keeps the first size it has computed; here it
+    follows the bottom's.
+
+    A type of this name with one bottom, of YOLO, repeats values instead.
+
+    Errors: ShapeError where sizes are given in part, and for a place beyond the top.
+    Caffe: alexgkendall/caffe-segnet, src/caffe/layers/upsample_layer.cpp
+    """
+
+    fixed_bottoms = (1,)
+
+    def __init__(
+        self,
+        *,
+        scale: int | None = None,
+        scale_h: int | None = None,
+        scale_w: int | None = None,
+        pad_out_h: bool = False,
+        pad_out_w: bool = False,
+        upsample_h: int | None = None,
+        upsample_w: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.size = (upsample_h, upsample_w) if upsample_h and upsample_w else None
+        self.pad_out = (pad_out_h, pad_out_w)
+        if self.size:
+            require(min(self.size) > 1, f"the top would be {self.size}, wants 2 or more each")
+            self.scale = (1, 1)
+            return
+        both = (scale_h is None) == (scale_w is None)
+        one = scale_h is None or scale is None
+        require(both and one, "wants scale, or scale_h and scale_w, or upsample_h and upsample_w")
+        whole = 2 if scale is None else scale
+        self.scale = (whole if scale_h is None else scale_h, whole if scale_w is None else scale_w)
+        require(min(self.scale) > 1, f"scale {self.scale} wants 2 or more")
+        for name, pad, factor in zip("hw", self.pad_out, self.scale, strict=True):
+            require(not pad or factor == 2, f"pad_out_{name} wants scale 2, got {factor}")
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return len(layer.bottom) == 2
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SegNetUpsample:
+        param = layer.upsample_param
+        names = ("scale", "scale_h", "scale_w", "upsample_h", "upsample_w")
+        return cls(
+            **{name: getattr(param, name) if param.HasField(name) else None for name in names},
+            pad_out_h=param.pad_out_h,
+            pad_out_w=param.pad_out_w,
+        )
+
+    def shapes(self, x: Shape, mask: Shape) -> list[Shape]:
+        require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4")
+        require(mask == x, f"bottom {x} and its mask {mask} differ")
+        return [(*x[:2], *self._sizes(x[2:]))]
+
+    def _sizes(self, spatial: Sequence[int]) -> tuple[int, int]:
+        if self.size:
+            return self.size
+        height, width = (
+            size * factor - pad
+            for size, factor, pad in zip(spatial, self.scale, self.pad_out, strict=True)
+        )
+        return height, width
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        height, width = self._sizes(x.shape[2:])
+        places = height * width
+        index = mask.detach().flatten(2).long()
+        check_indices(index, places, "mask's places")
+        values = x.flatten(2)
+        # Which of several is the last must not depend on the order of a scatter.
+        order = torch.arange(values.shape[2], device=x.device).expand_as(index)
+        last = order.new_full((*x.shape[:2], places), -1)
+        last = last.scatter_reduce(2, index, order, "amax")
+        top = values.gather(2, last.clamp(min=0)).masked_fill(last < 0, 0)
+        return top.reshape(*x.shape[:2], height, width)
+
+    def onnx(self, op: Any, x: str, mask: str) -> Any:
+        index = op.Reshape(op.to_int(mask, name="index"), op.ints(0, 0, -1), name="places")
+        values = op.Reshape(x, op.ints(0, 0, -1), name="values")
+        shape = op.Shape(x, name="shape")
+        lead = op.Slice(shape, op.ints(0), op.ints(2), name="lead")
+        if self.size or not any(op.dynamic(x)[2:]):
+            sizes = op.ints(*self._sizes(op.shape(x)[2:]))
+        else:
+            spatial = op.Slice(shape, op.ints(2), op.ints(4), name="spatial")
+            scaled = op.Mul(spatial, op.ints(*self.scale), name="scaled")
+            sizes = op.Sub(scaled, op.ints(*map(int, self.pad_out)), name="sizes")
+        count = op.reduce("ReduceProd", sizes, (0,), keepdims=1, name="count")
+        flat = op.Concat(lead, count, axis=0, name="flat")
+        empty = op.Expand(op.scalar(0), flat, name="empty")
+        filled = op.ScatterElements(empty, index, values, axis=2, name="filled")
+        whole = op.Concat(lead, sizes, axis=0, name="whole")
+        return op.Reshape(filled, whole)

@@ -1,0 +1,49 @@
+"""Permute, from SSD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+
+
+class Permute(Layer, type="Permute", fork="ssd"):
+    """Change the order of the axes: axis i of the top is the bottom's axis `order[i]`.
+
+    Axes that `order` leaves out follow in their own order.
+
+    Errors: ShapeError for an axis that the bottom lacks, and for one named twice.
+    Caffe: weiliu89/caffe, src/caffe/layers/permute_layer.cpp
+    """
+
+    def __init__(self, *, order: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.order = tuple(order)
+        twice = len(set(self.order)) < len(self.order)
+        require(not twice, f"order {self.order} names an axis twice")
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Permute:
+        return cls(order=layer.permute_param.order)
+
+    def axes(self, rank: int) -> tuple[int, ...]:
+        """Return the bottom's axes in the order in which the top has them."""
+        beyond = [axis for axis in self.order if axis >= rank]
+        require(not beyond, f"order {self.order} wants axis {beyond[:1]} of a bottom with {rank}")
+        return (*self.order, *(axis for axis in range(rank) if axis not in self.order))
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        return [tuple(x[axis] for axis in self.axes(len(x)))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(self.axes(x.dim()))
+
+    def onnx(self, op: Any, x: str) -> Any:
+        return op.Transpose(x, perm=list(self.axes(len(op.shape(x)))))
+
+    def python(self, py: Any, x: str) -> Any:
+        return py.call("torch.permute", x, self.axes(len(py.shapes[0])))

@@ -1,0 +1,65 @@
+"""Reorg, of darknet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer, Shape
+
+
+class Reorg(Layer, type="Reorg", fork="yolo"):
+    """N x C x H x W becomes N x (C s s) x (H / s) x (W / s), with s = `stride`; not by blocks.
+
+    Darknet takes the sizes of the bottom for those of the top: the values of an image are read as
+    (C / (s s)) x (H s) x (W s), every s x s block of it goes into s s channels, channel
+    `(row * s + column) * C / (s s) + c`, and what comes of that is named anew. `reverse` spreads
+    channels over blocks: N x (C / (s s)) x (H s) x (W s).
+
+    Errors: ShapeError without a stride, for C that s s does not divide, and sizes that s does not.
+    Caffe: eric612/MobileNet-YOLO, include/caffe/layers/reorg_layer.hpp
+    """
+
+    def __init__(self, *, stride: int, reverse: bool = False) -> None:
+        super().__init__()
+        require(stride > 0, f"stride {stride} wants to be given, and 1 or more")
+        self.stride, self.reverse = stride, reverse
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Reorg:
+        return cls(stride=layer.reorg_param.stride, reverse=layer.reorg_param.reverse)
+
+    def shapes(self, x: Shape) -> list[Shape]:
+        require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
+        n, c, h, w = x
+        s = self.stride
+        require(c % (s * s) == 0, f"bottom {x} has {c} channels, wants a multiple of {s * s}")
+        if self.reverse:
+            return [(n, c // (s * s), h * s, w * s)]
+        require(h % s == w % s == 0, f"bottom {x} wants sizes that the stride {s} divides")
+        return [(n, c * s * s, h // s, w // s)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        s = self.stride
+        few = c // (s * s)
+        top = self.shapes((n, c, h, w))[0]
+        if self.reverse:
+            return x.reshape(n, s, s, few, h, w).permute(0, 3, 4, 1, 5, 2).reshape(top)
+        return x.reshape(n, few, h, s, w, s).permute(0, 3, 5, 1, 2, 4).reshape(top)
+
+    def onnx(self, op: Any, x: str) -> Any:
+        s = self.stride
+        if self.reverse:
+            return op.DepthToSpace(x, blocksize=s, mode="DCR")
+        channels = op.shape(x)[1]
+        sizes = op.Shape(x, name="sizes")
+        plane = op.Slice(sizes, op.ints(2), op.ints(4), name="plane")
+        large = op.Mul(plane, op.ints(s), name="large")
+        large = op.Concat(op.ints(0, channels // (s * s)), large, axis=0, name="large_shape")
+        blocks = op.SpaceToDepth(op.Reshape(x, large, name="spread"), blocksize=s, name="blocks")
+        small = op.Div(plane, op.ints(s), name="small")
+        small = op.Concat(op.ints(0, channels * s * s), small, axis=0, name="small_shape")
+        return op.Reshape(blocks, small)

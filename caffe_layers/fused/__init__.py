@@ -1,0 +1,1 @@
+"""Layers that no Caffe has: what rewritten networks compute with."""

@@ -1,0 +1,259 @@
+"""Arguments that several commands take, and what they mean."""
+
+from __future__ import annotations
+
+import re
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
+from typing import Any
+
+import torch
+
+from caffe_layers import Shape
+from converter.network.net import CaffeNet
+
+DTYPES = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+
+
+class _ByName(Action):
+    """Gather NAME=VALUE of an option that may be given several times, once for each name."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        if values[0] in dict(before):
+            parser.error(f"argument {option}: {values[0]!r} is given twice")
+        setattr(namespace, self.dest, [*before, values])
+
+
+def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
+    """Declare NET and WEIGHTS, and how a network is loaded."""
+    parser.add_argument("net", metavar="NET", help="a .prototxt, or a lone .caffemodel")
+    parser.add_argument(
+        "weights",
+        metavar="WEIGHTS",
+        nargs=weights,
+        default=None,
+        help="a .caffemodel or .caffemodel.h5; several with commas between, later ones win",
+    )
+    group = parser.add_argument_group("loading")
+    group.add_argument("--phase", choices=("TRAIN", "TEST"), default="TEST")
+    group.add_argument("--level", type=int, default=0, help="the NetState's level")
+    group.add_argument("--stage", action="append", default=[], help="a stage of the NetState")
+    group.add_argument("--dtype", choices=DTYPES, default="float32")
+    group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+    group.add_argument(
+        "--input-shape",
+        action=_ByName,
+        default=[],
+        type=_shape,
+        metavar="NAME=1,3,320,320",
+        help="an input's shape in place of the file's",
+    )
+    add_values(group)
+    group.add_argument(
+        "--global-pool",
+        action="store_true",
+        help="let average pools over a whole map follow the input's size",
+    )
+    group.add_argument(
+        "--deploy",
+        action="store_true",
+        help="take a training definition's deployable part: no data layers, labels and losses",
+    )
+    add_reading(group)
+    group.add_argument(
+        "--allow-unknown", action="store_true", help="pass over unknown fields, and report them"
+    )
+    group.add_argument("--require-weights", action="store_true", help="refuse to use fillers")
+    group.add_argument(
+        "--map",
+        action=_ByName,
+        default=[],
+        type=_pair,
+        metavar="OLD=NEW",
+        help="load the weights' layer OLD into the network's layer NEW",
+    )
+    group.add_argument("--ignore", action="append", default=[], metavar="LAYER")
+    group.add_argument(
+        "--allow-missing", action="store_true", help="fill layers that the weights lack"
+    )
+    group.add_argument("--seed", type=int, default=1701, help="of fillers and random inputs")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def add_values(parser: Any) -> None:
+    """Declare what fills a template's placeholders."""
+    parser.add_argument(
+        "--set",
+        action=_ByName,
+        default=[],
+        type=_value,
+        dest="values",
+        metavar="NAME=VALUE",
+        help="what a template's placeholder stands for: ${NAME}, $NAME$ or a bare word",
+    )
+
+
+def add_reading(parser: Any) -> None:
+    """Declare how a file is read that forks read differently."""
+    parser.add_argument("--dialect", help="the fork whose reading to take where several fit")
+    parser.add_argument(
+        "--layers",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="layers of your own, with FILE.proto beside it for their parameters",
+    )
+
+
+def load_options(args: Namespace) -> dict[str, Any]:
+    """Return the arguments of `load` that `add_net` declared."""
+    return {
+        "phase": args.phase,
+        "level": args.level,
+        "stages": args.stage,
+        "dtype": DTYPES[args.dtype],
+        "device": args.device,
+        "input_shapes": dict(args.input_shape),
+        "values": dict(args.values),
+        "global_pool": args.global_pool,
+        "deploy": args.deploy,
+        "dialect": args.dialect,
+        "layers": args.layers,
+        "allow_unknown": args.allow_unknown,
+        "require_weights": args.require_weights,
+        "rename": dict(args.map),
+        "ignore": args.ignore,
+        "allow_missing": args.allow_missing,
+        "seed": args.seed,
+    }
+
+
+def load_net(args: Namespace, **others: Any) -> CaffeNet:
+    """Load the network that the arguments name, with other arguments of `load` in their place."""
+    from converter.loading.load import load
+
+    return load(args.net, args.weights, **load_options(args) | others)
+
+
+def add_inputs(parser: ArgumentParser) -> None:
+    """Declare `--input`."""
+    parser.add_argument(
+        "--input",
+        action=_ByName,
+        default=[],
+        type=_pair,
+        metavar="NAME=FILE",
+        help="a .npy, a .npz (its array of that name, or its only one) or an image",
+    )
+
+
+def add_golden(parser: ArgumentParser) -> None:
+    """Declare what Caffe's own blobs are compared by."""
+    parser.add_argument("--golden", metavar="FILE", help="an .npz of blobs that Caffe computed")
+    parser.add_argument(
+        "--golden-float",
+        metavar="FILE",
+        help="the same from Caffe's float run: in float32 the median and the worst error may be "
+        "twice what it shows against --golden",
+    )
+    parser.add_argument(
+        "--tolerance", type=float, help="of a blob's largest value (float64 1e-9, float32 1e-4)"
+    )
+
+
+def add_export(parser: ArgumentParser) -> None:
+    """Declare how an ONNX model is written."""
+    from converter.onnx.emit import DEFAULT_OPSET
+
+    group = parser.add_argument_group("ONNX")
+    group.add_argument("--opset", type=int, default=DEFAULT_OPSET)
+    group.add_argument(
+        "--dynamic",
+        metavar="AXES",
+        help="the inputs' free axes: batch,height,width, or none (default: batch, and none with a "
+        "note in the report where the network admits one batch only)",
+    )
+    group.add_argument("--with-losses", action="store_true", help="keep loss and accuracy layers")
+    group.add_argument("--softmax", action="store_true", help="end in probabilities")
+    group.add_argument(
+        "--fold-bn", action="store_true", help="fold normalisation into convolutions"
+    )
+    group.add_argument(
+        "--optimize",
+        action="store_true",
+        help="fold, leave out what does nothing in testing, make one layer of SK selections",
+    )
+    group.add_argument(
+        "--half-io",
+        action="store_true",
+        help="with --dtype float16: inputs and outputs too, but for labels and indices",
+    )
+
+
+def export_options(args: Namespace) -> dict[str, Any]:
+    """Return the arguments of an export that `add_export` declared."""
+    axes = None
+    if args.dynamic is not None:
+        axes = tuple(axis for axis in args.dynamic.split(",") if axis and axis != "none")
+    return {
+        "opset": args.opset,
+        "dynamic": axes,
+        "with_losses": args.with_losses,
+        "softmax": args.softmax,
+        "fold_bn": args.fold_bn,
+        "optimize": args.optimize,
+        "half_io": args.half_io,
+    }
+
+
+def add_preprocessing(parser: ArgumentParser) -> None:
+    """Declare what images need before the network sees them."""
+    group = parser.add_argument_group(
+        "preprocessing", "in place of what the definition says or the network's family is known for"
+    )
+    group.add_argument("--family", help="sknet, senet or bvlc")
+    group.add_argument("--channels", choices=("BGR", "RGB", "GRAY"), help="the input's order")
+    group.add_argument("--mean", metavar="104,117,123|FILE.binaryproto")
+    group.add_argument("--scale", type=float, help="what (image - mean) is multiplied by")
+    group.add_argument("--resize", metavar="256|256x256", help="the shorter side, or both")
+    group.add_argument("--crop", metavar="224|224x320", help="taken from the middle")
+
+
+def preprocessing_options(args: Namespace) -> dict[str, Any]:
+    """Return the settings of `preprocessing_of` that `add_preprocessing` declared."""
+    names = ("family", "channels", "mean", "scale", "resize", "crop")
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
+def say(args: Namespace, text: str) -> None:
+    """Print unless `--quiet`."""
+    if not args.quiet:
+        print(text)
+
+
+def _value(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not (name and found):
+        raise ArgumentTypeError(f"{text!r} wants NAME=VALUE")
+    return name, value
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, value = _value(text)
+    if not value:
+        raise ArgumentTypeError(f"{text!r} wants NAME=VALUE")
+    return name, value
+
+
+def _shape(text: str) -> tuple[str, Shape]:
+    name, value = _pair(text)
+    if not re.fullmatch(r"\d+([,x]\d+)*", value):
+        raise ArgumentTypeError(f"{value!r} is no shape; write 1,3,320,320")
+    return name, tuple(map(int, re.split("[,x]", value)))

@@ -1,0 +1,1 @@
+"""Pictures: networks as SVG, predictions over photos."""

@@ -1,0 +1,59 @@
+"""From a network back to Caffe's own file."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from caffe_layers import Layer
+from converter.network.net import CaffeNet
+from prototxt import insert_splits, write_caffemodel, write_hdf5
+from prototxt.errors import WeightError
+from prototxt.passes.phase_stamps import stamp
+
+
+def save_caffemodel(net: CaffeNet, path: str | PathLike[str]) -> None:
+    """Write the network and its blobs as Caffe writes a snapshot, whole or not at all.
+
+    The file holds the layers of the network's phase with Split layers inserted, and every blob as
+    float (double for a float64 network). Caffe loads it; so does `load`, bit for bit. Where `path`
+    ends in `.h5` it is HDF5, which holds no definition, and a shared blob once.
+    """
+    if net.definition is None:
+        raise WeightError("the network was not loaded from a definition, which the file holds too")
+    definition = stamp(insert_splits(net.definition), net.phase)
+    own = iter(net.steps)
+    step = next(own, None)
+    held: dict[int, Layer] = {}
+    for index, layer in enumerate(definition.layers):
+        # What insert_splits adds stands between the network's own layers, in their order.
+        if step is not None and layer.name == step.layer.name and layer.type == step.layer.type:
+            held[index] = net.layers[step.key]
+            if step.cls.is_loss and not layer.loss_weight:
+                layer.loss_weight.append(1)  # Caffe's losses write down their default
+            step = next(own, None)
+    if Path(path).suffix == ".h5":
+        names = [layer.name for layer in definition.layers]
+        owned = [_owned(held[index]) if index in held else [] for index in range(len(names))]
+        write_hdf5(Path(path), list(zip(names, owned, strict=True)))
+    else:
+        blobs: dict[int | str, list[np.ndarray]] = {
+            index: [_array(blob) for blob in layer.blobs] for index, layer in held.items()
+        }
+        write_caffemodel(Path(path), definition, blobs)
+
+
+def _owned(layer: Layer) -> list[np.ndarray | None]:
+    return [
+        None if layer.shares_blob(name) else _array(blob)
+        for name, blob in zip(layer.blob_names, layer.blobs, strict=True)
+    ]
+
+
+def _array(blob: torch.Tensor) -> np.ndarray:
+    blob = blob.detach().cpu()
+    exact = blob if blob.dtype == torch.float64 else blob.float()
+    return exact.numpy()

@@ -1,0 +1,163 @@
+"""Copying blobs from weight files into a network, by Caffe's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caffe_layers import Layer
+from converter.network.net import CaffeNet
+from prototxt import Blob, Weights
+from prototxt.errors import WeightError, within
+
+
+@dataclass
+class Loaded:
+    """What became of the layers of the weight files and of the network."""
+
+    sources: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)
+    """Layers of the network that got their blobs."""
+    unused: list[str] = field(default_factory=list)
+    """Layers of the files that the network lacks: listed, not loaded."""
+    ignored: list[str] = field(default_factory=list)
+    """Layers left out because the user said so."""
+    missing: list[str] = field(default_factory=list)
+    """Layers of the network that no file has, which keep their fillers' values."""
+    not_finite: list[str] = field(default_factory=list)
+    """Blobs, as `layer[i]`, that hold NaN or infinity."""
+
+
+def fill(
+    net: CaffeNet,
+    files: Iterable[Weights],
+    *,
+    rename: Mapping[str, str] | None = None,
+    ignore: Iterable[str] = (),
+    allow_missing: bool = False,
+    generator: torch.Generator | None = None,
+) -> Loaded:
+    """Copy the files' blobs, in order, into the layers of the same names.
+
+    Caffe's rules: a layer's name decides, its type does not; of two target layers of one name the
+    first is filled from binary files and the last from HDF5; the number of blobs must be equal and
+    each blob must fit (see `prototxt.Blob.fits`). Layers that only the files have are listed.
+    Unlike Caffe a layer that no file has is an error, unless `allow_missing`, which leaves it its
+    fillers' values. `rename` maps names in the files to the network's.
+    """
+    rename, ignore = dict(rename or {}), set(ignore)
+    report = Loaded()
+    unknown = ignore - {step.layer.name for step in net.steps}
+    for weights in files:
+        report.sources.append(weights.source)
+        targets = _targets(net, last=weights.generation == "HDF5")
+        unknown -= {layer.name for layer in weights.layers}
+        with within(weights.source):
+            names = {layer.name for layer in weights.layers}
+            if lost := [name for name in rename if name not in names]:
+                raise WeightError(f"no layer {lost[0]!r} to map to {rename[lost[0]]!r}")
+            for source in weights.layers:
+                name = rename.get(source.name, source.name)
+                if name in ignore or source.name in ignore:
+                    report.ignored.append(source.name)
+                elif name not in targets:
+                    if source.blobs:
+                        report.unused.append(source.name)
+                else:
+                    key, layer = targets[name]
+                    with within(f"layer {source.name!r} ({layer.caffe_type})"):
+                        fill_layer(layer, _all(source.blobs, layer, weights.generation))
+                    if layer.blob_names:
+                        report.filled.append(key)
+    if unknown:
+        raise WeightError(f"no layer {min(unknown)!r} to ignore, in network or weights")
+    _fill_rest(net, report, ignore, allow_missing=allow_missing, generator=generator)
+    report.not_finite = [
+        f"{key}[{index}]"
+        for key, blobs in net.params.items()
+        for index, blob in enumerate(blobs)
+        if not _finite(blob)
+    ]
+    return report
+
+
+def _all(blobs: Sequence[Blob | None], layer: Layer, generation: str) -> Sequence[Blob | None]:
+    """Return a layer's blobs; HDF5 ends before the last ones if those are other layers'."""
+    missing = len(layer.blob_names) - len(blobs) if generation == "HDF5" else 0
+    return [*blobs, *[None] * missing]
+
+
+def fill_layer(layer: Layer, blobs: Sequence[Blob | None]) -> None:
+    """Copy one layer's blobs; raises WeightError for a wrong number or shape.
+
+    A blob is None where HDF5 leaves a shared one to its owner.
+    """
+    if len(blobs) != len(layer.blob_names):
+        wants = ", ".join(layer.blob_names) or "none"
+        raise WeightError(f"{len(blobs)} blobs, wants {wants}", fix="is this the prototxt's model?")
+    for name, blob in zip(layer.blob_names, layer.adapted(blobs), strict=True):
+        if blob is None:
+            if not layer.shares_blob(name):
+                raise WeightError(f"blob {name!r} is missing")
+            continue
+        target = getattr(layer, name).data
+        if not (blob.fits(tuple(target.shape)) or layer.admits(name, blob.shape)):
+            raise WeightError(
+                f"blob {name!r} is {blob.shape}, wants {tuple(target.shape)}",
+                fix="is this the prototxt's model? --ignore LAYER leaves the layer unset",
+            )
+        copy(blob, target)
+
+
+def copy(blob: Blob, target: Tensor) -> None:
+    """Copy a blob's values into a tensor of its shape, on whatever device."""
+    flat = target.detach().view(-1)
+    if flat.device.type == "cpu":
+        np.copyto(flat.numpy(), blob.values, casting="same_kind")
+    else:
+        flat.copy_(torch.from_numpy(np.array(blob.values)))
+
+
+def _targets(net: CaffeNet, *, last: bool) -> dict[str, tuple[str, Layer]]:
+    targets: dict[str, tuple[str, Layer]] = {}
+    for step in net.steps:
+        if last or step.layer.name not in targets:
+            targets[step.layer.name] = (step.key, net.layers[step.key])
+    return targets
+
+
+def _fill_rest(
+    net: CaffeNet,
+    report: Loaded,
+    ignore: set[str],
+    *,
+    allow_missing: bool,
+    generator: torch.Generator | None,
+) -> None:
+    """Give Caffe's initial values to what no file has set."""
+    filled = set(report.filled)
+    storages = {blob.data_ptr() for key in filled for blob in net.layers[key].blobs}
+    missing = []
+    for key, layer in net.layers.items():
+        unset = [blob for blob in layer.blobs if blob.data_ptr() not in storages]
+        if unset and key not in filled:
+            missing.append(key)
+    given = [key for key in missing if key not in ignore]
+    if report.sources and given and not allow_missing:
+        more = f" and {len(given) - 1} more" if len(given) > 1 else ""
+        raise WeightError(
+            f"no weights for layer {given[0]!r}{more} in {', '.join(report.sources)}",
+            fix="is this the prototxt's model? --allow-missing gives the fillers' values instead",
+        )
+    for key in missing:
+        net.layers[key].reset_parameters(generator)
+    report.missing = missing
+
+
+def _finite(blob: Tensor) -> bool:
+    # NaN and infinity survive in a sum. A float sum may overflow on its own: then in doubles.
+    return bool(torch.isfinite(blob.sum())) or bool(torch.isfinite(blob.sum(dtype=torch.float64)))

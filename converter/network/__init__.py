@@ -1,0 +1,1 @@
+"""The loaded network: its steps, its layers, its shapes, its parameters."""

@@ -1,0 +1,94 @@
+"""Is a network one that we know? Layer by layer, but for what changes no score."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from typing import Any
+
+from prototxt.errors import UnsupportedError
+
+from .net import CaffeNet
+
+APART = ("Input", "SoftmaxWithLoss", "Accuracy", "Split")
+"""Layers that compute nothing of the scores."""
+
+INDIFFERENT = {
+    *("param", "phase", "include", "exclude", "blobs", "propagate_down", "loss_weight"),
+    *("engine", "momentum", "frozen", "weight_filler", "bias_filler", "scale_filler", "filler"),
+    *("use_global_stats", "moving_average_fraction"),
+}
+"""Fields that change no score; a layer's own and its message's."""
+
+EPS = 1e-5  # of torch's normalisation; Caffe's default, and what cuDNN lifts a smaller one to
+
+AVE = 1  # PoolingParameter.PoolMethod
+
+
+def require_same(net: CaffeNet, wanted: Sequence[Any], name: str) -> None:
+    """Raise UnsupportedError, naming the first layer that differs, unless these are net's layers.
+
+    `name` is what the wanted network is called. Average poolings are equal where both are over
+    the whole map, and a Softmax at the end does not count.
+    """
+    assert net.definition is not None
+    pools = [layer.name for layer in wanted if _averages(layer)]
+    ours = list(_essence(wanted, pools))
+    theirs = list(_essence(net.definition.layers, _whole_pools(net)))
+    for our, their in zip(ours, theirs, strict=False):
+        if our != their:
+            raise UnsupportedError(
+                f"no {name}: layer {their.name!r} ({their.type}) is not as {name}'s "
+                f"{our.name!r} ({our.type})"
+            )
+    if len(ours) != len(theirs):
+        longer = max(ours, theirs, key=len)[min(len(ours), len(theirs))]
+        what = f"is not {name}'s" if len(theirs) > len(ours) else "is missing"
+        raise UnsupportedError(f"no {name}: layer {longer.name!r} ({longer.type}) {what}")
+
+
+def _essence(layers: Sequence[Any], whole_pools: Container[str]) -> Iterator[Any]:
+    """Yield the layers that make the scores, with only those fields that matter to them."""
+    source: dict[str, str] = {}
+    used = {bottom for layer in layers for bottom in layer.bottom}
+    for layer in layers:
+        if layer.type == "Split":
+            source |= dict.fromkeys(layer.top, source.get(layer.bottom[0], layer.bottom[0]))
+        last = layer.type == "Softmax" and used.isdisjoint(layer.top)
+        if layer.type in APART or last:
+            continue
+        kept = type(layer)()
+        kept.CopyFrom(layer)
+        kept.bottom[:] = [source.get(bottom, bottom) for bottom in layer.bottom]
+        for name in INDIFFERENT.intersection(kept.DESCRIPTOR.fields_by_name):
+            kept.ClearField(name)
+        for field, message in kept.ListFields():
+            if field.message_type is not None:
+                for name in INDIFFERENT.intersection(field.message_type.fields_by_name):
+                    message.ClearField(name)
+        lifted = layer.type == "CuDNNBatchNorm" and layer.batch_norm_param.eps <= EPS
+        if lifted or (layer.type == "BatchNorm" and _is_torchs(layer.batch_norm_param.eps)):
+            kept.batch_norm_param.ClearField("eps")
+        if layer.name in whole_pools:
+            kept.pooling_param.Clear()
+        yield kept
+
+
+def _is_torchs(eps: float) -> bool:
+    return abs(eps - EPS) < 1e-6 * EPS  # Caffe's is the nearest float32 number
+
+
+def _whole_pools(net: CaffeNet) -> set[str]:
+    """Return the average poolings over the whole map."""
+    shapes = net.shapes()
+    names = set()
+    for step in net.steps:
+        if _averages(step.layer):
+            bottom = shapes[step.bottoms[0]]
+            window: Any = net.layers[step.key].window
+            if window is None or (window.kernel, window.pad) == (bottom[2:], (0, 0)):
+                names.add(step.layer.name)
+    return names
+
+
+def _averages(layer: Any) -> bool:
+    return bool(layer.type == "Pooling" and layer.pooling_param.pool == AVE)

@@ -1,0 +1,186 @@
+"""The network as steps: in-place writes resolved, every value written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import caffe_layers
+from caffe_layers import Layer, Shape
+from prototxt import Net, schema
+from prototxt.errors import ShapeError, UnsupportedError, within
+from prototxt.schema.recognize import certain
+
+AUTOMATIC = "(automatic)"
+"""Caffe's name for the top that a loss layer gets when the definition names none."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of the network.
+
+    `bottoms` and `tops` name values: a blob's last writer keeps the blob's name, earlier ones are
+    `blob@layer`; but a blob that is fed keeps its name, and what is written over it is
+    `blob@layer`. `blobs` are the tops as the file names them. `key` is the layer's name, made
+    unique: Caffe allows a name twice.
+    """
+
+    key: str
+    layer: Any
+    cls: type[Layer]
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    blobs: tuple[str, ...]
+    loss_weights: tuple[float, ...]
+    propagate_down: tuple[bool, ...]
+
+    @property
+    def place(self) -> str:
+        """How error messages call the layer."""
+        return f"layer {self.layer.name!r} ({self.layer.type})"
+
+
+def build_steps(
+    net: Net,
+    *,
+    blobs: Mapping[str, Sequence[Shape]] | None = None,
+    dialect: str | None = None,
+) -> list[Step]:
+    """Return a filtered network's layers as steps in file order.
+
+    `blobs` are the shapes of the weights by layer, where known, and `dialect` a fork's name: both
+    help to tell what a type stands for that means different things in different forks.
+
+    Raises ShapeError for a bottom that no earlier layer makes, a top made twice and wrong numbers
+    of loss weights; UnsupportedError for an unknown layer type and for a field that is not read.
+    """
+    refuse_unread(net)
+    if not net.layers:
+        raise ShapeError("the network has no layers", fix="is every layer left out by its phase?")
+    tops = _top_names(net.layers)
+    last = {top: index for index, names in enumerate(tops) for top in names}
+    now: dict[str, str] = {}
+    final = last.copy()
+    keys: set[str] = set()
+    steps = []
+    for index, (layer, names) in enumerate(zip(net.layers, tops, strict=True)):
+        key = _unique(layer.name, keys)
+        with within(f"layer {layer.name!r} ({layer.type})"):
+            cls, layer = read_layer(layer, net, (blobs or {}).get(layer.name), dialect)
+            bottoms = _resolve(layer, now, last)
+            if cls.is_source:
+                final.update(dict.fromkeys(names, index))
+            now.update(_written(layer, names, now, final, index, key))
+            steps.append(
+                Step(
+                    key,
+                    layer,
+                    cls,
+                    bottoms,
+                    tuple(now[top] for top in names),
+                    names,
+                    _loss_weights(layer, cls, len(names)),
+                    _propagate_down(layer),
+                )
+            )
+    return steps
+
+
+def refuse_unread(net: Net) -> None:
+    """Raise UnsupportedError for a field of the network itself that could change its outputs."""
+    for field in schema.extra_fields(net.header, phase=net.phase):
+        forks = ", ".join(sorted(schema.readers(net.header))) or "an unknown fork"
+        raise UnsupportedError(f"{field} is set, a field of {forks}, which is not read here")
+
+
+def read_layer(
+    layer: Any, net: Net, blobs: Sequence[Shape] | None, dialect: str | None
+) -> tuple[type[Layer], Any]:
+    """Return a layer's class, and its message in the dialect that the class reads."""
+    if not layer.type:
+        raise UnsupportedError("the layer has no type")
+    cls = caffe_layers.find(
+        layer, blobs, dialect=dialect, phase=net.phase, likely=certain(net.dialects)
+    )
+    own = cls.fork != "bvlc" and schema.is_known(cls.fork)
+    # What another fork's message has besides is in `fork_fields`: the class reads it there.
+    if own and not any(schema.extra_fields(layer, cls.fork, neutral=True)):
+        layer = schema.as_dialect(layer, cls.fork)
+    return cls, layer
+
+
+def _top_names(layers: Sequence[Any]) -> list[tuple[str, ...]]:
+    """Return each layer's tops, those that Caffe makes up for losses included."""
+    names: list[tuple[str, ...]] = []
+    automatic = 0
+    for layer in layers:
+        tops = list(layer.top)
+        readings = caffe_layers.LAYERS.get(layer.type, {})
+        least = max((cls.tops.least for cls in readings.values() if cls.auto_tops), default=0)
+        while len(tops) < least:
+            tops.append(f"{AUTOMATIC}{automatic + 1}" if automatic else AUTOMATIC)
+            automatic += 1
+        names.append(tuple(tops))
+    return names
+
+
+def _unique(name: str, keys: set[str]) -> str:
+    key, number = name, 2
+    while key in keys:
+        key, number = f"{name}#{number}", number + 1
+    keys.add(key)
+    return key
+
+
+def _resolve(layer: Any, now: dict[str, str], last: dict[str, int]) -> tuple[str, ...]:
+    for bottom in layer.bottom:
+        if bottom not in now:
+            later = bottom in last
+            raise ShapeError(
+                f"bottom {bottom!r} is " + ("a later layer's top" if later else "no layer's top"),
+                fix="layers stand in the order in which they run"
+                if later
+                else "is the layer that makes it left out by its phase, or misspelt? "
+                f"An input's shape can be given: --input-shape {bottom}=1,3,224,224",
+            )
+    return tuple(now[bottom] for bottom in layer.bottom)
+
+
+def _written(
+    layer: Any,
+    names: tuple[str, ...],
+    now: dict[str, str],
+    final: dict[str, int],
+    index: int,
+    key: str,
+) -> dict[str, str]:
+    written: dict[str, str] = {}
+    for position, top in enumerate(names):
+        in_place = position < len(layer.bottom) and layer.bottom[position] == top
+        if top in written or (top in now and not in_place):
+            raise ShapeError(
+                f"top {top!r} is already the top of an earlier layer",
+                fix="a layer writes in place only where top and bottom of one position are equal",
+            )
+        written[top] = top if final[top] == index else f"{top}@{key}"
+    return written
+
+
+def _loss_weights(layer: Any, cls: type[Layer], tops: int) -> tuple[float, ...]:
+    weights = tuple(layer.loss_weight)
+    if not weights:
+        first = 1.0 if cls.is_loss else 0.0
+        return (first, *(0.0,) * (tops - 1)) if tops else ()
+    if len(weights) != tops:
+        raise ShapeError(f"{len(weights)} loss weights for {tops} tops, wants none or one for each")
+    return weights
+
+
+def _propagate_down(layer: Any) -> tuple[bool, ...]:
+    rows = tuple(layer.propagate_down)
+    if rows and len(rows) != len(layer.bottom):
+        raise ShapeError(
+            f"{len(rows)} propagate_down for {len(layer.bottom)} bottoms, wants none or one each"
+        )
+    return rows

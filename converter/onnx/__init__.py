@@ -1,0 +1,1 @@
+"""From a loaded network to an ONNX file, and running one."""

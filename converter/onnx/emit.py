@@ -1,0 +1,117 @@
+"""From a loaded network to an ONNX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import torch
+from onnx import TensorProto, defs
+
+from caffe_layers import Shape
+from converter.network.net import CaffeNet, Plan, make_plan
+from converter.network.steps import Step
+from prototxt.errors import UnsupportedError, within
+
+from .builder import Emitter, Graph
+from .free_axes import dynamic_dims
+
+OLDEST_OPSET = 13
+DEFAULT_OPSET = 17
+"""The newest opset that needs no IR newer than 8: every ONNX Runtime since 1.12 (2022), TensorRT 8
+and OpenVINO 2022 read it, and nothing that the layers emit is better in a newer one."""
+
+FLOATS = {
+    torch.float32: (TensorProto.FLOAT, np.float32),
+    torch.float64: (TensorProto.DOUBLE, np.float64),
+    torch.float16: (TensorProto.FLOAT16, np.float16),
+}
+
+
+def emit(
+    net: CaffeNet,
+    *,
+    opset: int = DEFAULT_OPSET,
+    dynamic: Collection[str] = ("batch",),
+    input_shapes: Mapping[str, Shape] | None = None,
+    with_losses: bool = False,
+    softmax: bool = False,
+) -> Graph:
+    """Return the network as an ONNX graph, its weights as views of the network's.
+
+    `input_shapes` stand for those that the network was loaded with. Losses and accuracies, and
+    inputs that only they use, are left out unless `with_losses`. `softmax` ends a classifier's
+    single output in probabilities. Raises UnsupportedError for what ONNX cannot say.
+    """
+    newest = defs.onnx_opset_version()
+    if not OLDEST_OPSET <= opset <= newest:
+        raise UnsupportedError(f"opset {opset} is not in {OLDEST_OPSET}..{newest}")
+    plan, inputs = exported_plan(net, with_losses=with_losses)
+    inputs = {name: (input_shapes or {}).get(name, shape) for name, shape in inputs.items()}
+    static = net.shapes(inputs)
+    dims = dynamic_dims(net, inputs, dynamic)
+    dtype = net.dtype
+    if dtype not in FLOATS:
+        raise UnsupportedError(f"no ONNX export of {dtype}", fix="load with float32 or float64")
+    onnx_type, numpy_type = FLOATS[dtype]
+    graph = Graph(net.name or "caffe", opset)
+    op = Emitter(graph, static, dims)
+    op.float_type = np.dtype(numpy_type)
+    for name in inputs:
+        graph.inputs[name] = (onnx_type, dims[name])
+    for step in plan.steps:
+        op.layer, op.tops = step.key, step.tops
+        with within(step.place):
+            net.layers[step.key].onnx(op, *step.bottoms)
+        for top in step.tops:
+            graph.values[top] = (onnx_type, dims[top])
+    outputs = list(plan.outputs.values())
+    if softmax:
+        outputs = [_append_softmax(op, graph, plan)]
+    for name in outputs:
+        graph.outputs[name] = graph.values.pop(name)
+    return graph
+
+
+def exported_plan(net: CaffeNet, *, with_losses: bool = False) -> tuple[Plan, dict[str, Shape]]:
+    """Return what an exported model computes, and the shapes of the inputs that it needs.
+
+    Constants of the network's own (DummyData) are inputs only where it has no others.
+    """
+    steps: list[Step] = []
+    constants = [
+        top
+        for step in net.steps
+        if step.cls.is_source and net.layers[step.key].constant_tops
+        for top in step.tops
+    ]
+    fed = {name: shape for name, shape in net.input_shapes.items() if name not in constants}
+    fed = fed or net.input_shapes
+    known = set(fed)
+    for step in net.plan(fed).steps:
+        dropped = not with_losses and (step.cls.is_loss or step.cls.is_metric)
+        if not dropped and known.issuperset(step.bottoms):
+            known.update(step.tops)
+            steps.append(step)
+    plan = make_plan(steps)
+    if not plan.outputs:
+        fix = "" if with_losses else "--with-losses keeps the loss layers"
+        raise UnsupportedError("nothing is left to export: no layer makes an output", fix=fix)
+    used = {bottom for step in steps for bottom in step.bottoms}
+    return plan, {name: shape for name, shape in fed.items() if name in used}
+
+
+def _append_softmax(op: Emitter, graph: Graph, plan: Plan) -> str:
+    """End in probabilities, unless the network's own last layer does."""
+    outputs = list(plan.outputs.values())
+    if len(outputs) != 1:
+        raise UnsupportedError(f"softmax wants one output, the network has {len(outputs)}")
+    (logits,) = outputs
+    last = next(step for step in reversed(plan.steps) if logits in step.tops)
+    if last.cls.caffe_type == "Softmax":
+        return logits
+    name = "softmax" if "softmax" not in graph.values.keys() | graph.inputs.keys() else "softmax@"
+    op.layer, op.tops = name, (name,)
+    op.Softmax(logits, axis=1)
+    graph.values[name] = graph.values[logits]
+    return name

@@ -1,0 +1,87 @@
+"""Which sizes of a network's values are free, found by asking the shape rules twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from caffe_layers import Shape
+from converter.network.net import CaffeNet
+from prototxt.errors import CaffeError, ShapeError, within
+
+from .builder import Dim
+
+AXES = {"batch": 0, "height": 2, "width": 3}
+STEPS = {"batch": (1,), "height": (32, 64, 1), "width": (32, 64, 1)}
+
+
+def dynamic_dims(
+    net: CaffeNet, inputs: Mapping[str, Shape], dynamic: Collection[str]
+) -> dict[str, list[Dim]]:
+    """Return each value's dimensions: an int, or the name (None if derived) of a free one.
+
+    `dynamic` names the free axes of the inputs: batch (axis 0), height and width (axes 2 and 3
+    of 4-D inputs). Raises ShapeError, naming the layer, where the network admits one size only.
+    """
+    base = net.shapes(inputs)
+    dims: dict[str, list[Dim]] = {name: list(shape) for name, shape in base.items()}
+    for axis in dynamic:
+        if axis not in AXES:
+            raise ShapeError(f"dynamic axis {axis!r} is none of {', '.join(AXES)}")
+        symbols = _symbols(inputs, axis)
+        for name, shape in _varied(net, inputs, axis).items():
+            for index, (before, after) in enumerate(zip(base[name], shape, strict=True)):
+                if before != after:
+                    # A derived size is the batch if it is at the batch's place and moves alike.
+                    follows = axis == "batch" and index == 0 and after == before + 1
+                    named = name in inputs or follows
+                    dims[name][index] = symbols.get(before) if named else None
+    if any(step.cls.free_rows for step in net.steps):
+        for name, shape in _with_free_rows(net, inputs).items():
+            for index, (before, after) in enumerate(zip(base[name], shape, strict=True)):
+                if before != after:
+                    dims[name][index] = None
+    return dims
+
+
+def _symbols(inputs: Mapping[str, Shape], axis: str) -> dict[int, str]:
+    """Return the name of each size that an axis has among the inputs: equal sizes move together."""
+    symbols: dict[int, str] = {}
+    for name, shape in inputs.items():
+        if _has(shape, axis):
+            symbols.setdefault(shape[AXES[axis]], f"{axis}_of_{name}" if symbols else axis)
+    return symbols
+
+
+def _has(shape: Shape, axis: str) -> bool:
+    return len(shape) > AXES[axis] and (axis == "batch" or len(shape) == 4)
+
+
+def _with_free_rows(net: CaffeNet, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Return the values' shapes where layers of free rows make one row more than by their rule."""
+    shapes = dict(inputs)
+    for step in net.plan(inputs).steps:
+        with within(step.place):
+            tops = net.layers[step.key].shapes(*(shapes[name] for name in step.bottoms))
+        if step.cls.free_rows:
+            at = step.cls.rows_axis
+            tops = [(*top[:at], top[at] + 1, *top[at + 1 :]) for top in tops]
+        shapes.update(zip(step.tops, tops, strict=True))
+    return shapes
+
+
+def _varied(net: CaffeNet, inputs: Mapping[str, Shape], axis: str) -> dict[str, Shape]:
+    at = AXES[axis]
+    failure: CaffeError | None = None
+    for step in STEPS[axis]:
+        changed = {
+            name: (*shape[:at], shape[at] + step, *shape[at + 1 :]) if _has(shape, axis) else shape
+            for name, shape in inputs.items()
+        }
+        try:
+            return net.shapes(changed)
+        except CaffeError as error:
+            failure = error
+    assert failure is not None
+    failure.path.insert(0, f"with another {axis}")
+    failure.fix = "export with fewer dynamic axes, or none"
+    raise failure

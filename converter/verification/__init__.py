@@ -1,0 +1,1 @@
+"""The proof: blob by blob, and the report that tells it."""

@@ -1,0 +1,188 @@
+"""What was converted, from what, and how equal it is: as text, Markdown and JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from converter.network.net import CaffeNet
+from converter.network.origin import FileInfo
+from converter.network.summary import Summary, count, format_totals, summarize
+from converter.version import VERSION
+from prototxt.atomic import writing
+
+from .compare import BlobError, Comparison
+
+SHOWN = 8
+"""How many of a comparison's worst blobs the tables show."""
+
+
+@dataclass
+class Report:
+    """A network, the files it came from and went to, and every comparison made.
+
+    `notes` says what was left out or changed on the way, one sentence each.
+    """
+
+    summary: Summary
+    dtype: str
+    sources: list[FileInfo] = field(default_factory=list)
+    written: list[FileInfo] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, net: CaffeNet) -> Report:
+        """Begin the report of a loaded network: its totals, and what its weights lacked."""
+        report = cls(summarize(net), str(net.dtype).removeprefix("torch."))
+        report.notes.extend([*net.notes, *_loading_notes(net)])
+        return report
+
+    def add(self, comparison: Comparison) -> None:
+        """Add one comparison."""
+        self.comparisons.append(comparison)
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether every comparison is within its tolerance."""
+        return all(comparison.passed for comparison in self.comparisons)
+
+    @property
+    def first_bad(self) -> BlobError | None:
+        """The first blob out of tolerance in the comparisons' order."""
+        return next((c.first_bad for c in self.comparisons if c.first_bad), None)
+
+    def text(self) -> str:
+        """Return the verification as a table for the terminal."""
+        lines = [format_totals(self.summary), *(f"note: {note}" for note in self.notes)]
+        for comparison in self.comparisons:
+            lines += ["", *_comparison_lines(comparison)]
+        return "\n".join(lines)
+
+    def markdown(self) -> str:
+        """Return the report as Markdown."""
+        lines = [f"# {self.summary.name or 'network'}", "", format_totals(self.summary), ""]
+        for title, files in (("Read", self.sources), ("Written", self.written)):
+            if files:
+                lines += [f"## {title}", "", "| file | bytes | SHA-256 |", "|---|---|---|"]
+                lines += [f"| {Path(f.path).name} | {f.size:,} | `{f.sha256}` |" for f in files]
+                lines.append("")
+        if self.notes:
+            lines += ["## Notes", "", *(f"* {note}" for note in self.notes), ""]
+        for comparison in self.comparisons:
+            lines += [f"## {comparison.title}", "", _verdict(comparison), ""]
+            if comparison.rows:
+                lines += ["| blob | shape | error of the largest value |", "|---|---|---|"]
+                lines += [f"| {r.blob} | {_shape(r)} | {r.error:.3g} |" for r in comparison.rows]
+                lines.append("")
+        versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
+        return "\n".join([*lines, f"Made by caffeport {VERSION} with {versions}.", ""])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON holds it."""
+        return {
+            "passed": self.passed,
+            "network": self.summary.name,
+            "dtype": self.dtype,
+            "inputs": self.summary.inputs,
+            "learnable_parameters": self.summary.learnable,
+            "blob_values": self.summary.values,
+            f"multiply_adds_per_{self.summary.per}": self.summary.multiply_adds,
+            "sources": [asdict(file) for file in self.sources],
+            "written": [asdict(file) for file in self.written],
+            "notes": self.notes,
+            "comparisons": [_comparison_dict(comparison) for comparison in self.comparisons],
+            "versions": {"caffeport": VERSION, **_versions()},
+        }
+
+    def write(self, folder: str | PathLike[str]) -> None:
+        """Write `report.md` and `report.json` into a folder."""
+        with writing(Path(folder, "report.md")) as file:
+            file.write(self.markdown().encode())
+        with writing(Path(folder, "report.json")) as file:
+            file.write(json.dumps(_finite(self.as_dict()), indent=1).encode() + b"\n")
+
+
+def _loading_notes(net: CaffeNet) -> list[str]:
+    loaded = net.loaded
+    if loaded is None:
+        return []
+    notes = []
+    if not loaded.sources:
+        notes.append("no weights were given: every blob has its filler's values")
+    elif loaded.missing:
+        notes.append(f"not in the weights, left to fillers: {', '.join(loaded.missing)}")
+    if loaded.unused:
+        notes.append(f"only in the weights, not loaded: {', '.join(loaded.unused)}")
+    if loaded.ignored:
+        notes.append(f"in the weights, ignored on request: {', '.join(loaded.ignored)}")
+    if loaded.not_finite:
+        notes.append(f"NaN or infinity in the weights of: {', '.join(loaded.not_finite)}")
+    return notes
+
+
+def _comparison_lines(comparison: Comparison) -> list[str]:
+    lines = [f"{comparison.title}: {_verdict(comparison)}"]
+    worst = sorted(comparison.rows, key=lambda row: -row.error)[:SHOWN]
+    width = max((len(row.blob) for row in worst), default=0)
+    shapes = max((len(_shape(row)) for row in worst), default=0)
+    return lines + [
+        f"  {row.blob:{width}}  {_shape(row):{shapes}}  {row.error:.2e}"
+        + ("" if row.passed else "  out of tolerance")
+        for row in worst
+    ]
+
+
+def _verdict(comparison: Comparison) -> str:
+    if comparison.skipped:
+        return f"not run: {comparison.skipped}"
+    worst, bad = comparison.worst, comparison.first_bad
+    if worst is None:
+        return "nothing was compared"
+    figures = (
+        f"{count(len(comparison.rows))} blobs, median {comparison.median:.2g}, "
+        f"worst {worst.error:.2g} (tolerance {worst.tolerance:.2g})"
+    )
+    if bad is not None:
+        return f"FAILED at {bad.blob!r}, the first blob that differs; {figures}"
+    if not comparison.passed:
+        return f"FAILED: the median is above {comparison.median_tolerance:.2g}; {figures}"
+    return f"passed; {figures}"
+
+
+def _shape(row: BlobError) -> str:
+    return "x".join(map(str, row.shape)) or "scalar"
+
+
+def _comparison_dict(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "title": comparison.title,
+        "passed": comparison.passed,
+        "skipped": comparison.skipped,
+        "median": comparison.median,
+        "median_tolerance": comparison.median_tolerance,
+        "first_bad": comparison.first_bad.blob if comparison.first_bad else None,
+        "blobs": [asdict(row) for row in comparison.rows],
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Replace infinity and NaN, which JSON lacks, by their names."""
+    if isinstance(value, float) and value - value != 0:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "onnx", "onnxruntime", "numpy", "protobuf")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

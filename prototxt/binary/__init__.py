@@ -1,0 +1,1 @@
+"""Caffe's binary files: the wire format, blobs, caffemodels."""

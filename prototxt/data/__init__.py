@@ -1,0 +1,1 @@
+"""What data layers read: LMDBs, datums, images, lists."""

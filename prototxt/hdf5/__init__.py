@@ -1,0 +1,1 @@
+"""Caffe's HDF5 files: weights and data sets."""

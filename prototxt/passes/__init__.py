@@ -1,0 +1,1 @@
+"""Rewritings of a definition: a Net in, a Net out."""

@@ -1,0 +1,1 @@
+"""Caffe's text format: scanned, parsed, templates filled."""

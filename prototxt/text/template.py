@@ -1,0 +1,73 @@
+"""Templates: definitions with placeholders, which their authors' scripts fill in.
+
+A placeholder is `${NAME}` or `$NAME$` anywhere but in a comment, or a bare word where a value
+stands, as `cls3x` in `num_output: cls3x`. The value of a field may be a bare word of its own too:
+an enum's value, true, inf.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from prototxt import schema
+from prototxt.errors import FormatError
+
+from .literals import STRING
+
+WORDS = ("true", "false", "t", "f", "inf", "infinity", "nan")
+"""Values that are words in any field, in any case."""
+
+MARKED = re.compile(r"\$(?:\{(\w+)\}|(\w+)\$)")
+
+_TOKEN = re.compile(rf"#[^\n]*|{STRING}|{MARKED.pattern}|[\w.]+|\S")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_FIELD = re.compile(r"(?:\s|#[^\n]*)*[:{<]")
+
+
+def fill(text: str, values: Mapping[str, str], source: str) -> str:
+    """Give the text with the placeholders that have a value replaced by it, as it is written.
+
+    FormatError for a value of several lines, for one whose placeholder is not in the text, and for
+    an empty one of a bare word. A placeholder without a value stays.
+    """
+    if not values:
+        return text
+    for name, value in values.items():
+        if "\n" in value:
+            raise FormatError(f"{source}: the value of {name!r} is of several lines, wants one")
+    found = list(_placeholders(text))
+    if lost := [name for name in values if name not in {name for name, _, _ in found}]:
+        raise FormatError(f"{source}: no placeholder is named {lost[0]!r}", fix=_known(found))
+    parts, at = [], 0
+    for name, start, end in found:
+        value = values.get(name, text[start:end])
+        if text[start:end] == name and not value.strip():
+            raise FormatError(f"{source}: the value of {name!r} is empty, wants a field's value")
+        parts += [text[at:start], value]
+        at = end
+    return "".join([*parts, text[at:]])
+
+
+def _known(found: list[tuple[str, int, int]]) -> str:
+    names = ", ".join(dict.fromkeys(name for name, _, _ in found))
+    return f"the placeholders are {names}" if names else "it has none: give no values"
+
+
+def _placeholders(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield each placeholder's name, its start and its end, in order."""
+    spoken: frozenset[str] | None = None
+    before = ""
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token.startswith("#"):
+            continue
+        for marked in MARKED.finditer(token):
+            start, end = (match.start() + at for at in marked.span())
+            yield marked[1] or marked[2], start, end
+        is_value = before in (":", "[", ",") and not _FIELD.match(text, match.end())
+        if is_value and _WORD.fullmatch(token):
+            spoken = schema.value_names() if spoken is None else spoken
+            if token not in spoken and token.lower() not in WORDS:
+                yield token, match.start(), match.end()
+        before = token

@@ -1,0 +1,128 @@
+"""The picture of a network: every layer, shape and line is there, and nothing overlaps."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from pathlib import Path
+from xml.etree import ElementTree
+
+import converter
+from converter.__main__ import main
+from converter.drawing.ranks import Item, Link, place
+from converter.drawing.svg import draw
+from converter.network.blocks import make_blocks, make_boxes
+
+SVG = "{http://www.w3.org/2000/svg}"
+NET = """
+name: "two <blocks>"
+layer { name: "data" type: "Input" top: "x" input_param { shape { dim: [2, 3, 8, 9] } } }
+layer { name: "b1/conv" type: "Convolution" bottom: "x" top: "c1"
+  convolution_param { num_output: 4 kernel_size: 3 stride: 2 } }
+layer { name: "b1/relu" type: "ReLU" bottom: "c1" top: "c1" }
+layer { name: "b1/pool" type: "Pooling" bottom: "c1" top: "p1" pooling_param { kernel_size: 2 } }
+layer { name: "b2/conv" type: "Convolution" bottom: "p1" top: "c2"
+  convolution_param { num_output: 5 kernel_size: 1 } }
+layer { name: "b2/relu" type: "ReLU" bottom: "c2" top: "c2" }
+layer { name: "b2/pool" type: "Pooling" bottom: "c2" top: "p2" pooling_param { kernel_size: 1 } }
+layer { name: "flat" type: "Flatten" bottom: "p2" top: "flat" }
+layer { name: "sum" type: "Concat" bottom: "flat" bottom: "flat" top: "y" }
+"""
+
+
+def load(folder: Path, text: str = NET) -> converter.CaffeNet:
+    path = folder / "net.prototxt"
+    path.write_text(text)
+    return converter.load(path)
+
+
+def rectangles(picture: str) -> list[tuple[float, float, float, float]]:
+    boxes = ElementTree.fromstring(picture).iterfind(f".//{SVG}g[@class='box']")
+    found = []
+    for box in boxes:
+        rect = box.findall(f"{SVG}rect")[-1]
+        x, y, width, height = (float(rect.get(k, "")) for k in ("x", "y", "width", "height"))
+        found.append((x, y, x + width, y + height))
+    return found
+
+
+def test_boxes_hold_the_layers_that_work_in_place(tmp_path):
+    boxes = make_boxes(load(tmp_path))
+    assert [[step.key for step in box.steps] for box in boxes] == [
+        ["data"],
+        ["b1/conv", "b1/relu"],
+        ["b1/pool"],
+        ["b2/conv", "b2/relu"],
+        ["b2/pool"],
+        ["flat"],
+        ["sum"],
+    ]
+
+
+def test_value_that_another_layer_reads_before_it_is_overwritten_keeps_its_box(tmp_path):
+    power = 'layer { name: "early" type: "Power" bottom: "c1" top: "e" }\nlayer { name: "b1/relu"'
+    boxes = make_boxes(load(tmp_path, NET.replace('layer { name: "b1/relu"', power)))
+    assert ["b1/conv"] in [[step.key for step in box.steps] for box in boxes]
+
+
+def test_blocks_are_named_and_compared(tmp_path):
+    blocks = make_blocks(make_boxes(load(tmp_path)))
+    assert [(b.title, len(b.boxes), b.like) for b in blocks] == [
+        ("", 1, ""),
+        ("b1", 2, ""),
+        ("b2", 2, "b1"),
+        ("", 1, ""),
+        ("", 1, ""),
+    ]
+
+
+def test_picture_has_every_layer_shape_type_and_block(tmp_path):
+    net = load(tmp_path)
+    root = ElementTree.fromstring(draw(net))
+    texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+    layers = root.findall(f".//{SVG}g[@class='layer']")
+    assert [layer.findtext(f"{SVG}title", "").split(" (")[0] for layer in layers] == [
+        step.key for step in net.steps
+    ]
+    shapes = [group.findtext(f"{SVG}text") for group in root.iterfind(f".//{SVG}g[@class='shape']")]
+    assert sorted(shapes, key=str) == sorted(
+        ["2x3x8x9", "2x4x3x4", "2x4x2x3", "2x5x2x3", "2x5x2x3", "2x30", "2x60"]
+    )
+    legend = [
+        group.findtext(f"{SVG}text") for group in root.iterfind(f".//{SVG}g[@class='legend']")
+    ]
+    assert legend == ["Input", "Convolution", "ReLU", "Pooling", "Flatten", "Concat"]
+    assert "two <blocks>" in texts
+    assert "b2  built as b1" in texts
+    assert "Convolution 3x3 /2" in texts
+
+
+def test_sknet_is_readable(sknet, tmp_path, capsys):
+    out = tmp_path / "net.svg"
+    assert main(["draw", str(sknet / "sknet50.prototxt"), "-o", str(out)]) == 0
+    assert capsys.readouterr().out == f"wrote {out}\n"
+    picture = out.read_text()
+    assert picture.count("<g class='layer'>") == 450
+    assert picture.count("<g class='block'>") == 17
+    assert picture.count("built as conv2_1") == 3
+    assert picture.count("built as conv2_2") == 11
+    rows = rectangles(picture)
+    for a, b in combinations(rows, 2):
+        assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], (a, b)
+    width, height = (float(size) for size in re.findall(r"(?:width|height)='(\d+)'", picture)[:2])
+    assert max(width, height) < 6000
+    assert 0.5 < width / height < 3
+    assert all(min(a) > 0 and a[2] < width and a[3] < height for a in rows)
+
+
+def test_links_point_down_and_lanes_fill_the_ranks_between():
+    items = {name: Item(40, 10) for name in "abcd"}
+    links = [Link("a", "a", "b"), Link("b", "b", "c"), Link("a", "a", "d"), Link("c", "c", "d")]
+    layers = place(items, links)
+    assert [items[name].rank for name in "abcd"] == [0, 1, 2, 3]
+    assert len(layers.items) == 6
+    for link in layers.links:
+        assert layers.items[link.target].rank == layers.items[link.source].rank + 1
+    for rank in layers.ranks:
+        for left, right in combinations((layers.items[key] for key in rank), 2):
+            assert right.x - left.x >= (left.width + right.width) / 2

@@ -1,0 +1,321 @@
+"""`run --draw`: boxes, maps and classes on the photo that is fed, in torch and from ONNX."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import converter
+from converter.__main__ import main
+from converter.drawing.overlay import covered, describe, draw_result
+from converter.drawing.predictions import Box, Boxes, Classes, ClassMap, read_result
+from converter.onnx.runtime import run_onnx
+from converter.preprocessing import Preprocessing
+from prototxt.errors import UnsupportedError
+
+VERIFY = import_module("converter.verification.verify")
+GREY = np.full((60, 90, 3), 128, np.uint8)
+
+
+def rows(*values: list[float]) -> np.ndarray:
+    return np.array(values, np.float32)[None, None]
+
+
+FOUND = rows(
+    [0, 1, 0.9, 0.1, 0.5, 0.5, 0.9], [0, 2, 0.6, 0.6, 0.3, 0.9, 0.8], [0, 1, 0.2, 0, 0, 1, 1]
+)
+
+
+def test_boxes_come_by_rising_score() -> None:
+    name, result = read_result({"found": FOUND, "prob": np.eye(1, 5)})
+    assert name == "found"
+    assert isinstance(result, Boxes)
+    assert [(box.label, round(box.score, 2)) for box in result.boxes] == [(2, 0.6), (1, 0.9)]
+    _, every = read_result({"found": FOUND}, least=0)
+    assert isinstance(every, Boxes)
+    assert len(every.boxes) == 3
+
+
+def test_nothing_found_is_no_box() -> None:
+    _, result = read_result({"found": rows([0, *[-1] * 6])}, least=-2)
+    assert result == Boxes(())
+    assert describe(result) == ["no box"]
+
+
+def test_map_of_planes_of_indices_and_of_probabilities() -> None:
+    planes = np.zeros((1, 3, 4, 5))
+    planes[0, 2, 1], planes[0, 1, 2] = 1, 1
+    for value, want in (
+        (planes, [0, 2, 1, 0]),
+        (planes[:, 2:] * 0.7, [0, 1, 0, 0]),
+        (planes[:, 1:2] * 9, [0, 0, 9, 0]),
+    ):
+        _, result = read_result({"map": value})
+        assert isinstance(result, ClassMap)
+        assert result.classes.shape == (4, 5)
+        assert result.classes[:, 0].tolist() == want
+
+
+def test_classes_are_probabilities_or_become_them() -> None:
+    _, result = read_result({"prob": np.array([[0.1, 0.7, 0.2]])}, most=2)
+    assert result == Classes(((1, 0.7), (2, 0.2)))
+    _, result = read_result({"fc": np.array([[0.0, np.log(3), -np.inf]]).reshape(1, 3, 1, 1)})
+    assert isinstance(result, Classes)
+    assert [(label, round(score, 6)) for label, score in result.scores] == [
+        (1, 0.75),
+        (0, 0.25),
+        (2, 0.0),
+    ]
+
+
+def test_output_that_says_nothing_is_listed() -> None:
+    outputs = {"boxes": np.zeros((1, 9, 4)), "scores": np.zeros((1, 9, 2))}
+    with pytest.raises(UnsupportedError, match=r"boxes 1x9x4, scores 1x9x2.*outside of the"):
+        read_result(outputs)
+
+
+def test_several_are_asked_about() -> None:
+    outputs = {"a": np.eye(1, 5), "b": np.eye(1, 6)}
+    with pytest.raises(UnsupportedError, match="a, b could be drawn\n  fix: name one with --blob"):
+        read_result(outputs)
+    assert read_result(outputs, blob="b")[0] == "b"
+
+
+def test_boxes_are_where_they_belong() -> None:
+    result = Boxes((Box(3, 0.8, (0.2, 0.5, 0.6, 0.9)),))
+    image = np.asarray(draw_result(GREY, result))
+    changed = (image != GREY).any(2)
+    ys, xs = np.nonzero(changed[33:])  # the label's ground is above
+    assert (xs.min(), xs.max()) == (18, 54)
+    assert ys.max() + 33 == 54
+    assert not changed[40:50, 30:45].any()
+    assert np.array_equal(GREY, np.full_like(GREY, 128)), "the photo itself was drawn on"
+
+
+def test_map_covers_what_the_network_sees() -> None:
+    classes = np.zeros((2, 2), np.int64)
+    classes[1] = 4
+    area = covered(60, 90, Preprocessing(resize=30, crop=(30, 30)))
+    assert area == (14, 0, 74, 60)
+    image = np.asarray(draw_result(GREY, ClassMap(classes), area=area))
+    changed = (image != GREY).any(2)
+    assert changed[31:, 14:74].all()
+    assert not changed[:30, 20:].any()
+    assert not changed[:, 75:].any()
+
+
+def test_covered_parts() -> None:
+    assert covered(60, 90, None) == (0, 0, 90, 60)
+    assert covered(60, 90, Preprocessing(resize=(20, 20), crop=(20, 20))) == (0, 0, 90, 60)
+    assert covered(60, 90, Preprocessing(resize=(20, 30), crop=(10, 10))) == (30, 15, 60, 45)
+
+
+def test_names_of_classes() -> None:
+    result = Classes(((1, 0.5), (7, 0.25)))
+    assert describe(result, ["sky", "sea"]) == ["sea 0.500", "7 0.250"]
+    plain = np.asarray(draw_result(GREY, result))
+    assert not np.array_equal(np.asarray(draw_result(GREY, result, ["sky", "sea"])), plain)
+
+
+NET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 6, 9] } } }
+layer { name: "mean" type: "Pooling" bottom: "data" top: "mean"
+        pooling_param { pool: AVE global_pooling: true } }
+layer { name: "prob" type: "Softmax" bottom: "mean" top: "prob" }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "labels.txt").write_text("blue\ngreen\nred\n")
+    photo = np.zeros((12, 18, 3), np.uint8)
+    photo[:, :, 0] = 9  # red is the last plane of Caffe's
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+@pytest.mark.parametrize("more", [[], ["--mean", "1"]], ids=["as it is", "preprocessed"])
+def test_command(
+    engine: str, more: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = "net.prototxt"
+    if engine == "onnx":
+        net = "net.onnx"
+        dynamic = () if more else ("batch", "height", "width")
+        converter.export_onnx(converter.load("net.prototxt"), net, dynamic=dynamic)
+    args = ["run", net, "--input", "data=photo.png", "--labels", "labels.txt", *more]
+    assert main([*args, "--draw", "out.png", "--output", "blobs.npz"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "prob 1x3x1x1"
+    assert said[2].startswith("red 1.000")
+    assert said[-1] == "wrote out.png"
+    with Image.open("out.png") as image:
+        assert image.size == (18, 12)
+    with np.load("blobs.npz") as blobs:
+        assert blobs["prob"].argmax() == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["net.prototxt"], "nothing is asked for"),
+        (["net.prototxt", "--draw", "out.png"], "0 of the inputs are images, --draw wants one"),
+        (["net.onnx", "net.caffemodel", "--draw", "o.png"], "has its weights inside"),
+        (["net.prototxt", "--input", "data=photo.png", "--draw", "out.xyz"], "no suffix of an"),
+        (
+            ["net.prototxt", "--input", "data=photo.png", "--draw", "out.png", "--blob", "data"],
+            "none of the outputs",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_refusals(
+    args: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *args]) == 1
+    assert message in capsys.readouterr().err
+    assert not list(folder.glob("o*.*")), "something was written"
+
+
+def test_model_of_any_size_wants_the_photo_as_it_is(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = converter.load("net.prototxt")
+    converter.export_onnx(net, "net.onnx", dynamic=("batch", "height", "width"))
+    args = ["run", "net.onnx", "--input", "data=photo.png", "--mean", "1", "--draw", "out.png"]
+    assert main(args) == 1
+    assert "the model takes images of any size as 'data'" in capsys.readouterr().err
+
+
+def test_an_input_that_does_not_fit_the_model_is_not_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    converter.export_onnx(converter.load("net.prototxt"), "net.onnx")
+    np.save("x.npy", np.zeros((1, 3, 5, 5), np.float32))
+    assert main(["run", "net.onnx", "--input", "data=x.npy", "--output", "out.npz"]) == 1
+    assert "net.onnx: input 'data' is 1 x 3 x 5 x 5, the model takes" in capsys.readouterr().err
+    assert not Path("out.npz").exists()
+
+
+def test_a_model_that_prepares_photos_gets_the_photo(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["net.prototxt", "-o", "out", "--embed-preprocessing", "--mean", "1", "--quiet"]
+    assert main(["convert", *args]) == 0
+    args = ["run", "out/net.onnx", "--input", "image=photo.png", "--labels", "labels.txt"]
+    assert main([*args, "--draw", "out.png"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("red 1.000")
+
+
+def test_face_is_found(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shared / "models" / "yufacedetect_v1"
+    net, weights = str(folder / "deploy.prototxt"), str(folder / "weights.caffemodel")
+    photo = f"data={shared / 'images' / 'astronaut.png'}"
+    more = ["--input", photo, "--mean", "103.94,116.78,123.68", "--least", "0.9"]
+    assert main(["run", net, weights, *more, "--draw", str(tmp_path / "torch.png")]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].startswith("1 1.000 at 0.35")
+    assert len(said) == 3, "a face, and where it is written"
+    model = str(tmp_path / "net.onnx")
+    converter.export_onnx(converter.load(net, weights), model)
+    assert main(["run", model, *more, "--draw", str(tmp_path / "onnx.png")]) == 0
+    with Image.open(tmp_path / "torch.png") as ours, Image.open(tmp_path / "onnx.png") as theirs:
+        assert np.array_equal(np.asarray(ours), np.asarray(theirs))
+        assert ours.size == (512, 512)
+
+
+CONV = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 6, 9] } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "xavier" } } }
+"""
+
+
+def fed_to_onnx(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """Gather the images that verification feeds to ONNX Runtime."""
+    seen: list[np.ndarray] = []
+
+    def run(path, inputs):
+        seen.append(inputs["image" if "image" in inputs else "data"])
+        return run_onnx(path, inputs)
+
+    monkeypatch.setattr(VERIFY, "run_onnx", run)
+    return seen
+
+
+SETTINGS = ["--family", "bvlc", "--resize", "6x9", "--scale", "0.5"]
+"""Not the photo's 12 x 18, and no zero at the least value."""
+
+
+def test_checks_feed_a_photo_as_run_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "net.prototxt").write_text(CONV)
+    converter.save_caffemodel(converter.load("net.prototxt"), "net.caffemodel")
+    net = ["net.prototxt", "net.caffemodel"]
+    given = ["--input", "data=photo.png", *SETTINGS]
+    assert main(["run", *net, *given, "--output", "blobs.npz"]) == 0
+    with np.load("blobs.npz") as blobs:
+        want = blobs["data"]
+    assert want[0, :, 0, 0].tolist() == [-52, -58.5, -57]
+    seen = fed_to_onnx(monkeypatch)
+    assert main(["convert", *net, "-o", "out", *given]) == 0
+    assert main(["verify", *net, *given]) == 0
+    assert main(["verify", *net, "out/net.onnx", *given]) == 0
+    assert len(seen) == 3
+    for got in seen:
+        assert np.array_equal(got, want)
+    given = ["--input", "image=photo.png", *SETTINGS]
+    assert main(["convert", *net, "-o", "out", "--embed-preprocessing", *given]) == 0
+    assert main(["verify", *net, "out/net.onnx", *given]) == 0
+    with Image.open("photo.png") as photo:
+        for got in seen[3:]:
+            assert np.array_equal(got, np.asarray(photo)[None])
+    assert len(seen) == 5
+
+
+def test_a_photo_that_does_not_fit_is_not_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "net.prototxt").write_text(CONV)
+    converter.save_caffemodel(converter.load("net.prototxt"), "net.caffemodel")
+    net = ["net.prototxt", "net.caffemodel"]
+    assert main(["convert", *net, "-o", "out", "--quiet"]) == 0
+    seen = fed_to_onnx(monkeypatch)
+    monkeypatch.setattr(VERIFY, "run_torch", None)
+    for args in (["convert", *net, "-o", "new"], ["verify", *net, "out/net.onnx"]):
+        assert main([*args, "--input", "data=photo.png", "--quiet"]) == 1
+        assert capsys.readouterr().err == (
+            "caffeport: net.onnx: input 'data' is 1 x 3 x 12 x 18, the model takes "
+            "any x 3 x 6 x 9\n"
+            "  fix: --input-shape and --dynamic say which sizes a model is written for, and "
+            "--family or --mean prepares a photo\n"
+        )
+    assert not seen
+
+
+def test_a_model_that_crops_photos_draws_where_it_looked(folder: Path) -> None:
+    (folder / "net.prototxt").write_text(CONV)
+    loaded = converter.load("net.prototxt")
+    loaded.params["conv"][1].data[1] = 1e6  # the second class wherever it looks
+    converter.save_caffemodel(loaded, "net.caffemodel")
+    net = ["net.prototxt", "net.caffemodel"]
+    drawn = {}
+    for resize in ("9", "9x15"):
+        sizes = ["--family", "bvlc", "--resize", resize]
+        assert main(["convert", *net, "-o", "out", "--embed-preprocessing", *sizes]) == 0
+        runs = {
+            "torch": ["run", *net, "--input", "data=photo.png", *sizes],
+            "onnx": ["run", "out/net.onnx", "--input", "image=photo.png"],
+        }
+        for name, args in runs.items():
+            assert main([*args, "--draw", f"{name}.png"]) == 0
+            with Image.open(f"{name}.png") as image:
+                drawn[name, resize] = np.asarray(image)
+        assert np.array_equal(drawn["onnx", resize], drawn["torch", resize])
+    assert not np.array_equal(drawn["onnx", "9"], drawn["onnx", "9x15"])

@@ -1,0 +1,32 @@
+"""The README says what is so."""
+
+from __future__ import annotations
+
+import re
+
+from converter.commands import NAMES
+from converter.commands.layers import format_layers
+from tests.support.paths import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_table_of_layers_is_the_programs() -> None:
+    table = README.split("<!-- layers -->\n")[1].split("\n<!-- end -->")[0]
+    assert table == format_layers(), "print it anew with `caffeport layers`"
+
+
+def test_every_command_is_real() -> None:
+    named = set(re.findall(r"^caffeport (\w+)", README, re.MULTILINE))
+    assert named
+    assert named <= set(NAMES)
+
+
+def test_ci_runs_the_second_command() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "<!-- tests -->" in script
+    commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+    assert [("pytest" in command, "demo" in command) for command in commands] == [
+        (False, True),
+        (True, False),
+    ]
