@@ -8,7 +8,8 @@ import torch
 
 from converter.onnx.runtime import inputs_of
 from converter.preprocessing.inputs import as_arrays, photos_among, read_fed
-from converter.verification.verify import embedded_preprocessing, verify
+from converter.verification.feed import embedded_preprocessing
+from converter.verification.verify import verify
 from prototxt.errors import CaffeError
 
 from ._options import (

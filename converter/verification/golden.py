@@ -7,7 +7,8 @@ magnitude) and `BLOB|sample` (64 values at evenly spread places of the flattened
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,61 @@ from prototxt.errors import FormatError
 
 from .compare import BlobError, Comparison, relative_error
 
-SAMPLES = 64
-PARTS = ("shape", "stats", "sample")
+SAMPLE_SIZE = 64
+SAMPLED_PARTS = ("shape", "stats", "sample")
+
+Blobs = Mapping[str, Mapping[str, np.ndarray]]
+"""Each blob's parts: whole, or shape, stats and sample."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A golden file, and that of Caffe's float run where it is to set the limits."""
+
+    path: Path
+    blobs: Blobs
+    float_run: Golden | None = None
+
+    @classmethod
+    def read(
+        cls, path: str | PathLike[str], float_run: str | PathLike[str] | None = None
+    ) -> Golden:
+        """Read the files; raises FormatError for a damaged one."""
+        rough = None if float_run is None else cls.read(float_run)
+        return cls(Path(path), read_golden(path), rough)
+
+    def compare(self, title: str, got: Mapping[str, Any], tolerance: float) -> Comparison:
+        """Compare blobs with Caffe's, in the network's order.
+
+        With a float run the median and the worst error may be twice what that run shows against
+        this file, whatever `tolerance` is.
+        """
+        common = [name for name in got if name in self.blobs]
+        if not common:
+            raise FormatError(
+                f"{self.path}: has none of the network's blobs", fix="is it this network's file?"
+            )
+        median_tolerance = None
+        if self.float_run is not None:
+            noise = self._noise_of(self.float_run, common)
+            tolerance, median_tolerance = 2 * max(noise), 2 * float(np.median(noise))
+        rows = [
+            BlobError(
+                name, tuple(got[name].shape), golden_error(got[name], self.blobs[name]), tolerance
+            )
+            for name in common
+        ]
+        return Comparison(f"{title} against {self.path.name}", rows, median_tolerance)
+
+    def _noise_of(self, float_run: Golden, names: Sequence[str]) -> list[float]:
+        """Return the float run's errors; raises FormatError where it was recorded otherwise."""
+        for name in names:
+            if float_run.blobs.get(name, {}).keys() != self.blobs[name].keys():
+                raise FormatError(
+                    f"{float_run.path}: has no blob {name!r} as {self.path.name} has it",
+                    fix="record both runs in the same way",
+                )
+        return float_noise(self.blobs, float_run.blobs, names)
 
 
 def read_golden(path: str | PathLike[str]) -> dict[str, dict[str, np.ndarray]]:
@@ -33,13 +87,13 @@ def read_golden(path: str | PathLike[str]) -> dict[str, dict[str, np.ndarray]]:
     golden: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
         blob, _, part = key.rpartition("|")
-        if part in PARTS:
+        if part in SAMPLED_PARTS:
             golden.setdefault(blob, {})[part] = array
         else:
             golden.setdefault(key, {})["whole"] = array
     for blob, parts in golden.items():
-        if "whole" not in parts and parts.keys() != set(PARTS):
-            missing = ", ".join(sorted(set(PARTS) - parts.keys()))
+        if "whole" not in parts and parts.keys() != set(SAMPLED_PARTS):
+            missing = ", ".join(sorted(set(SAMPLED_PARTS) - parts.keys()))
             raise FormatError(f"{fspath(path)}: blob {blob!r} has no {missing}")
     return golden
 
@@ -47,7 +101,7 @@ def read_golden(path: str | PathLike[str]) -> dict[str, dict[str, np.ndarray]]:
 def sample_of(blob: np.ndarray) -> np.ndarray:
     """Return the values of a blob at the places where a golden file samples it."""
     flat = np.asarray(blob).reshape(-1)
-    count = min(SAMPLES, flat.size)
+    count = min(SAMPLE_SIZE, flat.size)
     return flat[np.unique(np.linspace(0, flat.size - 1, count).astype(np.int64))]
 
 
@@ -68,41 +122,7 @@ def golden_error(got: np.ndarray, parts: Mapping[str, np.ndarray]) -> float:
     )
 
 
-def compare_with_golden(
-    title: str,
-    got: Mapping[str, Any],
-    path: str | PathLike[str],
-    tolerance: float,
-    *,
-    float_run: str | PathLike[str] | None = None,
-) -> Comparison:
-    """Compare blobs with a golden file, in the network's order.
-
-    `float_run` is a golden file of Caffe's own float run: the median and the worst error may then
-    be twice what that run shows against the golden file, whatever `tolerance` is.
-    """
-    golden = read_golden(path)
-    common = [name for name in got if name in golden]
-    if not common:
-        raise FormatError(
-            f"{fspath(path)}: has none of the network's blobs", fix="is it this network's file?"
-        )
-    median_tolerance = None
-    if float_run is not None:
-        noise = float_noise(golden, read_golden(float_run), common)
-        tolerance, median_tolerance = 2 * max(noise), 2 * float(np.median(noise))
-    rows = [
-        BlobError(name, tuple(got[name].shape), golden_error(got[name], golden[name]), tolerance)
-        for name in common
-    ]
-    return Comparison(f"{title} against {Path(path).name}", rows, median_tolerance)
-
-
-def float_noise(
-    golden: Mapping[str, Mapping[str, np.ndarray]],
-    float_run: Mapping[str, Mapping[str, np.ndarray]],
-    names: list[str],
-) -> list[float]:
+def float_noise(golden: Blobs, float_run: Blobs, names: Sequence[str]) -> list[float]:
     """Return how far Caffe's float run is from its double run, blob by blob."""
     noise = []
     for name in names:

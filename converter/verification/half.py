@@ -5,101 +5,34 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from os import PathLike
-from typing import Any
 
 import numpy as np
-import onnx
 import torch
-from onnx import TensorProto
-from torch import Tensor, nn
+from torch import Tensor
 
 from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
-from converter.onnx.runtime import load_model, run_part
+from converter.onnx.runtime import run_part
 
 from .compare import BlobError, Comparison, compare, relative_error, softmax_of
+from .half_model import HalfModel
+from .rounded import run_replaced, with_rounded_weights
+from .run import Arrays, Runs
 
-LEAST = 2.0**-9
+LEAST_TOLERANCE = 2.0**-9
 """Four roundings to float16, of 2**-11 each: the limit where rounding happens to do less."""
-MOST = 0.25
+LARGEST_TOLERANCE = 0.25
 """Beyond a quarter of a blob's largest value half precision is of no use, even if it is right."""
-TIMES = 2
+TIMES_ROUNDING = 2
 """Errors may be this much of what rounding does: the two round at different places."""
-SAME_INPUTS = 1e-4
+FLOAT32_LAYER_TOLERANCE = 1e-4
 """What a layer in float32 may differ by, from the same inputs."""
-CHOOSING = frozenset(
-    {
-        *("ArgMax", "Ceil", "Compress", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less"),
-        *("LessOrEqual", "NonMaxSuppression", "NonZero", "Round", "Sign", "TopK"),
-    }
-)
-"""What makes another thing, not one a little off, of values a little off."""
-
-Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class HalfModel:
-    """What an ONNX file of half precision holds in float16."""
-
-    rounded: frozenset[str]
-    """The values."""
-    weights: frozenset[str]
-    makers: Mapping[str, onnx.NodeProto]
-    """The node that makes each value."""
-
-    def holds_weights_of(self, layer: str) -> bool:
-        """Tell whether a layer has weights in float16."""
-        return any(name.startswith(f"{layer}.") for name in self.weights)
-
-    def chooses(self, step: Step, others: Iterable[str]) -> bool:
-        """Tell whether a layer chooses by its inputs: boxes, the highest, what is above 0."""
-        seen, waiting = set(others) - set(step.tops), list(step.tops)
-        while waiting:
-            name = waiting.pop()
-            node = self.makers.get(name)
-            if node is None or name in seen:
-                continue
-            seen.add(name)
-            if node.op_type in CHOOSING:
-                return True
-            waiting += node.input
-        return False
-
-
-def half_model(path: str | PathLike[str]) -> HalfModel | None:
-    """Return what a file holds in float16; None if that is nothing."""
-    graph = load_model(path).graph
-    halves = {
-        info.name
-        for info in (*graph.input, *graph.value_info, *graph.output)
-        if info.type.tensor_type.elem_type == TensorProto.FLOAT16
-    }
-    weights = {one.name for one in graph.initializer if one.data_type == TensorProto.FLOAT16}
-    if not (halves or weights):
-        return None
-    makers = {name: node for node in graph.node for name in node.output}
-    return HalfModel(frozenset(halves), frozenset(weights), makers)
-
-
-def compare_half(
-    net: CaffeNet,
-    path: str | PathLike[str],
-    model: HalfModel,
-    steps: Iterable[Step],
-    fed: Mapping[str, Tensor],
-    shipped: Arrays,
-    exposed: Arrays,
-    outputs: Iterable[str],
-    tolerance: float | None,
-    what: str,
-) -> list[Comparison]:
-    """Compare with the network in double; the limit of a blob is twice what rounding does.
-
-    `what` names the file in the comparison of its outputs.
+class HalfJudge:
+    """Compares with the network in double; the limit of a blob is twice what rounding does.
 
     That is measured: torch runs once more with the weights and the values that the file holds in
     float16 rounded to it, and its largest error up to a blob, in the network's order, is the
@@ -107,40 +40,125 @@ def compare_half(
     little off: it is compared with its own form in torch on the same inputs, and what follows it
     goes on from its choice.
     """
-    steps = list(steps)
-    tops = {top for step in steps for top in step.tops} | fed.keys()
-    choosing = [step for step in steps if model.chooses(step, tops)]
-    forced = {top: exposed[top] for step in choosing for top in step.tops if top in exposed}
-    exact = _run(copy.deepcopy(net).double(), fed, forced)
-    noisy = _run(_rounded(net, model), fed, forced, model.rounded)
-    behind = _behind(steps, forced)
-    values = {name: array_of(value) for name, value in fed.items()} | dict(exposed)
-    alike: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for step in choosing:
-        alike |= _alone(net, path, step, steps, values)
-    limits: dict[str, float] = {}
-    noise = 0.0
-    for name, value in exact.items():
-        if name not in forced:
-            noise = max(noise, relative_error(noisy[name], value))
-        limits[name] = min(max(LEAST, TIMES * noise), MOST) if tolerance is None else tolerance
-    title = f"against torch in double (rounding to float16 alone: off by {noise:.1g})"
-    probabilities = softmax_of(shipped, {name: exact[name] for name in outputs})
-    limits |= dict.fromkeys(probabilities, max(limits.values(), default=LEAST))
-    first = compare(f"ONNX Runtime, {what}, {title}", shipped, exact | probabilities, limits)
-    # Fused, it rounds elsewhere, and may choose otherwise.
-    judged = [row for row in first.rows if row.passed or row.blob not in behind]
-    if first.rows and not judged:
-        first.skipped = f"{', '.join(shipped)}: other choices than below, where they are judged"
-    first.rows = judged
-    second = compare(f"ONNX Runtime, every value exposed, {title}", exposed, exact, limits)
-    second.rows = [
-        replace(row, error=relative_error(*alike[row.blob]), tolerance=_same(row, model, tolerance))
-        if row.blob in forced
-        else row
-        for row in second.rows
-    ]
-    return [first, second]
+
+    model: HalfModel
+    asked: float | None = None
+
+    @property
+    def dtype(self) -> str:
+        """The model's type."""
+        return "float16"
+
+    @property
+    def tolerance(self) -> float:
+        """What was asked for, or the most that a model of half precision may be off."""
+        return LARGEST_TOLERANCE if self.asked is None else self.asked
+
+    def compare(self, runs: Runs) -> list[Comparison]:
+        """Compare the file as it ships and with every value exposed."""
+        choices = self._choices(runs)
+        expected = self._expect(runs, choices)
+        return [
+            self._shipped(runs, expected, _downstream(runs.torch.steps, choices)),
+            self._exposed(runs, expected, choices),
+        ]
+
+    def notes(self, runs: Runs) -> list[str]:
+        """Say how often the highest score of each output is the float32 network's."""
+        return agreement(runs.model.shipped, runs.torch.outputs)
+
+    def _choices(self, runs: Runs) -> dict[str, _Choice]:
+        """Return what the layers that choose made in ONNX Runtime, and make in torch."""
+        steps, exposed = runs.torch.steps, runs.model.exposed
+        tops = {top for step in steps for top in step.tops} | runs.fed.keys()
+        values = {name: array_of(value) for name, value in runs.fed.items()} | dict(exposed)
+        choices: dict[str, _Choice] = {}
+        for step in steps:
+            if self.model.chooses(step, tops):
+                alone = _alone(runs, step, values)
+                choices |= {
+                    top: _Choice(exposed[top], *alone[top]) for top in step.tops if top in exposed
+                }
+        return choices
+
+    def _expect(self, runs: Runs, choices: Mapping[str, _Choice]) -> _Expected:
+        """Return the values in double, and how far each may be off."""
+        made = {name: choice.made for name, choice in choices.items()}
+        exact = run_replaced(copy.deepcopy(runs.net).double(), runs.fed, made)
+        noisy = with_rounded_weights(runs.net, self.model)
+        rounded = run_replaced(noisy, runs.fed, made, self.model.values)
+        limits: dict[str, float] = {}
+        noise = 0.0
+        for name, value in exact.items():
+            if name not in choices:
+                noise = max(noise, relative_error(rounded[name], value))
+            limits[name] = self._limit(noise)
+        return _Expected(exact, limits, noise)
+
+    def _limit(self, noise: float) -> float:
+        if self.asked is not None:
+            return self.asked
+        return min(max(LEAST_TOLERANCE, TIMES_ROUNDING * noise), LARGEST_TOLERANCE)
+
+    def _shipped(self, runs: Runs, expected: _Expected, downstream: set[str]) -> Comparison:
+        """Compare the outputs; fused, the file rounds elsewhere, and may choose otherwise."""
+        shipped = runs.model.shipped
+        exact = {name: expected.values[name] for name in runs.torch.outputs}
+        probabilities = softmax_of(shipped, exact)
+        most = max(expected.limits.values(), default=LEAST_TOLERANCE)
+        comparison = compare(
+            f"ONNX Runtime, {runs.model.file.what}, {expected.title}",
+            shipped,
+            expected.values | probabilities,
+            expected.limits | dict.fromkeys(probabilities, most),
+        )
+        judged = [row for row in comparison.rows if row.passed or row.blob not in downstream]
+        if comparison.rows and not judged:
+            names = ", ".join(shipped)
+            comparison.skipped = f"{names}: other choices than below, where they are judged"
+        comparison.rows = judged
+        return comparison
+
+    def _exposed(
+        self, runs: Runs, expected: _Expected, choices: Mapping[str, _Choice]
+    ) -> Comparison:
+        """Compare every value; a choice with what torch chooses from the same inputs."""
+        title = f"ONNX Runtime, every value exposed, {expected.title}"
+        comparison = compare(title, runs.model.exposed, expected.values, expected.limits)
+        comparison.rows = [
+            self._choice_row(row, choices[row.blob]) if row.blob in choices else row
+            for row in comparison.rows
+        ]
+        return comparison
+
+    def _choice_row(self, row: BlobError, choice: _Choice) -> BlobError:
+        tolerance = self.asked
+        if tolerance is None:
+            in_half = row.blob in self.model.values
+            tolerance = LEAST_TOLERANCE if in_half else FLOAT32_LAYER_TOLERANCE
+        return replace(row, error=relative_error(choice.alone, choice.wanted), tolerance=tolerance)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A top of a layer that chooses: in the whole model, run alone, and alone in torch."""
+
+    made: np.ndarray
+    alone: np.ndarray
+    wanted: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """The values in double, how far each may be off, and the most that rounding alone does."""
+
+    values: dict[str, np.ndarray]
+    limits: dict[str, float]
+    noise: float
+
+    @property
+    def title(self) -> str:
+        return f"against torch in double (rounding to float16 alone: off by {self.noise:.1g})"
 
 
 def agreement(shipped: Arrays, exact: Arrays) -> list[str]:
@@ -158,83 +176,25 @@ def agreement(shipped: Arrays, exact: Arrays) -> list[str]:
     return notes
 
 
-def _same(row: BlobError, model: HalfModel, tolerance: float | None) -> float:
-    if tolerance is not None:
-        return tolerance
-    return LEAST if row.blob in model.rounded else SAME_INPUTS
-
-
-def _run(
-    net: CaffeNet,
-    fed: Mapping[str, Tensor],
-    forced: Arrays,
-    rounded: frozenset[str] = frozenset(),
-) -> dict[str, np.ndarray]:
-    """Return every value, some replaced, and some rounded to float16, where they are made."""
-    net.reset_state()
-    fed = {name: value.to(net.dtype) for name, value in fed.items()}
-    fed = net.feed(
-        {name: _half(value) if name in rounded else value for name, value in fed.items()}
-    )
-    plan = net.plan(fed)
-    for step in plan.steps:
-        net.layers[step.key].register_forward_hook(partial(_change, step.tops, forced, rounded))
-    return {name: array_of(value) for name, value in net.run(fed, plan).items()}
-
-
-def _change(
-    names: tuple[str, ...],
-    forced: Arrays,
-    rounded: frozenset[str],
-    layer: nn.Module,
-    bottoms: tuple[Tensor, ...],
-    tops: Any,
-) -> tuple[Tensor, ...]:
-    """Return a layer's tops as what follows it shall read them."""
-    return tuple(
-        torch.from_numpy(forced[name]).to(top)
-        if name in forced
-        else _half(top)
-        if name in rounded
-        else top
-        for name, top in zip(names, [tops] if isinstance(tops, Tensor) else tops, strict=True)
-    )
-
-
-def _half(value: Tensor) -> Tensor:
-    return value.half().to(value.dtype)
-
-
-def _rounded(net: CaffeNet, model: HalfModel) -> CaffeNet:
-    """Return the network with the weights that the file holds in float16 rounded to it."""
-    net = copy.deepcopy(net)
-    for name, layer in net.layers.items():
-        if model.holds_weights_of(name):
-            for blob in layer.blobs:
-                blob.data = _half(blob.data)
-    return net
-
-
-def _behind(steps: Iterable[Step], forced: Arrays) -> set[str]:
+def _downstream(steps: Iterable[Step], choices: Iterable[str]) -> set[str]:
     """Return the values that depend on a choice."""
-    behind = set(forced)
+    downstream = set(choices)
     for step in steps:
-        if not behind.isdisjoint(step.bottoms):
-            behind.update(step.tops)
-    return behind
+        if not downstream.isdisjoint(step.bottoms):
+            downstream.update(step.tops)
+    return downstream
 
 
-def _alone(
-    net: CaffeNet, path: str | PathLike[str], step: Step, steps: Iterable[Step], values: Arrays
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _alone(runs: Runs, step: Step, values: Arrays) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return a layer's tops of the same inputs in ONNX Runtime and in torch.
 
     The part is run by itself: in a whole model ONNX Runtime leaves casts to float16 and back out.
     It begins at the nearest of `values`: the file may leave out what makes a bottom.
     """
-    got = run_part(path, {name: values[name] for name in values.keys() - step.tops}, step.tops)
-    makers = {top: one for one in steps for top in one.tops}
-    tops = _tops(net, step, makers, dict(values))
+    inputs = {name: values[name] for name in values.keys() - step.tops}
+    got = run_part(runs.model.file.path, inputs, step.tops)
+    makers = {top: one for one in runs.torch.steps for top in one.tops}
+    tops = _tops(runs.net, step, makers, dict(values))
     return {name: (got[name], top) for name, top in tops.items() if name in got}
 
 

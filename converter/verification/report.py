@@ -19,8 +19,8 @@ from prototxt.atomic import writing
 
 from .compare import BlobError, Comparison
 
-SHOWN = 8
-"""How many of a comparison's worst blobs the tables show."""
+WORST_BLOBS_SHOWN = 8
+"""Of each comparison, in the terminal."""
 
 
 @dataclass
@@ -129,7 +129,7 @@ def _loading_notes(net: CaffeNet) -> list[str]:
 
 def _comparison_lines(comparison: Comparison) -> list[str]:
     lines = [f"{comparison.title}: {_verdict(comparison)}"]
-    worst = sorted(comparison.rows, key=lambda row: -row.error)[:SHOWN]
+    worst = sorted(comparison.rows, key=lambda row: -row.error)[:WORST_BLOBS_SHOWN]
     width = max((len(row.blob) for row in worst), default=0)
     shapes = max((len(_shape(row)) for row in worst), default=0)
     return lines + [

@@ -17,6 +17,7 @@ from converter.onnx.runtime import run_onnx
 from converter.preprocessing import Preprocessing
 from prototxt.errors import UnsupportedError
 
+RUN = import_module("converter.verification.run")
 VERIFY = import_module("converter.verification.verify")
 GREY = np.full((60, 90, 3), 128, np.uint8)
 
@@ -246,7 +247,7 @@ def fed_to_onnx(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
         seen.append(inputs["image" if "image" in inputs else "data"])
         return run_onnx(path, inputs)
 
-    monkeypatch.setattr(VERIFY, "run_onnx", run)
+    monkeypatch.setattr(RUN, "run_onnx", run)
     return seen
 
 

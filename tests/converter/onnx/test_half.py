@@ -18,7 +18,15 @@ from converter.onnx.builder import Graph
 from converter.onnx.passes import to_half
 from converter.onnx.runtime import run_exposed, run_onnx
 from converter.verification.compare import Comparison
-from converter.verification.half import LEAST, MOST, agreement, compare_half, half_model
+from converter.verification.half import (
+    LARGEST_TOLERANCE,
+    LEAST_TOLERANCE,
+    HalfJudge,
+    agreement,
+)
+from converter.verification.half_model import half_model
+from converter.verification.model_file import given_model
+from converter.verification.run import ModelRun, Runs, run_torch
 from prototxt.errors import UnsupportedError, WeightError
 from tests.support.definitions import SCALE, convolution, layer
 from tests.support.opsets import OPSETS
@@ -139,7 +147,7 @@ def test_report_of_a_conversion(net: converter.CaffeNet, tiny_sk: Path, tmp_path
     assert len(exposed["blobs"]) >= 14, "one is added by its convolution, where oneDNN can"
     limits = [row["tolerance"] for row in exposed["blobs"]]
     assert limits == sorted(limits), "errors add up"
-    assert LEAST == limits[0] <= limits[-1] <= MOST
+    assert LEAST_TOLERANCE == limits[0] <= limits[-1] <= LARGEST_TOLERANCE
     assert all(0 <= row["error"] <= row["tolerance"] for row in exposed["blobs"])
     assert "| classifier | 2x10 |" in (out / "report.md").read_text()
 
@@ -294,7 +302,7 @@ def test_recurrent_layers_compute_in_float32(tmp_path: Path) -> None:
     converter.export_onnx(net, tmp_path / "whole.onnx")
     report = converter.verify(net, path)
     assert report.passed
-    assert 0 < report.comparisons[1].rows[0].error < LEAST
+    assert 0 < report.comparisons[1].rows[0].error < LEAST_TOLERANCE
 
 
 def test_a_detector(shared: Path, tmp_path: Path) -> None:
@@ -348,16 +356,15 @@ def test_another_choice_of_the_file_as_it_ships_is_left_out(tmp_path: Path) -> N
     path = tmp_path / "net.onnx"
     export(net, path)
     fed = {"data": torch.from_numpy(images(2))}
-    steps = net.plan(fed).steps
+    in_torch = run_torch(net, fed)
     exposed = run_exposed(path, {"data": images(2)}, ["conv", "best", "other"])
     model = half_model(path)
     assert model is not None
 
     def compared(**wrong: float) -> Comparison:
         shipped = {name: exposed[name] + wrong.get(name, 0) for name in ("best", "other")}
-        first, second = compare_half(
-            net, path, model, steps, fed, shipped, exposed, shipped, None, "the file as it ships"
-        )
+        in_onnx = ModelRun(given_model(path), shipped, exposed)
+        first, second = HalfJudge(model).compare(Runs(net, fed, in_torch, in_onnx))
         assert second.passed
         return first
 
@@ -441,7 +448,7 @@ def test_rounding_that_leaves_nothing_fails(tmp_path: Path) -> None:
     alike = {"data": images(2)[:, :1].repeat(3, 1)}
     (row,) = converter.verify(net, path, inputs=alike).comparisons[1].rows
     assert row.error == 1
-    assert row.tolerance == MOST < 1, "however much rounding does"
+    assert row.tolerance == LARGEST_TOLERANCE < 1, "however much rounding does"
 
 
 def test_a_value_that_overflows_fails(tmp_path: Path) -> None:

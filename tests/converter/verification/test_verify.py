@@ -10,7 +10,7 @@ import torch
 
 import converter
 from converter.network.arrays import random_inputs
-from prototxt import ShapeError
+from prototxt import FormatError, ShapeError
 
 NET = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [4, 6] } } }
 layer { name: "scores" type: "InnerProduct" bottom: "x" top: "scores"
@@ -65,6 +65,18 @@ def test_caffes_float_run_bounds_float(
         net.float(), inputs={"x": X}, golden=golden, golden_float=tmp_path / "float.npz"
     )
     assert report.passed is passes
+
+
+def test_a_float_run_recorded_otherwise_is_named(net: converter.CaffeNet, tmp_path: Path) -> None:
+    golden = disturbed(net, tmp_path, X, 0)
+    other = tmp_path / "float.npz"
+    np.savez(other, x=X)
+    with pytest.raises(FormatError) as caught:
+        converter.verify(net.float(), inputs={"x": X}, golden=golden, golden_float=other)
+    assert str(caught.value) == (
+        f"{other}: has no blob 'scores' as {golden.name} has it\n"
+        "  fix: record both runs in the same way"
+    )
 
 
 def test_a_given_tolerance_is_kept(net: converter.CaffeNet) -> None:

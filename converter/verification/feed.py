@@ -1,0 +1,116 @@
+"""What torch and ONNX Runtime are both fed: a network's inputs, or images that become one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from caffe_layers import Shape
+from converter.network.arrays import array_of, random_images, random_inputs, tensors_of
+from converter.network.net import CaffeNet
+from converter.onnx.emit import exported_plan
+from converter.onnx.runtime import check_shapes
+from converter.preprocessing import Preprocessing, Transform, image_input, preprocessing_of
+from prototxt.errors import ShapeError, within
+
+from .model_file import ModelFile
+
+
+@dataclass(frozen=True)
+class Fed:
+    """The inputs of the network; `images` are what a model that prepares them is fed for one."""
+
+    tensors: dict[str, Tensor]
+    images: np.ndarray | None = None
+    preprocessing: Preprocessing | None = None
+    """What makes the network's input of the images."""
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shapes of the network's inputs."""
+        return {name: tuple(value.shape) for name, value in self.tensors.items()}
+
+    def arrays(self, image: str) -> dict[str, np.ndarray]:
+        """Return what an ONNX model is fed; `image` is its input of images, if it has one."""
+        arrays = {name: array_of(value) for name, value in self.tensors.items()}
+        return arrays if self.images is None else arrays | {image: self.images}
+
+
+def feed(
+    net: CaffeNet,
+    model: ModelFile | None,
+    inputs: Mapping[str, Any],
+    preprocessing: Preprocessing | None,
+    seed: int,
+) -> Fed:
+    """Return the inputs given, or seeded random ones, for the network and its model (if any).
+
+    A model that prepares images itself is fed images, and the network what `preprocessing` makes
+    of them (default: what the definition or its family says). Raises ShapeError for what one of
+    them does not take.
+    """
+    if preprocessing is None and model is not None and model.inputs.image:
+        preprocessing = embedded_preprocessing(net, model.path)
+    losses = model is not None and takes_losses(net, model.inputs.shapes)
+    if preprocessing is not None:
+        random = random_inputs(net, seed, losses=losses, several=True)
+        fed = _feed_images(net, inputs, random, preprocessing, seed)
+    elif inputs:
+        fed = Fed(tensors_of(net, inputs))
+    else:
+        fed = Fed(random_inputs(net, seed, losses=losses))
+    if model is not None:
+        net.feed(fed.tensors)  # what the network itself refuses is said by its layer
+        check_shapes(model.path, model.inputs, fed.shapes)
+    return fed
+
+
+def embedded_preprocessing(
+    net: CaffeNet, model: str | PathLike[str], **settings: Any
+) -> Preprocessing:
+    """Return what a model that takes images does to them, by the settings it was written with.
+
+    Raises what `preprocessing_of` does.
+    """
+    with within(f"{model} takes images"):
+        return preprocessing_of(net, **settings)
+
+
+def takes_losses(net: CaffeNet, taken: Collection[str]) -> bool:
+    """Tell whether the inputs that an ONNX model takes are among them that only losses use."""
+    _, inputs = exported_plan(net)
+    return bool((set(taken) & set(net.inputs)) - inputs.keys())
+
+
+def _feed_images(
+    net: CaffeNet,
+    inputs: Mapping[str, Any],
+    random: Mapping[str, Tensor],
+    preprocessing: Preprocessing,
+    seed: int,
+) -> Fed:
+    """Return images, and what `preprocessing` makes of them in the place of the random input."""
+    data = image_input(net)
+    if inputs:
+        images, others = _images_among(inputs, random.keys() - {data})
+    else:
+        images, others = random_images(seed, len(random[data])), {}
+    prepared = Transform(preprocessing, net.dtype).to(net.device)(images)
+    return Fed({**random, **tensors_of(net, others), data: prepared}, images, preprocessing)
+
+
+def _images_among(
+    inputs: Mapping[str, Any], others: Collection[str]
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the images, and what is given of other inputs."""
+    given = {name: value for name, value in inputs.items() if name in others}
+    images = [np.asarray(value) for name, value in inputs.items() if name not in others]
+    if len(images) != 1 or images[0].dtype != np.uint8:
+        names = ", ".join(inputs)
+        raise ShapeError(f"the inputs are {names}, the model wants images: N x H x W x 3 bytes")
+    return images[0], given

@@ -1,0 +1,67 @@
+"""What an ONNX file of half precision holds in float16."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from os import PathLike
+
+import onnx
+from onnx import TensorProto
+
+from converter.network.steps import Step
+from converter.onnx.runtime import load_model
+
+DISCONTINUOUS = frozenset(
+    {
+        *("ArgMax", "Ceil", "Compress", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less"),
+        *("LessOrEqual", "NonMaxSuppression", "NonZero", "Round", "Sign", "TopK"),
+    }
+)
+"""Operators that make another thing, not one a little off, of values a little off."""
+
+
+@dataclass(frozen=True)
+class HalfModel:
+    """The names of what is float16 in a file, and its graph."""
+
+    values: frozenset[str]
+    weights: frozenset[str]
+    makers: Mapping[str, onnx.NodeProto]
+    """The node that makes each value."""
+
+    def holds_weights_of(self, layer: str) -> bool:
+        """Tell whether a layer has weights in float16."""
+        return any(name.startswith(f"{layer}.") for name in self.weights)
+
+    def chooses(self, step: Step, others: Iterable[str]) -> bool:
+        """Tell whether a layer chooses by its inputs: boxes, the highest, what is above 0.
+
+        `others` are the values of other layers, at which the search ends.
+        """
+        seen, waiting = set(others) - set(step.tops), list(step.tops)
+        while waiting:
+            name = waiting.pop()
+            node = self.makers.get(name)
+            if node is None or name in seen:
+                continue
+            seen.add(name)
+            if node.op_type in DISCONTINUOUS:
+                return True
+            waiting += node.input
+        return False
+
+
+def half_model(path: str | PathLike[str]) -> HalfModel | None:
+    """Return what a file holds in float16; None if that is nothing."""
+    graph = load_model(path).graph
+    values = {
+        info.name
+        for info in (*graph.input, *graph.value_info, *graph.output)
+        if info.type.tensor_type.elem_type == TensorProto.FLOAT16
+    }
+    weights = {one.name for one in graph.initializer if one.data_type == TensorProto.FLOAT16}
+    if not (values or weights):
+        return None
+    makers = {name: node for node in graph.node for name in node.output}
+    return HalfModel(frozenset(values), frozenset(weights), makers)
