@@ -25,7 +25,7 @@ FAMILIES = {
 }
 """What the released networks want. SENet's mean is in a comment of each released definition."""
 
-NAMES = {
+NETWORK_NAMES = {
     "sknet": re.compile(r"sk-?net.*", re.IGNORECASE),
     "senet": re.compile(r"SE-(ResNet|ResNeXt|BN-Inception).*|SENet.*"),
     "bvlc": re.compile(
@@ -34,8 +34,7 @@ NAMES = {
 }
 """By what names their definitions go."""
 
-
-COLOURS = 3
+COLOUR_CHANNELS = 3
 
 
 def preprocessing_of(
@@ -187,5 +186,5 @@ def _find(name: str, definition: Path) -> Path:
 
 
 def _recognised(net: CaffeNet, shape: tuple[int, ...]) -> Preprocessing | None:
-    families = [family for family, names in NAMES.items() if names.fullmatch(net.name)]
-    return FAMILIES[families[0]] if families and shape[1] == COLOURS else None
+    families = [family for family, names in NETWORK_NAMES.items() if names.fullmatch(net.name)]
+    return FAMILIES[families[0]] if families and shape[1] == COLOUR_CHANNELS else None

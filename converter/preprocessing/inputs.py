@@ -1,20 +1,26 @@
-"""Photos as inputs: prepared by the settings, or whole for a model that prepares them itself."""
+"""Inputs from files: arrays, and photos, prepared or left for a model that prepares them."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from prototxt.data.images import read_image
+from prototxt.errors import CaffeError, FormatError
 
-from . import Preprocessing, Transform, image_input, preprocessing_of
-from .photo_shapes import is_image, read_input
+from .families import image_input, preprocessing_of
+from .spec import Preprocessing
+from .transform import Transform
+
+ARRAY_SUFFIXES = {".npy", ".npz"}
 
 
 @dataclass(frozen=True)
@@ -32,19 +38,12 @@ class Photo:
         return array_of(Transform(self.preprocessing)(self.pixels))
 
 
-def read_photo(path: str) -> Photo:
-    """Read a photo from an image file."""
-    return Photo(np.ascontiguousarray(read_image(path)[:, :, ::-1]))
-
-
 def read_fed(files: Iterable[tuple[str, str]]) -> dict[str, np.ndarray | Photo]:
-    """Return `{input: array or photo}` of `(input, file)` pairs; see `read_input` for arrays."""
-    return {
-        name: read_photo(path)
-        if is_image(path) and Path(path).is_file()
-        else read_input(name, Path(path))
-        for name, path in files
-    }
+    """Return `{input: array or photo}` of `(input, file)` pairs.
+
+    A file is taken for an image unless its suffix is that of a file of arrays.
+    """
+    return {name: _read_input(name, Path(path)) for name, path in files}
 
 
 def photos_among(inputs: Mapping[str, Any]) -> bool:
@@ -73,3 +72,32 @@ def as_arrays(
         else:
             arrays[name] = Photo(value.pixels, wanted).array()
     return arrays
+
+
+def _read_input(name: str, path: Path) -> np.ndarray | Photo:
+    if not path.is_file():
+        raise CaffeError(f"{path}: no such file")
+    if path.suffix in ARRAY_SUFFIXES:
+        return _read_array(name, path)
+    return Photo(np.ascontiguousarray(read_image(str(path))[:, :, ::-1]))
+
+
+def _read_array(name: str, path: Path) -> np.ndarray:
+    """Return one input's array from a file of arrays.
+
+    A `.npz` gives its array of the input's name, or its only one. Raises FormatError for what is no
+    such file.
+    """
+    try:
+        loaded: Any = np.load(path, allow_pickle=False)
+        if path.suffix == ".npy":
+            return np.asarray(loaded)
+        with loaded as archive:
+            if name in archive:
+                return np.asarray(archive[name])
+            if len(archive.files) == 1:
+                return np.asarray(archive[archive.files[0]])
+            held = ", ".join(archive.files)
+    except (ValueError, TypeError, EOFError, OSError, KeyError, BadZipFile, zlib.error):
+        raise FormatError(f"{path}: no {path.suffix} file, or a damaged one") from None
+    raise FormatError(f"{path}: no array {name!r} among {held}")

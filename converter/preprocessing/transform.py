@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from converter.network.net import CaffeNet
 from prototxt.errors import ShapeError
 
+from .families import preprocessing_of
 from .spec import LUMA, Preprocessing
 
 
@@ -66,3 +68,11 @@ class Transform(nn.Module):
         if top < 0 or left < 0:
             raise ShapeError(f"the image is resized to {planes}, the crop is {crop}")
         return x[..., top : top + crop[0], left : left + crop[1]]
+
+
+def preprocess(net: CaffeNet, **settings: Any) -> Transform:
+    """Return the torch transform from RGB images to a network's input, on its device.
+
+    `settings` are those of `preprocessing_of`: family, channels, mean, scale, resize, crop.
+    """
+    return Transform(preprocessing_of(net, **settings), net.dtype).to(net.device)
