@@ -13,6 +13,7 @@ from converter.loading.load import Phase
 from converter.network.net import CaffeNet
 from prototxt import Net, filter_net, read_net
 from prototxt.errors import CaffeError, UnsupportedError
+from prototxt.named_file import find_named
 
 from .spec import Preprocessing, mean_image, read_mean, read_size
 
@@ -167,18 +168,16 @@ def _from_layer(layer: Any, path: Path, shape: tuple[int, ...], origin: str) -> 
     # A data layer crops images as they are: only their own tools resized them, or ImageData.
     image, resize = None, None if crop else (shape[2], shape[3])
     if param.mean_file:
-        image = mean_image(_find(param.mean_file, path))
+        image = mean_image(_mean_file(param.mean_file, path))
         resize = (image.shape[1], image.shape[2])
     elif layer.type == "ImageData" and layer.image_data_param.new_height:
         resize = (layer.image_data_param.new_height, layer.image_data_param.new_width)
     return Preprocessing(order, mean, param.scale, resize, crop, image, origin)
 
 
-def _find(name: str, definition: Path) -> Path:
-    """Find a file that a definition names: from the working directory as Caffe, or beside it."""
-    for path in (Path(name), definition.parent / name, definition.parent / Path(name).name):
-        if path.is_file():
-            return path
+def _mean_file(name: str, definition: Path) -> Path:
+    if found := find_named(name, definition):
+        return found
     raise CaffeError(
         f"{definition}: its mean_file {name!r} is not there",
         fix="give the mean with --mean 104,117,123 or --mean FILE.binaryproto",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from prototxt import Net, embedded_net, read_net
 from prototxt.errors import CaffeError, FormatError, within
+from prototxt.named_file import find_named
 from prototxt.passes.filter import PHASES
 
 TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
@@ -60,18 +61,18 @@ class Reader:
 
     def find(self, name: str, path: str) -> str:
         """Return where a file is; raises CaffeError where it is in neither folder."""
-        if Path(path).exists():
+        found = find_named(path, self.source)
+        if found is None:
+            raise CaffeError(
+                f"{self.source}: {name}: no file {path!r} in the working folder or beside the "
+                "solver"
+            )
+        if found == Path(path):
             return path
-        folder = Path(self.source).parent
-        beside = folder / path
-        if beside.exists():
-            note = f"{name}: {path!r} is not in the working folder, taken {str(beside)!r}"
-            if note not in self.notes:
-                self.notes.append(note)
-            return str(beside)
-        raise CaffeError(
-            f"{self.source}: {name}: no file {path!r} in the working folder or beside the solver"
-        )
+        note = f"{name}: {path!r} is not in the working folder, taken {str(found)!r}"
+        if note not in self.notes:
+            self.notes.append(note)
+        return str(found)
 
 
 def trained_part(solver: Any, reader: Reader) -> Part:

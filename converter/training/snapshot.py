@@ -14,6 +14,7 @@ from converter.network.net import CaffeNet
 from converter.network.parameters import learnable
 from prototxt import Blob, SolverState, read_solverstate, read_weights, write_solverstate
 from prototxt.errors import CaffeError, WeightError, within
+from prototxt.named_file import find_named
 
 from .optimizer import CaffeOptimizer
 
@@ -63,7 +64,7 @@ def restore_state(net: CaffeNet, optimizer: CaffeOptimizer, path: str | Path) ->
                     f"history {index} is {held.shape}, wants {tuple(target.shape)}",
                     fix="is it the state of this network?",
                 )
-        model = None if state.learned_net is None else _find(Path(path), state.learned_net)
+        model = None if state.learned_net is None else _weights(state.learned_net, Path(path))
     if model is not None:
         with torch.no_grad():
             fill(net, [read_weights(model)])
@@ -74,11 +75,9 @@ def restore_state(net: CaffeNet, optimizer: CaffeOptimizer, path: str | Path) ->
     return state
 
 
-def _find(state: Path, learned_net: str) -> Path:
-    """Return where a state's weights are: where it says, or beside it if both were moved."""
-    for path in (Path(learned_net), state.parent / Path(learned_net).name):
-        if path.exists():
-            return path
+def _weights(learned_net: str, state: Path) -> Path:
+    if found := find_named(learned_net, state):
+        return found
     raise CaffeError(f"its weights {learned_net!r} are neither in the working folder nor beside it")
 
 
