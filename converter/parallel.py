@@ -33,8 +33,8 @@ class Processes:
         return cls(dist.get_rank(), dist.get_world_size())
 
     @property
-    def leads(self) -> bool:
-        """Whether this one tests, prints and writes."""
+    def is_primary(self) -> bool:
+        """Whether this is the primary process, which tests, prints and writes."""
         return self.rank == 0
 
     def average(self, gradients: Iterable[Tensor]) -> None:
@@ -50,8 +50,8 @@ class Processes:
                 gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
                 at += gradient.numel()
 
-    def give(self, blobs: Iterable[Tensor]) -> None:
-        """Give every process the first one's values."""
+    def broadcast(self, blobs: Iterable[Tensor]) -> None:
+        """Set every process's values to those of the primary process."""
         if self.count > 1:
             for blob in blobs:
                 dist.broadcast(blob.detach(), 0)

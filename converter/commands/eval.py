@@ -72,7 +72,7 @@ def run(args: Namespace) -> int:
             state=f"{args.output}.state" if args.output else None,
             quiet=args.quiet,
         )
-        if Processes.joined().leads:
+        if Processes.joined().is_primary:
             say(args, f"{result}\npreprocessing: {result.preprocessing}")
             if args.output:
                 with writing(Path(args.output)) as file:

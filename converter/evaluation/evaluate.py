@@ -109,7 +109,7 @@ def evaluate(
     classes = kept.classes
     with (
         _scorer(net, engine, output) as scores_of,
-        progress("evaluate", len(mine), quiet=quiet or not group.leads, unit="image") as bar,
+        progress("evaluate", len(mine), quiet=quiet or not group.is_primary, unit="image") as bar,
         kept.saving(),
     ):
         bar.update(kept.done)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from prototxt.atomic import replacing
 
-from .log import Event
+from .events import Displayed, Event, NetTested
 
 ADVICE = 'pip install "caffeport[plots]"'
 
@@ -62,24 +61,24 @@ def _curves(events: Sequence[Event]) -> tuple[dict[str, Curve], dict[str, Curve]
     losses: dict[str, Curve] = defaultdict(lambda: ([], []), train=([], []))
     measured: dict[str, Curve] = defaultdict(lambda: ([], []))
     rates: dict[str, Curve] = defaultdict(lambda: ([], []))
-    several = len({event.get("net") for event in events if event["event"] == "test"}) > 1
+    several = len({event.net for event in events if isinstance(event, NetTested)}) > 1
     for event in events:
-        if event["event"] == "train":
-            _add(losses["train"], event["iter"], event["loss"])
-            if event["lr"] is not None:
-                _add(rates["lr"], event["iter"], event["lr"])
-        elif event["event"] == "test":
-            number = f" (net {event['net']})" if several else ""
-            for name, values in event["outputs"].items():
+        if isinstance(event, Displayed):
+            _add(losses["train"], event.iter, event.loss)
+            if event.lr is not None:
+                _add(rates["lr"], event.iter, event.lr)
+        elif isinstance(event, NetTested):
+            number = f" (net {event.net})" if several else ""
+            for name, values in event.outputs.items():
                 if len(values) == 1:
-                    panel, what = (losses, "test ") if name in event["weights"] else (measured, "")
-                    _add(panel[f"{what}{name}{number}"], event["iter"], values[0])
+                    panel, what = (losses, "test ") if name in event.weights else (measured, "")
+                    _add(panel[f"{what}{name}{number}"], event.iter, values[0])
     return {name: curve for name, curve in losses.items() if curve[0]}, measured, rates
 
 
-def _add(curve: Curve, at: int, value: Any) -> None:
+def _add(curve: Curve, at: int, value: float) -> None:
     curve[0].append(at)
-    curve[1].append(float("nan") if value is None else value)
+    curve[1].append(value)
 
 
 def _is_wide(curves: dict[str, Curve]) -> bool:

@@ -10,12 +10,13 @@ from signal import SIGINT
 from converter.progress import progress
 from converter.version import VERSION
 
-from .log import Event, JsonLog, lines_of, read_log
+from .events import Displayed, Ended, Event, Started
+from .log import JsonLog, read_log
 from .plot import ADVICE, can_draw, draw_curve
-from .signals import listening
+from .signal_handler import handling_signals
 from .solver import Solver
 
-SECOND = 1.0
+LOSS_SECONDS = 1.0
 """How often the loss beside the progress bar is looked at: looking waits for the device."""
 
 
@@ -31,62 +32,77 @@ def run(
     Writes `log` (default: `<snapshot_prefix>_log.jsonl`), appending where the training goes on,
     and the curve of it beside it, `<the same>.png`.
     """
-    leads = solver.processes.leads
     path = Path(log or f"{solver.param.snapshot_prefix}_log.jsonl")
-    file = JsonLog(path, append=solver.iter > 0) if leads else None
-    quiet = quiet or not leads
-    left = max(0, solver.param.max_iter - solver.iter)
-    bar = progress("train", left, quiet=quiet, unit="iteration")
-
-    def tell(line: str) -> None:
-        if not quiet:
-            bar.clear()
-            say(line)
-
-    def report(event: Event) -> None:
-        if file is not None:
-            file.write({"time": round(time.time(), 3), **event})
-        if event["event"] != "train" or solver.param.display:
-            for line in lines_of(event):
-                tell(line)
-
-    solver.report = report
-    looked = time.monotonic()
-
-    def moved() -> None:
-        nonlocal looked
-        bar.update()
-        if not bar.disable and time.monotonic() - looked > SECOND:
-            looked = time.monotonic()
-            bar.set_postfix(loss=f"{solver.loss:g}", lr=f"{solver.rate:g}", refresh=False)
-
-    solver.moved = moved
-    for line in _opening(solver):
-        tell(line)
-    if leads and not can_draw():
-        tell(f"note: no picture of the loss without matplotlib: {ADVICE}")
-    report(_start(solver))
+    follower = _Follower(solver, path, say, quiet=quiet)
+    follower.begin()
     began, first = time.perf_counter(), solver.iter
     try:
-        with listening() as solver.requests:
+        with handling_signals(solver.requests):
             solver.solve()
     finally:
-        bar.close()
-    seconds = time.perf_counter() - began
-    stopped = solver.requests.stop
-    report({"event": "end", "iter": solver.iter, "seconds": seconds, "interrupted": stopped})
-    what = "stopped early" if stopped else "done"
-    speed = f", {(solver.iter - first) / seconds:.4g} iter/s" if solver.iter > first else ""
-    tell(f"Optimization {what} at iteration {solver.iter} ({seconds:.1f} s{speed})")
-    if file is not None:
-        file.close()
-        picture = path.with_suffix(".png")
-        if can_draw() and draw_curve(read_log(path), picture, solver.net.name):
-            tell(f"wrote {path} and {picture}")
-        else:
-            tell(f"wrote {path}")
+        follower.bar.close()
+    follower.end(time.perf_counter() - began, solver.iter - first)
     # A process that only heard of another's signal has none of its own.
-    return 128 + (solver.requests.signal or SIGINT) if stopped else 0
+    return 128 + (solver.requests.signal or SIGINT) if solver.requests.stop else 0
+
+
+class _Follower:
+    """Follows a solver with a progress bar and lines and, in the primary process, a log."""
+
+    def __init__(
+        self, solver: Solver, path: Path, say: Callable[[str], None], *, quiet: bool
+    ) -> None:
+        primary = solver.processes.is_primary
+        self.solver, self.path, self.say = solver, path, say
+        self.quiet = quiet or not primary
+        self.log = JsonLog(path, append=solver.iter > 0) if primary else None
+        left = max(0, solver.param.max_iter - solver.iter)
+        self.bar = progress("train", left, quiet=self.quiet, unit="iteration")
+        self.looked = time.monotonic()
+        solver.follow(self.report, self.updated)
+
+    def begin(self) -> None:
+        """Say what is solved, and from which weights."""
+        for line in _opening(self.solver):
+            self.tell(line)
+        if self.log is not None and not can_draw():
+            self.tell(f"note: no picture of the loss without matplotlib: {ADVICE}")
+        self.report(_started(self.solver))
+
+    def end(self, seconds: float, iterations: int) -> None:
+        """Say how it ended, and draw the log's picture."""
+        solver, stopped = self.solver, self.solver.requests.stop
+        self.report(Ended(solver.iter, seconds, stopped))
+        what = "stopped early" if stopped else "done"
+        speed = f", {iterations / seconds:.4g} iter/s" if iterations else ""
+        self.tell(f"Optimization {what} at iteration {solver.iter} ({seconds:.1f} s{speed})")
+        if self.log is not None:
+            self.log.close()
+            picture = self.path.with_suffix(".png")
+            drawn = can_draw() and draw_curve(read_log(self.path), picture, solver.net.name)
+            self.tell(f"wrote {self.path} and {picture}" if drawn else f"wrote {self.path}")
+
+    def report(self, event: Event) -> None:
+        """Log an event and say what a person reads of it."""
+        if self.log is not None:
+            self.log.write(event)
+        if self.solver.param.display or not isinstance(event, Displayed):
+            for line in event.lines():
+                self.tell(line)
+
+    def updated(self) -> None:
+        """Move the progress bar by an iteration."""
+        self.bar.update()
+        if not self.bar.disable and time.monotonic() - self.looked > LOSS_SECONDS:
+            self.looked = time.monotonic()
+            loss, rate = f"{self.solver.loss:g}", f"{self.solver.rate:g}"
+            self.bar.set_postfix(loss=loss, lr=rate, refresh=False)
+
+    def tell(self, line: str) -> None:
+        """Print a line clear of the progress bar."""
+        if not self.quiet:
+            self.bar.clear()
+            self.say(line)
 
 
 def _opening(solver: Solver) -> list[str]:
@@ -109,17 +125,16 @@ def _opening(solver: Solver) -> list[str]:
     return lines + [f"note: {note}" for note in solver.settings.notes]
 
 
-def _start(solver: Solver) -> Event:
-    return {
-        "event": "start",
-        "version": VERSION,
-        "solver": solver.settings.source,
-        "net": solver.net.name,
-        "type": solver.param.type,
-        "iter": solver.iter,
-        "max_iter": solver.param.max_iter,
-        "device": str(solver.device),
-        "processes": solver.processes.count,
-        "seed": solver.seed,
-        "amp": solver.amp,
-    }
+def _started(solver: Solver) -> Started:
+    return Started(
+        version=VERSION,
+        solver=solver.settings.source,
+        net=solver.net.name,
+        type=solver.param.type,
+        iter=solver.iter,
+        max_iter=solver.param.max_iter,
+        device=str(solver.device),
+        processes=solver.processes.count,
+        seed=solver.seed,
+        amp=solver.amp,
+    )

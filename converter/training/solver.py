@@ -22,16 +22,16 @@ from converter.parallel import Processes
 from prototxt import insert_splits
 from prototxt.errors import UnsupportedError, within
 
-from . import snapshot as state
+from .events import Displayed, Event, NetTested, SnapshotWritten
 from .networks import ask_recurrent, check_fed, check_loss, load_part, share_trained
 from .settings import Settings, make_optimizer
-from .signals import Requests
+from .signal_handler import Requests
+from .snapshot import restore_state, save_state
 from .testing import Outputs, mean_outputs, outputs_of
 
 PathName = str | PathLike[str]
-Event = dict[str, Any]
 
-RECORDS = 200
+LOGGED_LOSSES = 200
 """How many losses a log has at least, where `display` asks for none."""
 
 
@@ -43,8 +43,8 @@ class Solver:
     those that the solver names, `snapshot` is a .solverstate to go on from. Without `device` it is
     the solver's: the GPU, if it wants one and there is one. `amp` multiplies matrices in bfloat16,
     weights and updates stay in `dtype`. `feed` is called with a network for the inputs of each of
-    its passes; without it the definition must read its own data. `report` is told what happens, in
-    dicts with an `event`: train, test, snapshot; `moved` is called after each update.
+    its passes; without it the definition must read its own data. `report` is told what happens, as
+    `follow` says; a signal handler may set `requests`.
 
     Started by `torchrun` every process has its own Solver, and gradients are averaged.
 
@@ -73,8 +73,9 @@ class Solver:
         self.param, self.policy = self.settings.param, self.settings.policy
         self.device = _device(device or solver_device(self.param))
         self.seed = self.settings.seed if seed is None else seed
-        self.amp, self.feed, self.report = amp, feed, report
-        self.moved: Callable[[], None] | None = None
+        self.amp, self.feed = amp, feed
+        self._reports: list[Callable[[Event], None]] = [report] if report else []
+        self._updates: list[Callable[[], None]] = []
         self.processes = Processes.joined()
         self.requests = Requests()
         files: Sequence[PathName] = []
@@ -88,7 +89,7 @@ class Solver:
         self._blobs = [each.blob for each in learnable(self.net)]
         if snapshot is not None:
             self.restore(snapshot)
-        self.processes.give(self._blobs)
+        self.processes.broadcast(self._blobs)
         self._seed_everything(workers)
 
     def _load(self, weights: Sequence[PathName], dtype: torch.dtype, dialect: str | None) -> None:
@@ -107,7 +108,9 @@ class Solver:
         assert self.net.definition is not None
         with within(settings.source):
             settings.check_snapshots(insert_splits(self.net.definition))
-        self.test_nets = [load(part) for part in settings.tests] if self.processes.leads else []
+        self.test_nets = (
+            [load(part) for part in settings.tests] if self.processes.is_primary else []
+        )
         for net in (self.net, *self.test_nets):
             if self.feed is None:
                 check_fed(net)
@@ -125,6 +128,17 @@ class Solver:
         if not self._losses:
             return float("nan")
         return float(torch.stack(list(self._losses)).double().mean())
+
+    def follow(
+        self, report: Callable[[Event], None], updated: Callable[[], None] | None = None
+    ) -> None:
+        """Tell `report` of losses, tests and snapshots from now on; call `updated` at each update.
+
+        Only the primary process has something to report.
+        """
+        self._reports.append(report)
+        if updated is not None:
+            self._updates.append(updated)
 
     def solve(self) -> None:
         """Train until `max_iter`, then write the last snapshot and test once more."""
@@ -155,15 +169,15 @@ class Solver:
             if interval and self.iter % interval == 0 and self.iter >= first:
                 self.test_all()
             self._iterate()
-            if self.moved is not None:
-                self.moved()
+            for updated in self._updates:
+                updated()
             asked = self._agree()
             if asked or (every and self.iter % every == 0):
                 self.snapshot()
 
     def test_all(self) -> list[Outputs]:
-        """Test every test network; nothing where another process does it."""
-        if not self.processes.leads:
+        """Test every test network, in the primary process; the others return nothing."""
+        if not self.processes.is_primary:
             return []
         results = []
         for index in range(len(self.test_nets)):
@@ -181,21 +195,15 @@ class Solver:
                 stopped=lambda: self.requests.stop,
             )
         if result is not None:
-            self._tell(
-                event="test",
-                iter=self.iter,
-                net=index,
-                outputs=result.values,
-                weights=result.weights,
-                loss=result.loss if self.param.test_compute_loss else None,
-            )
+            loss = result.loss if self.param.test_compute_loss else None
+            self._tell(NetTested(self.iter, index, result.values, result.weights, loss))
         return result
 
     def snapshot(self) -> tuple[Path, Path] | None:
-        """Write weights and state under `snapshot_prefix`; None where another process does it."""
-        if not self.processes.leads:
+        """Write weights and state under `snapshot_prefix`, in the primary process alone."""
+        if not self.processes.is_primary:
             return None
-        paths = state.save_state(
+        paths = save_state(
             self.net,
             self.optimizer,
             self.param.snapshot_prefix,
@@ -203,13 +211,12 @@ class Solver:
             current_step=self.policy.current_step,
             hdf5=self.settings.hdf5,
         )
-        model, path = map(str, paths)
-        self._tell(event="snapshot", iter=self.iter, model=model, state=path)
+        self._tell(SnapshotWritten(self.iter, *map(str, paths)))
         return paths
 
     def restore(self, snapshot: PathName) -> None:
         """Go on from a .solverstate and the weights that it names."""
-        held = state.restore_state(self.net, self.optimizer, Path(snapshot))
+        held = restore_state(self.net, self.optimizer, Path(snapshot))
         self.iter, self.policy.current_step = held.iter, held.current_step
 
     def _iterate(self) -> None:
@@ -257,27 +264,29 @@ class Solver:
         return wanted
 
     def _is_due(self) -> bool:
-        every = self.param.display or max(1, self.param.max_iter // RECORDS)
-        return self.report is not None and self.iter % every == 0
+        every = self.param.display or max(1, self.param.max_iter // LOGGED_LOSSES)
+        return bool(self._reports) and self.iter % every == 0
 
     def _tell_train(self, outputs: Outputs, rate: float | None) -> None:
         since, began = self._clock
         now = time.perf_counter()
         self._clock = (self.iter, now)
         self._tell(
-            event="train",
-            iter=self.iter,
-            loss=self.loss,
-            lr=rate,
-            seconds=now - began,
-            iterations=self.iter - since,
-            outputs=outputs.values,
-            weights=outputs.weights,
+            Displayed(
+                iter=self.iter,
+                loss=self.loss,
+                lr=rate,
+                seconds=now - began,
+                iterations=self.iter - since,
+                outputs=outputs.values,
+                weights=outputs.weights,
+            )
         )
 
-    def _tell(self, **event: Any) -> None:
-        if self.report is not None and self.processes.leads:
-            self.report(event)
+    def _tell(self, event: Event) -> None:
+        if self.processes.is_primary:
+            for report in self._reports:
+                report(event)
 
     def _seed_everything(self, workers: int) -> None:
         rank, count = self.processes.rank, self.processes.count

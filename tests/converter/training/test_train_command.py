@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 
 from converter.__main__ import main
 from converter.training import plot as curve
-from converter.training.log import JsonLog, lines_of, read_log
+from converter.training.events import Displayed, Ended, NetTested, SnapshotWritten, Started
+from converter.training.log import JsonLog, read_log
 from prototxt import read_solverstate, read_weights
 from tests.support.paths import ROOT
 
@@ -58,8 +60,8 @@ def test_going_on_by_command_appends_to_the_log(digits: Path, capsys: Printed) -
     assert "going on at iteration 15" in capsys.readouterr().out.splitlines()
     assert read_solverstate("small_iter_20.solverstate").iter == 20
     kept = read_log("small_log.jsonl")
-    assert sum(event["event"] == "start" for event in kept) == 2
-    trained = [event["iter"] for event in kept if event["event"] == "train"]
+    assert sum(isinstance(event, Started) for event in kept) == 2
+    trained = [event.iter for event in kept if isinstance(event, Displayed)]
     assert trained == [0, 5, 10, 15, 20]
 
 
@@ -131,23 +133,80 @@ def test_test_of_a_network_that_nothing_feeds(
     assert said.startswith("caffeport: in.prototxt: layer 'x' (Input): 'x' would have to be fed")
 
 
+EVENTS = [
+    Started("1.0", "solver.prototxt", "small", "SGD", 0, 20, "cpu", 1, 7, False),
+    Displayed(5, 0.5, 0.01, 2.0, 5, {"loss": [0.5], "x": [1.0, 2.0]}, {"loss": 2.0}),
+    Displayed(10, 0.25, None, 0.5, 0, {"loss": [0.25]}, {}),
+    NetTested(10, 1, {"accuracy": [0.75]}, {}, None),
+    NetTested(10, 2, {"loss": [0.75]}, {"loss": 1.0}, 0.75),
+    SnapshotWritten(10, "a.caffemodel", "a.solverstate"),
+    Ended(20, 3.5, True),
+]
+
+
+def test_a_log_holds_what_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 12.34567)
+    log = JsonLog(tmp_path / "log")
+    for event in EVENTS:
+        log.write(event)
+    log.close()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0] == (
+        '{"time": 12.346, "event": "start", "version": "1.0", "solver": "solver.prototxt", '
+        '"net": "small", "type": "SGD", "iter": 0, "max_iter": 20, "device": "cpu", '
+        '"processes": 1, "seed": 7, "amp": false}'
+    )
+    assert lines[1] == (
+        '{"time": 12.346, "event": "train", "iter": 5, "loss": 0.5, "lr": 0.01, "seconds": 2.0, '
+        '"iterations": 5, "outputs": {"loss": [0.5], "x": [1.0, 2.0]}, "weights": {"loss": 2.0}}'
+    )
+    assert lines[4] == (
+        '{"time": 12.346, "event": "test", "iter": 10, "net": 2, "outputs": {"loss": [0.75]}, '
+        '"weights": {"loss": 1.0}, "loss": 0.75}'
+    )
+    assert lines[5] == (
+        '{"time": 12.346, "event": "snapshot", "iter": 10, "model": "a.caffemodel", '
+        '"state": "a.solverstate"}'
+    )
+    assert lines[6] == (
+        '{"time": 12.346, "event": "end", "iter": 20, "seconds": 3.5, "interrupted": true}'
+    )
+    assert read_log(tmp_path / "log") == EVENTS
+
+
+def test_what_a_person_reads_of_events() -> None:
+    assert [line for event in EVENTS for line in event.lines()] == [
+        "Iteration 5 (2.5 iter/s, 2s/5 iters), loss = 0.5",
+        "    Train net output #0: loss = 0.5 (* 2 = 1 loss)",
+        "    Train net output #1: x = 1",
+        "    Train net output #2: x = 2",
+        "Iteration 5, lr = 0.01",
+        "Iteration 10, loss = 0.25",
+        "    Train net output #0: loss = 0.25",
+        "Iteration 10, Testing net (#1)",
+        "    Test net output #0: accuracy = 0.75",
+        "Iteration 10, Testing net (#2)",
+        "Test loss: 0.75",
+        "    Test net output #0: loss = 0.75 (* 1 = 0.75 loss)",
+        "Iteration 10, wrote a.caffemodel and a.solverstate",
+    ]
+
+
 def test_numbers_that_json_lacks(tmp_path: Path) -> None:
     log = JsonLog(tmp_path / "log")
-    event = {
-        "event": "train",
-        "iter": 0,
-        "loss": float("nan"),
-        "outputs": {"x": [float("inf"), 1.0]},
-    }
-    log.write(event)
+    nan, infinity = float("nan"), float("inf")
+    log.write(Displayed(0, nan, None, 1.0, 0, {"x": [infinity, 1.0]}, {}))
     log.close()
+    line = json.loads((tmp_path / "log").read_text())
+    assert (line["loss"], line["outputs"]) == (None, {"x": [None, 1.0]})
     (kept,) = read_log(tmp_path / "log")
-    assert (kept["loss"], kept["outputs"]) == (None, {"x": [None, 1.0]})
-    assert lines_of({"event": "end"}) == []
+    assert isinstance(kept, Displayed)
+    assert np.isnan([kept.loss, kept.outputs["x"][0]]).all()
+    assert (kept.lr, kept.outputs["x"][1]) == (None, 1.0)
 
 
 def test_a_curve_of_nothing_is_no_picture(tmp_path: Path) -> None:
-    assert not curve.draw_curve([{"event": "start", "iter": 0}], tmp_path / "x.png")
+    assert not curve.draw_curve(EVENTS[:1], tmp_path / "x.png")
     assert not list(tmp_path.iterdir())
 
 

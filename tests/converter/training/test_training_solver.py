@@ -14,6 +14,7 @@ import torch
 
 import converter
 from converter.training import Solver, mean_outputs
+from converter.training.events import Event, NetTested
 from prototxt import read_solverstate, read_weights
 from tests.support.recorded import assert_close
 
@@ -35,15 +36,15 @@ def edit(digits: Path) -> Edit:
     return to
 
 
-def events(path: Path, **options: Any) -> tuple[Solver, list[dict[str, Any]]]:
-    told: list[dict[str, Any]] = []
+def events(path: Path, **options: Any) -> tuple[Solver, list[Event]]:
+    told: list[Event] = []
     training = Solver(path, report=told.append, **options)
     training.solve()
     return training, told
 
 
-def what(told: list[dict[str, Any]]) -> list[tuple[str, int]]:
-    return [(event["event"], event["iter"]) for event in told]
+def what(told: list[Event]) -> list[tuple[str, int]]:
+    return [(event.name, event.iter) for event in told]
 
 
 def test_what_happens_when(edit: Edit, digits: Path) -> None:
@@ -131,9 +132,9 @@ def test_tests_measure_the_trained_blobs(edit: Edit, digits: Path) -> None:
     want = mean_outputs(net, 3)
     last = told[-1]
     assert want is not None
-    assert last["event"] == "test"
-    assert last["outputs"] == want.values
-    assert set(last["outputs"]) == {"accuracy", "loss"}
+    assert isinstance(last, NetTested)
+    assert last.outputs == want.values
+    assert set(last.outputs) == {"accuracy", "loss"}
     with torch.no_grad():
         losses = [float(net.blobs()["loss"]) for _ in range(3)]
     assert want.values["loss"][0] == pytest.approx(np.mean(losses))
@@ -326,13 +327,7 @@ def test_a_signal_writes_a_snapshot_and_stops(edit: Edit, digits: Path) -> None:
         if training.iter == 9:
             os.kill(os.getpid(), signal.SIGINT)
 
-    step = training._iterate
-
-    def iterate() -> None:
-        step()
-        moved()
-
-    training._iterate = iterate  # type: ignore[method-assign]
+    training.follow(lambda event: None, moved)
     # In the background of a script signals are ignored, and stay so.
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
     heeded = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}

@@ -1,4 +1,7 @@
-"""Signals that ask a training to write a snapshot, and to stop."""
+"""Signals that ask a training to write a snapshot, and to stop.
+
+Caffe: src/caffe/util/signal_handler.cpp
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,13 @@ class Requests:
 
 
 @contextmanager
-def listening() -> Iterator[Requests]:
-    """Collect signals inside the block, as Caffe does: SIGHUP writes a snapshot, SIGINT stops.
+def handling_signals(requests: Requests) -> Iterator[None]:
+    """Note in `requests` what signals ask for inside the block, at first nothing.
 
-    SIGTERM stops too. A second one of the same kind ends the process at once. What the caller
-    ignores (`nohup`) stays ignored.
-
-    Caffe: src/caffe/util/signal_handler.cpp
+    SIGHUP asks for a snapshot, SIGINT and SIGTERM ask to stop. A second one of the same number ends
+    the process at once. What the caller ignores (`nohup`) stays ignored.
     """
-    requests = Requests()
+    requests.stop, requests.snapshot, requests.signal = False, False, 0
     before: dict[int, Any] = {}
 
     def stop(number: int, frame: Any) -> None:
@@ -37,14 +38,14 @@ def listening() -> Iterator[Requests]:
     def snapshot(number: int, frame: Any) -> None:
         requests.snapshot = True
 
-    wanted = {signal.SIGINT: stop, signal.SIGTERM: stop}
+    wanted: dict[int, Any] = {signal.SIGINT: stop, signal.SIGTERM: stop}
     if hasattr(signal, "SIGHUP"):  # not on Windows
         wanted[signal.SIGHUP] = snapshot
-    for wished, handler in wanted.items():
-        if signal.getsignal(wished) is not signal.SIG_IGN:
-            before[wished] = signal.signal(wished, handler)
+    for number, handler in wanted.items():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, handler)
     try:
-        yield requests
+        yield
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
