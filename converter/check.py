@@ -106,7 +106,7 @@ def check(
     state = {key: options[key] for key in ("level", "stages") if key in options}
     filtered = declare_shapeless(filter_net(definition, phase=phase, **state), given)
     if options.get("deploy"):
-        filtered, _ = deploy(filtered)
+        filtered, _ = deploy(filtered, dialect=dialect)
     walk = _Walk(filtered, given, opset, dialect, training=phase == "TRAIN")
     found = Check([walk.look(layer, blobs.get(layer.name)) for layer in filtered.layers])
     if definition.unknown and not options.get("allow_unknown"):

@@ -83,8 +83,16 @@ class Layer(nn.Module):
     """A loss's first top weighs 1 unless `loss_weight` says otherwise."""
     is_metric: ClassVar[bool] = False
     """It only measures (Accuracy): an exported model leaves it out, as it does losses."""
+    applies: ClassVar[str] = ""
+    """What a loss does to its first bottom before it compares: softmax or sigmoid."""
+    is_sink: ClassVar[bool] = False
+    """It swallows its bottoms: they are no outputs of a network on its account (Silence)."""
+    is_copy: ClassVar[bool] = False
+    """Every top is its bottom (Split)."""
     is_source: ClassVar[bool] = False
     """Its tops are fed from outside by name (Input and the data layers)."""
+    own_values: ClassVar[bool] = False
+    """It reads nothing, and yet its tops are no data: they are the definition's (DummyData)."""
     makes_tops: bool = True
     """False for a source that has nothing of its own where it is not fed."""
     time_first: ClassVar[bool] = False
@@ -105,6 +113,9 @@ class Layer(nn.Module):
     replaces_bvlc: ClassVar[bool] = False
     """True where its fork means nothing else by the type, unless the weights say so: then naming
     the fork decides. Other forks' own meanings stand beside BVLC's."""
+
+    adds_blobs: ClassVar[bool] = False
+    """Told by its code, which calls `add_blob`; a class whose helpers do that says so itself."""
 
     free_rows: ClassVar[bool] = False
     """How many rows its tops have depends on values; the shape rule says how many at most."""
@@ -133,6 +144,7 @@ class Layer(nn.Module):
         tops: int | tuple[int, int | None] = 1,
     ) -> None:
         super().__init_subclass__()
+        cls.adds_blobs = cls.adds_blobs or _calls_add_blob(cls)
         cls.bottoms, cls.tops = _count(bottoms), _count(tops)
         if type is None:
             return
@@ -158,6 +170,11 @@ class Layer(nn.Module):
         different things in different forks need to look.
         """
         return True
+
+    @classmethod
+    def learns(cls, layer: Any) -> bool:
+        """Tell whether a layer of this message has blobs, before its bottoms' shapes are known."""
+        return cls.adds_blobs
 
     @classmethod
     def meant_by(cls, layer: Any) -> type[Layer]:
@@ -297,6 +314,11 @@ class Layer(nn.Module):
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         """Return the multiply-adds of a forward pass; 0 where no weights are multiplied."""
         return 0
+
+
+def _calls_add_blob(cls: type[Layer]) -> bool:
+    codes = (getattr(value, "__code__", None) for value in vars(cls).values())
+    return any(code is not None and "add_blob" in code.co_names for code in codes)
 
 
 def _count(number: int | tuple[int, int | None]) -> Count:

@@ -55,6 +55,10 @@ class BaseScale(Layer):
         )
 
     @classmethod
+    def learns(cls, layer: Any) -> bool:
+        return len(layer.bottom) == 1 or bool(layer.scale_param.bias_term)
+
+    @classmethod
     def read_more(cls, param: Any) -> dict[str, Any]:
         """Read what only this reading has of a ScaleParameter, as keyword arguments."""
         return {}

@@ -32,6 +32,10 @@ class Bias(Layer, type="Bias", bottoms=(1, 2)):
             self.add_blob("bias", covered_shape(bottoms[0], axis, num_axes), filler)
 
     @classmethod
+    def learns(cls, layer: Any) -> bool:
+        return len(layer.bottom) == 1
+
+    @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Bias:
         param = layer.bias_param
         return cls(

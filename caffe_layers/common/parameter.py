@@ -17,6 +17,8 @@ class Parameter(Layer, type="Parameter", bottoms=0):
     Caffe: BVLC/caffe, src/caffe/layers/parameter_layer.cpp
     """
 
+    own_values = True
+
     def __init__(self, *, shape: Sequence[int] = ()) -> None:
         super().__init__()
         self.add_blob("weight", tuple(shape), Filler())

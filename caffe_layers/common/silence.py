@@ -15,6 +15,8 @@ class Silence(Layer, type="Silence", bottoms=(1, None), tops=0):
     Caffe: BVLC/caffe, src/caffe/layers/silence_layer.cpp
     """
 
+    is_sink = True
+
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         return []
 

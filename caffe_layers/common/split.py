@@ -17,6 +17,8 @@ class Split(Layer, type="Split", tops=(1, None)):
     Caffe: BVLC/caffe, src/caffe/layers/split_layer.cpp
     """
 
+    is_copy = True
+
     def __init__(self, tops: int) -> None:
         super().__init__()
         self.copies = tops

@@ -26,6 +26,7 @@ class DummyData(Layer, type="DummyData", bottoms=0, tops=(1, None)):
     """
 
     is_source = True
+    own_values = True
 
     def __init__(self, *shape: Shape, data_filler: Sequence[Filler] = ()) -> None:
         super().__init__()

@@ -25,6 +25,7 @@ class HDF5Output(Layer, type="HDF5Output", bottoms=2, tops=0):
     Caffe: BVLC/caffe, src/caffe/layers/hdf5_output_layer.cpp
     """
 
+    is_sink = True
     is_metric = True  # it only looks at what an exported model gives
 
     def __init__(self, file_name: str) -> None:

@@ -35,6 +35,7 @@ class InfogainLoss(Layer, type="InfogainLoss", bottoms=(2, 3), tops=(1, 2)):
     """
 
     is_loss = True
+    applies = "softmax"
     fork_fields = ("loss_param.normalization",)  # NONE has another number in R-FCN and Intel's
     auto_tops = True
     fixed_bottoms = (1, 2)

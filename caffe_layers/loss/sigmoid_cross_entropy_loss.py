@@ -28,6 +28,7 @@ class SigmoidCrossEntropyLoss(Layer, type="SigmoidCrossEntropyLoss", bottoms=2):
     """
 
     is_loss = True
+    applies = "sigmoid"
     fork_fields = ("loss_param.normalization",)  # NONE has another number in R-FCN and Intel's
     auto_tops = True
     fixed_bottoms = (1,)

@@ -36,6 +36,7 @@ class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", bottoms=2):
     """
 
     is_loss = True
+    applies = "softmax"
     fork_fields = ("loss_param.normalization",)  # NONE has another number in R-FCN and Intel's
     auto_tops = True
     fixed_bottoms = (1,)

@@ -10,43 +10,27 @@ from typing import Any
 import caffe_layers
 from caffe_layers import Layer, Shape
 from caffe_layers.data.fed import Fed
+from caffe_layers.data.input import Input
+from converter.network.steps import read_layer
 from prototxt import Net
 from prototxt.errors import CaffeError, UnsupportedError
 from prototxt.net import describe
-
-SINKS = {"Silence", "HDF5Output"}
-"""They have no tops, and what they read is no output on their account."""
-OWN_VALUES = {"DummyData", "Parameter"}
-"""They read nothing and yet are no data layers: their values are the definition's."""
-LEARNED = {
-    "BatchNorm",
-    "Bias",
-    "Convolution",
-    "CuDNNBatchNorm",
-    "Deconvolution",
-    "Embed",
-    "InnerProduct",
-    "LSTM",
-    "PReLU",
-    "Parameter",
-    "RNN",
-    "Scale",
-}
-"""Layers with blobs: what they have no part in is a label, not a prediction."""
 
 Value = tuple[int, str]
 """The layer that wrote a blob, by its index, and the blob's name."""
 
 
-def deploy(net: Net) -> tuple[Net, list[str]]:
+def deploy(net: Net, *, dialect: str | None = None) -> tuple[Net, list[str]]:
     """Return the part of a filtered network that predicts, and notes on what was left out.
 
     Losses, accuracies and what is computed from them go, and so does all that only they used;
     their predictions become outputs. A loss's own softmax or sigmoid goes with it: such outputs are
     logits. Data layers become Input layers, of the shape that the definition says, if it does.
+    `dialect` names the fork that a type is read by where several know it.
+
     Raises UnsupportedError where nothing would be left.
     """
-    wires = _Wires.of(net)
+    wires = _Wires.of(net, dialect)
     dropped = wires.dropped()
     wanted = wires.outputs(dropped)
     if not wanted:
@@ -62,7 +46,7 @@ def deploy(net: Net) -> tuple[Net, list[str]]:
         if wires.is_source(index):
             tops = [top for top in layer.top if (index, top) in values]
             inputs += tops
-            layer, note = _as_input(layer, tops)
+            layer, note = _as_input(wires.readings[index], layer, tops)
             notes += note
         layers.append(layer)
         lines += net.lines[index : index + 1]
@@ -76,16 +60,38 @@ def deploy(net: Net) -> tuple[Net, list[str]]:
     return replace(net, layers=layers, lines=lines), notes
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What a layer's class says of it; nothing where its type is not known.
+
+    It need not be: a layer that is left out may be one that nobody here can build.
+    """
+
+    cls: type[Layer] = Layer
+    message: Any = None
+    learns: bool = False
+
+    @classmethod
+    def of(cls, layer: Any, net: Net, dialect: str | None) -> _Reading:
+        try:
+            found, message = read_layer(layer, net, None, dialect)
+        except CaffeError:
+            readings = caffe_layers.LAYERS.get(layer.type, {})
+            return cls(next(iter(readings.values()), Layer))
+        return cls(found, message, found.learns(message))
+
+
 @dataclass
 class _Wires:
     """Who writes and who reads each value of a network."""
 
     layers: Sequence[Any]
+    readings: list[_Reading]
     bottoms: list[list[Value]]
     readers: dict[Value, list[int]]
 
     @classmethod
-    def of(cls, net: Net) -> _Wires:
+    def of(cls, net: Net, dialect: str | None) -> _Wires:
         now: dict[str, int] = {}
         bottoms: list[list[Value]] = []
         readers: dict[Value, list[int]] = defaultdict(list)
@@ -95,31 +101,30 @@ class _Wires:
             for value in bottoms[-1]:
                 readers[value].append(index)
             now.update(dict.fromkeys(layer.top, index))
-        return cls(net.layers, bottoms, readers)
+        readings = [_Reading.of(layer, net, dialect) for layer in net.layers]
+        return cls(net.layers, readings, bottoms, readers)
 
     def is_source(self, index: int) -> bool:
         """Tell whether a layer brings data from outside."""
-        layer = self.layers[index]
-        return not layer.bottom and layer.type not in OWN_VALUES
+        return not (self.layers[index].bottom or self.readings[index].cls.own_values)
 
     def dropped(self) -> set[int]:
         """Return the losses, the accuracies, the sinks and all that is computed from them."""
         found: set[int] = set()
-        for index, layer in enumerate(self.layers):
+        for index in range(len(self.layers)):
             made_from = any(maker in found for maker, _ in self.bottoms[index])
-            if made_from or self._measures(index) or layer.type in SINKS:
+            if made_from or self._measures(index) or self.readings[index].cls.is_sink:
                 found.add(index)
         for index in range(len(self.layers) - 1, -1, -1):
-            if self.layers[index].type == "Split":  # copies for losses only: what it reads is left
+            if self.readings[index].cls.is_copy:  # copies for losses only: what it reads is left
                 users = [r for top in self.layers[index].top for r in self.readers[index, top]]
                 if users and found.issuperset(users):
                     found.add(index)
         return found
 
     def _measures(self, index: int) -> bool:
-        layer = self.layers[index]
-        cls = _class_of(layer)
-        if cls is not None and (cls.is_loss or cls.is_metric):
+        layer, cls = self.layers[index], self.readings[index].cls
+        if cls.is_loss or cls.is_metric:
             return True
         read = any(self.readers[index, top] for top in layer.top)
         return any(layer.loss_weight) and not read
@@ -127,8 +132,8 @@ class _Wires:
     def outputs(self, dropped: set[int]) -> list[Value]:
         """Return what is an output without the dropped layers: predictions, not labels."""
         learned: set[int] = set()
-        for index, layer in enumerate(self.layers):
-            if layer.type in LEARNED or any(maker in learned for maker, _ in self.bottoms[index]):
+        for index, reading in enumerate(self.readings):
+            if reading.learns or any(maker in learned for maker, _ in self.bottoms[index]):
                 learned.add(index)
         if not learned:  # nothing tells labels apart: whatever is computed is an output
             learned = {index for index in range(len(self.layers)) if not self.is_source(index)}
@@ -147,18 +152,16 @@ class _Wires:
 
     def _predicts(self, user: int, value: Value, dropped: set[int]) -> bool:
         """Tell whether a layer that goes takes a value as a prediction, which it judges."""
-        layer, cls = self.layers[user], _class_of(self.layers[user])
-        if user not in dropped or layer.type in SINKS:
+        cls = self.readings[user].cls
+        if user not in dropped or cls.is_sink:
             return False
-        if layer.type == "Split":
+        if cls.is_copy:
             return any(
                 self._predicts(reader, (user, top), dropped)
-                for top in layer.top
+                for top in self.layers[user].top
                 for reader in self.readers[user, top]
             )
-        labels: tuple[int, ...] = ()
-        if cls is not None:
-            labels = (1,) if cls.is_metric else cls.fixed_bottoms
+        labels = (1,) if cls.is_metric else cls.fixed_bottoms
         here = any(v == value and at not in labels for at, v in enumerate(self.bottoms[user]))
         return here and self._measures(user)
 
@@ -176,25 +179,21 @@ class _Wires:
         return values, kept
 
 
-def _class_of(layer: Any) -> type[Layer] | None:
-    readings = caffe_layers.LAYERS.get(layer.type, {})
-    return next(iter(readings.values()), None)
-
-
-def _as_input(layer: Any, tops: Sequence[str]) -> tuple[Any, list[str]]:
+def _as_input(reading: _Reading, layer: Any, tops: Sequence[str]) -> tuple[Any, list[str]]:
     """Return the Input layer in a data layer's place, and what to know of it."""
+    is_input = issubclass(reading.cls, Input)
+    if is_input and len(tops) == len(layer.top):
+        return layer, []
     shapes: dict[str, Shape | None] = {}
     transform = ""
-    if _class_of(layer) is not None and layer.type != "Python":
+    if reading.message is not None:
         try:
-            module = caffe_layers.build(layer, [])
+            module = caffe_layers.build(reading.message, [], reading.cls)
             shapes = dict(zip(layer.top, module.shapes(), strict=True))
         except CaffeError:  # its file is not here: --input-shape says the shape
             shapes = {}
         else:
             transform = _transform(module)
-    if layer.type == "Input" and len(tops) == len(layer.top):
-        return layer, []
     new = type(layer)()
     new.name, new.type = layer.name, "Input"
     new.top.extend(tops)
@@ -202,7 +201,7 @@ def _as_input(layer: Any, tops: Sequence[str]) -> tuple[Any, list[str]]:
     if len(known) == len(tops):
         for shape in known:
             new.input_param.shape.add().dim.extend(shape)
-    if layer.type == "Input":
+    if is_input:
         return new, []
     note = f"--deploy put the input {_quoted(tops)} in the place of {describe(layer)}"
     return new, [
@@ -232,11 +231,10 @@ def _lost_inputs(wires: _Wires, kept: set[int], values: set[Value]) -> list[str]
 
 
 def _output_notes(wires: _Wires, wanted: Sequence[Value], dropped: set[int]) -> list[str]:
-    ends = {"SoftmaxWithLoss": "softmax", "SigmoidCrossEntropyLoss": "sigmoid"}
     notes = []
     for value in wanted:
-        users = [wires.layers[user].type for user in wires.readers[value] if user in dropped]
-        last = next((ends[kind] for kind in users if kind in ends), "")
+        users = [wires.readings[user].cls for user in wires.readers[value] if user in dropped]
+        last = next((cls.applies for cls in users if cls.applies), "")
         if last:
             notes.append(f"the output {value[1]!r} is logits: the {last} went with its loss")
     return notes

@@ -98,7 +98,7 @@ def load(
     with within(definition.source):
         filtered = filter_net(definition, phase=phase, level=level, stages=tuple(stages))
         filtered = declare_shapeless(filtered, input_shapes or {})
-        filtered, notes = deployed(filtered) if deploy else (filtered, [])
+        filtered, notes = deployed(filtered, dialect=dialect) if deploy else (filtered, [])
     given = dict(input_shapes or {})
     filled = partial(
         _filled,

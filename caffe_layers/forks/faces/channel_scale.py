@@ -52,6 +52,10 @@ class ChannelScale(Layer, type="ChannelScale", fork="happynear", bottoms=2, tops
             self.add_blob("weight", (1,), Filler(value=init_global_scale), learnable=False)
 
     @classmethod
+    def learns(cls, layer: Any) -> bool:
+        return bool(layer.channel_scale_param.global_scale)
+
+    @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ChannelScale:
         param = layer.channel_scale_param
         return cls(

@@ -71,6 +71,10 @@ class FaceInnerProduct(Layer, type="InnerProduct", fork="happynear", bottoms=(1,
         return is_set(layer.inner_product_param, "normalize") or len(layer.bottom) > 1
 
     @classmethod
+    def learns(cls, layer: Any) -> bool:
+        return len(layer.bottom) == 1
+
+    @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> FaceInnerProduct:
         param = layer.inner_product_param
         x, *given = bottoms

@@ -34,6 +34,7 @@ class SoftmaxWithLossOHEM(Layer, type="SoftmaxWithLossOHEM", fork="rfcn", bottom
     """
 
     is_loss = True
+    applies = "softmax"
     auto_tops = True
     fixed_bottoms = (1,)
 

@@ -31,6 +31,7 @@ class DeepLabSoftmaxWithLoss(Layer, type="SoftmaxWithLoss", fork="deeplab_v1", b
     """
 
     is_loss = True
+    applies = "softmax"
     auto_tops = True
     fixed_bottoms = (1,)
 

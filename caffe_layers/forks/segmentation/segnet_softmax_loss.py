@@ -32,6 +32,7 @@ class SegNetSoftmaxWithLoss(Layer, type="SoftmaxWithLoss", fork="segnet", bottom
     """
 
     is_loss = True
+    applies = "softmax"
     auto_tops = True
     fixed_bottoms = (1,)
 

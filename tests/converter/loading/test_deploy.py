@@ -9,6 +9,7 @@ import pytest
 import converter
 from converter.__main__ import main
 from prototxt import UnsupportedError
+from tests.support import layers_with_blobs
 
 DATA = """layer { name: "mnist" type: "Data" top: "data" top: "label"
   transform_param { scale: 0.5 crop_size: 8 mean_value: [1, 2, 3] mirror: true }
@@ -58,6 +59,25 @@ def test_probabilities_that_the_definition_makes_stay(tmp_path):
     assert not any("logits" in note for note in net.notes)
 
 
+@pytest.mark.parametrize(("kind", "fork"), layers_with_blobs.ROWS)
+def test_head_of_any_layer_that_learns_stays(kind, fork, tmp_path):
+    parts = [
+        layers_with_blobs.inputs(),
+        FC.replace('"data"', '"x"'),
+        layers_with_blobs.layer(kind, layers_with_blobs.ROWS[kind, fork]),
+        """layer { name: "target" type: "DummyData" top: "t" dummy_data_param { shape { dim: 1 } } }
+        layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }""",
+    ]
+    net = load(tmp_path, *parts, dialect=None if fork == "bvlc" else fork)
+    assert {"fc", "y"} <= net.shapes().keys()
+
+
+def test_head_whose_scale_is_data_is_no_prediction(tmp_path):
+    scaled = 'layer { name: "s" type: "Scale" bottom: "label" bottom: "label" top: "t" }'
+    loss = 'layer { name: "l2" type: "EuclideanLoss" bottom: "fc" bottom: "t" top: "l2" }'
+    assert names(load(tmp_path, DATA, FC, scaled, loss)) == ["mnist", "fc"]
+
+
 def test_target_of_a_regression_is_no_output(tmp_path):
     loss = 'layer { name: "l2" type: "EuclideanLoss" bottom: "label" bottom: "fc" top: "l2" }'
     assert names(load(tmp_path, DATA, FC, loss)) == ["mnist", "fc"]
@@ -95,6 +115,13 @@ def test_teacher_is_left_out(tmp_path):
     net = load(tmp_path, DATA, FC, teacher, loss)
     assert names(net) == ["mnist", "fc"]
     assert net.notes[-1] == "the output 'fc' is logits: the sigmoid went with its loss"
+
+
+@pytest.mark.parametrize("kind", ["SoftmaxWithLoss", "SoftmaxWithLossOHEM", "InfogainLoss"])
+def test_softmax_goes_with_every_loss_that_has_one(kind, tmp_path):
+    loss = LOSS.splitlines()[1].replace("SoftmaxWithLoss", kind)
+    net = load(tmp_path, DATA, FC, loss)
+    assert net.notes[-1] == "the output 'fc' is logits: the softmax went with its loss"
 
 
 def test_sum_with_a_loss_weight_goes(tmp_path):

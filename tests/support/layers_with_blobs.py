@@ -1,0 +1,73 @@
+"""A layer of every class that owns blobs, as a definition has it."""
+
+from __future__ import annotations
+
+SHAPES = {
+    "x": "2 4 6 6",
+    "offset": "2 18 6 6",
+    "map": "2 1 6 6",
+    "weight": "7 144",
+    "series": "3 2 5",
+    "cont": "3 2",
+    "ids": "2 3",
+}
+"""What the layers read, by name."""
+
+CONVOLUTION = 'bottom: "x" convolution_param { num_output: 4 kernel_size: 3 }'
+RECURRENT = 'bottom: "series" bottom: "cont" recurrent_param { num_output: 4 }'
+X = 'bottom: "x"'
+BN = 'bottom: "x" bn_param { }'
+
+ROWS: dict[tuple[str, str], str] = {
+    ("BN", "happynear"): BN,
+    ("BN", "pspnet"): BN,
+    ("BN", "segnet"): 'bottom: "x" bn_param { bn_mode: INFERENCE }',
+    ("BN", "tsn"): BN,
+    ("BatchNorm", "bvlc"): X,
+    ("BatchNorm", "intel"): X,
+    ("BatchNorm", "nvidia"): 'bottom: "x" batch_norm_param { scale_bias: true }',
+    ("BatchNorm", "nvidia_0_14"): X,
+    ("BatchNorm", "nvidia_0_15"): X,
+    ("Bias", "bvlc"): X,
+    ("ChannelScale", "happynear"): (
+        'bottom: "x" bottom: "map" channel_scale_param { global_scale: true }'
+    ),
+    ("Convolution", "bvlc"): CONVOLUTION,
+    ("ConvolutionDepthwise", "mobile"): CONVOLUTION,
+    ("CuDNNBatchNorm", "sknet"): X,
+    ("DataAugmentation", "flownet2"): 'bottom: "x" augmentation_param { recompute_mean: 3 }',
+    ("Deconvolution", "bvlc"): CONVOLUTION,
+    ("DeformableConvolution", "deformable"): (
+        'bottom: "x" bottom: "offset" deformable_convolution_param { num_output: 4 '
+        "kernel_size: 3 pad: 1 deformable_group: 1 }"
+    ),
+    ("DepthwiseConvolution", "mobile"): CONVOLUTION,
+    ("EltwiseAffine", "happynear"): X,
+    ("Embed", "bvlc"): 'bottom: "ids" embed_param { num_output: 4 input_dim: 9 }',
+    ("InnerProduct", "bvlc"): 'bottom: "x" inner_product_param { num_output: 4 }',
+    ("InnerProduct", "happynear"): (
+        'bottom: "x" inner_product_param { num_output: 4 normalize: true }'
+    ),
+    ("LSTM", "bvlc"): RECURRENT,
+    ("Local", "happynear"): 'bottom: "x" local_param { num_output: 4 kernel_size: 3 }',
+    ("Normalize", "ssd"): 'bottom: "x" norm_param { across_spatial: false }',
+    ("PReLU", "bvlc"): X,
+    ("Parameter", "bvlc"): "parameter_param { shape { dim: [2, 4] } }",
+    ("RNN", "bvlc"): RECURRENT,
+    ("Scale", "bvlc"): X,
+    ("Scale", "happynear"): 'bottom: "x" scale_param { min_value: 0 }',
+    ("SyncBN", "tsn"): BN,
+}
+"""Type and fork -> what a layer of them says beside its name, its type and its top."""
+
+
+def layer(kind: str, said: str) -> str:
+    """Return the layer's text: it is `head`, and makes `y`."""
+    return f'layer {{ name: "head" type: "{kind}" top: "y" {said} }}\n'
+
+
+def inputs() -> str:
+    """Return the layer that brings what the rows read."""
+    tops = " ".join(f'top: "{name}"' for name in SHAPES)
+    shapes = " ".join(f"shape {{ dim: [{', '.join(shape.split())}] }}" for shape in SHAPES.values())
+    return f'layer {{ name: "inputs" type: "Input" {tops} input_param {{ {shapes} }} }}\n'
