@@ -27,7 +27,7 @@ import torch
 
 from caffe_layers import Shape
 from converter import CaffeNet
-from converter.loading.load import build
+from converter.network.build import build
 from prototxt import CaffeError, Net, filter_net, read_net
 from prototxt.upgrade import declare_shapeless
 

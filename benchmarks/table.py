@@ -16,7 +16,7 @@ import torch
 
 import converter
 import prototxt
-from converter.loading.load import build as build_net
+from converter.network.build import build as build_net
 from converter.network.summary import summarize
 from converter.sknet.table2 import ROWS
 from prototxt.nets.networks import build

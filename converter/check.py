@@ -16,8 +16,9 @@ from prototxt.errors import CaffeError, ShapeError
 from prototxt.upgrade import declare_shapeless
 
 from .loading.deploy import deploy
-from .loading.load import build_layer, load, weight_files
+from .loading.load import load, weight_files
 from .loading.user_layers import load_layers
+from .network.build import build_layer
 from .network.steps import AUTOMATIC, read_layer
 from .onnx.builder import Emitter, Graph
 from .onnx.emit import DEFAULT_OPSET, FLOATS, emit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .file_state import FileState
 from .schema.layer_types import written_type
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Net:
     the fields that were passed over because the caller allowed it, `dropped` what an upgrade left
     out, as Caffe's own does with no more than a log line, `shapeless` the inputs among that.
     `dialects` are those that the file was recognized as, `phase` the one that it was filtered for.
+    `file` is the one that it was read from; None where there is none.
     """
 
     header: Any
@@ -31,6 +33,7 @@ class Net:
     shapeless: list[str] = field(default_factory=list)
     dialects: list[Recognized] = field(default_factory=list)
     phase: str = ""
+    file: FileState | None = None
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from . import solverstate
 from .binary import blob, caffemodel
@@ -14,6 +14,7 @@ from .binary.blob import Blob
 from .binary.caffemodel import Weights
 from .binary.unknown import unknown_fields
 from .errors import FormatError, within
+from .file_state import FileState, Form
 from .hdf5 import weights as hdf5
 from .net import Net
 from .solverstate import SolverState
@@ -23,7 +24,7 @@ from .upgrade import name_snapshots, upgrade, upgrade_solver
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # every binary network has some, no text has
 
 
-def kind_of(path: str | Path) -> Literal["text", "binary", "hdf5"]:
+def kind_of(path: str | Path) -> Form:
     """Tell by its bytes what form a file has."""
     with open(path, "rb") as file:
         start = file.read(4096)
@@ -59,18 +60,19 @@ def read_as_written(
     values: Mapping[str, str] | None = None,
 ) -> Net:
     """Read a definition of any generation as it stands."""
-    kind = kind_of(path)
-    if kind == "hdf5":
+    file = FileState.of(path, kind_of(path))
+    if file.form == "hdf5":
         fix = "give its .prototxt"
         raise FormatError(f"{path}: HDF5 weights hold no network", fix=fix)
-    if kind == "text":
-        return parse_text(
+    if file.form == "text":
+        text = parse_text(
             _decoded(path),
             str(path),
             dialect=dialect,
             allow_unknown=allow_unknown,
             values=values,
         )
+        return replace(text, file=file)
     if values:
         raise FormatError(f"{path}: a binary network has no placeholders, so no values fill them")
     net = caffemodel.read_binary(path, dialect).net
@@ -79,17 +81,18 @@ def read_as_written(
     if unknown and not allow_unknown:
         fix = "name the fork with --dialect; --allow-unknown passes over it, and reports it"
         raise FormatError(f"{path}: {unknown[0]}", fix=fix)
-    return replace(net, unknown=[f"{path}: {field}" for field in unknown])
+    return replace(net, unknown=[f"{path}: {field}" for field in unknown], file=file)
 
 
 def read_weights(path: str | Path) -> Weights:
     """Read weights: a .caffemodel of any generation, or HDF5."""
-    kind = kind_of(path)
-    if kind == "hdf5":
-        return hdf5.read_hdf5(path)
-    if kind == "text":
+    file = FileState.of(path, kind_of(path))
+    if file.form == "text":
         _refuse_text(path, "weights")
-    return caffemodel.read_binary(path)
+    read = hdf5.read_hdf5 if file.form == "hdf5" else caffemodel.read_binary
+    weights = read(path)
+    weights.file = file
+    return weights
 
 
 def read_blob(path: str | Path) -> Blob:

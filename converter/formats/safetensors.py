@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from converter.network.net import CaffeNet, unquote
+from converter.network.layers import unquote
+from converter.network.net import CaffeNet
 
 from . import Options
 from ._half import half_tensors

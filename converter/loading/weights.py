@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from caffe_layers import Layer
-from converter.network.net import CaffeNet
+from converter.network.layers import Layers
+from converter.network.origin import Loaded
+from converter.network.steps import Step
 from prototxt import Blob, Weights
 from prototxt.errors import WeightError, within
 
 
-@dataclass
-class Loaded:
-    """What became of the layers of the weight files and of the network."""
-
-    sources: list[str] = field(default_factory=list)
-    filled: list[str] = field(default_factory=list)
-    """Layers of the network that got their blobs."""
-    unused: list[str] = field(default_factory=list)
-    """Layers of the files that the network lacks: listed, not loaded."""
-    ignored: list[str] = field(default_factory=list)
-    """Layers left out because the user said so."""
-    missing: list[str] = field(default_factory=list)
-    """Layers of the network that no file has, which keep their fillers' values."""
-    not_finite: list[str] = field(default_factory=list)
-    """Blobs, as `layer[i]`, that hold NaN or infinity."""
-
-
 def fill(
-    net: CaffeNet,
+    steps: Sequence[Step],
+    layers: Layers,
     files: Iterable[Weights],
     *,
     rename: Mapping[str, str] | None = None,
@@ -51,10 +36,10 @@ def fill(
     """
     rename, ignore = dict(rename or {}), set(ignore)
     report = Loaded()
-    unknown = ignore - {step.layer.name for step in net.steps}
+    unknown = ignore - {step.layer.name for step in steps}
     for weights in files:
         report.sources.append(weights.source)
-        targets = _targets(net, last=weights.generation == "HDF5")
+        targets = _targets(steps, last=weights.generation == "HDF5")
         unknown -= {layer.name for layer in weights.layers}
         with within(weights.source):
             names = {layer.name for layer in weights.layers}
@@ -68,20 +53,20 @@ def fill(
                     if source.blobs:
                         report.unused.append(source.name)
                 else:
-                    key, layer = targets[name]
+                    layer = layers[targets[name]]
                     with within(f"layer {source.name!r} ({layer.caffe_type})"):
                         fill_layer(layer, _all(source.blobs, layer, weights.generation))
                     if layer.blob_names:
-                        report.filled.append(key)
+                        report.filled.append(targets[name])
     if unknown:
         raise WeightError(f"no layer {min(unknown)!r} to ignore, in network or weights")
-    _fill_rest(net, report, ignore, allow_missing=allow_missing, generator=generator)
-    report.not_finite = [
+    _fill_rest(layers, report, ignore, allow_missing=allow_missing, generator=generator)
+    report.not_finite.extend(
         f"{key}[{index}]"
-        for key, blobs in net.params.items()
-        for index, blob in enumerate(blobs)
+        for key, layer in layers.items()
+        for index, blob in enumerate(layer.blobs)
         if not _finite(blob)
-    ]
+    )
     return report
 
 
@@ -122,16 +107,17 @@ def copy(blob: Blob, target: Tensor) -> None:
         flat.copy_(torch.from_numpy(np.array(blob.values)))
 
 
-def _targets(net: CaffeNet, *, last: bool) -> dict[str, tuple[str, Layer]]:
-    targets: dict[str, tuple[str, Layer]] = {}
-    for step in net.steps:
+def _targets(steps: Iterable[Step], *, last: bool) -> dict[str, str]:
+    """Map each name to its layer's key: of several layers of one name the first's or the last's."""
+    targets: dict[str, str] = {}
+    for step in steps:
         if last or step.layer.name not in targets:
-            targets[step.layer.name] = (step.key, net.layers[step.key])
+            targets[step.layer.name] = step.key
     return targets
 
 
 def _fill_rest(
-    net: CaffeNet,
+    layers: Layers,
     report: Loaded,
     ignore: set[str],
     *,
@@ -140,9 +126,9 @@ def _fill_rest(
 ) -> None:
     """Give Caffe's initial values to what no file has set."""
     filled = set(report.filled)
-    storages = {blob.data_ptr() for key in filled for blob in net.layers[key].blobs}
-    missing = []
-    for key, layer in net.layers.items():
+    storages = {blob.data_ptr() for key in filled for blob in layers[key].blobs}
+    missing = report.missing
+    for key, layer in layers.items():
         unset = [blob for blob in layer.blobs if blob.data_ptr() not in storages]
         if unset and key not in filled:
             missing.append(key)
@@ -154,8 +140,7 @@ def _fill_rest(
             fix="is this the prototxt's model? --allow-missing gives the fillers' values instead",
         )
     for key in missing:
-        net.layers[key].reset_parameters(generator)
-    report.missing = missing
+        layers[key].reset_parameters(generator)
 
 
 def _finite(blob: Tensor) -> bool:

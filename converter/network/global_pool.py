@@ -1,29 +1,29 @@
-"""Letting a network's last average pool follow the size of its input."""
+"""Average pools over a whole map, which a global one lets follow the size of the input."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from caffe_layers import Shape
+from caffe_layers.vision.pooling import Pooling
 from prototxt import Net
 from prototxt.errors import CaffeError, ShapeError
 
-if TYPE_CHECKING:
-    from .net import CaffeNet
+from .layers import Layers
+from .shapes import shapes_of
+from .steps import Step
 
 
-def make_pools_global(net: Net, built: CaffeNet) -> Net:
-    """Return the network with every average pool over a whole map turned into a global one.
+def make_pools_global(net: Net, steps: Iterable[Step], pools: Mapping[str, Shape]) -> Net:
+    """Return the network with `pools`, as `fixed_pools` finds them, turned into global ones.
 
-    `built` is the network at its own input size, where such a pool's kernel is its bottom's size.
     Raises ShapeError if there is none.
     """
-    layers = list(net.layers)
-    pools = whole_pools(built)
     if not pools:
         raise ShapeError("--global-pool: no average pool of the network covers its whole map")
-    for index, step in enumerate(built.steps):
+    layers = list(net.layers)
+    for index, step in enumerate(steps):
         if step.key in pools:
             layer = type(step.layer)()
             layer.CopyFrom(step.layer)
@@ -32,44 +32,54 @@ def make_pools_global(net: Net, built: CaffeNet) -> Net:
             param.Clear()
             param.pool, param.global_pooling, param.engine = 1, True, engine
             layers[index] = layer
-    return Net(net.header, layers, net.source, net.lines, net.unknown)
+    return replace(net, layers=layers)
 
 
-def whole_pools(built: CaffeNet) -> dict[str, Shape]:
-    """Return the kernels of the average pools that cover their whole map, by the steps' keys."""
-    shapes = built.shapes()
-    pools = {}
-    for step in built.steps:
-        if step.layer.type != "Pooling" or step.layer.pooling_param.pool != 1:
+def whole_pools(
+    steps: Iterable[Step], layers: Layers, shapes: Mapping[str, Shape]
+) -> dict[str, Shape | None]:
+    """Return the average pools that cover their whole map, by the steps' keys.
+
+    With each is its kernel, None for a global one, at values of these shapes.
+    """
+    pools: dict[str, Shape | None] = {}
+    for step in steps:
+        layer = layers[step.key]
+        if not isinstance(layer, Pooling) or layer.pool != "AVE":
             continue
-        bottom, top = shapes[step.bottoms[0]], shapes[step.tops[0]]
-        window = built.layers[step.key].window
-        whole = window is not None and window.kernel == bottom[2:] and window.pad == (0, 0)
-        if whole and top[2:] == (1, 1):
-            pools[step.key] = bottom[2:]
+        window = layer.window
+        whole = shapes[step.bottoms[0]][2:]
+        if window is None or (window.kernel == whole and window.pad == (0, 0)):
+            pools[step.key] = window and window.kernel
     return pools
 
 
-def blame_pools(error: CaffeError, pools: Mapping[str, Shape]) -> None:
-    """Add to an error that fixed pools are why the input's size does not fit."""
+def fixed_pools(
+    steps: Iterable[Step], layers: Layers, shapes: Mapping[str, Shape]
+) -> dict[str, Shape]:
+    """Return the kernels of the average pools that cover their whole map, and no larger one."""
+    pools = whole_pools(steps, layers, shapes)
+    return {key: kernel for key, kernel in pools.items() if kernel is not None}
+
+
+def advice(pools: Mapping[str, Shape]) -> str:
+    """Say that fixed pools are why an input's size does not fit."""
     which = " and ".join(
         f"{key!r} has a fixed kernel of {'x'.join(map(str, kernel))}"
         for key, kernel in pools.items()
     )
-    error.fix = f"average pool {which}; --global-pool lets it follow the input's size"
+    return f"average pool {which}; --global-pool lets it follow the input's size"
 
 
-def would_fit(net: CaffeNet, inputs: Mapping[str, Shape], pools: Mapping[str, Shape]) -> bool:
-    """Tell whether inputs of these shapes fit the network once `pools` are global."""
-    shapes = dict(inputs)
+def would_fit(
+    steps: Iterable[Step], layers: Layers, inputs: Mapping[str, Shape], pools: Iterable[str]
+) -> bool:
+    """Tell whether steps take inputs of these shapes once `pools` are global."""
+    layers = Layers(layers.items())
+    for key in pools:
+        layers.add(key, Pooling(pool="AVE", global_pooling=True))
     try:
-        for step in net.plan(shapes).steps:
-            bottoms = [shapes[name] for name in step.bottoms]
-            if step.key in pools:
-                shapes[step.tops[0]] = (*bottoms[0][:2], 1, 1)
-            else:
-                tops = net.layers[step.key].checked_shapes(*bottoms)
-                shapes.update(zip(step.tops, tops, strict=True))
+        shapes_of(steps, layers, inputs)
     except CaffeError:
         return False
     return True

@@ -2,116 +2,27 @@
 
 from __future__ import annotations
 
-import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from caffe_layers import Layer, Shape
-from prototxt.errors import CaffeError, ShapeError, within
+from prototxt import Net
+from prototxt.errors import CaffeError, ShapeError, UnsupportedError, within
 
-from .global_pool import blame_pools, whole_pools, would_fit
-from .origin import Source
+from . import global_pool
+from .layers import Layers
+from .optimize import PASSES, Wiring
+from .origin import Loaded, Origin, SourceFile
 from .parameters import parameter_groups
+from .plan import Plan, make_plan, running_steps
+from .shapes import shapes_of
 from .steps import Step
 
-if TYPE_CHECKING:
-    from converter.loading.weights import Loaded
-    from prototxt import Net
-
 Inputs = Mapping[str, Tensor] | Tensor
-
-
-class Layers(nn.Module):
-    """The layer modules by Caffe's names: a bare mapping, since a layer may be called `loss`."""
-
-    def add(self, name: str, layer: Layer) -> None:
-        """Put a layer under its name, quoted as in state_dict: dots as `%2E`."""
-        self._modules[quote(name)] = layer
-
-    def __getitem__(self, name: str) -> Layer:
-        layer = self._modules[quote(name)]
-        assert isinstance(layer, Layer)
-        return layer
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and quote(name) in self._modules
-
-    def __iter__(self) -> Iterator[str]:
-        return map(unquote, self._modules)
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def keys(self) -> list[str]:
-        """Return the layers' names in the network's order."""
-        return list(self)
-
-    def items(self) -> list[tuple[str, Layer]]:
-        """Return names and layers in the network's order."""
-        return [(name, self[name]) for name in self]
-
-    def values(self) -> list[Layer]:
-        """Return the layers in the network's order."""
-        return [self[name] for name in self]
-
-
-ATTRIBUTES = frozenset(dir(Layers()))
-"""A layer of such a name would hide what torch looks up on the container (`type`, `training`)."""
-
-
-def quote(name: str) -> str:
-    """Return a layer's name as a module's name, which holds no dot and is not empty."""
-    key = name.replace("%", "%25").replace(".", "%2E")
-    return f"%{ord(key[0]):02X}{key[1:]}" if key in ATTRIBUTES else key or "%"
-
-
-def unquote(key: str) -> str:
-    """Return the layer's name of a module's name."""
-    return "" if key == "%" else urllib.parse.unquote(key)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What runs for a set of fed blobs; `outputs` maps the blobs that come out to their values.
-
-    `spent` are the values that nobody needs any more after each step.
-    """
-
-    steps: tuple[Step, ...]
-    outputs: dict[str, str]
-    spent: tuple[tuple[str, ...], ...]
-
-
-def make_plan(steps: Sequence[Step]) -> Plan:
-    """Return the plan of steps, whose outputs are the blobs that none of them consumes."""
-    used = {bottom for step in steps for bottom in step.bottoms}
-    made = {
-        blob: top
-        for step in steps
-        for blob, top in zip(step.blobs, step.tops, strict=True)
-        if top not in used
-    }
-    return Plan(tuple(steps), dict(sorted(made.items())), tuple(_spent(steps)))
-
-
-def _spent(steps: Sequence[Step]) -> list[tuple[str, ...]]:
-    """Return after each step the values that it was the last to read, but for losses."""
-    needed = {
-        top
-        for step in steps
-        for top, weight in zip(step.tops, step.loss_weights, strict=True)
-        if weight
-    }
-    spent = []
-    for step in reversed(steps):
-        spent.append(tuple({name for name in step.bottoms if name not in needed}))
-        needed.update(step.bottoms)
-    return spent[::-1]
 
 
 class CaffeNet(nn.Module):
@@ -122,26 +33,84 @@ class CaffeNet(nn.Module):
     goes to the first input. Built by `converter.load`.
     """
 
-    def __init__(self, name: str, steps: list[Step], layers: Mapping[str, Layer]) -> None:
+    def __init__(
+        self,
+        name: str,
+        steps: Iterable[Step],
+        layers: Layers | Mapping[str, Layer],
+        *,
+        definition: Net | None = None,
+        input_shapes: Mapping[str, Shape] | None = None,
+        phase: str = "TEST",
+        origin: Origin | None = None,
+        force_backward: bool = False,
+        optimized: bool = False,
+    ) -> None:
         super().__init__()
         self.name = name
         self.steps = tuple(steps)
-        self.layers = Layers()
-        for step in steps:
-            self.layers.add(step.key, layers[step.key])
-        self.phase = "TEST"
-        self.optimized = False
-        self.force_backward = False
-        self.source = ""
-        self.sources: list[Source] = []
-        self.template: dict[str, str] = {}
-        self.definition: Net | None = None
-        self.loaded: Loaded | None = None
-        self.notes: list[str] = []
-        self.input_shapes: dict[str, Shape] = {}
+        self.layers = Layers((step.key, layers[step.key]) for step in self.steps)
+        self.definition = definition
+        self.input_shapes = dict(input_shapes or {})
+        self.phase = phase
+        self.origin = origin or Origin()
+        self.force_backward = force_backward
+        self.optimized = optimized
         self._plans: dict[frozenset[str], Plan] = {}
         self._channels_last = False
         self._checked: set[tuple[tuple[str, Shape], ...]] = set()
+        self.train(phase == "TRAIN")
+
+    def rewired(
+        self,
+        steps: Iterable[Step],
+        layers: Layers | Mapping[str, Layer],
+        *,
+        notes: Iterable[str] = (),
+        optimized: bool = False,
+    ) -> CaffeNet:
+        """Return the network of other steps and layers, which is of the same origin.
+
+        `notes` say what was rewritten.
+        """
+        made = CaffeNet(
+            self.name,
+            steps,
+            layers,
+            definition=self.definition,
+            input_shapes=self.input_shapes,
+            phase=self.phase,
+            origin=self.origin.noting(*notes),
+            force_backward=self.force_backward,
+            optimized=optimized or self.optimized,
+        )
+        made._channels_last = self._channels_last
+        return made.train(self.training)
+
+    @property
+    def source(self) -> str:
+        """How error messages call the definition."""
+        return self.origin.definition.source if self.origin.definition else ""
+
+    @property
+    def sources(self) -> list[SourceFile]:
+        """The files that the network was loaded from, its definition's first."""
+        return self.origin.files
+
+    @property
+    def template(self) -> dict[str, str]:
+        """The values of the definition's placeholders."""
+        return dict(self.origin.values)
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What became of the weights' layers and of the network's."""
+        return self.origin.loaded
+
+    @property
+    def notes(self) -> list[str]:
+        """What loading and rewriting did that a reader should know."""
+        return list(self.origin.notes)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -229,7 +198,7 @@ class CaffeNet(nn.Module):
         optimizers multiply in; running statistics are among them, with `lr_mult` 0. With `lr` they
         are any torch optimizer's: rate and decay multiplied, and only what learns.
         """
-        return parameter_groups(self, lr, weight_decay)
+        return parameter_groups(self.layers, lr, weight_decay)
 
     def _blame_data(self, plan: Plan) -> None:
         """Raise the error of the first source whose data are not there."""
@@ -240,10 +209,34 @@ class CaffeNet(nn.Module):
                     raise deepcopy(lacks)
 
     def optimize(self, *, channels_last: bool = True, compile: bool = False) -> CaffeNet:
-        """Return a network that computes the same outputs faster; see `converter.optimize`."""
-        from .optimize import optimize
+        """Return a network that computes the same outputs faster, for inference alone.
 
-        return optimize(self, channels_last=channels_last, compile=compile)
+        Layers that do nothing in testing go, convolutions take in the normalisation and the ReLU
+        behind them, the selection of SK units becomes one layer, sums are averaged before they are
+        added, memory is laid out with the channels last; on a CPU weights are kept packed as well,
+        which takes their memory twice, and convolutions add the shortcut beside them. With
+        `compile` torch compiles the whole. The network itself stays as it is. What was done stands
+        in the result's `notes`; values by Caffe's names of what was folded away are gone, outputs
+        stay.
+
+        Raises UnsupportedError for a network of the TRAIN phase.
+        """
+        if self.phase == "TRAIN":
+            raise UnsupportedError("a network of the TRAIN phase", fix="load the TEST phase")
+        source = deepcopy(self).eval()
+        wiring = Wiring(source.steps, source.layers, source.shapes())
+        done = [said for rewrite in PASSES if (said := rewrite(wiring))]
+        if channels_last:
+            done.append("laid out memory with the channels last")
+        if compile:
+            done.append("compiled by torch at the first call")
+        notes = [f"optimized: {said}" for said in done]
+        faster = source.rewired(wiring.steps, wiring.layers, notes=notes, optimized=True)
+        if channels_last:
+            faster.use_channels_last()
+        if compile:
+            faster.compile()
+        return faster.requires_grad_(False)
 
     def use_channels_last(self) -> None:
         """Lay out weights of four axes, and from now on inputs too, with the channels last."""
@@ -275,28 +268,15 @@ class CaffeNet(nn.Module):
         return self._plans[names]
 
     def _make_plan(self, fed: Mapping[str, object]) -> Plan:
-        known = set(fed)
-        steps = []
-        for step in self.steps:
-            if not known.isdisjoint(step.tops):
-                continue  # fed, or fed in part: a batch of its own would not belong to it
-            if self.layers[step.key].makes_tops and known.issuperset(step.bottoms):
-                known.update(step.tops)
-                steps.append(step)
-        return make_plan(steps)
+        return make_plan(running_steps(self.steps, self.layers, fed))
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
         """Return the shape of every value for inputs of these shapes (default: the file's).
 
         Raises ShapeError, naming the layer, where Caffe would refuse them.
         """
-        shapes = dict(self.input_shapes if inputs is None else inputs)
-        for step in self.plan(shapes).steps:
-            with within(step.place):
-                bottoms = [shapes[name] for name in step.bottoms]
-                tops = self.layers[step.key].checked_shapes(*bottoms)
-            shapes.update(zip(step.tops, tops, strict=True))
-        return shapes
+        inputs = self.input_shapes if inputs is None else inputs
+        return shapes_of(self.plan(inputs).steps, self.layers, inputs)
 
     def admits(self, inputs: Mapping[str, Shape]) -> bool:
         """Tell whether inputs of these shapes fit the network."""
@@ -329,11 +309,16 @@ class CaffeNet(nn.Module):
             try:
                 self.shapes(shapes)
             except ShapeError as error:
-                pools = whole_pools(self)
-                if pools and would_fit(self, shapes, pools):
-                    blame_pools(error, pools)
+                error.fix = self._advice(shapes) or error.fix
                 raise
             self._checked.add(signature)
+
+    def _advice(self, inputs: Mapping[str, Shape]) -> str:
+        """Say what would let inputs of these shapes fit; "" where nothing known would."""
+        pools = global_pool.fixed_pools(self.steps, self.layers, self.shapes())
+        steps = self.plan(inputs).steps
+        fits = pools and global_pool.would_fit(steps, self.layers, inputs, pools)
+        return global_pool.advice(pools) if fits else ""
 
     def run(
         self,
@@ -349,7 +334,7 @@ class CaffeNet(nn.Module):
         `every_diff` lets also those have a gradient from which nothing learns, but Caffe has one.
         """
         values = dict(fed)
-        for step, spent in zip(plan.steps, plan.spent, strict=True):
+        for step, last_used in zip(plan.steps, plan.last_uses, strict=True):
             bottoms = [values[name] for name in step.bottoms]
             for index, row in enumerate(step.propagate_down):
                 if not row:
@@ -365,7 +350,7 @@ class CaffeNet(nn.Module):
             else:
                 values.update(zip(step.tops, tops, strict=True))
             if sparing:
-                for name in spent:
+                for name in last_used:
                     del values[name]
         return values
 

@@ -1,14 +1,16 @@
-"""The files that a network came from, and what tells them from others."""
+"""Where a network came from: its definition, its weights' files, and what loading them noted."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
 from converter.progress import progress
+from prototxt import Net, Weights
+from prototxt.file_state import FileState
 
 
 @dataclass(frozen=True)
@@ -35,34 +37,94 @@ class FileInfo:
         return cls(str(path), size, digest.hexdigest())
 
 
-class Source:
+class SourceFile:
     """A file that a network was loaded from; it is hashed when that is first asked for."""
 
-    def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self._state = self._look()
+    def __init__(self, state: FileState) -> None:
+        self._state = state
         self._info: FileInfo | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._state.path
 
     def info(self, *, quiet: bool = True) -> FileInfo | None:
         """Return the file's size and hash; None if it is no more what was loaded."""
-        if self._info is None and self._look() == self._state:
+        if self._info is None and self._state.is_current:
             self._info = FileInfo.of(self.path, quiet=quiet)
         return self._info
 
-    def _look(self) -> tuple[int, ...]:
-        try:
-            state = self.path.stat()
-        except FileNotFoundError:
-            return ()
-        return state.st_ino, state.st_size, state.st_mtime_ns
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of the layers of the weight files and of the network."""
+
+    sources: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)
+    """Layers of the network that got their blobs."""
+    unused: list[str] = field(default_factory=list)
+    """Layers of the files that the network lacks: listed, not loaded."""
+    ignored: list[str] = field(default_factory=list)
+    """Layers left out because the user said so."""
+    missing: list[str] = field(default_factory=list)
+    """Layers of the network that no file has, which keep their fillers' values."""
+    not_finite: list[str] = field(default_factory=list)
+    """Blobs, as `layer[i]`, that hold NaN or infinity."""
 
 
-def metadata(sources: Sequence[Source], version: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class Origin:
+    """Where a network came from.
+
+    `definition` is what was read, of every phase; `file` is its file and `weights` are the others,
+    in the order in which they were loaded. `values` filled a template's placeholders. `notes` say
+    what loading, and every rewriting since, did to the network.
+    """
+
+    definition: Net | None = None
+    file: SourceFile | None = None
+    weights: tuple[SourceFile, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    loaded: Loaded | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        definition: Net,
+        weights: Iterable[Weights] = (),
+        values: Mapping[str, str] | None = None,
+    ) -> Origin:
+        """Return the origin of a network of these; a lone .caffemodel is the definition's file."""
+        file = definition.file
+        others = {each.file.path: SourceFile(each.file) for each in weights if each.file}
+        own = SourceFile(file) if file else None
+        if own:
+            others.pop(own.path, None)
+        return cls(definition, own, tuple(others.values()), dict(values or {}))
+
+    @property
+    def files(self) -> list[SourceFile]:
+        """The files that were loaded, the definition's first."""
+        return [*([self.file] if self.file else []), *self.weights]
+
+    def noting(self, *notes: str) -> Origin:
+        """Return the origin with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    def __deepcopy__(self, memo: object) -> Origin:
+        return self  # a value: copies of a network share it
+
+
+def metadata(origin: Origin, version: str) -> dict[str, str]:
     """Return what an exported model says of its origin: our version, files' names and hashes."""
+    files = {"caffe.net": origin.file} if origin.file else {}
+    for number, weights in enumerate(origin.weights, 1):
+        files[f"caffe.weights{number if number > 1 else ''}"] = weights
     said = {"caffeport.version": version}
-    for index, source in enumerate(sources):
-        key = "caffe.net" if index == 0 else f"caffe.weights{index if index > 1 else ''}"
-        info = source.info()
-        said[key] = source.path.name
+    for key, file in files.items():
+        info = file.info()
+        said[key] = file.path.name
         said[f"{key}.sha256"] = info.sha256 if info else "the file has changed since it was loaded"
     return said

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from caffe_layers.base.number import float32
 
-if TYPE_CHECKING:
-    from .net import CaffeNet
+from .layers import Layers
 
 
 class Learnable(NamedTuple):
@@ -22,7 +21,7 @@ class Learnable(NamedTuple):
     decay_mult: float
 
 
-def learnable(net: CaffeNet) -> list[Learnable]:
+def learnable(layers: Layers) -> list[Learnable]:
     """Return every blob in the network's order, a shared one once, at its owner.
 
     Running statistics, whose learning rate is 0, are among them, as in Caffe: a solver's state
@@ -32,18 +31,18 @@ def learnable(net: CaffeNet) -> list[Learnable]:
     """
     return [
         Learnable(key, number, blob, layer.lr_mult(number), layer.decay_mult(number))
-        for key, layer in net.layers.items()
+        for key, layer in layers.items()
         for number, blob in enumerate(layer.blobs)
         if not layer.shares_blob(layer.blob_names[number])
     ]
 
 
 def parameter_groups(
-    net: CaffeNet, lr: float | None = None, weight_decay: float = 0.0
+    layers: Layers, lr: float | None = None, weight_decay: float = 0.0
 ) -> list[dict[str, Any]]:
     """Return the groups of blobs with equal multipliers; see `CaffeNet.parameter_groups`."""
     groups: dict[tuple[float, float], list[Tensor]] = {}
-    for each in learnable(net):
+    for each in learnable(layers):
         if lr is None or (each.lr_mult and each.blob.requires_grad):
             groups.setdefault((each.lr_mult, each.decay_mult), []).append(each.blob)
     if lr is None:

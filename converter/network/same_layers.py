@@ -7,6 +7,7 @@ from typing import Any
 
 from prototxt.errors import UnsupportedError
 
+from .global_pool import whole_pools
 from .net import CaffeNet
 
 APART = ("Input", "SoftmaxWithLoss", "Accuracy", "Split")
@@ -78,16 +79,9 @@ def _is_torchs(eps: float) -> bool:
 
 
 def _whole_pools(net: CaffeNet) -> set[str]:
-    """Return the average poolings over the whole map."""
-    shapes = net.shapes()
-    names = set()
-    for step in net.steps:
-        if _averages(step.layer):
-            bottom = shapes[step.bottoms[0]]
-            window: Any = net.layers[step.key].window
-            if window is None or (window.kernel, window.pad) == (bottom[2:], (0, 0)):
-                names.add(step.layer.name)
-    return names
+    """Return the names of the average poolings over the whole map."""
+    pools = whole_pools(net.steps, net.layers, net.shapes())
+    return {step.layer.name for step in net.steps if step.key in pools}
 
 
 def _averages(layer: Any) -> bool:

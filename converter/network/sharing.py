@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
 from caffe_layers import Layer
 from prototxt.errors import ShapeError, within
 
-from .net import CaffeNet
+from .layers import Layers
+from .steps import Step
 
 
-def share(net: CaffeNet) -> None:
+def share(steps: Iterable[Step], layers: Layers) -> None:
     """Let every named blob be its first owner's, as Caffe's networks do.
 
     STRICT sharers must have the owner's shape, PERMISSIVE ones its number of values. Multipliers
     that several sharers state must agree. Raises ShapeError otherwise.
     """
     owners: dict[str, tuple[str, Layer, str]] = {}
-    for step in net.steps:
-        layer = net.layers[step.key]
+    for step in steps:
+        layer = layers[step.key]
         for index, spec in enumerate(layer.param_specs):
             if not spec.name:
                 continue
@@ -27,11 +29,10 @@ def share(net: CaffeNet) -> None:
                 if spec.name not in owners:
                     owners[spec.name] = (step.key, layer, name)
                 else:
-                    _join(net, step.key, index, *owners[spec.name])
+                    _join(layer, index, *owners[spec.name])
 
 
-def _join(net: CaffeNet, key: str, index: int, owner_key: str, owner: Layer, owned: str) -> None:
-    layer = net.layers[key]
+def _join(layer: Layer, index: int, owner_key: str, owner: Layer, owned: str) -> None:
     spec = layer.param_specs[index]
     name = layer.blob_names[index]
     have, want = tuple(getattr(layer, name).shape), tuple(getattr(owner, owned).shape)

@@ -9,7 +9,8 @@ import torch
 from onnx import TensorProto, defs
 
 from caffe_layers import Shape
-from converter.network.net import CaffeNet, Plan, make_plan
+from converter.network.net import CaffeNet
+from converter.network.plan import Plan, make_plan
 from converter.network.steps import Step
 from prototxt.errors import UnsupportedError, within
 

@@ -71,7 +71,7 @@ def export_onnx(
         passes.embed_preprocessing(graph, image_input(net), preprocessing)
     if half:
         graph.notes += passes.to_half(graph, ends=half_io)
-    graph.metadata |= metadata(net.sources, VERSION)
+    graph.metadata |= metadata(net.origin, VERSION)
     write_onnx(graph, Path(path), VERSION)
     return graph
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from os import fspath
 from pathlib import Path
 from typing import Any
 
 from converter.loading.load import Phase
 from converter.network.net import CaffeNet
-from prototxt import Net, filter_net, read_net
+from prototxt import Net, filter_net
 from prototxt.errors import CaffeError, UnsupportedError
 from prototxt.named_file import find_named
 
@@ -143,16 +142,14 @@ def _image_input(net: CaffeNet) -> Any:
 
 def _declared(net: CaffeNet, shape: tuple[int, ...]) -> Preprocessing | None:
     """Read the transformation of the data layer, of TEST before that of TRAIN."""
-    if not net.sources:
+    definition = net.origin.definition
+    if definition is None:
         return None
-    path = net.sources[0].path
-    definition = read_net(fspath(path), allow_unknown=True, values=net.template)
     phases: tuple[Phase, Phase] = ("TEST", "TRAIN")
     for phase in phases:
         for layer in _transforming(filter_net(definition, phase=phase)):
-            return _from_layer(
-                layer, path, shape, f"transform_param of layer {layer.name!r}, {phase}"
-            )
+            origin = f"transform_param of layer {layer.name!r}, {phase}"
+            return _from_layer(layer, definition, shape, origin)
     return None
 
 
@@ -160,7 +157,7 @@ def _transforming(net: Net) -> Iterable[Any]:
     return (layer for layer in net.layers if layer.HasField("transform_param") and not layer.bottom)
 
 
-def _from_layer(layer: Any, path: Path, shape: tuple[int, ...], origin: str) -> Preprocessing:
+def _from_layer(layer: Any, definition: Net, shape: tuple[int, ...], origin: str) -> Preprocessing:
     param = layer.transform_param
     order = "GRAY" if shape[1] == 1 else "BGR"
     mean = tuple(param.mean_value) or (0.0,)
@@ -168,18 +165,18 @@ def _from_layer(layer: Any, path: Path, shape: tuple[int, ...], origin: str) -> 
     # A data layer crops images as they are: only their own tools resized them, or ImageData.
     image, resize = None, None if crop else (shape[2], shape[3])
     if param.mean_file:
-        image = mean_image(_mean_file(param.mean_file, path))
+        image = mean_image(_mean_file(param.mean_file, definition))
         resize = (image.shape[1], image.shape[2])
     elif layer.type == "ImageData" and layer.image_data_param.new_height:
         resize = (layer.image_data_param.new_height, layer.image_data_param.new_width)
     return Preprocessing(order, mean, param.scale, resize, crop, image, origin)
 
 
-def _mean_file(name: str, definition: Path) -> Path:
-    if found := find_named(name, definition):
+def _mean_file(name: str, definition: Net) -> Path:
+    if found := find_named(name, Path(definition.source)):
         return found
     raise CaffeError(
-        f"{definition}: its mean_file {name!r} is not there",
+        f"{definition.source}: its mean_file {name!r} is not there",
         fix="give the mean with --mean 104,117,123 or --mean FILE.binaryproto",
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import prototxt
-from converter.loading.load import build
+from converter.network.build import build
 from converter.network.summary import summarize
 from prototxt import filter_net
 from prototxt.nets.networks import build as define

@@ -108,7 +108,7 @@ def check_fed(net: CaffeNet) -> None:
 
 def check_loss(net: CaffeNet) -> None:
     """Raise ShapeError for a network without a loss or without blobs: nothing could be learnt."""
-    if not learnable(net):
+    if not learnable(net.layers):
         raise ShapeError(f"{net.source}: no layer has blobs in phase {net.phase}")
     if not any(weight for step in net.steps for weight in step.loss_weights):
         raise ShapeError(f"{net.source}: no layer has a loss in phase {net.phase}")

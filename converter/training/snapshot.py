@@ -21,7 +21,7 @@ from .optimizer import CaffeOptimizer
 
 def histories(net: CaffeNet, optimizer: CaffeOptimizer) -> list[Tensor]:
     """Return the optimizer's memory in the order of a snapshot."""
-    each = [optimizer.history(item.blob) for item in learnable(net)]
+    each = [optimizer.history(item.blob) for item in learnable(net.layers)]
     return [history[index] for index in range(optimizer.histories) for history in each]
 
 
@@ -67,7 +67,7 @@ def restore_state(net: CaffeNet, optimizer: CaffeOptimizer, path: str | Path) ->
         model = None if state.learned_net is None else _weights(state.learned_net, Path(path))
     if model is not None:
         with torch.no_grad():
-            fill(net, [read_weights(model)])
+            fill(net.steps, net.layers, [read_weights(model)])
     for held, target in zip(state.history, targets, strict=True):
         copy(held, target)
     for group in optimizer.param_groups:

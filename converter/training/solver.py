@@ -86,7 +86,7 @@ class Solver:
         self.iter = 0
         self._losses: deque[Tensor] = deque(maxlen=self.param.average_loss)
         self._clock = (0, time.perf_counter())
-        self._blobs = [each.blob for each in learnable(self.net)]
+        self._blobs = [each.blob for each in learnable(self.net.layers)]
         if snapshot is not None:
             self.restore(snapshot)
         self.processes.broadcast(self._blobs)

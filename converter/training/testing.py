@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from converter.network.net import CaffeNet, Inputs, Plan
+from converter.network.net import CaffeNet, Inputs
+from converter.network.plan import Plan
 from prototxt.errors import ShapeError
 
 SHOWN = 100

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from prototxt import schema
 from prototxt.atomic import writing
 from prototxt.errors import FormatError, UnsupportedError, WeightError, within
+from prototxt.file_state import FileState
 from prototxt.net import Net, describe
 
 from . import blob, wire
@@ -55,13 +56,14 @@ class LayerWeights:
 class Weights:
     """What a weights file holds: its layers in file order, with their blobs.
 
-    `generation` is V0, V1, V2 or HDF5.
+    `generation` is V0, V1, V2 or HDF5. `file` is the one that it was read from, if it was.
     """
 
     layers: list[LayerWeights]
     source: str
     generation: str
     dialect: str | None = None
+    file: FileState | None = None
     _parts: list[tuple[_Generation, str, bytes]] = field(default_factory=list, repr=False)
     _header: bytearray = field(default_factory=bytearray, repr=False)
 

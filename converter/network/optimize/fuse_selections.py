@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from caffe_layers import Shape
@@ -23,7 +24,7 @@ class Found:
 
 def fuse_selections(wiring: Wiring) -> str:
     """Let one layer weigh and add the branches of each SK unit."""
-    shapes = wiring.net.shapes()
+    shapes = wiring.shapes
     fused = 0
     for step in list(wiring.steps):
         found = _find(wiring, step, shapes) if step.cls.caffe_type == "Softmax" else None
@@ -40,7 +41,7 @@ def fuse_selections(wiring: Wiring) -> str:
     return f"fused {fused} selections of kernels" if fused else ""
 
 
-def _find(wiring: Wiring, softmax: Step, shapes: dict[str, Shape]) -> Found | None:
+def _find(wiring: Wiring, softmax: Step, shapes: Mapping[str, Shape]) -> Found | None:
     """Follow the weights of every branch to the layer that multiplies its features."""
     sliced = wiring.reader(softmax.tops[0])
     if sliced is None or sliced.cls.caffe_type != "Slice":
@@ -67,7 +68,7 @@ def _sum(
     softmax: Step,
     others: list[Step],
     products: list[tuple[str, Step]],
-    shapes: dict[str, Shape],
+    shapes: Mapping[str, Shape],
 ) -> Found | None:
     """Check that the products are one Scale and a chain of Axpy that ends in one value."""
     features: list[str] = [""] * len(products)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from caffe_layers import Layer
-from converter.network.net import CaffeNet
+from caffe_layers import Layer, Shape
+from converter.network.layers import Layers
 from converter.network.steps import Step
 
 
 class Wiring:
-    """The steps of a network that may be changed, and their layers."""
+    """The steps of a network that may be changed, and their layers.
 
-    def __init__(self, net: CaffeNet) -> None:
-        self.net = net
-        self.steps = list(net.steps)
-        self.layers: dict[str, Layer] = dict(net.layers.items())
+    `shapes` are those of the values before anything was changed.
+    """
+
+    def __init__(self, steps: Iterable[Step], layers: Layers, shapes: Mapping[str, Shape]) -> None:
+        self.steps = list(steps)
+        self.layers: dict[str, Layer] = dict(layers.items())
+        self.shapes = shapes
 
     @property
     def readers(self) -> Counter[str]:
@@ -58,10 +61,3 @@ class Wiring:
             replace(step, bottoms=tuple(new if name == old else name for name in step.bottoms))
             for step in self.steps
         ]
-
-    def network(self) -> CaffeNet:
-        """Return the network of the steps as they are now."""
-        made = CaffeNet(self.net.name, self.steps, self.layers)
-        for name in ("phase", "source", "sources", "definition", "loaded", "input_shapes"):
-            setattr(made, name, getattr(self.net, name))
-        return made.train(self.net.training)

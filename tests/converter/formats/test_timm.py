@@ -16,7 +16,7 @@ from torch import nn
 
 import converter
 import prototxt
-from converter.loading.load import build as build_net
+from converter.network.build import build as build_net
 from converter.timm_names import SENETS, caffe_stem, timm_state_dict
 from converter.verification.golden import golden_error
 from prototxt import UnsupportedError

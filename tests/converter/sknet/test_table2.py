@@ -13,7 +13,7 @@ import torch
 
 import converter
 import prototxt
-from converter.loading.load import build
+from converter.network.build import build
 from converter.network.summary import Summary, summarize
 from converter.sknet.table2 import CLOSE, ROWS, count, format_table
 from prototxt.nets import bam, cbam, networks
