@@ -9,19 +9,23 @@ from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
+from typing_extensions import Unpack
 
 from caffe_layers import Layer, Shape
 from prototxt import Net, filter_net, read_net, read_weights
 from prototxt.errors import CaffeError, ShapeError
 from prototxt.upgrade import declare_shapeless
 
+from .keywords import refuse_unknown
 from .loading.deploy import deploy
 from .loading.load import load, weight_files
+from .loading.options import LoadOptions
 from .loading.user_layers import load_layers
 from .network.build import build_layer
 from .network.steps import AUTOMATIC, read_layer
 from .onnx.builder import Emitter, Graph
-from .onnx.emit import DEFAULT_OPSET, FLOATS, emit
+from .onnx.emit import FLOATS, emit
+from .onnx.options import DEFAULT_OPSET
 
 PathName = str | PathLike[str]
 UNSEEN = "not looked at"
@@ -89,7 +93,7 @@ def check(
     weights: PathName | Sequence[PathName] | None = None,
     *,
     opset: int = DEFAULT_OPSET,
-    **options: Any,
+    **options: Unpack[LoadOptions],
 ) -> Check:
     """Return what of a network is supported, in torch and in ONNX, what is not and why.
 
@@ -97,6 +101,7 @@ def check(
     on its own; if all can be, the whole is loaded and emitted. Raises FormatError for files that
     cannot be read at all.
     """
+    refuse_unknown(check, LoadOptions, options)
     load_layers(options.get("layers"))
     dialect, phase = options.get("dialect"), options.get("phase", "TEST")
     given = options.get("input_shapes") or {}
@@ -104,8 +109,9 @@ def check(
     definition = read_net(fspath(net), allow_unknown=True, dialect=dialect, values=values)
     files = [read_weights(path) for path in weight_files(net, weights)]
     blobs = {layer.name: _shapes(layer.blobs) for file in files for layer in file.layers}
-    state = {key: options[key] for key in ("level", "stages") if key in options}
-    filtered = declare_shapeless(filter_net(definition, phase=phase, **state), given)
+    level, stages = options.get("level", 0), tuple(options.get("stages", ()))
+    filtered = filter_net(definition, phase=phase, level=level, stages=stages)
+    filtered = declare_shapeless(filtered, given)
     if options.get("deploy"):
         filtered, _ = deploy(filtered, dialect=dialect)
     walk = _Walk(filtered, given, opset, dialect, training=phase == "TRAIN")
@@ -113,7 +119,8 @@ def check(
     if definition.unknown and not options.get("allow_unknown"):
         found.problems = [f"{field}: an unknown field" for field in definition.unknown]
     elif not any(verdict.torch for verdict in found.verdicts):
-        found.problems = _whole(net, weights, opset, options, emits=found.passed)
+        wanted: LoadOptions = {**options, "stages": stages}
+        found.problems = _whole(net, weights, opset, wanted, emits=found.passed)
     return found
 
 
@@ -185,7 +192,7 @@ def _whole(
     net: PathName,
     weights: PathName | Sequence[PathName] | None,
     opset: int,
-    options: Mapping[str, Any],
+    options: LoadOptions,
     *,
     emits: bool,
 ) -> list[str]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
+from typing_extensions import Unpack
 
 from prototxt.atomic import filling
 from prototxt.errors import CaffeError, UnsupportedError
 
 from .formats import FORMATS, Format, Options, get_format
+from .keywords import complete, only, refuse_unknown
 from .loading.load import load
+from .loading.options import LoadOptions
 from .network.net import CaffeNet
 from .network.origin import FileInfo
+from .onnx.options import FormatOptions
 from .preprocessing import image_input, preprocessing_of
 from .preprocessing.inputs import as_arrays
 from .verification.report import Report
@@ -25,6 +29,10 @@ from .verification.verify import verify
 PathName = str | PathLike[str]
 
 DEFAULT_FORMATS = ("onnx", "safetensors")
+
+
+class ConvertOptions(LoadOptions, FormatOptions, total=False):
+    """What `convert` hands on: the options of `load` and of what is written."""
 
 
 def convert(
@@ -41,47 +49,33 @@ def convert(
     embed_preprocessing: bool = False,
     preprocessing: Mapping[str, Any] | None = None,
     quiet: bool = True,
-    **options: Any,
+    **options: Unpack[ConvertOptions],
 ) -> Report:
     """Write `OUT/<stem of NET>.<format>` for each format, verify it, write the report beside it.
 
-    `options` are those of `load` and of `formats.Options` (opset, dynamic, with_losses, softmax,
+    `options` are those of `load` and `FormatOptions` (opset, dynamic, with_losses, softmax,
     fold_bn, optimize, half_io). With `dtype` float16 the network is loaded in float32 and written
-    in half precision (`export_onnx`), with float32 at the ends unless `half_io`.
+    in half precision (`export_onnx`), its inputs and outputs in float32 unless `half_io`.
     `embed_preprocessing` bakes what images need into the ONNX model, which then takes RGB images;
     `preprocessing` are the settings of `preprocessing_of` that the definition lacks; with them each
     `Photo` among `inputs` is prepared. The report says what images need where that is known; its
     `passed` says whether verification succeeded; its files are `report.md` and `report.json`.
     """
-    writers = {name: get_format(name) for name in dict.fromkeys(formats)}
-    if not writers:
-        raise UnsupportedError("no format is named", fix=f"known: {', '.join(FORMATS)}")
-    names = {field.name for field in fields(Options)}
+    refuse_unknown(convert, ConvertOptions, options)
+    writers = _writers(formats)
     half = options.get("dtype") == torch.float16
-    if half:
-        lacking = [name for name, writer in writers.items() if not writer.HALF]
-        if lacking:
-            raise UnsupportedError(
-                f"format {', '.join(lacking)} holds no float16", fix="write it without --dtype"
-            )
-        options["dtype"] = torch.float32
-    elif options.get("half_io"):
-        raise UnsupportedError("float16 at the ends of another model", fix="--dtype float16")
-    chosen = Options(half=half, **{key: options[key] for key in options.keys() & names})
-    loaded = load(
-        net, weights, **{key: value for key, value in options.items() if key not in names}
-    )
+    _check_half(writers, half=half, half_io=options.get("half_io", False))
+    loaded = load(net, weights, **_load_options(options, half=half))
     report = Report.of(loaded)
     if half:
         report.dtype = "float16"
-    if embed_preprocessing:
-        wanted = preprocessing_of(loaded, **(preprocessing or {}))
-        chosen = replace(chosen, preprocessing=wanted)
-    else:
-        report.notes += _preprocessing_note(loaded, preprocessing or {})
-    fed = as_arrays(loaded, inputs or {}, preprocessing or {}, whole=embed_preprocessing)
-    infos = [source.info(quiet=quiet) for source in loaded.sources]
-    report.sources = [info for info in infos if info is not None]
+    settings = preprocessing or {}
+    embedded = preprocessing_of(loaded, **settings) if embed_preprocessing else None
+    if embedded is None:
+        report.notes += _preprocessing_note(loaded, settings)
+    fed = as_arrays(loaded, inputs or {}, settings, whole=embed_preprocessing)
+    report.sources = _infos(loaded, quiet=quiet)
+    chosen = Options(complete(FormatOptions, options), embedded, half)
     with filling(Path(out)) as folder:
         written = write_formats(loaded, folder, _stem(net), writers, chosen, report)
         if verify_it:
@@ -92,22 +86,50 @@ def convert(
                 golden=golden,
                 golden_float=golden_float,
                 tolerance=tolerance,
-                preprocessing=chosen.preprocessing,
+                preprocessing=embedded,
                 half=half,
                 quiet=quiet,
             )
-            report.comparisons = proof.comparisons
-            report.notes += [note for note in proof.notes if note not in report.notes]
-            unrun = [path.name for name, path in written.items() if writers[name].PROGRAM]
-            if unrun:
-                report.notes.append(f"written but not run: {', '.join(unrun)}")
-        else:
-            report.notes.append("not verified, as asked")
+            report.include(proof)
+        report.notes += _unproven(writers, written, verified=verify_it)
         for path in sorted(folder.iterdir()):
             info = FileInfo.of(path, quiet=quiet)
             report.written.append(replace(info, path=str(Path(out, path.name))))
         report.write(folder)
     return report
+
+
+def _writers(formats: Iterable[str]) -> dict[str, Format]:
+    """Return the formats named, each once."""
+    writers = {name: get_format(name) for name in dict.fromkeys(formats)}
+    if not writers:
+        raise UnsupportedError("no format is named", fix=f"known: {', '.join(FORMATS)}")
+    return writers
+
+
+def _check_half(writers: Mapping[str, Format], *, half: bool, half_io: bool) -> None:
+    """Raise UnsupportedError where not all that is asked for can be written in float16."""
+    lacking = [name for name, writer in writers.items() if not writer.HALF]
+    if half and lacking:
+        raise UnsupportedError(
+            f"format {', '.join(lacking)} holds no float16", fix="write it without --dtype"
+        )
+    if half_io and not half:
+        raise UnsupportedError(
+            "only a model of half precision has float16 inputs and outputs", fix="--dtype float16"
+        )
+
+
+def _load_options(options: ConvertOptions, *, half: bool) -> LoadOptions:
+    """Return the options of `load`: what is written in float16 is loaded in float32."""
+    loading = only(LoadOptions, options)
+    return {**loading, "dtype": torch.float32} if half else loading
+
+
+def _infos(net: CaffeNet, *, quiet: bool) -> list[FileInfo]:
+    """Return the files that a network came from, but for those that have changed since."""
+    infos = [source.info(quiet=quiet) for source in net.origin.files]
+    return [info for info in infos if info is not None]
 
 
 def write_formats(
@@ -123,6 +145,16 @@ def write_formats(
     for name, writer in writers.items():
         report.notes += writer.write(net, written[name], options)
     return written
+
+
+def _unproven(
+    writers: Mapping[str, Format], written: Mapping[str, Path], *, verified: bool
+) -> list[str]:
+    """Say what was written and not verified."""
+    if not verified:
+        return ["not verified, as asked"]
+    programs = [path.name for name, path in written.items() if writers[name].PROGRAM]
+    return [f"written but not run: {', '.join(programs)}"] if programs else []
 
 
 def _preprocessing_note(net: CaffeNet, settings: Mapping[str, Any]) -> list[str]:

@@ -7,9 +7,13 @@ from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from typing import Any
 
 import torch
+from typing_extensions import Unpack
 
 from caffe_layers import Shape
+from converter.keywords import only, options_of
+from converter.loading.options import LoadOptions
 from converter.network.net import CaffeNet
+from converter.onnx.options import FormatOptions
 
 DTYPES = {
     "float16": torch.float16,
@@ -112,7 +116,7 @@ def add_reading(parser: Any) -> None:
     )
 
 
-def load_options(args: Namespace) -> dict[str, Any]:
+def load_options(args: Namespace) -> LoadOptions:
     """Return the arguments of `load` that `add_net` declared."""
     return {
         "phase": args.phase,
@@ -135,11 +139,12 @@ def load_options(args: Namespace) -> dict[str, Any]:
     }
 
 
-def load_net(args: Namespace, **others: Any) -> CaffeNet:
+def load_net(args: Namespace, **others: Unpack[LoadOptions]) -> CaffeNet:
     """Load the network that the arguments name, with other arguments of `load` in their place."""
     from converter.loading.load import load
 
-    return load(args.net, args.weights, **load_options(args) | others)
+    options: LoadOptions = {**load_options(args), **others}
+    return load(args.net, args.weights, **options)
 
 
 def add_inputs(parser: ArgumentParser) -> None:
@@ -170,47 +175,24 @@ def add_golden(parser: ArgumentParser) -> None:
 
 def add_export(parser: ArgumentParser) -> None:
     """Declare how an ONNX model is written."""
-    from converter.onnx.emit import DEFAULT_OPSET
-
     group = parser.add_argument_group("ONNX")
-    group.add_argument("--opset", type=int, default=DEFAULT_OPSET)
-    group.add_argument(
-        "--dynamic",
-        metavar="AXES",
-        help="the inputs' free axes: batch,height,width, or none (default: batch, and none with a "
-        "note in the report where the network admits one batch only)",
-    )
-    group.add_argument("--with-losses", action="store_true", help="keep loss and accuracy layers")
-    group.add_argument("--softmax", action="store_true", help="end in probabilities")
-    group.add_argument(
-        "--fold-bn", action="store_true", help="fold normalisation into convolutions"
-    )
-    group.add_argument(
-        "--optimize",
-        action="store_true",
-        help="fold, leave out what does nothing in testing, make one layer of SK selections",
-    )
-    group.add_argument(
-        "--half-io",
-        action="store_true",
-        help="with --dtype float16: inputs and outputs too, but for labels and indices",
-    )
+    for name, option in options_of(FormatOptions).items():
+        flag = f"--{name.replace('_', '-')}"
+        if option.default is False:
+            group.add_argument(flag, action="store_true", help=option.help)
+        else:
+            group.add_argument(
+                flag,
+                type=option.parse,
+                default=option.default,
+                metavar=option.metavar,
+                help=option.help,
+            )
 
 
-def export_options(args: Namespace) -> dict[str, Any]:
+def export_options(args: Namespace) -> FormatOptions:
     """Return the arguments of an export that `add_export` declared."""
-    axes = None
-    if args.dynamic is not None:
-        axes = tuple(axis for axis in args.dynamic.split(",") if axis and axis != "none")
-    return {
-        "opset": args.opset,
-        "dynamic": axes,
-        "with_losses": args.with_losses,
-        "softmax": args.softmax,
-        "fold_bn": args.fold_bn,
-        "optimize": args.optimize,
-        "half_io": args.half_io,
-    }
+    return only(FormatOptions, vars(args))
 
 
 def add_preprocessing(parser: ArgumentParser) -> None:

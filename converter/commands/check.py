@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from converter.check import check
-from converter.onnx.emit import DEFAULT_OPSET
+from converter.onnx.options import DEFAULT_OPSET
 
 from ._options import add_net, load_options, say
 

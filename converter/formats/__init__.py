@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Protocol, TypeVar
 
+from converter.keywords import complete
 from converter.network.net import CaffeNet
-from converter.onnx.emit import DEFAULT_OPSET
+from converter.onnx.options import FormatOptions
 from converter.preprocessing import Preprocessing
 from prototxt.errors import CaffeError, UnsupportedError
 
@@ -21,18 +22,10 @@ Made = TypeVar("Made")
 class Options:
     """What the user asked of the conversion."""
 
-    opset: int = DEFAULT_OPSET
-    dynamic: Collection[str] | None = None
-    """The inputs' free axes; None: the batch, but where the network admits one size only."""
-    with_losses: bool = False
-    softmax: bool = False
-    fold_bn: bool = False
-    optimize: bool = False
+    asked: FormatOptions = field(default_factory=lambda: complete(FormatOptions, {}))
     preprocessing: Preprocessing | None = None
     half: bool = False
     """Write float16; the network itself is in float32."""
-    half_io: bool = False
-    """Let the ONNX model's inputs and outputs be float16 too."""
 
 
 def with_free_axes(
@@ -42,8 +35,9 @@ def with_free_axes(
 
     Where that is not said it is the batch, or nothing where a free batch fails; then with why.
     """
-    if options.dynamic is not None:
-        return make(options.dynamic), None
+    axes = options.asked["dynamic"]
+    if axes is not None:
+        return make(axes), None
     try:
         return make(("batch",)), None
     except CaffeError as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from converter.keywords import only
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.onnx.export import export_onnx
+from converter.onnx.options import ExportOptions
 
 from . import Options, with_free_axes
 
@@ -17,20 +19,15 @@ PROGRAM = False
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """Write the ONNX model; the notes name the layers and inputs that it leaves out."""
-    shipped = net.optimize(channels_last=False) if options.optimize else net
+    shipped = net.optimize(channels_last=False) if options.asked["optimize"] else net
     graph, error = with_free_axes(
         options,
         lambda dynamic: export_onnx(
             shipped,
             path,
-            opset=options.opset,
-            dynamic=dynamic,
-            with_losses=options.with_losses,
-            softmax=options.softmax,
-            fold_bn=options.fold_bn,
             preprocessing=options.preprocessing,
             half=options.half,
-            half_io=options.half_io,
+            **only(ExportOptions, {**options.asked, "dynamic": dynamic}),
         ),
     )
     made = {output for node in graph.nodes for output in node.output} | graph.inputs.keys()

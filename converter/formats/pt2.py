@@ -31,7 +31,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """Write the program of what an exported model computes, its free axes as in ONNX."""
     if options.half:
         net = half_copy(net)
-    _, shapes = exported_plan(net, with_losses=options.with_losses)
+    _, shapes = exported_plan(net, with_losses=options.asked["with_losses"])
     dims, _ = with_free_axes(options, lambda dynamic: dynamic_dims(net, shapes, dynamic))
     free: dict[str, Any] = {
         name: {axis: Dim.DYNAMIC for axis, dim in enumerate(dims[name]) if isinstance(dim, str)}
@@ -64,7 +64,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         for axis in free[name]
         if is_concrete_int(taken[axis])
     ]
-    if options.dynamic is None and not any(free.values()):
+    if options.asked["dynamic"] is None and not any(free.values()):
         fixed = [f"{name} of {_text(inputs[name].shape)}" for name in free]
     notes = [f"{path.name} takes only {', '.join(fixed)}"] if fixed else []
     return [*notes, f"{path.name} takes and gives float16"] if options.half else notes

@@ -95,7 +95,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     if net.training:
         raise UnsupportedError("Python source is of a network for tests", fix="--phase TEST")
     source = Source(net)
-    written = source.write(with_losses=options.with_losses)
+    written = source.write(with_losses=options.asked["with_losses"])
     module = identifier(path.name.removesuffix(SUFFIX))
     weights = path.with_name(f"{module}_weights.safetensors")
     tensors = {

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from onnx import TensorProto, defs
+from typing_extensions import Unpack
 
 from caffe_layers import Shape
+from converter.keywords import complete, refuse_unknown
 from converter.network.net import CaffeNet
 from converter.network.plan import Plan, make_plan
 from converter.network.steps import Step
@@ -16,11 +18,7 @@ from prototxt.errors import UnsupportedError, within
 
 from .builder import Emitter, Graph
 from .free_axes import dynamic_dims
-
-OLDEST_OPSET = 13
-DEFAULT_OPSET = 17
-"""The newest opset that needs no IR newer than 8: every ONNX Runtime since 1.12 (2022), TensorRT 8
-and OpenVINO 2022 read it, and nothing that the layers emit is better in a newer one."""
+from .options import OLDEST_OPSET, GraphOptions, free_axes
 
 FLOATS = {
     torch.float32: (TensorProto.FLOAT, np.float32),
@@ -32,11 +30,8 @@ FLOATS = {
 def emit(
     net: CaffeNet,
     *,
-    opset: int = DEFAULT_OPSET,
-    dynamic: Collection[str] = ("batch",),
     input_shapes: Mapping[str, Shape] | None = None,
-    with_losses: bool = False,
-    softmax: bool = False,
+    **options: Unpack[GraphOptions],
 ) -> Graph:
     """Return the network as an ONNX graph, its weights as views of the network's.
 
@@ -44,13 +39,16 @@ def emit(
     inputs that only they use, are left out unless `with_losses`. `softmax` ends a classifier's
     single output in probabilities. Raises UnsupportedError for what ONNX cannot say.
     """
+    refuse_unknown(emit, GraphOptions, options)
+    asked = complete(GraphOptions, options)
+    opset = asked["opset"]
     newest = defs.onnx_opset_version()
     if not OLDEST_OPSET <= opset <= newest:
         raise UnsupportedError(f"opset {opset} is not in {OLDEST_OPSET}..{newest}")
-    plan, inputs = exported_plan(net, with_losses=with_losses)
+    plan, inputs = exported_plan(net, with_losses=asked["with_losses"])
     inputs = {name: (input_shapes or {}).get(name, shape) for name, shape in inputs.items()}
     static = net.shapes(inputs)
-    dims = dynamic_dims(net, inputs, dynamic)
+    dims = dynamic_dims(net, inputs, free_axes(asked))
     dtype = net.dtype
     if dtype not in FLOATS:
         raise UnsupportedError(f"no ONNX export of {dtype}", fix="load with float32 or float64")
@@ -67,7 +65,7 @@ def emit(
         for top in step.tops:
             graph.values[top] = (onnx_type, dims[top])
     outputs = list(plan.outputs.values())
-    if softmax:
+    if asked["softmax"]:
         outputs = [_append_softmax(op, graph, plan)]
     for name in outputs:
         graph.outputs[name] = graph.values.pop(name)

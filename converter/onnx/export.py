@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
 import onnx
 import torch
+from typing_extensions import Unpack
 
 from caffe_layers import Shape
+from converter.keywords import complete, only, refuse_unknown
 from converter.network.net import CaffeNet
 from converter.network.origin import metadata
 from converter.preprocessing import Preprocessing, image_input
@@ -18,27 +20,24 @@ from prototxt.errors import UnsupportedError
 
 from . import passes
 from .builder import Graph
-from .emit import DEFAULT_OPSET, emit
+from .emit import emit
 from .file import write_onnx
+from .options import ExportOptions, GraphOptions
 
 
 def export_onnx(
     net: CaffeNet,
     path: str | PathLike[str],
     *,
-    opset: int = DEFAULT_OPSET,
-    dynamic: Collection[str] = ("batch",),
     input_shapes: Mapping[str, Shape] | None = None,
-    with_losses: bool = False,
-    softmax: bool = False,
-    fold_bn: bool = False,
     preprocessing: Preprocessing | None = None,
     half: bool = False,
-    half_io: bool = False,
+    **options: Unpack[ExportOptions],
 ) -> Graph:
     """Write the network as ONNX, whole or not at all; return the graph that was written.
 
-    `dynamic` names the free axes of the inputs: batch, height, width. See `emit` for the rest.
+    `dynamic` names the free axes of the inputs: batch (the default), height, width. See `emit` for
+    `opset`, `with_losses`, `softmax` and `input_shapes`.
     `fold_bn` folds batch normalisation into the convolution before it, whose values by Caffe's
     names are then gone. The small groups of an optimised network's convolutions are joined
     (`passes.join_groups`). With `preprocessing` the model takes RGB images, N x H x W x 3 bytes of
@@ -48,29 +47,25 @@ def export_onnx(
     `<path>.data`. The model's metadata name the files that the network came from, with their
     hashes.
     """
+    refuse_unknown(export_onnx, ExportOptions, options)
+    asked = complete(ExportOptions, options)
     if half and net.dtype != torch.float32:
         raise UnsupportedError(
-            f"half precision of a network in {str(net.dtype).removeprefix('torch.')}",
+            f"the network is in {str(net.dtype).removeprefix('torch.')}, "
+            "half precision is made of float32",
             fix="load it in float32",
         )
-    graph = emit(
-        net,
-        opset=opset,
-        dynamic=dynamic,
-        input_shapes=input_shapes,
-        with_losses=with_losses,
-        softmax=softmax,
-    )
+    graph = emit(net, input_shapes=input_shapes, **only(GraphOptions, options))
     if half:
         passes.fold_bn(graph, fits=passes.fits_half)
-    elif fold_bn:
+    elif asked["fold_bn"]:
         passes.fold_bn(graph)
     if net.optimized and (joined := passes.join_groups(graph)):
         graph.notes.append(f"joined the small groups of {joined} convolutions, zeros between them")
     if preprocessing is not None:
         passes.embed_preprocessing(graph, image_input(net), preprocessing)
     if half:
-        graph.notes += passes.to_half(graph, ends=half_io)
+        graph.notes += passes.to_half(graph, ends=asked["half_io"])
     graph.metadata |= metadata(net.origin, VERSION)
     write_onnx(graph, Path(path), VERSION)
     return graph

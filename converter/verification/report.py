@@ -48,6 +48,11 @@ class Report:
         """Add one comparison."""
         self.comparisons.append(comparison)
 
+    def include(self, proof: Report) -> None:
+        """Take over what the verification of the same network found."""
+        self.comparisons += proof.comparisons
+        self.notes += [note for note in proof.notes if note not in self.notes]
+
     @property
     def passed(self) -> bool:
         """Tell whether every comparison is within its tolerance."""

@@ -7,7 +7,7 @@ from functools import cache
 import onnx
 import onnxruntime
 
-from converter.onnx.emit import DEFAULT_OPSET, OLDEST_OPSET
+from converter.onnx.options import DEFAULT_OPSET, OLDEST_OPSET
 
 
 @cache

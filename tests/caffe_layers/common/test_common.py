@@ -13,7 +13,8 @@ import torch
 import caffe_layers
 import converter
 from converter.onnx.builder import Emitter, Graph
-from converter.onnx.emit import DEFAULT_OPSET, OLDEST_OPSET, emit
+from converter.onnx.emit import emit
+from converter.onnx.options import DEFAULT_OPSET, OLDEST_OPSET
 from prototxt import ShapeError, UnsupportedError
 from tests.support.recorded import assert_close
 

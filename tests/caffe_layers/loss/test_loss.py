@@ -14,7 +14,7 @@ import torch
 import caffe_layers
 import converter
 from caffe_layers import Layer
-from converter.onnx.emit import DEFAULT_OPSET, OLDEST_OPSET
+from converter.onnx.options import DEFAULT_OPSET, OLDEST_OPSET
 from prototxt import CaffeError
 from tests.support.recorded import assert_close
 

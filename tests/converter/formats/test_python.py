@@ -16,6 +16,7 @@ import converter
 import prototxt
 from converter.formats import Options, python
 from converter.formats._source import Source, identifier
+from converter.onnx.emit import exported_plan
 from prototxt import UnsupportedError
 from prototxt.nets.attention import attention
 from prototxt.nets.definition import Definition
@@ -176,7 +177,7 @@ def test_recorded_cases_compute_the_same(kind: str, layer_cases: Path) -> None:
         except UnsupportedError:
             refused += 1
             continue
-        plan, needed = converter.emit.exported_plan(net)
+        plan, needed = exported_plan(net)
         bottoms = [torch.from_numpy(inputs[key]) for key in needed]
         with torch.no_grad():
             got = source(*bottoms)

@@ -479,9 +479,9 @@ def test_safetensors_and_what_cannot_be(net: converter.CaffeNet, tmp_path: Path)
     )
     with pytest.raises(UnsupportedError, match="format caffemodel holds no float16"):
         converter.convert(*files, formats=["onnx", "caffemodel"], dtype=torch.float16)
-    with pytest.raises(UnsupportedError, match="float16 at the ends of another model"):
+    with pytest.raises(UnsupportedError, match="only a model of half precision has float16 inputs"):
         converter.convert(*files, half_io=True)
-    with pytest.raises(UnsupportedError, match="half precision of a network in float64"):
+    with pytest.raises(UnsupportedError, match="the network is in float64, half precision is"):
         converter.export_onnx(net.double(), tmp_path / "net.onnx", half=True)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import converter
+from converter.loading.weights import fill_layer
 from prototxt import Blob, CaffeError
 from tests.support import restated
 from tests.support.recorded import assert_close
@@ -131,7 +131,7 @@ def test_the_mean_of_another_size_is_spread(tmp_path: Path) -> None:
         ("recompute_mean: 5 mean_per_pixel: false", [1, 2, 3]),
     ):
         net = restated.load(text(fields), {"x": x}, tmp_path)
-        converter.weights.fill_layer(net.layers["L"], blobs)
+        fill_layer(net.layers["L"], blobs)
         want = np.broadcast_to(-np.reshape(values, (1, 3, 1, 1)), x.shape)
         assert_close(net({"x": torch.from_numpy(x)})["y"], want, "y")
         assert net.params["L"][0].item() == 10

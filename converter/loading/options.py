@@ -1,0 +1,35 @@
+"""The keyword arguments of `load`, for those that hand them on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from typing import Literal, TypedDict
+
+import torch
+
+from caffe_layers import Shape
+
+Phase = Literal["TRAIN", "TEST"]
+
+
+class LoadOptions(TypedDict, total=False):
+    """See `load`, whose signature this is."""
+
+    phase: Phase
+    level: int
+    stages: Iterable[str]
+    dtype: torch.dtype
+    device: str | torch.device | None
+    input_shapes: Mapping[str, Shape] | None
+    values: Mapping[str, str] | None
+    global_pool: bool
+    dialect: str | None
+    allow_unknown: bool
+    require_weights: bool
+    rename: Mapping[str, str] | None
+    ignore: Iterable[str]
+    allow_missing: bool
+    seed: int
+    deploy: bool
+    layers: str | PathLike[str] | Sequence[str | PathLike[str]] | None

@@ -1,0 +1,71 @@
+"""How an ONNX model is written: each option in one place.
+
+Here it is declared for `export_onnx`, for `convert` and for the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, TypedDict
+
+from converter.keywords import Option
+
+OLDEST_OPSET = 13
+DEFAULT_OPSET = 17
+"""The newest opset that needs no IR newer than 8: every ONNX Runtime since 1.12 (2022), TensorRT 8
+and OpenVINO 2022 read it, and nothing that the layers emit is better in a newer one."""
+
+
+def _axes(text: str) -> tuple[str, ...]:
+    return tuple(axis for axis in text.split(",") if axis and axis != "none")
+
+
+class GraphOptions(TypedDict, total=False):
+    """What a graph computes, and of which sizes."""
+
+    opset: Annotated[
+        int,
+        Option(
+            DEFAULT_OPSET, f"of the operators (default: {DEFAULT_OPSET})", metavar="N", parse=int
+        ),
+    ]
+    dynamic: Annotated[
+        Collection[str] | None,
+        Option(
+            None,
+            "the inputs' free axes: batch,height,width, or none (default: batch, and none with a "
+            "note in the report where the network admits one batch only)",
+            "AXES",
+            parse=_axes,
+        ),
+    ]
+    with_losses: Annotated[bool, Option(False, "keep loss and accuracy layers")]
+    softmax: Annotated[bool, Option(False, "end in probabilities")]
+
+
+class ExportOptions(GraphOptions, total=False):
+    """How it is rewritten, besides."""
+
+    fold_bn: Annotated[bool, Option(False, "fold normalisation into convolutions")]
+    half_io: Annotated[
+        bool,
+        Option(False, "with --dtype float16: inputs and outputs too, but for labels and indices"),
+    ]
+
+
+class FormatOptions(ExportOptions, total=False):
+    """Which network is written, besides: what was loaded, or its optimised form."""
+
+    optimize: Annotated[
+        bool,
+        Option(
+            False,
+            "fold, leave out what does nothing in testing, make one layer of SK selections",
+        ),
+    ]
+
+
+def free_axes(options: GraphOptions) -> Collection[str]:
+    """Return the inputs' axes that are free: the batch if nobody says."""
+    axes = options["dynamic"]
+    return ("batch",) if axes is None else axes
