@@ -16,6 +16,8 @@ class BNLL(Layer, type="BNLL"):
     Caffe: BVLC/caffe, src/caffe/layers/bnll_layer.cpp
     """
 
+    family = "activation"
+
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]
 

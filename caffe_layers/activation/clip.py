@@ -21,6 +21,8 @@ class Clip(Layer, type="Clip"):
     Caffe: BVLC/caffe, src/caffe/layers/clip_layer.cpp
     """
 
+    family = "activation"
+
     def __init__(self, *, min: float, max: float, in_place: bool = False) -> None:
         super().__init__()
         self.min = float32(min)

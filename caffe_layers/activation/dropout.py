@@ -30,6 +30,7 @@ class Dropout(Layer, type="Dropout"):
     Caffe: BVLC/caffe, src/caffe/layers/dropout_layer.cpp
     """
 
+    family = "dropout"
     fork_fields = (
         "dropout_param.sample_weights_test",
         "dropout_param.scale_train",

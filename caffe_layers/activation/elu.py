@@ -17,6 +17,8 @@ class ELU(Layer, type="ELU"):
     Caffe: BVLC/caffe, src/caffe/layers/elu_layer.cpp
     """
 
+    family = "activation"
+
     def __init__(self, *, alpha: float = 1.0) -> None:
         super().__init__()
         self.alpha = float32(alpha)

@@ -24,6 +24,8 @@ class PReLU(Layer, type="PReLU"):
     Caffe: BVLC/caffe, src/caffe/layers/prelu_layer.cpp
     """
 
+    family = "activation"
+
     def __init__(
         self, channels: int, *, filler: Filler = SLOPE, channel_shared: bool = False
     ) -> None:

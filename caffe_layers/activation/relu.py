@@ -17,6 +17,8 @@ class ReLU(Layer, type="ReLU"):
     Caffe: BVLC/caffe, src/caffe/layers/relu_layer.cpp
     """
 
+    family = "activation"
+
     def __init__(self, *, negative_slope: float = 0.0) -> None:
         super().__init__()
         self.negative_slope = float32(negative_slope)

@@ -15,6 +15,8 @@ class Sigmoid(Layer, type="Sigmoid"):
     Caffe: BVLC/caffe, src/caffe/layers/sigmoid_layer.cpp
     """
 
+    family = "activation"
+
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]
 

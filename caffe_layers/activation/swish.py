@@ -16,6 +16,8 @@ class Swish(Layer, type="Swish"):
     Caffe: BVLC/caffe, src/caffe/layers/swish_layer.cpp
     """
 
+    family = "activation"
+
     def __init__(self, *, beta: float = 1.0) -> None:
         super().__init__()
         self.beta = float32(beta)

@@ -15,6 +15,8 @@ class TanH(Layer, type="TanH"):
     Caffe: BVLC/caffe, src/caffe/layers/tanh_layer.cpp
     """
 
+    family = "activation"
+
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]
 

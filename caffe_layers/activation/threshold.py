@@ -16,6 +16,8 @@ class Threshold(Layer, type="Threshold"):
     Caffe: BVLC/caffe, src/caffe/layers/threshold_layer.cpp
     """
 
+    family = "activation"
+
     def __init__(self, *, threshold: float = 0.0) -> None:
         super().__init__()
         self.threshold = float32(threshold)

@@ -52,6 +52,14 @@ class Window(NamedTuple):
             for size, extent, pad in zip(spatial, self.extent, self.pad, strict=True)
         )
 
+    def details(self, group: int = 1) -> list[str]:
+        """Return what a picture says of it, with its layer's group: 3x3, /2, g32, d2."""
+        words = ["x".join(map(str, self.kernel))] if self.kernel else []
+        for mark, sizes in (("/", self.stride), ("g", (group,)), ("d", self.dilation)):
+            if any(size > 1 for size in sizes):
+                words.append(mark + "x".join(map(str, sizes if len(set(sizes)) > 1 else sizes[:1])))
+        return words
+
 
 Sizes = int | Sequence[int]
 """One number for every spatial axis, or one for each."""

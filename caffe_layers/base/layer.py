@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,19 @@ from .checks import require_axes, require_values
 from .filler import Filler
 
 Shape = tuple[int, ...]
+
+Family = Literal[
+    "",
+    "convolution",
+    "inner product",
+    "normalization",
+    "scale",
+    "activation",
+    "dropout",
+    "pooling",
+    "sum",
+    "shape",
+]
 
 LAYERS: dict[str, dict[str, type[Layer]]] = {}
 """Caffe type -> fork -> class."""
@@ -91,6 +104,8 @@ class Layer(nn.Module):
     """Every top is its bottom (Split)."""
     is_source: ClassVar[bool] = False
     """Its tops are fed from outside by name (Input and the data layers)."""
+    family: ClassVar[Family] = ""
+    """What it is akin to, which a picture shows by its colour."""
     own_values: ClassVar[bool] = False
     """It reads nothing, and yet its tops are no data: they are the definition's (DummyData)."""
     makes_tops: bool = True
@@ -300,6 +315,16 @@ class Layer(nn.Module):
         """Set training or test behaviour; a layer with a `phase` of its own keeps it."""
         super().train(mode if self.phase is None else self.phase == "TRAIN")
         return self
+
+    @property
+    def label(self) -> str:
+        """Its type and its details, as a picture shows them: `Convolution 3x3 /2`."""
+        return " ".join([self.caffe_type, *self.details])
+
+    @property
+    def details(self) -> list[str]:
+        """The words that tell it from its like."""
+        return []
 
     @property
     def is_identity(self) -> bool:

@@ -20,6 +20,8 @@ class BaseScale(Layer):
     Caffe: BVLC/caffe, src/caffe/layers/scale_layer.cpp
     """
 
+    family = "scale"
+
     def __init__(
         self,
         *bottoms: Shape,

@@ -23,6 +23,8 @@ class Bias(Layer, type="Bias", bottoms=(1, 2)):
     Caffe: BVLC/caffe, src/caffe/layers/bias_layer.cpp
     """
 
+    family = "scale"
+
     def __init__(
         self, *bottoms: Shape, axis: int = 1, num_axes: int = 1, filler: Filler = Filler()
     ) -> None:

@@ -18,6 +18,8 @@ class Concat(Layer, type="Concat", bottoms=(1, None)):
     Caffe: BVLC/caffe, src/caffe/layers/concat_layer.cpp
     """
 
+    family = "sum"
+
     def __init__(self, *, axis: int = 1) -> None:
         super().__init__()
         self.axis = axis

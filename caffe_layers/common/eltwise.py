@@ -38,6 +38,8 @@ class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
     Caffe: BVLC/caffe, src/caffe/layers/eltwise_layer.cpp
     """
 
+    family = "sum"
+
     def __init__(
         self,
         *,
@@ -69,6 +71,10 @@ class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
             stable_prod_grad=param.stable_prod_grad,
             in_place=layer.top[0] == layer.bottom[0],
         )
+
+    @property
+    def details(self) -> list[str]:
+        return [self.operation]
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         for index, shape in enumerate(bottoms):

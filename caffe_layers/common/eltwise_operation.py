@@ -18,6 +18,7 @@ class EltwiseOperation(Layer):
     Errors: ShapeError for bottoms of different shapes, and unless there are as many coefficients.
     """
 
+    family = "sum"
     operation: ClassVar[str]
 
     def __init__(self, *, in_place: bool = False) -> None:
@@ -44,6 +45,10 @@ class EltwiseOperation(Layer):
     def read_more(cls, param: Any, bottoms: int) -> dict[str, Any]:
         """Read what only this operation has of an EltwiseParameter, as keyword arguments."""
         return {}
+
+    @property
+    def details(self) -> list[str]:
+        return [self.operation]
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         first = bottoms[0]

@@ -25,6 +25,7 @@ class Embed(Layer, type="Embed"):
     Caffe: BVLC/caffe, src/caffe/layers/embed_layer.cpp
     """
 
+    family = "inner product"
     fixed_bottoms = (0,)
 
     def __init__(

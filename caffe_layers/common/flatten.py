@@ -20,6 +20,8 @@ class Flatten(Layer, type="Flatten"):
     Caffe: BVLC/caffe, src/caffe/layers/flatten_layer.cpp
     """
 
+    family = "shape"
+
     def __init__(self, *, axis: int = 1, end_axis: int = -1) -> None:
         super().__init__()
         self.axis = axis

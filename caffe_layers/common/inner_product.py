@@ -24,6 +24,8 @@ class InnerProduct(Layer, type="InnerProduct"):
     Caffe: BVLC/caffe, src/caffe/layers/inner_product_layer.cpp
     """
 
+    family = "inner product"
+
     def __init__(
         self,
         inputs: int,

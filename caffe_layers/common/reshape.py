@@ -23,6 +23,8 @@ class Reshape(Layer, type="Reshape"):
     Caffe: BVLC/caffe, src/caffe/layers/reshape_layer.cpp
     """
 
+    family = "shape"
+
     def __init__(self, *, shape: Sequence[int] = (), axis: int = 0, num_axes: int = -1) -> None:
         super().__init__()
         self.shape = tuple(shape)

@@ -23,6 +23,8 @@ class Slice(Layer, type="Slice", tops=(1, None)):
     Caffe: BVLC/caffe, src/caffe/layers/slice_layer.cpp
     """
 
+    family = "shape"
+
     def __init__(self, tops: int, *, slice_point: Sequence[int] = (), axis: int = 1) -> None:
         super().__init__()
         self.parts = tops

@@ -17,6 +17,8 @@ class Softmax(Layer, type="Softmax"):
     Caffe: BVLC/caffe, src/caffe/layers/softmax_layer.cpp
     """
 
+    family = "activation"
+
     def __init__(self, *, axis: int = 1) -> None:
         super().__init__()
         self.axis = axis

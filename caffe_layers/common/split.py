@@ -17,6 +17,7 @@ class Split(Layer, type="Split", tops=(1, None)):
     Caffe: BVLC/caffe, src/caffe/layers/split_layer.cpp
     """
 
+    family = "shape"
     is_copy = True
 
     def __init__(self, tops: int) -> None:

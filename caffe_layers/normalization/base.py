@@ -20,6 +20,7 @@ class KeepsSums(Layer):
     and running_var.
     """
 
+    family = "normalization"
     use_global_stats: bool | None
 
     def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

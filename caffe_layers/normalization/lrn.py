@@ -26,6 +26,8 @@ class LRN(Layer, type="LRN"):
     Caffe: BVLC/caffe, src/caffe/layers/lrn_layer.cpp
     """
 
+    family = "normalization"
+
     def __init__(
         self,
         *,

@@ -27,6 +27,8 @@ class MVN(Layer, type="MVN"):
     Caffe: BVLC/caffe, src/caffe/layers/mvn_layer.cpp
     """
 
+    family = "normalization"
+
     def __init__(
         self,
         *,

@@ -30,6 +30,7 @@ class RunningNorm(Layer):
     gradient. Without a filler the weight is 0.
     """
 
+    family = "normalization"
     keeps_unbiased: ClassVar[bool] = False
     """Whether the running variance is fed with the unbiased one."""
 

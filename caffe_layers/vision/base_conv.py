@@ -24,6 +24,8 @@ class BaseConvolution(Layer):
     Caffe: BVLC/caffe, src/caffe/layers/base_conv_layer.cpp
     """
 
+    family = "convolution"
+
     def __init__(
         self,
         channels: int,
@@ -101,6 +103,10 @@ class BaseConvolution(Layer):
             kernel = self.window.kernel
             require(False, f"the top would be {top}: kernel_size {kernel} does not fit {first}")
         return [top] * len(bottoms)
+
+    @property
+    def details(self) -> list[str]:
+        return self.window.details(self.group)
 
     @property
     def absorbs(self) -> bool:

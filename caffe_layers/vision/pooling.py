@@ -46,6 +46,7 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
     Caffe: BVLC/caffe, src/caffe/layers/pooling_layer.cpp
     """
 
+    family = "pooling"
     fork_fields = ("pooling_param.ceil_mode", "pooling_param.avg_include_pad")
 
     def __init__(
@@ -96,6 +97,10 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
             mask=len(layer.top) == 2,
             avg_include_pad=fork_field(param, "avg_include_pad", True),
         )
+
+    @property
+    def details(self) -> list[str]:
+        return [self.pool, *(self.window.details() if self.window else ["global"])]
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")

@@ -29,6 +29,8 @@ class SPP(Layer, type="SPP"):
     Caffe: BVLC/caffe, src/caffe/layers/spp_layer.cpp
     """
 
+    family = "pooling"
+
     def __init__(self, *, pyramid_height: int, pool: str = "MAX") -> None:
         super().__init__()
         require(pyramid_height >= 1, f"pyramid_height {pyramid_height} wants 1 or more")

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from caffe_layers import Shape
+from caffe_layers import Layer, Shape
 from converter.network.blocks import Block, Box, make_blocks, make_boxes
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
@@ -26,36 +26,21 @@ ONE_COLUMN = 1600.0  # what is no higher stays whole
 FAR = 3  # an input read so many ranks further down is drawn by its name, not as a line
 
 COLOURS = {
-    "Convolution": "#9ec5f4",
-    "Deconvolution": "#7fa6ea",
-    "InnerProduct": "#c5b3f0",
-    "Embed": "#d8c4f4",
-    "BatchNorm": "#b9e3b4",
-    "CuDNNBatchNorm": "#b9e3b4",
-    "Scale": "#dcefb0",
-    "LRN": "#9fd8a6",
-    "ReLU": "#ffd79a",
-    "PReLU": "#ffc57a",
-    "Sigmoid": "#ffe7a3",
-    "TanH": "#fbe08a",
-    "Softmax": "#ffb98a",
-    "Dropout": "#e6e0d4",
-    "Pooling": "#f4a9a8",
-    "Eltwise": "#8fdcd4",
-    "Concat": "#6fcbd0",
-    "Axpy": "#a6e9e0",
-    "Slice": "#c9d6df",
-    "Split": "#d9e2e8",
-    "Reshape": "#d4d4dc",
-    "Flatten": "#dedee6",
-    "Input": "#ffffff",
-    "Data": "#ffffff",
-    "SoftmaxWithLoss": "#ee9fc8",
-    "Accuracy": "#f5c6dd",
+    "convolution": ("#9ec5f4", "#7fa6ea"),
+    "inner product": ("#c5b3f0", "#d8c4f4"),
+    "normalization": ("#b9e3b4", "#9fd8a6"),
+    "scale": ("#dcefb0", "#cfe39a"),
+    "activation": ("#ffd79a", "#ffc57a", "#ffe7a3", "#fbe08a", "#ffb98a"),
+    "dropout": ("#e6e0d4",),
+    "pooling": ("#f4a9a8", "#eb9392"),
+    "sum": ("#8fdcd4", "#6fcbd0", "#a6e9e0"),
+    "shape": ("#c9d6df", "#d9e2e8", "#d4d4dc", "#dedee6"),
+    "data": ("#ffffff",),
+    "loss": ("#ee9fc8",),
+    "metric": ("#f5c6dd",),
+    "": ("#e3c7a0", "#b7c9a8", "#c8b6a6", "#a9b8d6", "#e0b8d8", "#b5d8e8", "#d6d08a", "#e9b7a0"),
 }
-OTHERS = ("#e3c7a0", "#b7c9a8", "#c8b6a6", "#a9b8d6", "#e0b8d8", "#b5d8e8", "#d6d08a", "#e9b7a0")
-METHODS = ("MAX", "AVE", "STOCHASTIC")
-OPERATIONS = ("PROD", "SUM", "MAX")
+"""The shades of each family of layers: the types of one network take them in turn."""
 
 
 @dataclass
@@ -164,6 +149,9 @@ class _Picture:
         unit.leaves = {name: items["out", name].x for name in goes_out}
         return unit
 
+    def _label_of(self, step: Step) -> str:
+        return self.net.layers[step.key].label
+
     def _is_inside(self, step: Step, block: Block) -> bool:
         return any(step is own for box in block.boxes for own in box.steps)
 
@@ -172,7 +160,7 @@ class _Picture:
         return ports[box.tops.index(name)]
 
     def _box_width(self, box: Box, title: str) -> float:
-        texts = [_short(step.key, title) + "  " + _what(step) for step in box.steps]
+        texts = [_short(step.key, title) + "  " + self._label_of(step) for step in box.steps]
         words = max(map(len, texts)) * CHAR + 2 * PAD + 6
         ports = sum(len(self._shape(name)) * CHAR + 2 * PAD for name in box.tops)
         return max(words, ports if len(box.tops) > 1 else 0.0, 90.0)
@@ -305,7 +293,7 @@ class _Picture:
                 f"<text x='{x + PAD:.1f}' y='{row + 14:.1f}' fill='#111111'>"
                 f"{escape(_short(step.key, title))}</text>"
                 f"<text x='{x + item.width - PAD:.1f}' y='{row + 14:.1f}' text-anchor='end' "
-                f"fill='#4a4f57'>{escape(_what(step))}</text></g>"
+                f"fill='#4a4f57'>{escape(self._label_of(step))}</text></g>"
             )
         self.parts.append(
             f"<rect x='{x:.1f}' y='{y:.1f}' width='{item.width:.1f}' height='{item.height:.1f}' "
@@ -434,10 +422,22 @@ def _misfit(layers: Layers, columns: Sequence[range], heights: Sequence[float]) 
 
 
 def _colours(steps: Iterable[Step]) -> dict[str, str]:
-    types = dict.fromkeys(step.cls.caffe_type for step in steps)
-    others = [kind for kind in types if kind not in COLOURS]
-    spare = {kind: OTHERS[number % len(OTHERS)] for number, kind in enumerate(others)}
-    return {kind: COLOURS.get(kind) or spare[kind] for kind in types}
+    """Return a colour for each type, in the order in which they come."""
+    colours: dict[str, str] = {}
+    taken: dict[str, int] = defaultdict(int)
+    for step in steps:
+        if step.cls.caffe_type not in colours:
+            family = _family(step.cls)
+            shades = COLOURS[family]
+            colours[step.cls.caffe_type] = shades[taken[family] % len(shades)]
+            taken[family] += 1
+    return colours
+
+
+def _family(cls: type[Layer]) -> str:
+    if cls.is_source:
+        return "data"
+    return "loss" if cls.is_loss else "metric" if cls.is_metric else cls.family
 
 
 def _ports(count: int, width: float) -> list[float]:
@@ -461,30 +461,3 @@ def _heading(block: Block) -> str:
 def _short(name: str, title: str) -> str:
     rest = name.removeprefix(title)
     return rest.lstrip("/_") if title and rest != name and rest[:1] in {"/", "_"} else name
-
-
-def _what(step: Step) -> str:
-    """Return a layer's type with what tells it from its like: window, stride, operation."""
-    kind, layer = step.cls.caffe_type, step.layer
-    words = [kind]
-    if kind in {"Convolution", "Deconvolution"}:
-        param = layer.convolution_param
-        words += _window(list(param.kernel_size), param, list(param.stride))
-        words += [f"g{param.group}"] if param.group > 1 else []
-        words += [f"d{param.dilation[0]}"] if any(d > 1 for d in param.dilation) else []
-    elif kind == "Pooling":
-        param = layer.pooling_param
-        words.append(METHODS[param.pool])
-        sides = [param.kernel_size] if param.kernel_size else []
-        words += ["global"] if param.global_pooling else _window(sides, param, [param.stride])
-    elif kind == "Eltwise":
-        words.append(OPERATIONS[layer.eltwise_param.operation])
-    return " ".join(words)
-
-
-def _window(sides: list[int], param: object, strides: list[int]) -> list[str]:
-    height, width = getattr(param, "kernel_h", 0), getattr(param, "kernel_w", 0)
-    if not (height or width):
-        height, width = sides[0], sides[-1]
-    stride = getattr(param, "stride_h", 0) or (strides[0] if strides else 1)
-    return [f"{height}x{width}", *([f"/{stride}"] if stride > 1 else [])]

@@ -17,6 +17,8 @@ class Conadd(Layer, type="Conadd", fork="deformable", bottoms=(1, None)):
     Caffe: unsky/Deformable-ConvNets-caffe, src/caffe/layers/conadd_layer.cpp
     """
 
+    family = "sum"
+
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         for bottom in bottoms:
             require(bottom == bottoms[0], f"bottoms {bottoms[0]} and {bottom} differ")

@@ -31,6 +31,8 @@ class DeformableConvolution(Layer, type="DeformableConvolution", fork="deformabl
     Caffe: unsky/Deformable-ConvNets-caffe, caffe/src/caffe/util/deformable_im2col.cu
     """
 
+    family = "convolution"
+
     def __init__(
         self,
         channels: int,
@@ -80,6 +82,10 @@ class DeformableConvolution(Layer, type="DeformableConvolution", fork="deformabl
             weight_filler=Filler.from_caffe(param.weight_filler),
             bias_filler=Filler.from_caffe(param.bias_filler),
         )
+
+    @property
+    def details(self) -> list[str]:
+        return self.window.details(self.group)
 
     def shapes(self, x: Shape, offset: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants N x C x H x W")

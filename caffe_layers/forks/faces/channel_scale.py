@@ -27,6 +27,8 @@ class ChannelScale(Layer, type="ChannelScale", fork="happynear", bottoms=2, tops
     Caffe: happynear/caffe-windows, src/caffe/layers/channel_scale_layer.cpp
     """
 
+    family = "scale"
+
     def __init__(
         self,
         *,

@@ -23,6 +23,8 @@ class EltwiseAffine(Layer, type="EltwiseAffine", fork="happynear"):
     Caffe: happynear/caffe-windows, src/caffe/layers/eltwise_affine_layer.cpp
     """
 
+    family = "scale"
+
     def __init__(
         self,
         channels: int,

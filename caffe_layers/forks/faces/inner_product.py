@@ -33,6 +33,8 @@ class FaceInnerProduct(Layer, type="InnerProduct", fork="happynear", bottoms=(1,
     Caffe: happynear/caffe-windows, src/caffe/layers/inner_product_layer.cpp
     """
 
+    family = "inner product"
+
     def __init__(
         self,
         inputs: int,

@@ -23,6 +23,8 @@ class Insanity(Layer, type="Insanity", fork="happynear"):
     Caffe: happynear/caffe-windows, src/caffe/layers/insanity_layer.cpp
     """
 
+    family = "activation"
+
     def __init__(self, *, lb: float = 5.0, ub: float = 10.0) -> None:
         super().__init__()
         self.lb, self.ub = float32(lb), float32(ub)

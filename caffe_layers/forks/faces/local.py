@@ -28,6 +28,8 @@ class Local(Layer, type="Local", fork="happynear"):
     Caffe: happynear/caffe-windows, src/caffe/layers/local_layer.cpp
     """
 
+    family = "convolution"
+
     def __init__(
         self,
         bottom: Shape,

@@ -27,6 +27,8 @@ class FaceNormalize(Layer, type="Normalize", fork="happynear", tops=(1, 2)):
     Caffe: happynear/caffe-windows, src/caffe/layers/normalize_layer.cpp
     """
 
+    family = "normalization"
+
     def __init__(self, *, normalize_type: str = "L2", bp_norm: bool = False, tops: int = 1) -> None:
         super().__init__()
         if normalize_type not in ("L1", "L2"):

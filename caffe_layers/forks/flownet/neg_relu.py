@@ -16,6 +16,8 @@ class NegReLU(Layer, type="NegReLU", fork="flownet2"):
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/neg_relu_layer.cpp
     """
 
+    family = "activation"
+
     def __init__(self, *, negative_slope: float = 0.0) -> None:
         super().__init__()
         self.negative_slope = float32(negative_slope)

@@ -16,6 +16,8 @@ class HardSigmoid(Layer, type="HardSigmoid", fork="mobile"):
     Caffe: foss-for-synopsys-dwc-arc-processors/synopsys-caffe, hard_sigmoid_layer.cpp
     """
 
+    family = "activation"
+
     def __init__(self, *, alpha: float = 0.2, beta: float = 0.5) -> None:
         super().__init__()
         self.alpha = float32(alpha)

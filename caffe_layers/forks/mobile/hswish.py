@@ -18,6 +18,7 @@ class Gated(Layer):
     Caffe: several small repositories, hard_swish_layer.cpp
     """
 
+    family = "activation"
     slope: ClassVar[float]
 
     def shapes(self, x: Shape) -> list[Shape]:

@@ -20,6 +20,8 @@ class Mish(Layer, type="Mish", fork="mobile"):
     Caffe: several small repositories, mish_layer.cpp
     """
 
+    family = "activation"
+
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]
 

@@ -40,6 +40,7 @@ class PSROIPooling(Layer, type="PSROIPooling", fork="rfcn", bottoms=2):
     Caffe: daijifeng001/caffe-rfcn, src/caffe/layers/psroi_pooling_layer.cu
     """
 
+    family = "pooling"
     fixed_bottoms = (1,)
 
     def __init__(self, *, spatial_scale: float, output_dim: int, group_size: int) -> None:

@@ -38,6 +38,7 @@ class ROIPooling(Layer, type="ROIPooling", fork="rcnn", bottoms=2):
     Caffe: rbgirshick/caffe-fast-rcnn, src/caffe/layers/roi_pooling_layer.cpp
     """
 
+    family = "pooling"
     fixed_bottoms = (1,)
 
     def __init__(self, *, pooled_h: int, pooled_w: int, spatial_scale: float = 1.0) -> None:

@@ -31,6 +31,8 @@ class SegNetBN(Layer, type="BN", fork="segnet", tops=(1, 3)):
     Caffe: alexgkendall/caffe-segnet, src/caffe/layers/bn_layer.cpp
     """
 
+    family = "normalization"
+
     def __init__(
         self,
         channels: int,

@@ -28,6 +28,8 @@ class SpatialDropoutLayer(Layer):
     Caffe: TimoSaemann/caffe-enet, python/spatial_dropout.py
     """
 
+    family = "dropout"
+
     def __init__(self, *, p: float, phase: str) -> None:
         super().__init__()
         require(0 < p < 1, f"p {p} wants to be above 0 and below 1")

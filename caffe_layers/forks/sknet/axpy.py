@@ -23,6 +23,8 @@ class Axpy(Layer, type="Axpy", fork="senet", bottoms=3):
     Caffe: hujie-frank/SENet, src/caffe/layers/axpy_layer.cpp
     """
 
+    family = "sum"
+
     def __init__(self, *, in_place: bool = False) -> None:
         super().__init__()
         self.in_place = in_place

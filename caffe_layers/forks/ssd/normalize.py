@@ -29,6 +29,8 @@ class Normalize(Layer, type="Normalize", fork="ssd"):
     Caffe: weiliu89/caffe, src/caffe/layers/normalize_layer.cpp
     """
 
+    family = "normalization"
+
     def __init__(
         self,
         channels: int,

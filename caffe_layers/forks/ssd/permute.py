@@ -20,6 +20,8 @@ class Permute(Layer, type="Permute", fork="ssd"):
     Caffe: weiliu89/caffe, src/caffe/layers/permute_layer.cpp
     """
 
+    family = "shape"
+
     def __init__(self, *, order: Sequence[int] = ()) -> None:
         super().__init__()
         self.order = tuple(order)

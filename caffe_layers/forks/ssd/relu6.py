@@ -20,6 +20,7 @@ class ReLU6(Layer, type="ReLU6", fork="chuanqi"):
     Caffe: chuanqi305/ssd, src/caffe/layers/relu6_layer.cpp
     """
 
+    family = "activation"
     fork_fields: ClassVar[tuple[str, ...]] = ("relu6_param.negative_slope",)
 
     def __init__(self, *, negative_slope: float = 0.0) -> None:

@@ -21,6 +21,8 @@ class SampleNormalize(Layer, type="Normalize", fork="tsn"):
     Caffe: yjxiong/caffe, src/caffe/layers/normalize_layer.cpp
     """
 
+    family = "normalization"
+
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
         said = any(is_set(layer, name) for name in ("norm_param", "normalize_param"))

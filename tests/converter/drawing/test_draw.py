@@ -7,10 +7,12 @@ from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 import converter
 from converter.__main__ import main
 from converter.drawing.ranks import Item, Link, place
-from converter.drawing.svg import draw
+from converter.drawing.svg import COLOURS, draw
 from converter.network.blocks import make_blocks, make_boxes
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -95,6 +97,48 @@ def test_picture_has_every_layer_shape_type_and_block(tmp_path):
     assert "two <blocks>" in texts
     assert "b2  built as b1" in texts
     assert "Convolution 3x3 /2" in texts
+
+
+@pytest.mark.parametrize(
+    ("said", "label"),
+    [
+        ('"Convolution" convolution_param { num_output: 4 kernel_size: 3 }', "Convolution 3x3"),
+        (
+            '"ConvolutionDepthwise" convolution_param { num_output: 4 kernel_h: 1 kernel_w: 3 '
+            "stride_h: 2 stride_w: 1 }",
+            "ConvolutionDepthwise 1x3 /2x1 g4",
+        ),
+        (
+            '"Convolution" convolution_param { num_output: 6 group: 2 kernel_size: 2 stride: 2 '
+            "dilation: 3 }",
+            "Convolution 2x2 /2 g2 d3",
+        ),
+        ('"Convolution" convolution_param { num_output: 4 axis: 3 }', "Convolution"),
+        ('"Pooling" pooling_param { pool: AVE global_pooling: true }', "Pooling AVE global"),
+        ('"Pooling" pooling_param { kernel_size: 2 stride: 2 }', "Pooling MAX 2x2 /2"),
+        ('"Eltwise" bottom: "x" eltwise_param { operation: PROD }', "Eltwise PROD"),
+        ('"ReLU"', "ReLU"),
+    ],
+)
+def test_layer_says_what_tells_it_from_its_like(said, label, tmp_path):
+    data = 'layer { type: "Input" top: "x" input_param { shape { dim: [2, 4, 8, 9] } } }'
+    net = load(tmp_path, f'{data} layer {{ name: "l" bottom: "x" top: "y" type: {said} }}')
+    assert net.layers["l"].label == label
+    assert f">{label}</text>" in draw(net)
+
+
+def test_layers_of_one_family_have_its_shades(tmp_path):
+    wise = """layer { name: "dw" type: "ConvolutionDepthwise" bottom: "x" top: "z"
+      convolution_param { num_output: 3 kernel_size: 3 } }"""
+    root = ElementTree.fromstring(draw(load(tmp_path, NET + wise)))
+    legend = {
+        group.findtext(f"{SVG}text"): group.find(f"{SVG}rect").get("fill")
+        for group in root.iterfind(f".//{SVG}g[@class='legend']")
+    }
+    assert (legend["Convolution"], legend["ConvolutionDepthwise"]) == COLOURS["convolution"]
+    assert legend["Input"] == COLOURS["data"][0]
+    assert legend["Concat"] == COLOURS["sum"][0]
+    assert len(set(legend.values())) == len(legend)
 
 
 def test_sknet_is_readable(sknet, tmp_path, capsys):
