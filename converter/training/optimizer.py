@@ -1,25 +1,24 @@
 """What Caffe's optimizers have in common: how a gradient becomes an update.
 
-Caffe: src/caffe/solvers/sgd_solver.cpp, ApplyUpdate
+Caffe: src/caffe/solvers/sgd_solver.cpp, ApplyUpdate and ClipGradients
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from caffe_layers.base.number import float32
 from prototxt.errors import FormatError, UnsupportedError
 
-from .clipping import clip_scale
-
 REGULARIZATIONS = ("L2", "L1")
 
-CACHED = 1 << 16
+CACHED_VALUES = 1 << 16
 """How many values a CPU handles at once."""
 
 
@@ -151,12 +150,24 @@ class CaffeOptimizer(Optimizer):
         raise NotImplementedError
 
 
+def clip_scale(gradients: Sequence[Tensor], clip_gradients: float) -> Tensor | None:
+    """Return what to multiply gradients by so that their L2 norm is at most `clip_gradients`.
+
+    The norm is that of all of them together. A negative `clip_gradients` means that they are not
+    clipped: None. The result stays on the gradients' device, so that nothing waits for it.
+    """
+    if clip_gradients < 0 or not gradients:
+        return None
+    norm = get_total_norm(gradients)
+    return torch.where(norm > clip_gradients, clip_gradients / norm, torch.ones_like(norm))
+
+
 def _chunks(params: list[Tensor]) -> list[list[Tensor]]:
     """Divide parameters on a CPU, so that what lies between gradient and update stays cached."""
     chunks: list[list[Tensor]] = []
     size = 0
     for parameter in params:
-        if not chunks or (parameter.is_cpu and size + parameter.numel() > CACHED):
+        if not chunks or (parameter.is_cpu and size + parameter.numel() > CACHED_VALUES):
             chunks.append([])
             size = 0
         chunks[-1].append(parameter)

@@ -14,14 +14,11 @@ from torch import Tensor
 
 from prototxt.errors import FormatError
 
+from .fused_sgd import can_fuse, fused_sgd
 from .optimizer import CaffeOptimizer
 
 Group = dict[str, Any]
 Tensors = list[Tensor]
-
-
-LEAST_FUSED_RATE = 1e-6
-"""Of smaller rates `1 - rate` loses digits that a float32 would show."""
 
 
 class SGD(CaffeOptimizer):
@@ -37,23 +34,11 @@ class SGD(CaffeOptimizer):
     ) -> None:
         histories = [self.history(parameter)[0] for parameter in params]
         plain = scale is None and self.iter_size == 1 and group["regularization_type"] == "L2"
-        numbers = group["momentum"] and rate >= LEAST_FUSED_RATE
-        if not (plain and numbers and all(map(_fuses, params, histories))):
+        momentum = group["momentum"]
+        if plain and momentum and can_fuse(params, histories, rate):
+            fused_sgd(params, histories, rate=rate, momentum=momentum, weight_decay=decay)
+        else:
             super()._apply_update(group, params, rate, decay, scale)
-            return
-        # Torch's own step in one pass over memory: the rate as what its damping leaves.
-        torch._fused_sgd_(
-            params,
-            [parameter.grad for parameter in params if parameter.grad is not None],
-            histories,
-            weight_decay=decay,
-            momentum=group["momentum"],
-            lr=1.0,
-            dampening=1 - rate,
-            nesterov=False,
-            maximize=False,
-            is_first_step=False,
-        )
 
     def rule(self, group: Group, rate: float, gradients: Tensors, *histories: Tensors) -> Any:
         (history,) = histories
@@ -177,15 +162,6 @@ class Adam(CaffeOptimizer):
         torch._foreach_add_(mean, gradients, alpha=1 - b1)
         _average_squares(variance, gradients, b2)
         return _divided(mean, variance, group["delta"], rate * sqrt(1 - b2**t) / (1 - b1**t))
-
-
-def _fuses(parameter: Tensor, history: Tensor) -> bool:
-    """Tell whether torch's fused step takes a parameter: it reads all three as they lie."""
-    gradient = parameter.grad
-    if gradient is None or parameter.device.type not in ("cpu", "cuda"):
-        return False
-    one = {parameter.dtype, gradient.dtype, history.dtype} == {torch.float32}
-    return one and parameter.stride() == gradient.stride() == history.stride()
 
 
 def _average_squares(history: Tensors, values: Sequence[Tensor], keep: float) -> None:

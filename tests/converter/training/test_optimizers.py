@@ -21,6 +21,7 @@ from converter.training import (
     PolicyLR,
     RMSProp,
     clip_scale,
+    fused_sgd,
 )
 from prototxt.errors import CaffeError
 from tests.support import recorded
@@ -353,6 +354,16 @@ def test_adams_correction():
 @pytest.mark.parametrize("last", [False, True], ids=["alike", "channels_last"])
 def test_floats_go_the_way_of_doubles(options, last):
     """Torch's fused step, which takes floats alone, and where it does not, makes one update."""
+    take_floats_as_doubles(options, last=last)
+
+
+def test_floats_go_the_way_of_doubles_without_torchs_private_step(monkeypatch):
+    monkeypatch.setattr(fused_sgd, "HAS_FUSED_SGD", False)
+    monkeypatch.delattr(torch, "_fused_sgd_")
+    take_floats_as_doubles({}, last=False)
+
+
+def take_floats_as_doubles(options, *, last):
     random = torch.Generator().manual_seed(1701)
     start = torch.randn(6, 4, 3, 3, generator=random).double()
     diffs = [torch.randn(start.shape, generator=random).double() for _ in range(4)]
