@@ -18,7 +18,7 @@ TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
 @dataclass(frozen=True)
-class Part:
+class SolverNet:
     """One network of a solver: its definition and the state that filters it."""
 
     field: str
@@ -26,10 +26,6 @@ class Part:
     phase: Literal["TRAIN", "TEST"]
     level: int
     stages: tuple[str, ...]
-
-    def options(self) -> dict[str, Any]:
-        """Return the arguments of `converter.load` that say which layers are taken."""
-        return {"phase": self.phase, "level": self.level, "stages": self.stages}
 
 
 @dataclass
@@ -75,7 +71,7 @@ class Reader:
         return str(found)
 
 
-def trained_part(solver: Any, reader: Reader) -> Part:
+def trained_net(solver: Any, reader: Reader) -> SolverNet:
     """Return the network that learns; raises FormatError unless exactly one field gives it."""
     given = [name for name in TRAIN_FIELDS if solver.HasField(name)]
     if len(given) != 1:
@@ -84,10 +80,10 @@ def trained_part(solver: Any, reader: Reader) -> Part:
     name = given[0]
     value = getattr(solver, name)
     read = reader.embedded if name.endswith("_param") else reader.net
-    return _part(name, read(name, value), "TRAIN", solver.train_state)
+    return _solver_net(name, read(name, value), "TRAIN", solver.train_state)
 
 
-def tested_parts(solver: Any, reader: Reader) -> list[Part]:
+def tested_nets(solver: Any, reader: Reader) -> list[SolverNet]:
     """Return the networks that are tested, in Caffe's order.
 
     First each `test_net_param`, then each `test_net`, then the common `net` as often as there are
@@ -101,33 +97,39 @@ def tested_parts(solver: Any, reader: Reader) -> list[Part]:
     own, iters = len(sources), len(solver.test_iter)
     common = next((name for name in ("net_param", "net") if solver.HasField(name)), None)
     with within(reader.source):
-        if iters < own or (common is None and iters != own):
-            raise FormatError(
-                f"{iters} test_iter for {own} test networks", fix="give each one a test_iter"
-            )
-        states = list(solver.test_state)
-        if states and len(states) != iters:
-            raise FormatError(
-                f"{len(states)} test_state for {iters} test networks, wants none or one for each"
-            )
-        if iters and solver.test_interval < 1:
-            raise FormatError(
-                f"test_interval is {solver.test_interval}, with test networks it wants 1 or more"
-            )
-        if bad := [count for count in solver.test_iter if count < 1]:
-            raise FormatError(f"test_iter is {bad[0]}, wants 1 or more")
-    if common is not None:
+        _check_tests(solver, own, has_common=common is not None)
+    if common is not None and iters > own:
         read = reader.embedded if common == "net_param" else reader.net
-        definition = read(common, getattr(solver, common)) if iters > own else None
-        sources += [(common, definition)] * (iters - own) if definition else []
-    states = states or [None] * iters
+        sources += [(common, read(common, getattr(solver, common)))] * (iters - own)
+    states = list(solver.test_state) or [None] * iters
     return [
-        _part(name, definition, "TEST", state)
+        _solver_net(name, definition, "TEST", state)
         for (name, definition), state in zip(sources, states, strict=True)
     ]
 
 
-def _part(name: str, definition: Net, phase: Literal["TRAIN", "TEST"], state: Any) -> Part:
+def _check_tests(solver: Any, own: int, *, has_common: bool) -> None:
+    """Raise FormatError unless the fields fit `own` test networks and, if there is, the common."""
+    iters, states = len(solver.test_iter), len(solver.test_state)
+    if iters < own or (not has_common and iters != own):
+        raise FormatError(
+            f"{iters} test_iter for {own} test networks", fix="give each one a test_iter"
+        )
+    if states not in (0, iters):
+        raise FormatError(
+            f"{states} test_state for {iters} test networks, wants none or one for each"
+        )
+    if iters and solver.test_interval < 1:
+        raise FormatError(
+            f"test_interval is {solver.test_interval}, with test networks it wants 1 or more"
+        )
+    if bad := [count for count in solver.test_iter if count < 1]:
+        raise FormatError(f"test_iter is {bad[0]}, wants 1 or more")
+
+
+def _solver_net(
+    name: str, definition: Net, phase: Literal["TRAIN", "TEST"], state: Any
+) -> SolverNet:
     """Merge the default state, the definition's and the solver's: later ones win, stages add."""
     level, stages = 0, []
     header: Any = definition.header
@@ -137,4 +139,4 @@ def _part(name: str, definition: Net, phase: Literal["TRAIN", "TEST"], state: An
         if each.HasField("level"):
             level = each.level
         stages += list(each.stage)
-    return Part(name, definition, phase, level, tuple(stages))
+    return SolverNet(name, definition, phase, level, tuple(stages))

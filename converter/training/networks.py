@@ -13,12 +13,12 @@ from converter.network.net import CaffeNet
 from converter.network.parameters import learnable
 from prototxt.errors import ShapeError, UnsupportedError, WeightError, within
 
-from .definitions import Part
+from .definitions import SolverNet
 
 
-def load_part(
-    part: Part,
-    weights: Sequence[str | PathLike[str]],
+def load_net(
+    net: SolverNet,
+    weights: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
     dtype: torch.dtype,
     device: torch.device,
@@ -27,14 +27,16 @@ def load_part(
 ) -> CaffeNet:
     """Load one network of a solver; layers that no weights have keep their fillers' values."""
     return load(
-        part.definition,
+        net.definition,
         weights,
+        phase=net.phase,
+        level=net.level,
+        stages=net.stages,
         dtype=dtype,
         device=device,
         dialect=dialect,
         allow_missing=True,
         seed=seed,
-        **part.options(),
     )
 
 

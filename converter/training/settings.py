@@ -15,7 +15,7 @@ from prototxt import Net, read_solver
 from prototxt.errors import CaffeError, FormatError, UnsupportedError, within
 from prototxt.hdf5.weights import check_names, h5py_for
 
-from .definitions import Part, Reader, tested_parts, trained_part
+from .definitions import Reader, SolverNet, tested_nets, trained_net
 from .optimizer import CaffeOptimizer
 from .policies import Policy
 from .rules import SGD, AdaDelta, AdaGrad, Adam, Nesterov, RMSProp
@@ -40,8 +40,8 @@ class Settings:
 
     source: str
     param: Any
-    train: Part
-    tests: list[Part]
+    train: SolverNet
+    tests: list[SolverNet]
     policy: Policy
     reader: Reader
     otherwise: list[str]
@@ -58,7 +58,7 @@ class Settings:
             otherwise = check(param)
             policy = Policy.from_caffe(param)
             make_optimizer(param, [torch.zeros(())])  # what is wrong with it comes before its data
-        train, tests = trained_part(param, reader), tested_parts(param, reader)
+        train, tests = trained_net(param, reader), tested_nets(param, reader)
         return cls(path, param, train, tests, policy, reader, otherwise)
 
     @property
@@ -68,7 +68,7 @@ class Settings:
 
     def weights(self) -> list[str]:
         """Return the files of weights that it names; raises CaffeError where one is not there."""
-        named = [part for given in self.param.weights for part in given.split(",") if part]
+        named = [name for given in self.param.weights for name in given.split(",") if name]
         return [self.reader.find("weights", name) for name in named]
 
     @property

@@ -23,7 +23,7 @@ from prototxt import insert_splits
 from prototxt.errors import UnsupportedError, within
 
 from .events import Displayed, Event, NetTested, SnapshotWritten
-from .networks import ask_recurrent, check_fed, check_loss, load_part, share_trained
+from .networks import ask_recurrent, check_fed, check_loss, load_net, share_trained
 from .settings import Settings, make_optimizer
 from .signal_handler import Requests
 from .snapshot import restore_state, save_state
@@ -78,10 +78,11 @@ class Solver:
         self._updates: list[Callable[[], None]] = []
         self.processes = Processes.joined()
         self.requests = Requests()
-        files: Sequence[PathName] = []
-        if snapshot is None:
-            files = self.settings.weights() if weights is None else _listed(weights)
-        self._load(files, dtype, dialect)
+        if snapshot is not None:
+            weights = []  # its own are the state's
+        elif weights is None:
+            weights = self.settings.weights()
+        self._load(weights, dtype, dialect)
         self.optimizer = make_optimizer(self.param, self.net.parameter_groups())
         self.iter = 0
         self._losses: deque[Tensor] = deque(maxlen=self.param.average_loss)
@@ -92,10 +93,12 @@ class Solver:
         self.processes.broadcast(self._blobs)
         self._seed_everything(workers)
 
-    def _load(self, weights: Sequence[PathName], dtype: torch.dtype, dialect: str | None) -> None:
+    def _load(
+        self, weights: PathName | Sequence[PathName], dtype: torch.dtype, dialect: str | None
+    ) -> None:
         settings = self.settings
         load = partial(
-            load_part,
+            load_net,
             weights=weights,
             dtype=dtype,
             device=self.device,
@@ -309,9 +312,3 @@ def _device(name: str | torch.device) -> torch.device:
     except RuntimeError as error:
         why = str(error).partition("\n")[0]
         raise UnsupportedError(f"device {str(name)!r}: {why}") from None
-
-
-def _listed(weights: PathName | Sequence[PathName]) -> list[PathName]:
-    if isinstance(weights, (str, PathLike)):
-        return [part for part in fspath(weights).split(",") if part]
-    return list(weights)

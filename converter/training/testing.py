@@ -15,8 +15,8 @@ from converter.network.net import CaffeNet, Inputs
 from converter.network.plan import Plan
 from prototxt.errors import ShapeError
 
-SHOWN = 100
-"""Outputs of more values than this are shown by their mean."""
+MOST_VALUES_SHOWN = 100
+"""Outputs of more values are shown by their mean."""
 
 
 @dataclass
@@ -100,5 +100,7 @@ def mean_outputs(
 
 def _shown(value: Tensor) -> list[float]:
     value = value.detach().double()
-    flat: list[float] = (value if value.numel() <= SHOWN else value.mean()).reshape(-1).tolist()
+    if value.numel() > MOST_VALUES_SHOWN:
+        value = value.mean()
+    flat: list[float] = value.reshape(-1).tolist()
     return flat
