@@ -6,9 +6,9 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from caffe_layers import Layer
+from converter.network.arrays import blob_array
 from converter.network.net import CaffeNet
 from prototxt import insert_splits, write_caffemodel, write_hdf5
 from prototxt.errors import WeightError
@@ -41,19 +41,13 @@ def save_caffemodel(net: CaffeNet, path: str | PathLike[str]) -> None:
         write_hdf5(Path(path), list(zip(names, owned, strict=True)))
     else:
         blobs: dict[int | str, list[np.ndarray]] = {
-            index: [_array(blob) for blob in layer.blobs] for index, layer in held.items()
+            index: [blob_array(blob) for blob in layer.blobs] for index, layer in held.items()
         }
         write_caffemodel(Path(path), definition, blobs)
 
 
 def _owned(layer: Layer) -> list[np.ndarray | None]:
     return [
-        None if layer.shares_blob(name) else _array(blob)
+        None if layer.shares_blob(name) else blob_array(blob)
         for name, blob in zip(layer.blob_names, layer.blobs, strict=True)
     ]
-
-
-def _array(blob: torch.Tensor) -> np.ndarray:
-    blob = blob.detach().cpu()
-    exact = blob if blob.dtype == torch.float64 else blob.float()
-    return exact.numpy()

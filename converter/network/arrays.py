@@ -25,6 +25,12 @@ def array_of(value: Tensor) -> np.ndarray:
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
 
+def blob_array(blob: Tensor) -> np.ndarray:
+    """Return a blob's values as Caffe's files hold them: doubles of float64, else floats."""
+    blob = blob.detach().cpu()
+    return (blob if blob.dtype == torch.float64 else blob.float()).numpy()
+
+
 def write_npz(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
     """Write what `np.load` reads; numpy 1's own savez leaves its archive open on a full disk."""
     with zipfile.ZipFile(file, "w") as archive:

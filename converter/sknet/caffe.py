@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import prototxt
+from converter.network.arrays import blob_array
 from prototxt import Blob, LayerWeights, Net, WeightError, within
 from prototxt.nets.sknet import sknet
 from prototxt.passes.filter import PHASES, filter_net
@@ -122,11 +123,7 @@ def save_caffemodel(model: SKNet, path: str | Path, name: str = "sknet") -> None
     A float64 model is written in doubles, any other in floats. `name` is the network's.
     """
     arrays: dict[int | str, list[np.ndarray]] = {
-        layer: [
-            (blob if blob.dtype == torch.float64 else blob.float()).numpy(force=True)
-            for blob in blobs
-        ]
-        for layer, blobs in caffe_blobs(model).items()
+        layer: [blob_array(blob) for blob in blobs] for layer, blobs in caffe_blobs(model).items()
     }
     prototxt.write_caffemodel(path, definition(model, name), arrays)
 

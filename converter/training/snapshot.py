@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from converter.loading.save import save_caffemodel
 from converter.loading.weights import copy, fill
+from converter.network.arrays import blob_array
 from converter.network.net import CaffeNet
 from converter.network.parameters import learnable
 from prototxt import Blob, SolverState, read_solverstate, read_weights, write_solverstate
@@ -82,6 +82,4 @@ def _weights(learned_net: str, state: Path) -> Path:
 
 
 def _blob(tensor: Tensor) -> Blob:
-    held = tensor.detach().cpu()
-    array = (held if held.dtype == torch.float64 else held.float()).numpy()
-    return Blob(np.ascontiguousarray(array).reshape(-1), tuple(tensor.shape))
+    return Blob(blob_array(tensor).reshape(-1), tuple(tensor.shape))
