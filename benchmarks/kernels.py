@@ -30,8 +30,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caffe_layers.kernels import axpy, selection
-from converter.sknet import sknet50
-from converter.sknet.model import SelectiveKernel, SKNet, weigh
+from converter.sknet import SKNet, sknet50
+from converter.sknet.model import weigh
 
 ROOT = Path(__file__).parents[1]
 STAGES = ((128, 56), (256, 28), (512, 14), (1024, 7))
@@ -209,10 +209,8 @@ def selection_rows(bench: Bench, copy: float) -> list[dict[str, Any]]:
 def network(bench: Bench, select: Any) -> SKNet:
     """Give SKNet-50 with this selection, channels last."""
     torch.manual_seed(1701)
-    model = SKNet(layers=(1,), width=8, groups=2, num_classes=10) if bench.small else sknet50()
-    for module in model.modules():
-        if isinstance(module, SelectiveKernel):
-            module.weigh = select
+    small = {"layers": (1,), "width": 8, "groups": 2, "num_classes": 10} if bench.small else {}
+    model = sknet50(**small, weigh=select)
     return model.to(bench.device, memory_format=torch.channels_last)
 
 

@@ -17,7 +17,7 @@ from prototxt.nets.sknet import sknet
 from prototxt.passes.filter import PHASES, filter_net
 from prototxt.passes.insert_splits import insert_splits
 
-from .model import SKNet
+from .model import PlainSKNet
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")  # CuDNNBatchNorm's blobs in order
 
@@ -26,8 +26,8 @@ ADVICE = "build SKNet with the depth and the options that the file was trained w
 Place: TypeAlias = tuple[str, int]  # a layer, and the number of its blob
 
 
-def caffe_names(model: SKNet) -> dict[str, Place]:
-    """Give Caffe's place of every weight: `{state_dict key: (layer, blob index)}`, in file order.
+def caffe_names(model: PlainSKNet) -> dict[str, Place]:
+    """Return Caffe's place of every weight: `{state_dict key: (layer, blob index)}`, in file order.
 
     Torch's `num_batches_tracked`, which nothing reads, is the only key that Caffe lacks.
     """
@@ -60,8 +60,8 @@ def conv_bn(key: str, layer: str) -> Iterator[tuple[str, Place]]:
         yield f"{key}.bn.{name}", (f"{layer}/bn", index)
 
 
-def caffe_blobs(model: SKNet) -> dict[str, list[Tensor]]:
-    """Give each layer's blobs as Caffe shapes them; they share the model's memory."""
+def caffe_blobs(model: PlainSKNet) -> dict[str, list[Tensor]]:
+    """Return each layer's blobs as Caffe shapes them; they share the model's memory."""
     state = model.state_dict()
     blobs: dict[str, list[Tensor]] = {}
     for key, (layer, index) in caffe_names(model).items():
@@ -73,7 +73,7 @@ def caffe_blobs(model: SKNet) -> dict[str, list[Tensor]]:
     return blobs
 
 
-def load_caffemodel(model: SKNet, path: str | Path) -> None:
+def load_caffemodel(model: PlainSKNet, path: str | Path) -> None:
     """Fill `model` from a .caffemodel, whole or not at all.
 
     A layer that is missing or one too many, and a wrong number or shape of blobs, is a WeightError
@@ -82,7 +82,7 @@ def load_caffemodel(model: SKNet, path: str | Path) -> None:
     targets = caffe_blobs(model)
     weights = prototxt.read_weights(path)
     with within(str(path)):
-        found = {layer.name: whole(layer) for layer in weights.layers if layer.blobs}
+        found = {layer.name: own_blobs(layer) for layer in weights.layers if layer.blobs}
         if missing := [name for name in targets if name not in found]:
             raise WeightError(f"{describe(missing)} missing", fix=ADVICE)
         if surplus := [name for name in found if name not in targets]:
@@ -102,10 +102,10 @@ def describe(layers: list[str]) -> str:
     return f"layer {first!r} and {others} others are" if others else f"layer {first!r} is"
 
 
-def whole(layer: LayerWeights) -> list[Blob]:
+def own_blobs(layer: LayerWeights) -> list[Blob]:
     blobs = [blob for blob in layer.blobs if blob is not None]
     if len(blobs) != len(layer.blobs):
-        raise WeightError(f"layer {layer.name!r}: a blob is another layer's")
+        raise WeightError(f"layer {layer.name!r} shares a blob with another layer")
     return blobs
 
 
@@ -117,7 +117,7 @@ def require_fit(blobs: Sequence[Blob], targets: list[Tensor]) -> None:
             raise WeightError(f"blob {index} is {blob.shape}, wants {tuple(target.shape)}")
 
 
-def save_caffemodel(model: SKNet, path: str | Path, name: str = "sknet") -> None:
+def save_caffemodel(model: PlainSKNet, path: str | Path, name: str = "sknet") -> None:
     """Write `model` as a .caffemodel, byte for byte as Caffe's own training would.
 
     A float64 model is written in doubles, any other in floats. `name` is the network's.
@@ -128,8 +128,8 @@ def save_caffemodel(model: SKNet, path: str | Path, name: str = "sknet") -> None
     prototxt.write_caffemodel(path, definition(model, name), arrays)
 
 
-def definition(model: SKNet, name: str) -> Net:
-    """Give the Caffe definition of the same network, as Caffe saves it from training."""
+def definition(model: PlainSKNet, name: str) -> Net:
+    """Return the Caffe definition of the same network, as Caffe saves it from training."""
     stages: Any = model.stages
     units = [stage[0] for stage in stages]
     kernels = [unit.kernels for unit in units]

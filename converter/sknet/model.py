@@ -1,8 +1,8 @@
-"""SKNet as a plain PyTorch network. From SKNet."""
+"""SKNet as a plain PyTorch network: this file needs torch alone. From SKNet."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,8 @@ EPS = 1e-5
 MOMENTUM = 1 - torch.tensor(0.95, dtype=torch.float32).item()  # Caffe's 0.95 is a float32 number
 STEM = 64  # channels of the first convolution
 MIN_ATTENTION = 32  # channels that the attention keeps at least
+
+Weigh = Callable[..., Tensor]  # scores and branches to the selected features, as `weigh`
 
 
 class ConvBN(nn.Sequential):
@@ -62,12 +64,18 @@ class SelectiveKernel(nn.Module):
     branch is taken as it is: there is nothing to select.
     """
 
-    weigh = staticmethod(weigh)
-
     def __init__(
-        self, channels: int, *, stride: int = 1, branches: int = 2, groups: int = 32, attention: int
+        self,
+        channels: int,
+        *,
+        stride: int = 1,
+        branches: int = 2,
+        groups: int = 32,
+        attention: int,
+        weigh: Weigh = weigh,
     ) -> None:
         super().__init__()
+        self.weigh = weigh
         self.branches = nn.ModuleList(
             ConvBN(channels, channels, 3, stride=stride, dilation=1 + branch, groups=groups)
             for branch in range(branches)
@@ -91,7 +99,7 @@ class Bottleneck(nn.Module):
 
     expansion = 2
 
-    def __init__(self, in_channels: int, channels: int, *, stride: int = 1, **kernels: int) -> None:
+    def __init__(self, in_channels: int, channels: int, *, stride: int = 1, **kernels: Any) -> None:
         super().__init__()
         out_channels = self.expansion * channels
         self.reduce = ConvBN(in_channels, channels, 1)
@@ -106,13 +114,14 @@ class Bottleneck(nn.Module):
         return torch.relu(increased + self.shortcut(x))
 
 
-class SKNet(nn.Module):
+class PlainSKNet(nn.Module):
     """Selective Kernel Network: N x 3 x H x W images to N x `num_classes` scores.
 
     `layers` is the number of units in each stage; the units of stage s (from 0) have
     C = `width * 2^s` inner channels, `branches` kernels to select from (M) and `groups` groups in
     each (G). The attention passes through max(C / `reduction`, 32) channels, or through those that
-    `attention` gives for each stage. One branch makes it a ResNeXt.
+    `attention` gives for each stage. One branch makes it a ResNeXt. `weigh` computes
+    the selections.
 
     Any H and W of at least 3 will do: the last pooling takes the mean of what there is.
 
@@ -129,6 +138,7 @@ class SKNet(nn.Module):
         attention: Sequence[int] | None = None,
         width: int = 128,
         num_classes: int = 1000,
+        weigh: Weigh = weigh,
     ) -> None:
         super().__init__()
         widths = [width << stage for stage in range(len(layers))]
@@ -146,6 +156,7 @@ class SKNet(nn.Module):
                 branches=branches,
                 groups=groups,
                 attention=attention[stage],
+                weigh=weigh,
             )
             out_channels = Bottleneck.expansion * channels
             first = unit(in_channels, stride=2 if stage else 1)
@@ -193,16 +204,3 @@ class SKNet(nn.Module):
         x = self.stages(self.maxpool(self.stem(x)))
         scores: Tensor = self.fc(self.avgpool(x).flatten(1))
         return scores
-
-
-def sknet50(**options: Any) -> SKNet:
-    """Give SKNet-50; `options` are those of SKNet."""
-    return SKNet(**{"layers": (3, 4, 6, 3), **options})
-
-
-def sknet101(**options: Any) -> SKNet:
-    """Give SKNet-101 as released: the attention of its second stage is narrower than SKNet-50's.
-
-    `options` are those of SKNet.
-    """
-    return SKNet(**{"layers": (3, 4, 23, 3), "attention": (32, 16, 32, 64), **options})

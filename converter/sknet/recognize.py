@@ -14,7 +14,7 @@ from prototxt.errors import UnsupportedError
 from prototxt.nets.sknet import sknet
 
 from .caffe import caffe_names
-from .model import SKNet
+from .networks import SKNet
 
 
 def from_net(net: CaffeNet) -> SKNet:

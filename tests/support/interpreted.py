@@ -265,14 +265,16 @@ def test_the_layers_and_the_native_network_take_the_kernels() -> None:
     model = SKNet(layers=(1,), width=8, groups=2, num_classes=3).double().to(DEVICE)
     image = draw((2, 3, 33, 31))
     grads = []
-    for form in (SelectiveKernel.weigh, weigh):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(SelectiveKernel, "weigh", staticmethod(form))
-            model.zero_grad()
-            score = model(image)
-            score.square().sum().backward()
+    kernels = [module for module in model.modules() if isinstance(module, SelectiveKernel)]
+    assert kernels
+    assert all(unit.weigh is selection.select for unit in kernels)
+    for form in (selection.select, weigh):
+        for unit in kernels:
+            unit.weigh = form
+        model.zero_grad()
+        score = model(image)
+        score.square().sum().backward()
         grads.append([score.detach(), *(parameter.grad for parameter in model.parameters())])
-    assert SelectiveKernel.weigh is selection.select
     for got, want in zip(*grads, strict=True):
         assert (got - want).abs().max() <= 1e-12 * want.abs().max()
 

@@ -12,7 +12,7 @@ from converter.evaluation.samples import Samples
 from converter.network.net import CaffeNet
 from converter.preprocessing import Preprocessing, Transform
 from converter.progress import progress
-from converter.sknet.model import SKNet
+from converter.sknet.model import PlainSKNet
 from prototxt.errors import CaffeError, ShapeError
 
 from .units import Unit, attention_of, units_of
@@ -45,7 +45,7 @@ class Attention:
 
 
 def measure_attention(
-    net: CaffeNet | SKNet,
+    net: CaffeNet | PlainSKNet,
     samples: Samples,
     preprocessing: Preprocessing,
     *,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.preprocessing import image_input
-from converter.sknet.model import SelectiveKernel, SKNet
+from converter.sknet.model import PlainSKNet, SelectiveKernel
 from prototxt.errors import UnsupportedError
 
 UNIT = re.compile(r"conv(\d+)_(\d+)(?:/.*)?")
@@ -49,7 +49,7 @@ class Unit:
         return self.kernels.index(max(self.kernels))
 
 
-def units_of(net: CaffeNet | SKNet) -> list[Unit]:
+def units_of(net: CaffeNet | PlainSKNet) -> list[Unit]:
     """Return a network's SK units in order; UnsupportedError for a network without."""
     if isinstance(net, CaffeNet):
         shapes = net.shapes()
@@ -71,7 +71,7 @@ def units_of(net: CaffeNet | SKNet) -> list[Unit]:
     return found
 
 
-def attention_of(net: CaffeNet | SKNet, images: Tensor) -> dict[str, Tensor]:
+def attention_of(net: CaffeNet | PlainSKNet, images: Tensor) -> dict[str, Tensor]:
     """Return each unit's attention for a batch of inputs: N x branches x channels, 1 in sum."""
     with torch.no_grad():
         if isinstance(net, CaffeNet):
@@ -162,7 +162,7 @@ def _kernels(net: nn.Module) -> Iterator[tuple[str, SelectiveKernel]]:
 
 
 @contextmanager
-def _listening(net: SKNet) -> Iterator[dict[str, Tensor]]:
+def _listening(net: PlainSKNet) -> Iterator[dict[str, Tensor]]:
     heard: dict[str, Tensor] = {}
     hooks = [
         kernels.select.register_forward_hook(partial(_hear, heard, name, len(kernels.branches)))

@@ -26,7 +26,6 @@ from torch.torch_version import TorchVersion
 import caffe_layers
 from caffe_layers.fused.selection import Selection
 from caffe_layers.kernels import axpy, selection, where
-from converter.sknet.model import SelectiveKernel
 from prototxt import ShapeError
 from tests.support.paths import ROOT
 
@@ -195,7 +194,7 @@ class LayersUnit(nn.Module):
 
     def forward(self, a: Tensor, scores: Tensor, x: Tensor, y: Tensor) -> Tensor:
         selected = Selection(2)(scores, x, y)
-        return caffe_layers.Axpy()(a, selected, SelectiveKernel.weigh(scores, x, y))
+        return caffe_layers.Axpy()(a, selected, selection.select(scores, x, y))
 
 
 def unit_arguments(**options) -> tuple[Tensor, ...]:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 import converter
 import prototxt
+from caffe_layers.kernels import selection
 from converter.sknet import (
     SKNet,
     caffe_names,
@@ -351,6 +352,17 @@ def test_model_stands_alone():
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert imported == {"__future__", "collections", "functools", "typing", "torch"}
+
+
+def test_units_take_the_selection_that_they_are_given():
+    def weigh_of(model):
+        (kernels,) = (m for m in model.modules() if isinstance(m, model_module.SelectiveKernel))
+        return kernels.weigh
+
+    assert weigh_of(small(layers=(1,))) is selection.select
+    assert weigh_of(small(layers=(1,), weigh=model_module.weigh)) is model_module.weigh
+    plain = model_module.PlainSKNet(layers=(1,), width=8, groups=2)
+    assert weigh_of(plain) is model_module.weigh
 
 
 def test_exports_with_any_batch_and_size():
