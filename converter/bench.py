@@ -17,6 +17,7 @@ from .onnx.emit import exported_plan
 from .onnx.export import export_onnx
 from .onnx.runtime import open_onnx
 from .progress import progress
+from .text import format_table
 
 ROUNDS = 7
 
@@ -102,12 +103,11 @@ def format_timings(timings: Sequence[Timing]) -> str:
     batches = list(dict.fromkeys(timing.batch for timing in timings))
     names = list(dict.fromkeys(timing.engine for timing in timings))
     took = {(timing.engine, timing.batch): timing.seconds for timing in timings}
-    width = max(map(len, names))
-    lines = [" " * width + "".join(f"  {f'batch {batch}':>20}" for batch in batches)]
+    rows = [["", *(f"batch {batch}" for batch in batches)]]
     for name in names:
         cells = [
-            f"{1000 * took[name, batch]:9.1f} ms {took[names[0], batch] / took[name, batch]:5.2f} x"
+            f"{1000 * took[name, batch]:.1f} ms {took[names[0], batch] / took[name, batch]:5.2f} x"
             for batch in batches
         ]
-        lines.append(f"{name:{width}}" + "".join(f"  {cell:>20}" for cell in cells))
-    return "\n".join(lines)
+        rows.append([name, *cells])
+    return format_table(rows, right=range(1, len(batches) + 1))

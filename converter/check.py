@@ -26,6 +26,7 @@ from .network.steps import AUTOMATIC, read_layer
 from .onnx.builder import Emitter, Graph
 from .onnx.emit import FLOATS, emit
 from .onnx.options import DEFAULT_OPSET
+from .text import format_table
 
 PathName = str | PathLike[str]
 UNSEEN = "not looked at"
@@ -64,12 +65,7 @@ class Check:
             own = [verdict for verdict in self.verdicts if verdict.type == kind]
             torch, onnx = _word([v.torch for v in own]), _word([v.onnx for v in own])
             rows.append((kind, str(len(own)), torch, onnx))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        return "\n".join([*lines, *self._reasons(), *self.problems])
+        return "\n".join([format_table(rows), *self._reasons(), *self.problems])
 
     def _reasons(self) -> list[str]:
         found: Counter[tuple[str, str]] = Counter()

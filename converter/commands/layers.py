@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from caffe_layers import LAYERS
+from converter.text import format_markdown
 
 HELP = "list the layer types that are here, as a Markdown table"
 
@@ -26,6 +27,5 @@ def format_layers() -> str:
         for fork, cls in sorted(readings.items()):
             family = cls.__module__.split(".")[-2]
             families.setdefault(family, []).append(kind if fork == "bvlc" else f"{kind} ({fork})")
-    lines = ["| family | layers |", "|---|---|"]
-    lines += [f"| {family} | {', '.join(types)} |" for family, types in sorted(families.items())]
-    return "\n".join(lines)
+    rows = [(family, ", ".join(types)) for family, types in sorted(families.items())]
+    return format_markdown(("family", "layers"), rows)

@@ -25,6 +25,7 @@ from converter.preprocessing import (
     preprocessing_of,
 )
 from converter.preprocessing.inputs import Photo, read_fed
+from converter.text import format_shape
 from prototxt.atomic import writing
 from prototxt.errors import CaffeError, ShapeError
 
@@ -68,7 +69,7 @@ def run(args: Namespace) -> int:
     else:
         blobs, outputs, photo = _run_torch(args)
     for name in outputs:
-        say(args, f"{name} {'x'.join(map(str, blobs[name].shape)) or 'scalar'}")
+        say(args, f"{name} {format_shape(blobs[name].shape)}")
     if args.output:
         with writing(Path(args.output)) as file:
             write_npz(file, blobs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from converter.text import format_shape
 from prototxt.errors import UnsupportedError
 
 ROW = 7
@@ -71,9 +72,7 @@ def read_result(
             values = np.asarray(outputs[found[0]], np.float64)
             read: Result = _READERS[kind](values, least, most)
             return found[0], read
-    listed = ", ".join(
-        f"{name} {'x'.join(map(str, np.shape(value)))}" for name, value in outputs.items()
-    )
+    listed = ", ".join(f"{name} {format_shape(np.shape(value))}" for name, value in outputs.items())
     raise UnsupportedError(
         f"none of the outputs ({listed}) is a detector's rows (1x1xKx7), a map or scores of "
         f"classes; boxes that are decoded outside of the network cannot be drawn"

@@ -7,11 +7,12 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from caffe_layers import Layer, Shape
+from caffe_layers import Layer
 from converter.network.blocks import Block, Box, make_blocks, make_boxes
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.network.summary import format_totals, summarize
+from converter.text import format_shape
 
 from .ranks import Item, Layers, Link, place
 
@@ -383,10 +384,6 @@ class _Picture:
                 f"stroke='#4a4f57'/><text x='{x + 19}' y='{y + 11}'>{escape(kind)}</text></g>"
             )
         return lines
-
-
-def format_shape(shape: Shape) -> str:
-    return "x".join(map(str, shape)) or "scalar"
 
 
 def _columns(layers: Layers) -> list[range]:

@@ -11,11 +11,11 @@ from torch._dynamo.exc import UserError
 from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
-from caffe_layers import Shape
 from converter.network.arrays import random_inputs
 from converter.network.net import CaffeNet
 from converter.onnx.emit import exported_plan
 from converter.onnx.free_axes import AXES, dynamic_dims
+from converter.text import format_shape
 from prototxt.atomic import writing
 from prototxt.errors import UnsupportedError
 
@@ -65,13 +65,9 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         if is_concrete_int(taken[axis])
     ]
     if options.asked["dynamic"] is None and not any(free.values()):
-        fixed = [f"{name} of {_text(inputs[name].shape)}" for name in free]
+        fixed = [f"{name} of {format_shape(inputs[name].shape)}" for name in free]
     notes = [f"{path.name} takes only {', '.join(fixed)}"] if fixed else []
     return [*notes, f"{path.name} takes and gives float16"] if options.half else notes
-
-
-def _text(shape: Shape) -> str:
-    return "x".join(map(str, shape)) or "no axes"
 
 
 def _inputs(program: torch.export.ExportedProgram) -> dict[str, torch.Size]:

@@ -8,6 +8,7 @@ from string import Template
 import torch
 
 from converter.network.net import CaffeNet
+from converter.text import format_shape
 from converter.version import VERSION
 from prototxt.atomic import writing
 from prototxt.errors import UnsupportedError
@@ -116,7 +117,7 @@ def text(net: CaffeNet, written: Written, module: str, weights: str) -> str:
     inputs = ", ".join(written.inputs)
     several = len(written.outputs) > 1
     result = "blobs" if several else identifier(written.outputs[0])
-    shapes = ", ".join(f"{n} {'x'.join(map(str, s))}" for n, s in written.inputs.items())
+    shapes = ", ".join(f"{name} {format_shape(shape)}" for name, shape in written.inputs.items())
     gives = f"a dictionary of {', '.join(written.outputs)}" if several else written.outputs[0]
     gives = "".join(each for each in gives if each.isprintable() and each not in '"\\')
     return FILE.substitute(

@@ -8,6 +8,7 @@ from math import prod
 from torch import nn
 
 from caffe_layers import Shape
+from converter.text import format_shape, format_table
 
 from .net import CaffeNet
 
@@ -86,25 +87,17 @@ def format_summary(summary: Summary) -> str:
                     row.name if first else "",
                     row.type if first else "",
                     top,
-                    "x".join(map(str, shape)) or "scalar",
+                    format_shape(shape),
                     f"{row.values:,}" if first and row.values else "",
                     f"{row.multiply_adds:,.0f}" if first and row.multiply_adds else "",
                 )
             )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    table = [
-        "  ".join(
-            cell.rjust(width) if column > 3 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([*table, "", format_totals(summary)])
+    return "\n".join([format_table(lines, right=(4, 5)), "", format_totals(summary)])
 
 
 def format_totals(summary: Summary) -> str:
     """Return the totals: learnable parameters, all blob values, multiply-adds."""
-    inputs = ", ".join(f"{name} {'x'.join(map(str, s))}" for name, s in summary.inputs.items())
+    inputs = ", ".join(f"{name} {format_shape(shape)}" for name, shape in summary.inputs.items())
     return (
         f"{summary.name or 'network'} at {inputs or 'no input'}: {len(summary.rows)} layers, "
         f"{count(summary.learnable)} learnable parameters ({count(summary.values)} blob values), "

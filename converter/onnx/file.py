@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,14 +10,15 @@ import onnx
 from onnx import helper
 
 from prototxt.atomic import writing
+from prototxt.binary.wire import BYTES, encode_key, encode_varint
 
 from .builder import Dim, Graph
 
 PRODUCER = "caffeport"
-LIMIT = 2**31 - 1
+LARGEST_MESSAGE = 2**31 - 1
 """Protobuf's largest message; weights beyond it go into a file beside the model."""
 
-INLINE = 1024
+INLINE_BELOW = 1024
 """Weights of fewer bytes stay in the model: shape inference reads sizes and axes only there."""
 
 # Fields of onnx.proto, by number.
@@ -51,7 +51,9 @@ def _value_info(name: str, kind: int, dims: list[Dim]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, dims)
 
 
-def write_onnx(graph: Graph, path: Path, version: str, *, limit: int = LIMIT) -> list[Path]:
+def write_onnx(
+    graph: Graph, path: Path, version: str, *, limit: int = LARGEST_MESSAGE
+) -> list[Path]:
     """Write the model, whole or not at all; return the files written.
 
     A model of more than `limit` bytes keeps its weights in `<path>.data`, which must stay beside
@@ -76,7 +78,7 @@ def write_onnx(graph: Graph, path: Path, version: str, *, limit: int = LIMIT) ->
     with writing(data) as file:
         protos = [
             _inline(proto, array)
-            if array.nbytes < INLINE
+            if array.nbytes < INLINE_BELOW
             else _write_external(file, data.name, proto, array)
             for proto, array in weights
         ]
@@ -132,11 +134,4 @@ def _bytes_of(array: np.ndarray) -> memoryview:
 
 def _key(number: int, size: int) -> bytes:
     """Return the key and length in front of a length-delimited field."""
-    return bytes([*_varint(number << 3 | 2), *_varint(size)])
-
-
-def _varint(value: int) -> Iterator[int]:
-    while value >= 0x80:
-        yield value & 0x7F | 0x80
-        value >>= 7
-    yield value
+    return encode_key(number, BYTES) + encode_varint(size)

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError
 
+from converter.text import format_shape
 from prototxt.errors import FormatError, ShapeError, UnsupportedError
 
 Arrays = Mapping[str, np.ndarray]
@@ -64,7 +65,7 @@ def check_shapes(
 
 
 def _text(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(size) if size else "any" for size in shape) or "a scalar"
+    return format_shape((size or "any" for size in shape), " x ")
 
 
 def run_onnx(path: str | PathLike[str], inputs: Arrays) -> dict[str, np.ndarray]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import prototxt
 from converter.network.build import build
 from converter.network.summary import summarize
+from converter.text import format_markdown
+from converter.text import format_table as format_rows
 from prototxt import filter_net
 from prototxt.nets.networks import build as define
 
@@ -110,18 +112,10 @@ def count(rows: Sequence[Row] = ROWS) -> list[Counted]:
 def format_table(counted: Sequence[Counted], *, markdown: bool = False) -> str:
     """Return the table as text for the terminal, or as Markdown."""
     header = ("model", "definition", "size", "#P", "paper", "", "mult-adds", "paper", "", "remark")
-    cells = [header, *(_cells(each) for each in counted)]
+    rows = [_cells(each) for each in counted]
     if markdown:
-        lines = ["| " + " | ".join(line) + " |" for line in cells]
-        return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
-    widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if 3 <= column <= 8 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    )
+        return format_markdown(header, rows)
+    return format_rows([header, *rows], right=range(3, 9))
 
 
 def _cells(each: Counted) -> tuple[str, ...]:

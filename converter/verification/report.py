@@ -14,6 +14,7 @@ from typing import Any
 from converter.network.net import CaffeNet
 from converter.network.origin import FileInfo
 from converter.network.summary import Summary, count, format_totals, summarize
+from converter.text import format_markdown, format_shape, format_table
 from converter.version import VERSION
 from prototxt.atomic import writing
 
@@ -75,17 +76,15 @@ class Report:
         lines = [f"# {self.summary.name or 'network'}", "", format_totals(self.summary), ""]
         for title, files in (("Read", self.sources), ("Written", self.written)):
             if files:
-                lines += [f"## {title}", "", "| file | bytes | SHA-256 |", "|---|---|---|"]
-                lines += [f"| {Path(f.path).name} | {f.size:,} | `{f.sha256}` |" for f in files]
-                lines.append("")
+                rows = [(Path(one.path).name, f"{one.size:,}", f"`{one.sha256}`") for one in files]
+                table = format_markdown(("file", "bytes", "SHA-256"), rows)
+                lines += [f"## {title}", "", table, ""]
         if self.notes:
             lines += ["## Notes", "", *(f"* {note}" for note in self.notes), ""]
         for comparison in self.comparisons:
             lines += [f"## {comparison.title}", "", _verdict(comparison), ""]
             if comparison.rows:
-                lines += ["| blob | shape | error of the largest value |", "|---|---|---|"]
-                lines += [f"| {r.blob} | {_shape(r)} | {r.error:.3g} |" for r in comparison.rows]
-                lines.append("")
+                lines += [_comparison_table(comparison), ""]
         versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
         return "\n".join([*lines, f"Made by caffeport {VERSION} with {versions}.", ""])
 
@@ -132,16 +131,25 @@ def _loading_notes(net: CaffeNet) -> list[str]:
     return notes
 
 
+def _comparison_table(comparison: Comparison) -> str:
+    header = ("blob", "shape", "error of the largest value")
+    rows = [(row.blob, format_shape(row.shape), f"{row.error:.3g}") for row in comparison.rows]
+    return format_markdown(header, rows)
+
+
 def _comparison_lines(comparison: Comparison) -> list[str]:
     lines = [f"{comparison.title}: {_verdict(comparison)}"]
     worst = sorted(comparison.rows, key=lambda row: -row.error)[:WORST_BLOBS_SHOWN]
-    width = max((len(row.blob) for row in worst), default=0)
-    shapes = max((len(_shape(row)) for row in worst), default=0)
-    return lines + [
-        f"  {row.blob:{width}}  {_shape(row):{shapes}}  {row.error:.2e}"
-        + ("" if row.passed else "  out of tolerance")
+    table = [
+        (
+            f"  {row.blob}",
+            format_shape(row.shape),
+            f"{row.error:.2e}",
+            "" if row.passed else "out of tolerance",
+        )
         for row in worst
     ]
+    return [*lines, format_table(table)] if table else lines
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -159,10 +167,6 @@ def _verdict(comparison: Comparison) -> str:
     if not comparison.passed:
         return f"FAILED: the median is above {comparison.median_tolerance:.2g}; {figures}"
     return f"passed; {figures}"
-
-
-def _shape(row: BlobError) -> str:
-    return "x".join(map(str, row.shape)) or "scalar"
 
 
 def _comparison_dict(comparison: Comparison) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import onnx
 from onnx import AttributeProto, TensorProto, helper, shape_inference
 
 from converter.onnx.builder import Graph
-from converter.onnx.file import INLINE, model_of
+from converter.onnx.file import INLINE_BELOW, model_of
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 LARGEST = float(np.finfo(np.float16).max)
@@ -155,7 +155,7 @@ class _Rewriting:
         initializers = self.graph.initializers
         for name in [name for name, array in initializers.items() if array.dtype == np.float32]:
             array, wanted = initializers[name], readers[name]
-            large = name in self.graph.learned and array.ndim > 1 and array.nbytes >= INLINE
+            large = name in self.graph.learned and array.ndim > 1 and array.nbytes >= INLINE_BELOW
             if wanted == {True}:
                 initializers[name] = array.astype(np.float16)
                 self.half.add(name)
@@ -228,7 +228,7 @@ def _kinds(graph: Graph) -> dict[str, int]:
     model = model_of(graph, "")
     for name, array in graph.initializers.items():
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
-        if array.nbytes < INLINE:
+        if array.nbytes < INLINE_BELOW:
             raw = np.ascontiguousarray(array).tobytes()
             model.graph.initializer.add(name=name, data_type=kind, dims=array.shape, raw_data=raw)
         else:
