@@ -13,7 +13,6 @@ import torch
 
 from .network.arrays import array_of
 from .network.net import CaffeNet
-from .onnx.emit import exported_plan
 from .onnx.export import export_onnx
 from .onnx.runtime import open_onnx
 from .progress import progress
@@ -85,7 +84,7 @@ def _in_onnx(path: Path) -> Run:
 
 
 def _inputs(net: CaffeNet, batch: int) -> dict[str, torch.Tensor]:
-    _, shapes = exported_plan(net)
+    shapes = net.exported().inputs
     generator = torch.Generator().manual_seed(1701)
     return {
         name: torch.randn(batch, *shape[1:], generator=generator).to(net.device, net.dtype)

@@ -14,8 +14,9 @@ from caffe_layers import Shape
 from converter.drawing.overlay import covered, describe, draw_result, save
 from converter.drawing.predictions import read_result
 from converter.evaluation.samples import read_labels
-from converter.network.arrays import array_of, random_inputs, tensors_of, write_npz
+from converter.network.arrays import array_of, tensors_of, write_npz
 from converter.network.backward import backward
+from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
 from converter.onnx.passes import embedded_sizes
 from converter.onnx.runtime import ModelInputs, check_shapes, inputs_of, run_onnx

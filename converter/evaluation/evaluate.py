@@ -16,7 +16,6 @@ from torch import Tensor
 
 from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
-from converter.onnx.emit import exported_plan
 from converter.onnx.export import export_onnx
 from converter.onnx.runtime import open_onnx
 from converter.parallel import Processes
@@ -148,11 +147,11 @@ def rank_of(scores: Tensor, labels: Tensor) -> Tensor:
 
 def scores_output(net: CaffeNet, output: str | None) -> str:
     """Return the name of the network's output that holds scores: the only one, or the given."""
-    plan, _ = exported_plan(net)
-    if output is None and len(plan.outputs) == 1:
-        return next(iter(plan.outputs))
-    if output not in plan.outputs:
-        known = ", ".join(plan.outputs)
+    outputs = net.exported().plan.outputs
+    if output is None and len(outputs) == 1:
+        return next(iter(outputs))
+    if output not in outputs:
+        known = ", ".join(outputs)
         said = f"{output!r} is no output" if output else "which output holds the scores is not said"
         raise ShapeError(f"{said}, the outputs are {known}", fix="name it with --scores")
     return output

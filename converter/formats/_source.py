@@ -19,7 +19,6 @@ from caffe_layers import Shape
 from converter.network.blocks import make_blocks, make_boxes
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
-from converter.onnx.emit import exported_plan
 from prototxt.errors import UnsupportedError, within
 
 WIDTH = 100
@@ -125,8 +124,8 @@ class Source:
 
         Raises UnsupportedError, naming the layer, for what it cannot say.
         """
-        plan, inputs = exported_plan(self._net, with_losses=with_losses)
-        shapes = self._net.shapes(inputs)
+        exported = self._net.exported(with_losses=with_losses)
+        plan, inputs, shapes = exported.plan, exported.inputs, exported.shapes
         variables = {name: self._variables[name] for name in inputs}
         arguments = [variables[name] for name in inputs]
         statements = [self._state(step, variables, shapes) for step in plan.steps]

@@ -11,9 +11,8 @@ from torch._dynamo.exc import UserError
 from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
-from converter.network.arrays import random_inputs
+from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
-from converter.onnx.emit import exported_plan
 from converter.onnx.free_axes import AXES, dynamic_dims
 from converter.text import format_shape
 from prototxt.atomic import writing
@@ -31,8 +30,9 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """Write the program of what an exported model computes, its free axes as in ONNX."""
     if options.half:
         net = half_copy(net)
-    _, shapes = exported_plan(net, with_losses=options.asked["with_losses"])
-    dims, _ = with_free_axes(options, lambda dynamic: dynamic_dims(net, shapes, dynamic))
+    exported = net.exported(with_losses=options.asked["with_losses"])
+    shapes = exported.inputs
+    dims, _ = with_free_axes(options, lambda dynamic: dynamic_dims(exported, net.layers, dynamic))
     free: dict[str, Any] = {
         name: {axis: Dim.DYNAMIC for axis, dim in enumerate(dims[name]) if isinstance(dim, str)}
         for name in shapes

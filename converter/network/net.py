@@ -14,6 +14,7 @@ from prototxt import Net
 from prototxt.errors import CaffeError, ShapeError, UnsupportedError, within
 
 from . import global_pool
+from .exported import Exported, exported_part
 from .layers import Layers
 from .optimize import PASSES, Wiring
 from .origin import Loaded, Origin, SourceFile
@@ -57,6 +58,7 @@ class CaffeNet(nn.Module):
         self.force_backward = force_backward
         self.optimized = optimized
         self._plans: dict[frozenset[str], Plan] = {}
+        self._exported: dict[bool, Exported] = {}
         self._channels_last = False
         self._checked: set[tuple[tuple[str, Shape], ...]] = set()
         self.train(phase == "TRAIN")
@@ -269,6 +271,14 @@ class CaffeNet(nn.Module):
 
     def _make_plan(self, fed: Mapping[str, object]) -> Plan:
         return make_plan(running_steps(self.steps, self.layers, fed))
+
+    def exported(self, *, with_losses: bool = False) -> Exported:
+        """Return what an exported model computes; see `exported_part`."""
+        if with_losses not in self._exported:
+            self._exported[with_losses] = exported_part(
+                self.steps, self.layers, self.input_shapes, with_losses=with_losses
+            )
+        return self._exported[with_losses]
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
         """Return the shape of every value for inputs of these shapes (default: the file's).

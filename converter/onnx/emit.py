@@ -12,8 +12,7 @@ from typing_extensions import Unpack
 from caffe_layers import Shape
 from converter.keywords import complete, refuse_unknown
 from converter.network.net import CaffeNet
-from converter.network.plan import Plan, make_plan
-from converter.network.steps import Step
+from converter.network.plan import Plan
 from prototxt.errors import UnsupportedError, within
 
 from .builder import Emitter, Graph
@@ -45,18 +44,19 @@ def emit(
     newest = defs.onnx_opset_version()
     if not OLDEST_OPSET <= opset <= newest:
         raise UnsupportedError(f"opset {opset} is not in {OLDEST_OPSET}..{newest}")
-    plan, inputs = exported_plan(net, with_losses=asked["with_losses"])
-    inputs = {name: (input_shapes or {}).get(name, shape) for name, shape in inputs.items()}
-    static = net.shapes(inputs)
-    dims = dynamic_dims(net, inputs, free_axes(asked))
+    exported = net.exported(with_losses=asked["with_losses"])
+    if input_shapes is not None:
+        exported = exported.at(input_shapes, net.layers)
+    plan = exported.plan
+    dims = dynamic_dims(exported, net.layers, free_axes(asked))
     dtype = net.dtype
     if dtype not in FLOATS:
         raise UnsupportedError(f"no ONNX export of {dtype}", fix="load with float32 or float64")
     onnx_type, numpy_type = FLOATS[dtype]
     graph = Graph(net.name or "caffe", opset)
-    op = Emitter(graph, static, dims)
+    op = Emitter(graph, exported.shapes, dims)
     op.float_type = np.dtype(numpy_type)
-    for name in inputs:
+    for name in exported.inputs:
         graph.inputs[name] = (onnx_type, dims[name])
     for step in plan.steps:
         op.layer, op.tops = step.key, step.tops
@@ -70,34 +70,6 @@ def emit(
     for name in outputs:
         graph.outputs[name] = graph.values.pop(name)
     return graph
-
-
-def exported_plan(net: CaffeNet, *, with_losses: bool = False) -> tuple[Plan, dict[str, Shape]]:
-    """Return what an exported model computes, and the shapes of the inputs that it needs.
-
-    Constants of the network's own (DummyData) are inputs only where it has no others.
-    """
-    steps: list[Step] = []
-    constants = [
-        top
-        for step in net.steps
-        if step.cls.is_source and net.layers[step.key].constant_tops
-        for top in step.tops
-    ]
-    fed = {name: shape for name, shape in net.input_shapes.items() if name not in constants}
-    fed = fed or net.input_shapes
-    known = set(fed)
-    for step in net.plan(fed).steps:
-        dropped = not with_losses and (step.cls.is_loss or step.cls.is_metric)
-        if not dropped and known.issuperset(step.bottoms):
-            known.update(step.tops)
-            steps.append(step)
-    plan = make_plan(steps)
-    if not plan.outputs:
-        fix = "" if with_losses else "--with-losses keeps the loss layers"
-        raise UnsupportedError("nothing is left to export: no layer makes an output", fix=fix)
-    used = {bottom for step in steps for bottom in step.bottoms}
-    return plan, {name: shape for name, shape in fed.items() if name in used}
 
 
 def _append_softmax(op: Emitter, graph: Graph, plan: Plan) -> str:

@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from caffe_layers import Shape
-from converter.network.net import CaffeNet
+from converter.network.exported import Exported
+from converter.network.layers import Layers
+from converter.network.shapes import shapes_of
+from converter.network.steps import Step
 from prototxt.errors import CaffeError, ShapeError, within
 
 from .builder import Dim
 
 AXES = {"batch": 0, "height": 2, "width": 3}
-STEPS = {"batch": (1,), "height": (32, 64, 1), "width": (32, 64, 1)}
+GROWTH = {"batch": (1,), "height": (32, 64, 1), "width": (32, 64, 1)}
+"""By how much an axis grows to see what follows it: the first that the network admits."""
 
 
 def dynamic_dims(
-    net: CaffeNet, inputs: Mapping[str, Shape], dynamic: Collection[str]
+    exported: Exported, layers: Layers, dynamic: Collection[str]
 ) -> dict[str, list[Dim]]:
     """Return each value's dimensions: an int, or the name (None if derived) of a free one.
 
     `dynamic` names the free axes of the inputs: batch (axis 0), height and width (axes 2 and 3
     of 4-D inputs). Raises ShapeError, naming the layer, where the network admits one size only.
     """
-    base = net.shapes(inputs)
+    steps, inputs, base = exported.plan.steps, exported.inputs, exported.shapes
     dims: dict[str, list[Dim]] = {name: list(shape) for name, shape in base.items()}
     for axis in dynamic:
         if axis not in AXES:
             raise ShapeError(f"dynamic axis {axis!r} is none of {', '.join(AXES)}")
         symbols = _symbols(inputs, axis)
-        for name, shape in _varied(net, inputs, axis).items():
+        for name, shape in _varied(steps, layers, inputs, axis).items():
             for index, (before, after) in enumerate(zip(base[name], shape, strict=True)):
                 if before != after:
                     # A derived size is the batch if it is at the batch's place and moves alike.
                     follows = axis == "batch" and index == 0 and after == before + 1
                     named = name in inputs or follows
                     dims[name][index] = symbols.get(before) if named else None
-    if any(step.cls.free_rows for step in net.steps):
-        for name, shape in _with_free_rows(net, inputs).items():
+    if any(step.cls.free_rows for step in steps):
+        for name, shape in _with_free_rows(steps, layers, inputs).items():
             for index, (before, after) in enumerate(zip(base[name], shape, strict=True)):
                 if before != after:
                     dims[name][index] = None
@@ -56,12 +60,14 @@ def _has(shape: Shape, axis: str) -> bool:
     return len(shape) > AXES[axis] and (axis == "batch" or len(shape) == 4)
 
 
-def _with_free_rows(net: CaffeNet, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
+def _with_free_rows(
+    steps: Iterable[Step], layers: Layers, inputs: Mapping[str, Shape]
+) -> dict[str, Shape]:
     """Return the values' shapes where layers of free rows make one row more than by their rule."""
     shapes = dict(inputs)
-    for step in net.plan(inputs).steps:
+    for step in steps:
         with within(step.place):
-            tops = net.layers[step.key].shapes(*(shapes[name] for name in step.bottoms))
+            tops = layers[step.key].shapes(*(shapes[name] for name in step.bottoms))
         if step.cls.free_rows:
             at = step.cls.rows_axis
             tops = [(*top[:at], top[at] + 1, *top[at + 1 :]) for top in tops]
@@ -69,16 +75,19 @@ def _with_free_rows(net: CaffeNet, inputs: Mapping[str, Shape]) -> dict[str, Sha
     return shapes
 
 
-def _varied(net: CaffeNet, inputs: Mapping[str, Shape], axis: str) -> dict[str, Shape]:
+def _varied(
+    steps: Sequence[Step], layers: Layers, inputs: Mapping[str, Shape], axis: str
+) -> dict[str, Shape]:
+    """Return the values' shapes with another size along an axis of the inputs."""
     at = AXES[axis]
     failure: CaffeError | None = None
-    for step in STEPS[axis]:
+    for more in GROWTH[axis]:
         changed = {
-            name: (*shape[:at], shape[at] + step, *shape[at + 1 :]) if _has(shape, axis) else shape
+            name: (*shape[:at], shape[at] + more, *shape[at + 1 :]) if _has(shape, axis) else shape
             for name, shape in inputs.items()
         }
         try:
-            return net.shapes(changed)
+            return shapes_of(steps, layers, changed)
         except CaffeError as error:
             failure = error
     assert failure is not None

@@ -11,9 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from caffe_layers import Shape
-from converter.network.arrays import array_of, random_images, random_inputs, tensors_of
+from converter.network.arrays import array_of, tensors_of
+from converter.network.example_inputs import random_images, random_inputs
 from converter.network.net import CaffeNet
-from converter.onnx.emit import exported_plan
 from converter.onnx.runtime import check_shapes
 from converter.preprocessing import Preprocessing, Transform, image_input, preprocessing_of
 from prototxt.errors import ShapeError, within
@@ -83,8 +83,8 @@ def embedded_preprocessing(
 
 def takes_losses(net: CaffeNet, taken: Collection[str]) -> bool:
     """Tell whether the inputs that an ONNX model takes are among them that only losses use."""
-    _, inputs = exported_plan(net)
-    return bool((set(taken) & set(net.inputs)) - inputs.keys())
+    needed = net.exported().inputs
+    return bool((set(taken) & set(net.inputs)) - needed.keys())
 
 
 def _feed_images(

@@ -14,7 +14,6 @@ from torch import Tensor
 from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
-from converter.onnx.emit import exported_plan
 from converter.onnx.export import export_onnx
 from converter.onnx.runtime import ModelInputs, run_exposed, run_onnx
 
@@ -41,8 +40,8 @@ def run_torch(net: CaffeNet, fed: Mapping[str, Tensor]) -> TorchRun:
     plan = net.plan(fed)
     values = {name: array_of(value) for name, value in net.run(fed, plan).items()}
     inputs = {name: values[name] for name in net.inputs if name in values}
-    exported, _ = exported_plan(net)
-    outputs = {name: values[name] for name in exported.outputs.values() if name in values}
+    exported = net.exported().plan.outputs.values()
+    outputs = {name: values[name] for name in exported if name in values}
     return TorchRun(plan.steps, values, inputs | blobs_of(plan.steps, values), outputs)
 
 

@@ -16,7 +16,6 @@ import torch
 
 import converter
 from converter.network.backward import backward, sum_of_products
-from converter.onnx.emit import exported_plan
 from prototxt import CaffeError, UnsupportedError
 from tests.support.layer_cases import CASES, NO_ONNX, ONNX_TOLERANCE, REFUSED, RUN, Case
 from tests.support.recorded import assert_close
@@ -151,7 +150,7 @@ def test_onnx_is_caffes(case: Case, tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     inputs = case.kind("in")
     feeds = {i.name: inputs[i.name].astype(np.float32) for i in session.get_inputs()}
-    plan, _ = exported_plan(net, with_losses=True)
+    plan = net.exported(with_losses=True).plan
     assert [output.name for output in session.get_outputs()] == list(plan.outputs.values())
     wants = case.kind("out")
     assert wants.keys() & plan.outputs.keys() or not wants, "nothing was compared"

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import converter
-from converter.onnx.emit import exported_plan
 from prototxt import CaffeError
 from tests.support.layer_cases import NO_ONNX, ONNX_TOLERANCE, RUN, Case
 from tests.support.opsets import OPSETS
@@ -39,7 +38,7 @@ class Exported:
         converter.export_onnx(net, path, opset=opset, with_losses=True, dynamic=dynamic)
         converter.check_onnx(path)
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        plan, _ = exported_plan(net, with_losses=True)
+        plan = net.exported(with_losses=True).plan
         self.blobs = list(plan.outputs)
 
     def compare(self, inputs: dict[str, np.ndarray], wants: dict[str, np.ndarray]) -> None:

@@ -19,7 +19,6 @@ import pytest
 import torch
 
 import converter
-from converter.onnx.emit import exported_plan
 from converter.onnx.runtime import run_exposed
 from converter.verification.golden import golden_error
 from tests.support.recorded import assert_close
@@ -150,7 +149,7 @@ def test_every_blob_of_the_onnx_model_is_caffes(recorded: Recorded, tmp_path: Pa
     net = recorded.load(torch.float32)
     path = tmp_path / "net.onnx"
     converter.export_onnx(net, path)
-    plan, _ = exported_plan(net)
+    plan = net.exported().plan
     got = run_exposed(path, recorded.inputs, [top for step in plan.steps for top in step.tops])
     blobs = {
         blob: got[top]

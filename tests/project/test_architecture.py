@@ -1,4 +1,4 @@
-"""Who may know whom: converter -> caffe_layers -> prototxt, and no layer another layer."""
+"""Who may know whom: converter -> caffe_layers -> prototxt, no layer another, and no circles."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,32 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield what a file imports, by full names; of `from a import b` both `a` and `a.b`."""
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield what a file imports, as a module's full name and what is taken from it, if anything."""
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else ()
             source = ".".join([*above, *filter(None, [node.module])])
-            yield source
-            yield from (f"{source}.{alias.name}" for alias in node.names)
+            yield from ((source, alias.name) for alias in node.names)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield what a file imports, by full names; of `from a import b` both `a` and `a.b`."""
+    for source, name in imports(path):
+        yield source
+        yield f"{source}.{name}"
+
+
+def imported_files(path: Path) -> set[str]:
+    """Return our modules that a file imports: of `from a import b` the file `a.b`, or else `a`."""
+    found = {
+        f"{source}.{name}" if f"{source}.{name}" in MODULES else source
+        for source, name in imports(path)
+    }
+    return found.intersection(MODULES)
 
 
 def registers_a_layer(path: Path) -> bool:
@@ -42,6 +58,7 @@ def registers_a_layer(path: Path) -> bool:
     )
 
 
+MODULES = {module_name(path) for path in FILES}
 LAYERS = {module_name(path): path for path in FILES if registers_a_layer(path)}
 
 
@@ -59,6 +76,16 @@ def test_imports_point_one_way(path: Path) -> None:
     above = set(PACKAGES[own + 1 :]) | {"tests"}
     wrong = [name for name in imported(path) if name.split(".")[0] in above]
     assert not wrong, f"{module_name(path)} must not know {wrong}"
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and those for types alone count: they only hide a circle."""
+    arrows = {module_name(path): imported_files(path) for path in FILES}
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        _, circle = error.args
+        pytest.fail(f"a circle of files: {' <- '.join(circle)}")
 
 
 @pytest.mark.parametrize("name", LAYERS)

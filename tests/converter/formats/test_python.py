@@ -16,7 +16,6 @@ import converter
 import prototxt
 from converter.formats import Options, python
 from converter.formats._source import Source, identifier
-from converter.onnx.emit import exported_plan
 from prototxt import UnsupportedError
 from prototxt.nets.attention import attention
 from prototxt.nets.definition import Definition
@@ -177,11 +176,11 @@ def test_recorded_cases_compute_the_same(kind: str, layer_cases: Path) -> None:
         except UnsupportedError:
             refused += 1
             continue
-        plan, needed = exported_plan(net)
-        bottoms = [torch.from_numpy(inputs[key]) for key in needed]
+        exported = net.exported()
+        bottoms = [torch.from_numpy(inputs[key]) for key in exported.inputs]
         with torch.no_grad():
             got = source(*bottoms)
-        got = got if isinstance(got, dict) else {next(iter(plan.outputs)): got}
+        got = got if isinstance(got, dict) else {next(iter(exported.plan.outputs)): got}
         for blob, value in got.items():
             want = arrays[f"out|{blob}"]
             assert_close(value, want, f"{name} {blob}", 1e-9)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import converter
-from converter.network.arrays import random_inputs
+from converter.network.example_inputs import random_inputs
 from prototxt import FormatError, ShapeError
 
 NET = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [4, 6] } } }

@@ -1,0 +1,73 @@
+"""The part of a network that an exported model computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from caffe_layers import Shape
+from prototxt.errors import UnsupportedError
+
+from .layers import Layers
+from .plan import Plan, make_plan, running_steps
+from .shapes import shapes_of
+from .steps import Step
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an exported model computes: its plan, the shapes of its inputs and of all its values."""
+
+    plan: Plan
+    inputs: dict[str, Shape]
+    shapes: dict[str, Shape]
+
+    def at(self, input_shapes: Mapping[str, Shape], layers: Layers) -> Exported:
+        """Return the same plan with other shapes of inputs; those not among these stay."""
+        inputs = {name: input_shapes.get(name, shape) for name, shape in self.inputs.items()}
+        if inputs == self.inputs:
+            return self
+        return replace(self, inputs=inputs, shapes=shapes_of(self.plan.steps, layers, inputs))
+
+
+def exported_part(
+    steps: Iterable[Step],
+    layers: Layers,
+    input_shapes: Mapping[str, Shape],
+    *,
+    with_losses: bool = False,
+) -> Exported:
+    """Return what an exported model computes; losses and accuracies only `with_losses`.
+
+    Constants of the network's own (DummyData) are inputs only where it has no others. Raises
+    UnsupportedError where nothing is left.
+    """
+    fed = _fed(steps, layers, input_shapes)
+    known = set(fed)
+    kept: list[Step] = []
+    for step in running_steps(steps, layers, fed):
+        dropped = not with_losses and (step.cls.is_loss or step.cls.is_metric)
+        if not dropped and known.issuperset(step.bottoms):
+            known.update(step.tops)
+            kept.append(step)
+    plan = make_plan(kept)
+    if not plan.outputs:
+        fix = "" if with_losses else "--with-losses keeps the loss layers"
+        raise UnsupportedError("nothing is left to export: no layer makes an output", fix=fix)
+    used = {bottom for step in kept for bottom in step.bottoms}
+    inputs = {name: shape for name, shape in fed.items() if name in used}
+    return Exported(plan, inputs, shapes_of(kept, layers, inputs))
+
+
+def _fed(
+    steps: Iterable[Step], layers: Layers, input_shapes: Mapping[str, Shape]
+) -> dict[str, Shape]:
+    """Return the inputs that are no constants; where all are, those."""
+    constants = {
+        top
+        for step in steps
+        if step.cls.is_source and layers[step.key].constant_tops
+        for top in step.tops
+    }
+    fed = {name: shape for name, shape in input_shapes.items() if name not in constants}
+    return fed or dict(input_shapes)
