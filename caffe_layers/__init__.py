@@ -10,8 +10,9 @@ from importlib import import_module
 from pkgutil import walk_packages
 
 from .base.filler import Filler
-from .base.layer import LAYERS, Layer, ParamSpec, Shape, unfilled
+from .base.layer import LAYERS, Layer, ParamSpec, unfilled
 from .base.registry import build, find
+from .base.shape import Shape
 from .data.python import register_python
 from .kernels.axpy import axpy
 

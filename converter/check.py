@@ -23,8 +23,9 @@ from .loading.options import LoadOptions
 from .loading.user_layers import load_layers
 from .network.build import build_layer
 from .network.steps import AUTOMATIC, read_layer
-from .onnx.builder import Emitter, Graph
+from .onnx.builder import Builder
 from .onnx.emit import FLOATS, emit
+from .onnx.graph import Graph
 from .onnx.options import DEFAULT_OPSET
 from .text import format_table
 
@@ -174,11 +175,10 @@ class _Walk:
         made = [f"{name}@top" for name in names]
         static = dict(zip(layer.bottom, bottoms, strict=True)) | dict(zip(made, tops, strict=True))
         graph = Graph("check", self.opset)
-        op = Emitter(graph, static, {name: list(shape) for name, shape in static.items()})
-        op.layer, op.tops = layer.name, tuple(made)
+        dims = {name: list(shape) for name, shape in static.items()}
         try:
             with np.errstate(all="ignore"):  # its blobs hold no values yet
-                module.onnx(op, *layer.bottom)
+                Builder(graph, static, dims).write(layer.name, module.onnx, layer.bottom, made)
         except CaffeError as error:
             return str(error)
         return ""

@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class AbsVal(Layer, type="AbsVal"):
@@ -30,8 +32,8 @@ class AbsVal(Layer, type="AbsVal"):
     def forward(self, x: Tensor) -> Tensor:
         return x.abs()
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.Abs(x)
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         return py.call("torch.abs", x)

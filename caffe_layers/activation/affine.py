@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
+
+from caffe_layers.base.op import Op
 
 
 def affine(x: Tensor, scale: float, shift: float) -> Tensor:
@@ -14,9 +14,9 @@ def affine(x: Tensor, scale: float, shift: float) -> Tensor:
     return x + shift if shift else x
 
 
-def emit_affine(op: Any, x: str, scale: float, shift: float, **to: Any) -> Any:
-    """Append what `affine` does; `to` says where the result goes: `name="inner"`."""
+def emit_affine(op: Op, x: str, scale: float, shift: float) -> str:
+    """Append what `affine` does."""
     if shift:
-        scaled = emit_affine(op, x, scale, 0, name="scaled") if scale != 1 else x
-        return op.Add(scaled, op.scalar(shift), **to)
-    return op.Mul(x, op.scalar(scale), **to) if scale != 1 else op.Identity(x, **to)
+        scaled = emit_affine(op, x, scale, 0) if scale != 1 else x
+        return op.Add(scaled, op.scalar(shift))
+    return op.Mul(x, op.scalar(scale)) if scale != 1 else x

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class BNLL(Layer, type="BNLL"):
@@ -24,5 +24,5 @@ class BNLL(Layer, type="BNLL"):
     def forward(self, x: Tensor) -> Tensor:
         return -F.logsigmoid(-x)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.Softplus(x)

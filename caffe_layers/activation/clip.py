@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import gradient_of
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class Clip(Layer, type="Clip"):
@@ -43,11 +45,11 @@ class Clip(Layer, type="Clip"):
         top = x.clamp(self.min, self.max)
         return gradient_of(top, x) if self.in_place else top
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         # ONNX prefers the upper bound where they cross.
         return op.Clip(x, op.scalar(self.min), op.scalar(max(self.min, self.max)))
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         if self.min > self.max:
             return py.call("torch.full_like", x, self.min)
         return py.call("torch.clamp", x, self.min, self.max)

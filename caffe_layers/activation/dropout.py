@@ -10,9 +10,11 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.random_dropout import emit_drawn
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import fork_field
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
@@ -79,15 +81,14 @@ class Dropout(Layer, type="Dropout"):
     def is_identity(self) -> bool:
         return self.scale_train and not self.training and not self.sample_weights_test
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         kept = op.scalar(1 - self.dropout_ratio)
         if not self.sample_weights_test:
-            return op.Identity(x) if self.scale_train else op.Mul(x, kept)
-        to = {} if self.scale_train else {"name": "drawn"}
-        drawn = emit_drawn(op, x, self.dropout_ratio, x, **to)
+            return x if self.scale_train else op.Mul(x, kept)
+        drawn = emit_drawn(op, x, self.dropout_ratio, x)
         return drawn if self.scale_train else op.Mul(drawn, kept)
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         if self.sample_weights_test:
             raise UnsupportedError("it draws in tests too")
         if self.scale_train and not self.sqrt_scale:

@@ -7,8 +7,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class ELU(Layer, type="ELU"):
@@ -33,8 +35,8 @@ class ELU(Layer, type="ELU"):
     def forward(self, x: Tensor) -> Tensor:
         return F.elu(x, self.alpha)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.Elu(x, alpha=self.alpha)
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         return py.call("F.elu", x, alpha=self.alpha)

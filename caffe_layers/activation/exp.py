@@ -7,8 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .affine import affine, emit_affine
 from .base import log_of_base
@@ -41,6 +43,6 @@ class Exp(Layer, type="Exp"):
     def forward(self, x: Tensor) -> Tensor:
         return affine(affine(x, self._inner, 0).exp(), self._outer, 0)
 
-    def onnx(self, op: Any, x: str) -> Any:
-        powers = op.Exp(emit_affine(op, x, self._inner, 0, name="inner"), name="powers")
+    def onnx(self, op: Op, x: str) -> Values:
+        powers = op.Exp(emit_affine(op, x, self._inner, 0))
         return emit_affine(op, powers, self._outer, 0)

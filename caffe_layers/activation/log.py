@@ -7,8 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .affine import affine, emit_affine
 from .base import log_of_base
@@ -41,6 +43,6 @@ class Log(Layer, type="Log"):
     def forward(self, x: Tensor) -> Tensor:
         return affine(affine(x, self.scale, self.shift).log(), self._outer, 0)
 
-    def onnx(self, op: Any, x: str) -> Any:
-        logs = op.Log(emit_affine(op, x, self.scale, self.shift, name="inner"), name="logs")
+    def onnx(self, op: Op, x: str) -> Values:
+        logs = op.Log(emit_affine(op, x, self.scale, self.shift))
         return emit_affine(op, logs, self._outer, 0)

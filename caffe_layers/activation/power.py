@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 from .affine import affine, emit_affine
 
@@ -50,15 +52,15 @@ class Power(Layer, type="Power"):
         inner = affine(x, self.scale, self.shift)
         return inner if self.power == 1 else inner.pow(self.power)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         if self.constant is not None:
-            return op.Expand(op.scalar(self.constant), op.Shape(x, name="shape"))
+            return op.Expand(op.scalar(self.constant), op.Shape(x))
         if self.power == 1:
             return emit_affine(op, x, self.scale, self.shift)
-        inner = emit_affine(op, x, self.scale, self.shift, name="inner")
+        inner = emit_affine(op, x, self.scale, self.shift)
         return op.Pow(inner, op.scalar(self.power))
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         if self.constant is not None:
             return py.call("torch.full_like", x, self.constant)
         inner = x if self.scale == 1 else f"{self.scale} * {x}"

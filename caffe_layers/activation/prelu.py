@@ -9,7 +9,9 @@ from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 SLOPE = Filler(value=0.25)
 
@@ -49,12 +51,12 @@ class PReLU(Layer, type="PReLU"):
     def forward(self, x: Tensor) -> Tensor:
         return F.prelu(x, self.weight.reshape(-1))
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         ones = (1,) * (len(op.shape(x)) - 2)
         shape = () if self.channel_shared else (self.channels, *ones)
         return op.PRelu(x, op.weight(self, "weight", shape=shape))
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         weight = self.weight.reshape(-1)
         return py.module("nn.PReLU", len(weight), tensors={"weight": weight}) + f"({x})"
 

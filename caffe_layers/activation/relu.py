@@ -7,8 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.arithmetic.rectifier import onnx_rectify, rectify, rectify_source
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class ReLU(Layer, type="ReLU"):
@@ -33,8 +35,8 @@ class ReLU(Layer, type="ReLU"):
     def forward(self, x: Tensor) -> Tensor:
         return rectify(x, self.negative_slope)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return onnx_rectify(op, x, self.negative_slope)
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         return rectify_source(py, x, self.negative_slope)

@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class Swish(Layer, type="Swish"):
@@ -32,9 +34,9 @@ class Swish(Layer, type="Swish"):
     def forward(self, x: Tensor) -> Tensor:
         return x * (x * self.beta).sigmoid()
 
-    def onnx(self, op: Any, x: str) -> Any:
-        inner = op.Mul(x, op.scalar(self.beta), name="inner")
-        return op.Mul(x, op.Sigmoid(inner, name="sigmoid"))
+    def onnx(self, op: Op, x: str) -> Values:
+        inner = op.Mul(x, op.scalar(self.beta))
+        return op.Mul(x, op.Sigmoid(inner))
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         return f"{x} * torch.sigmoid({self.beta} * {x})"

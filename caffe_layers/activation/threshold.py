@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Threshold(Layer, type="Threshold"):
@@ -32,6 +34,6 @@ class Threshold(Layer, type="Threshold"):
     def forward(self, x: Tensor) -> Tensor:
         return (x > self.threshold).to(x.dtype)
 
-    def onnx(self, op: Any, x: str) -> Any:
-        above = op.Greater(x, op.scalar(self.threshold), name="above")
+    def onnx(self, op: Op, x: str) -> Values:
+        above = op.Greater(x, op.scalar(self.threshold))
         return op.to_float(above)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe_layers.base.op import Op, Py
 from prototxt.errors import UnsupportedError
 
 
@@ -46,18 +47,18 @@ def update_statistics(
     return torch.batch_norm(x, weight, bias, mean, var, True, momentum, eps, cudnn)
 
 
-def onnx_normalize_batch(op: Any, x: str, eps: float, **to: Any) -> Any:
+def onnx_normalize_batch(op: Op, x: str, eps: float) -> str:
     """Append `(x - mean) / sqrt(var + eps)`, per channel of the batch."""
     axes = [axis for axis in range(len(op.shape(x))) if axis != 1]
-    mean = op.reduce("ReduceMean", x, axes, keepdims=1, name="mean")
-    centred = op.Sub(x, mean, name="centred")
-    square = op.Mul(centred, centred, name="square")
-    var = op.reduce("ReduceMean", square, axes, keepdims=1, name="var")
-    std = op.Sqrt(op.Add(var, op.scalar(eps), name="var_eps"), name="std")
-    return op.Div(centred, std, **to)
+    mean = op.reduce("ReduceMean", x, axes, keepdims=1)
+    centred = op.Sub(x, mean)
+    square = op.Mul(centred, centred)
+    var = op.reduce("ReduceMean", square, axes, keepdims=1)
+    std = op.Sqrt(op.Add(var, op.scalar(eps)))
+    return op.Div(centred, std)
 
 
-def norm_source(py: Any, x: str, tensors: dict[str, Tensor], **options: Any) -> Any:
+def norm_source(py: Py, x: str, tensors: dict[str, Tensor], **options: Any) -> str:
     """Return Python source of torch's BatchNorm with these parameters and running statistics."""
     axes = {2: 1, 3: 1, 4: 2, 5: 3}.get(len(py.shapes[0]))
     if axes is None:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from caffe_layers.base.op import Op
 from prototxt.errors import UnsupportedError
 
 Matrix = NDArray[np.float64]
@@ -33,15 +34,13 @@ def mapped(x: Tensor, rows: Matrix, columns: Matrix) -> Tensor:
     return left @ x @ right.mT
 
 
-def onnx_mapped(
-    op: Any, x: str, rows: Matrix, columns: Matrix, *, name: str = "", prefix: str = ""
-) -> Any:
-    """Append what `mapped` does; `name` as for every node, `prefix` for the inner value."""
-    left, right = op.array(f"{prefix}rows", rows), op.array(f"{prefix}columns", columns.T)
-    return op.MatMul(op.MatMul(left, x, name=f"{prefix}mapped_rows"), right, name=name)
+def onnx_mapped(op: Op, x: str, rows: Matrix, columns: Matrix) -> str:
+    """Append what `mapped` does."""
+    left, right = op.array("rows", rows), op.array("columns", columns.T)
+    return op.MatMul(op.MatMul(left, x), right)
 
 
-def require_fixed_sizes(op: Any, *values: str) -> None:
+def require_fixed_sizes(op: Op, *values: str) -> None:
     """Raise UnsupportedError where height or width of a value is known only at run time."""
     if any(any(op.dynamic(value)[2:]) for value in values):
         raise UnsupportedError(

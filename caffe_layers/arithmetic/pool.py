@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.number import FLT_MAX
+from caffe_layers.base.op import Op, Py
+from caffe_layers.base.shape import Shape
 from caffe_layers.base.tracing import may_look
 from prototxt.errors import UnsupportedError
 
@@ -126,48 +128,45 @@ def _counted(
     return (start + kernel).clip(max=size) - start.clip(min=0)
 
 
-def onnx_max_pool(op: Any, x: str, pool: Pool, **to: Any) -> Any:
+def onnx_max_pool(op: Op, x: str, pool: Pool) -> str:
     """Append the windows' maxima."""
     kernel, stride, pad, _ = pool.window
-    x, ends = onnx_inside(op, x, pool, _least(op), to.get("name", ""))
-    return op.MaxPool(x, kernel_shape=kernel, strides=stride, pads=[*pad, *ends], **to)
+    x, ends = onnx_inside(op, x, pool, _least(op))
+    return op.MaxPool(x, kernel_shape=kernel, strides=stride, pads=[*pad, *ends])
 
 
-def onnx_max_places(op: Any, x: str, pool: Pool) -> Any:
+def onnx_max_places(op: Op, x: str, pool: Pool) -> tuple[str, str]:
     """Append the windows' maxima as the first top and their places as the second."""
     kernel, stride, pad, _ = pool.window
     padded, ends = onnx_inside(op, x, pool, _least(op))
-    y, flat = op.MaxPool(
-        padded, kernel_shape=kernel, strides=stride, pads=[*pad, *ends], name="max", outputs=2
-    )
-    op.Identity(y, top=0)
-    at = op.Mod(flat, _product(op, padded, (2, 3), "plane"), name="place")
+    y, flat = op.MaxPool(padded, kernel_shape=kernel, strides=stride, pads=[*pad, *ends], outputs=2)
+    at = op.Mod(flat, _product(op, padded, (2, 3)))
     if padded == x:
-        return op.to_float(at, top=1)
-    width = _product(op, padded, (3,), "padded_width")
-    row, column = op.Div(at, width, name="row"), op.Mod(at, width, name="column")
-    start = op.Mul(row, _product(op, x, (3,), "width"), name="row_start")
-    at = op.to_float(op.Add(start, column, name="inner_place"), name="place_float")
-    found = op.Greater(y, op.scalar(_least(op)), name="found")
-    return op.Where(found, at, op.scalar(-1), top=1)
+        return y, op.to_float(at)
+    width = _product(op, padded, (3,))
+    row, column = op.Div(at, width), op.Mod(at, width)
+    start = op.Mul(row, _product(op, x, (3,)))
+    at = op.to_float(op.Add(start, column))
+    found = op.Greater(y, op.scalar(_least(op)))
+    return y, op.Where(found, at, op.scalar(-1))
 
 
-def onnx_ave_pool(op: Any, x: str, pool: Pool, **to: Any) -> Any:
+def onnx_ave_pool(op: Op, x: str, pool: Pool) -> str:
     """Append the windows' means."""
     kernel, stride, pad, _ = pool.window
     ends = _ends(op, x, pool)
-    window = {"kernel_shape": kernel, "strides": stride}
+    average = partial(op.append, "AveragePool", kernel_shape=kernel, strides=stride)
     if not pool.include_pad and any(pad):
-        return op.AveragePool(x, pads=[*pad, *ends], **window, **to)
+        return average(x, pads=[*pad, *ends])
     if any(pad):
         if all(end <= p for end, p in zip(ends, pad, strict=True)):
-            return op.AveragePool(x, pads=[*pad, *ends], count_include_pad=1, **window, **to)
+            return average(x, pads=[*pad, *ends], count_include_pad=1)
         # The padding counts, what hangs over it does not: two kinds of zeros, so two nodes.
-        x = _onnx_pad(op, x, pad, pad, 0, to.get("name", ""))
+        x = _onnx_pad(op, x, pad, pad, 0)
         ends = tuple(max(end - p, 0) for end, p in zip(ends, pad, strict=True))
-        return op.AveragePool(x, pads=[0, 0, *ends], **window, **to)
+        return average(x, pads=[0, 0, *ends])
     if not _outside(pool, ends):
-        return op.AveragePool(x, pads=[0, 0, *ends], **window, **to)
+        return average(x, pads=[0, 0, *ends])
     if any(op.dynamic(x)[2:]):
         raise UnsupportedError(
             f"stride {stride} is larger than kernel {kernel}: which mean is 0 / 0 depends on "
@@ -181,13 +180,11 @@ def onnx_ave_pool(op: Any, x: str, pool: Pool, **to: Any) -> Any:
     )
     with np.errstate(divide="ignore"):
         ratio = kernel[0] * kernel[1] / np.outer(rows, columns).astype(np.float64)
-    name = to.get("name", "")
-    inside = _onnx_pad(op, x, (0, 0), ends, 0, name)
-    mean = op.AveragePool(inside, **window, name=f"{name}mean")
-    return op.Mul(mean, op.array(f"{name}ratio", ratio), **to)
+    inside = _onnx_pad(op, x, (0, 0), ends, 0)
+    return op.Mul(average(inside), op.array("ratio", ratio))
 
 
-def pool_source(py: Any, x: str, pool: Pool, method: str) -> Any:
+def pool_source(py: Py, x: str, pool: Pool, method: str) -> str:
     """Return Python source of the windows' maxima (MAX) or means (AVE)."""
     kernel, stride, pad = map(py.sizes, pool.window[:3])
     how = {"stride": stride, "padding": pad, "ceil_mode": pool.ceil}
@@ -204,11 +201,11 @@ def pool_source(py: Any, x: str, pool: Pool, method: str) -> Any:
     return py.module("nn.MaxPool2d", kernel, stride=stride, tensors={}) + f"({padded})"
 
 
-def _least(op: Any) -> float:
+def _least(op: Op) -> float:
     return max(-FLT_MAX, float(np.finfo(op.float_type).min))
 
 
-def _ends(op: Any, x: str, pool: Pool) -> tuple[int, ...]:
+def _ends(op: Op, x: str, pool: Pool) -> tuple[int, ...]:
     """Return the end padding: what this size needs, or where it is dynamic what any size does."""
     exact = pool.used_ends(op.shape(x)[2:])
     return tuple(
@@ -222,25 +219,20 @@ def _outside(pool: Pool, ends: Sequence[int]) -> bool:
     return any(end >= kernel for end, kernel in zip(ends, pool.window.kernel, strict=True))
 
 
-def onnx_inside(
-    op: Any, x: str, pool: Pool, value: float, name: str = ""
-) -> tuple[str, tuple[int, ...]]:
+def onnx_inside(op: Op, x: str, pool: Pool, value: float) -> tuple[str, tuple[int, ...]]:
     """Return x and its end padding, moved into x where a window may lie wholly in it."""
     ends = _ends(op, x, pool)
     if not _outside(pool, ends):
         return x, ends
-    return _onnx_pad(op, x, (0, 0), ends, value, name), (0, 0)
+    return _onnx_pad(op, x, (0, 0), ends, value), (0, 0)
 
 
-def _onnx_pad(
-    op: Any, x: str, before: Sequence[int], after: Sequence[int], value: float, name: str = ""
-) -> str:
+def _onnx_pad(op: Op, x: str, before: Sequence[int], after: Sequence[int], value: float) -> str:
     pads = op.ints(0, 0, *before, 0, 0, *after)
-    padded: str = op.Pad(x, pads, op.scalar(value), name=f"{name}padded")
-    return padded
+    return op.Pad(x, pads, op.scalar(value))
 
 
-def _product(op: Any, x: str, axes: tuple[int, ...], name: str) -> Any:
+def _product(op: Op, x: str, axes: tuple[int, ...]) -> str:
     """Append the product of a value's sizes at run time."""
-    sizes = op.Gather(op.Shape(x, name=f"{name}_shape"), op.ints(*axes), name=f"{name}_sizes")
-    return op.reduce("ReduceProd", sizes, (0,), keepdims=1, name=name)
+    sizes = op.Gather(op.Shape(x), op.ints(*axes))
+    return op.reduce("ReduceProd", sizes, (0,), keepdims=1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
+
+from caffe_layers.base.op import Op, Py
 
 
 def rectify(x: Tensor, slope: float) -> Tensor:
@@ -13,11 +13,11 @@ def rectify(x: Tensor, slope: float) -> Tensor:
     return F.leaky_relu(x, slope) if slope else F.relu(x)
 
 
-def onnx_rectify(op: Any, x: str, slope: float, **to: Any) -> Any:
+def onnx_rectify(op: Op, x: str, slope: float) -> str:
     """Append what `rectify` does."""
-    return op.LeakyRelu(x, alpha=slope, **to) if slope else op.Relu(x, **to)
+    return op.LeakyRelu(x, alpha=slope) if slope else op.Relu(x)
 
 
-def rectify_source(py: Any, x: str, slope: float) -> Any:
+def rectify_source(py: Py, x: str, slope: float) -> str:
     """Return Python source of what `rectify` does."""
     return py.call("F.leaky_relu", x, slope) if slope else py.call("F.relu", x)

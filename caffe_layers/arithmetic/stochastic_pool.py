@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.base.number import FLT_MIN
+from caffe_layers.base.op import Op
 from prototxt.errors import UnsupportedError
 
 from .pool import Pool, onnx_inside
@@ -39,7 +38,7 @@ def weighted_mean(x: Tensor, pool: Pool) -> Tensor:
     return squares / (total + max(FLT_MIN, torch.finfo(x.dtype).tiny))
 
 
-def onnx_weighted_mean(op: Any, x: str, pool: Pool | None, *, training: bool) -> Any:
+def onnx_weighted_mean(op: Op, x: str, pool: Pool | None, *, training: bool) -> str:
     """Append `weighted_mean`, of the whole plane if there is no window."""
     if training:
         raise UnsupportedError(
@@ -49,7 +48,7 @@ def onnx_weighted_mean(op: Any, x: str, pool: Pool | None, *, training: bool) ->
 
     inside, ends = onnx_inside(op, x, pool, 0) if pool else (x, ())
     squares, total = (
-        op.GlobalAveragePool(each, name=name)
+        op.GlobalAveragePool(each)
         if pool is None
         else op.AveragePool(
             each,
@@ -57,10 +56,9 @@ def onnx_weighted_mean(op: Any, x: str, pool: Pool | None, *, training: bool) ->
             strides=pool.window.stride,
             pads=[0, 0, *ends],
             count_include_pad=1,
-            name=name,
         )
-        for each, name in ((op.Mul(inside, inside, name="square"), "squares"), (inside, "total"))
+        for each in (op.Mul(inside, inside), inside)
     )
     tiny = op.scalar(max(FLT_MIN, float(np.finfo(op.float_type).tiny)))
     # The ratio of the means is that of the sums.
-    return op.Div(squares, op.Add(total, tiny, name="positive_total"))
+    return op.Div(squares, op.Add(total, tiny))

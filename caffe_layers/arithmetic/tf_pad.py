@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 from .window import Window

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import fork_field
+from caffe_layers.base.shape import Shape
 
 
 class Window(NamedTuple):

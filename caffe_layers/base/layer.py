@@ -16,8 +16,8 @@ from prototxt.errors import CaffeError
 
 from .checks import require_axes, require_values
 from .filler import Filler
-
-Shape = tuple[int, ...]
+from .op import Values
+from .shape import Shape
 
 Family = Literal[
     "",
@@ -142,9 +142,9 @@ class Layer(nn.Module):
 
     shapes: Callable[..., list[Shape]]
     """Bottoms' shapes -> tops' shapes; raises ShapeError where Caffe refuses."""
-    onnx: Callable[..., Any]
-    """(op, *bottoms' names) -> the name of the top, or a tuple of several."""
-    python: Callable[..., Any]
+    onnx: Callable[..., Values]
+    """(op, *bottoms' names) -> the name of the top's value, or those of several tops; see `Op`."""
+    python: Callable[..., str]
     """(py, *bottoms' variables) -> an expression of the tops, in source that needs torch alone.
 
     It may be left out; a class does not inherit it.

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, NoReturn
 
 from prototxt.errors import UnsupportedError
 
-from .layer import Layer, Shape
+from .layer import Layer
+from .shape import Shape
 
 
 class Refused(Layer):

@@ -9,7 +9,8 @@ from typing import Any
 from prototxt import schema
 from prototxt.errors import ShapeError, UnsupportedError
 
-from .layer import LAYERS, Layer, ParamSpec, Shape
+from .layer import LAYERS, Layer, ParamSpec
+from .shape import Shape
 
 CLOSE = 0.8
 """How alike a type must be to be taken for a misspelling, as difflib counts."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 from torch import Tensor
 
+from caffe_layers.base.op import Op
 from prototxt.errors import UnsupportedError
 
 from .layer import Layer
@@ -24,7 +25,7 @@ class ShapesOnly(Layer):
     def forward(self, *bottoms: Tensor) -> NoReturn:
         raise UnsupportedError(f"{self.what} {self.reason}")
 
-    def onnx(self, op: Any, *bottoms: str) -> NoReturn:
+    def onnx(self, op: Op, *bottoms: str) -> NoReturn:
         raise UnsupportedError(f"{self.what} {self.reason}")
 
     @property

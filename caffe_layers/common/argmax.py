@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class ArgMax(Layer, type="ArgMax"):
@@ -59,15 +61,15 @@ class ArgMax(Layer, type="ArgMax"):
             top = torch.stack([index.to(x.dtype), rows.gather(1, index)], dim=1)
         return top.reshape(*top.shape, *(1,) * (x.dim() - 3))
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         if self.axis is None:
-            index, values = self._onnx_largest(op, op.Flatten(x, axis=1, name="rows"), 1)
+            index, values = self._onnx_largest(op, op.Flatten(x, axis=1), 1)
             if not self.out_max_val:
-                return op.reshape_to_top(op.to_float(index, name="index"))
-            both = op.Concat(op.to_float(index, name="index"), values, axis=1, name="both")
+                return op.reshape_to_top(op.to_float(index))
+            both = op.Concat(op.to_float(index), values, axis=1)
             return op.reshape_to_top(both)
         index, values = self._onnx_largest(op, x, canonical_axis(self.axis, len(op.shape(x))))
-        return op.Identity(values) if self.out_max_val else op.to_float(index)
+        return values if self.out_max_val else op.to_float(index)
 
     def _largest(self, x: Tensor, axis: int) -> Tensor:
         """Return the indices of the largest values; turned round, the last of equals is first."""
@@ -80,13 +82,13 @@ class ArgMax(Layer, type="ArgMax"):
             )
         return x.shape[axis] - 1 - index
 
-    def _onnx_largest(self, op: Any, x: str, axis: int) -> tuple[str, str]:
+    def _onnx_largest(self, op: Op, x: str, axis: int) -> tuple[str, str]:
         """Append what `_largest` does; return indices, and values if they are wanted."""
         if self.top_k == 1 and not self.out_max_val:
-            return op.ArgMax(x, axis=axis, select_last_index=1, name="largest"), ""
+            return op.ArgMax(x, axis=axis, select_last_index=1), ""
         start, end, along, step = op.ints(-1), op.ints(-(2**63)), op.ints(axis), op.ints(-1)
-        turned = op.Slice(x, start, end, along, step, name="turned")
-        values, index = op.TopK(turned, op.ints(self.top_k), axis=axis, outputs=2, name="largest")
-        size = op.Gather(op.Shape(x, name="shape"), along, axis=0, name="size")
-        last = op.Sub(size, op.ints(1), name="last")
-        return op.Sub(last, index, name="turned_back"), values
+        turned = op.Slice(x, start, end, along, step)
+        values, index = op.TopK(turned, op.ints(self.top_k), axis=axis)
+        size = op.Gather(op.Shape(x), along, axis=0)
+        last = op.Sub(size, op.ints(1))
+        return op.Sub(last, index), values

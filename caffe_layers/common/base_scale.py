@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
 
 from .covered import check_covers, covered_shape, spread, spread_shape
 
@@ -76,9 +78,9 @@ class BaseScale(Layer):
         top = x * spread(scale, self.axis, x.dim())
         return top + spread(self.bias, self.axis, x.dim()) if self.bias_term else top
 
-    def onnx_scaled(self, op: Any, x: str, factor: str) -> Any:
+    def onnx_scaled(self, op: Op, x: str, factor: str) -> str:
         """Append the product with a factor that has the axes of x, and the sum with the bias."""
         if not self.bias_term:
             return op.Mul(x, factor)
         bias = spread_shape(tuple(self.bias.shape), self.axis, len(op.shape(x)))
-        return op.Add(op.Mul(x, factor, name="product"), op.weight(self, "bias", shape=bias))
+        return op.Add(op.Mul(x, factor), op.weight(self, "bias", shape=bias))

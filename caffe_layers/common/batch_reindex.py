@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .rows import row_numbers
 
@@ -31,5 +31,5 @@ class BatchReindex(Layer, type="BatchReindex", bottoms=2):
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
         return x.index_select(0, row_numbers(index, x.shape[0]))
 
-    def onnx(self, op: Any, x: str, index: str) -> Any:
-        return op.Gather(x, op.to_int(index, name="rows"), axis=0)
+    def onnx(self, op: Op, x: str, index: str) -> Values:
+        return op.Gather(x, op.to_int(index), axis=0)

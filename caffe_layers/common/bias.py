@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 from .covered import check_covers, covered_shape, spread, spread_shape, spread_source, spread_value
 
@@ -58,14 +60,14 @@ class Bias(Layer, type="Bias", bottoms=(1, 2)):
     def is_affine(self) -> bool:
         return "bias" in self.blob_names and self.axis == 1 and self.bias.dim() <= 1
 
-    def onnx(self, op: Any, x: str, *bias: str) -> Any:
+    def onnx(self, op: Op, x: str, *bias: str) -> Values:
         rank = len(op.shape(x))
         if bias:
-            return op.Add(x, spread_value(op, bias[0], self.axis, rank, "bias"))
+            return op.Add(x, spread_value(op, bias[0], self.axis, rank))
         shape = spread_shape(tuple(self.bias.shape), self.axis, rank)
         return op.Add(x, op.weight(self, "bias", shape=shape))
 
-    def python(self, py: Any, x: str, *bias: str) -> Any:
+    def python(self, py: Py, x: str, *bias: str) -> str:
         if bias:
             return f"{x} + {spread_source(bias[0], self.axis, *map(len, py.shapes))}"
         return f"{x} + {py.tensor('bias', spread(self.bias, self.axis, len(py.shapes[0])))}"

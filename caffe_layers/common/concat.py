@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class Concat(Layer, type="Concat", bottoms=(1, None)):
@@ -45,8 +47,8 @@ class Concat(Layer, type="Concat", bottoms=(1, None)):
     def forward(self, *bottoms: Tensor) -> Tensor:
         return torch.cat(bottoms, dim=self.axis)
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         return op.Concat(*bottoms, axis=canonical_axis(self.axis, len(op.shape(bottoms[0]))))
 
-    def python(self, py: Any, *bottoms: str) -> Any:
+    def python(self, py: Py, *bottoms: str) -> str:
         return py.call("torch.cat", f"[{', '.join(bottoms)}]", self.axis)

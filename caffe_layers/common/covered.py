@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
 
 
 def covered_shape(bottom: Shape, axis: int, num_axes: int) -> Shape:
@@ -36,13 +35,13 @@ def spread_shape(blob: Shape, axis: int, rank: int) -> Shape:
     return (*blob, *(1,) * _behind(len(blob), axis, rank))
 
 
-def spread_value(op: Any, value: str, axis: int, rank: int, name: str) -> Any:
+def spread_value(op: Op, value: str, axis: int, rank: int) -> str:
     """Append what `spread` does to a value of an ONNX graph."""
     covers = len(op.shape(value))
     behind = _behind(covers, axis, rank)
     if not behind:
         return value
-    return op.Unsqueeze(value, op.ints(*range(covers, covers + behind)), name=name)
+    return op.Unsqueeze(value, op.ints(*range(covers, covers + behind)))
 
 
 def spread_source(value: str, axis: int, rank: int, covers: int) -> str:

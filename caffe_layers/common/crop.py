@@ -8,7 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class Crop(Layer, type="Crop", bottoms=2):
@@ -60,20 +62,19 @@ class Crop(Layer, type="Crop", bottoms=2):
         ]
         return x[(slice(None),) * axis + tuple(parts)]
 
-    def onnx(self, op: Any, x: str, reference: str) -> Any:
+    def onnx(self, op: Op, x: str, reference: str) -> Values:
         rank = len(op.shape(x))
         axis, offsets = self._offsets(rank)
         axes = range(axis, rank)
         starts = op.ints(*offsets)
         if any(op.dynamic(reference)[axis:rank]):
-            sizes = op.Gather(op.Shape(reference, name="shape"), op.ints(*axes), name="sizes")
-            ends = op.Add(sizes, starts, name="ends")
+            ends = op.Add(op.Gather(op.Shape(reference), op.ints(*axes)), starts)
         else:
             sizes = op.shape(reference)[axis:rank]
             ends = op.ints(*(o + size for o, size in zip(offsets, sizes, strict=True)))
         return op.Slice(x, starts, ends, op.ints(*axes))
 
-    def python(self, py: Any, x: str, reference: str) -> Any:
+    def python(self, py: Py, x: str, reference: str) -> str:
         axis, offsets = self._offsets(len(py.shapes[0]))
         parts = [":"] * axis + [
             f"{offset}:{offset} + {reference}.shape[{at}]"

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 OPERATIONS = ("SUM", "PROD", "MAX")
@@ -104,21 +106,18 @@ class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
             total = total + term
         return total
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         if self.operation == "MAX":
             return op.Max(*bottoms[int(self.in_place) :])
         if self.operation == "PROD":
             top = bottoms[0]
-            for index, bottom in enumerate(bottoms[1:-1], 1):
-                top = op.Mul(top, bottom, name=f"product{index}")
+            for bottom in bottoms[1:-1]:
+                top = op.Mul(top, bottom)
             return op.Mul(top, bottoms[-1])
-        scaled = [
-            x if c == 1 else op.Mul(x, op.scalar(c), name=f"term{index}")
-            for index, (x, c) in enumerate(self._terms(bottoms))
-        ]
+        scaled = [x if c == 1 else op.Mul(x, op.scalar(c)) for x, c in self._terms(bottoms)]
         return op.Add(*scaled) if len(scaled) == 2 else op.Sum(*scaled)
 
-    def python(self, py: Any, *bottoms: str) -> Any:
+    def python(self, py: Py, *bottoms: str) -> str:
         if self.operation == "MAX":
             top, *others = bottoms[int(self.in_place) :]
             for bottom in others:

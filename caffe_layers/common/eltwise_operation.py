@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import LAYERS, Layer, Shape
+from caffe_layers.base.layer import LAYERS, Layer
 from caffe_layers.base.message import enum_name
+from caffe_layers.base.shape import Shape
 
 
 class EltwiseOperation(Layer):

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .rows import row_numbers
 
@@ -65,9 +67,9 @@ class Embed(Layer, type="Embed"):
         top = F.embedding(row_numbers(x, self.input_dim), self.weight)
         return top + self.bias if self.bias_term else top
 
-    def onnx(self, op: Any, x: str) -> Any:
-        rows = op.to_int(x, name="rows")
+    def onnx(self, op: Op, x: str) -> Values:
+        rows = op.to_int(x)
         if not self.bias_term:
             return op.Gather(op.weight(self, "weight"), rows, axis=0)
-        picked = op.Gather(op.weight(self, "weight"), rows, axis=0, name="picked")
+        picked = op.Gather(op.weight(self, "weight"), rows, axis=0)
         return op.Add(picked, op.weight(self, "bias"))

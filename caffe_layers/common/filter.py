@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Filter(Layer, type="Filter", bottoms=(2, None), tops=(1, None)):
@@ -43,8 +45,8 @@ class Filter(Layer, type="Filter", bottoms=(2, None), tops=(1, None)):
         rows = selector.flatten() != 0
         return tuple(x[rows] for x in filtered)
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         *filtered, selector = bottoms
-        flat = op.Reshape(selector, op.ints(-1), name="flat")
-        rows = op.to_bool(flat, name="rows")
-        return tuple(op.Compress(x, rows, axis=0, top=index) for index, x in enumerate(filtered))
+        flat = op.Reshape(selector, op.ints(-1))
+        rows = op.to_bool(flat)
+        return tuple(op.Compress(x, rows, axis=0) for x in filtered)

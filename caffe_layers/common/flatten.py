@@ -8,7 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class Flatten(Layer, type="Flatten"):
@@ -40,13 +42,13 @@ class Flatten(Layer, type="Flatten"):
         start, end = self._span(x.dim())
         return x.flatten(start, end - 1) if start < end else x.unsqueeze(start)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         start, end = self._span(len(op.shape(x)))
         sizes = op.sizes(x)
         merged = sizes[start] if end - start == 1 else -1
         return op.reshape_by(x, [*sizes[:start], merged, *sizes[end:]])
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         start, end = self._span(len(py.shapes[0]))
         if start == end:
             return py.call("torch.unsqueeze", x, start)

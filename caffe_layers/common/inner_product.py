@@ -11,7 +11,9 @@ from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class InnerProduct(Layer, type="InnerProduct"):
@@ -78,22 +80,22 @@ class InnerProduct(Layer, type="InnerProduct"):
         weight = self.weight.t() if self.transpose else self.weight
         return F.linear(x.flatten(self.axis), weight, self.bias if self.bias_term else None)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         axis = canonical_axis(self.axis, len(op.shape(x)))
         weight = op.weight(self, "weight")
         bias = [op.weight(self, "bias")] if self.bias_term else []
         if axis == 1:
-            rows = x if len(op.shape(x)) == 2 else op.Flatten(x, axis=1, name="rows")
+            rows = x if len(op.shape(x)) == 2 else op.Flatten(x, axis=1)
             return op.Gemm(rows, weight, *bias, transB=int(not self.transpose))
         # The axes in front may be several, and free: MatMul keeps them.
-        rows = op.Reshape(x, op.ints(*(0,) * axis, self.inputs), name="rows")
+        rows = op.Reshape(x, op.ints(*(0,) * axis, self.inputs))
         if not self.transpose:
-            weight = op.Transpose(weight, perm=[1, 0], name="weight")
+            weight = op.Transpose(weight, perm=[1, 0])
         if not bias:
             return op.MatMul(rows, weight)
-        return op.Add(op.MatMul(rows, weight, name="product"), *bias)
+        return op.Add(op.MatMul(rows, weight), *bias)
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         axis, rank = canonical_axis(self.axis, len(py.shapes[0])), len(py.shapes[0])
         weight = self.weight.t() if self.transpose else self.weight
         tensors = {"weight": weight, "bias": self.bias if self.bias_term else None}

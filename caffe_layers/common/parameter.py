@@ -8,7 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Parameter(Layer, type="Parameter", bottoms=0):
@@ -34,5 +36,5 @@ class Parameter(Layer, type="Parameter", bottoms=0):
         weight: Tensor = self.weight
         return weight.view_as(weight)
 
-    def onnx(self, op: Any) -> Any:
-        return op.Identity(op.weight(self, "weight"))
+    def onnx(self, op: Op) -> Values:
+        return op.weight(self, "weight")

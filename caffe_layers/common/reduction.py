@@ -8,9 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 ONNX = {
@@ -60,10 +62,10 @@ class Reduction(Layer, type="Reduction"):
         top = rows.mean(-1) if self.operation == "MEAN" else rows.sum(-1)
         return top if self.coeff == 1 else top * self.coeff
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         rank = len(op.shape(x))
         axes = range(canonical_axis(self.axis, rank), rank)
         if self.coeff == 1:
             return op.reduce(ONNX[self.operation], x, axes, keepdims=0)
-        reduced = op.reduce(ONNX[self.operation], x, axes, keepdims=0, name="reduced")
+        reduced = op.reduce(ONNX[self.operation], x, axes, keepdims=0)
         return op.Mul(reduced, op.scalar(self.coeff))

@@ -9,7 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class Reshape(Layer, type="Reshape"):
@@ -56,10 +58,10 @@ class Reshape(Layer, type="Reshape"):
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(self._shape_of(x.shape))
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.reshape_by(x, self._shape_of(op.sizes(x)))
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         sizes = self._shape_of([f"{x}.shape[{axis}]" for axis in range(len(py.shapes[0]))])
         return f"{x}.reshape({', '.join(map(str, sizes)) or '()'})"
 

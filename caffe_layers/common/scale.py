@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
+
+from caffe_layers.base.op import Op, Py, Values
 
 from .base_scale import BaseScale
 from .covered import spread, spread_shape, spread_source, spread_value
@@ -30,17 +30,17 @@ class Scale(BaseScale, type="Scale", bottoms=(1, 2)):
     def is_affine(self) -> bool:
         return "weight" in self.blob_names and self.axis == 1 and self.weight.dim() <= 1
 
-    def onnx(self, op: Any, x: str, *scale: str) -> Any:
+    def onnx(self, op: Op, x: str, *scale: str) -> Values:
         rank = len(op.shape(x))
         if scale:
-            factor = spread_value(op, scale[0], self.axis, rank, "scale")
+            factor = spread_value(op, scale[0], self.axis, rank)
         else:
             factor = op.weight(
                 self, "weight", shape=spread_shape(tuple(self.weight.shape), self.axis, rank)
             )
         return self.onnx_scaled(op, x, factor)
 
-    def python(self, py: Any, x: str, *scale: str) -> Any:
+    def python(self, py: Py, x: str, *scale: str) -> str:
         rank = len(py.shapes[0])
         if scale:
             factor = spread_source(scale[0], self.axis, *map(len, py.shapes))

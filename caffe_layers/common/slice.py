@@ -9,7 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 END = 2**63 - 1
 """ONNX's way to say: up to the end."""
@@ -49,21 +51,23 @@ class Slice(Layer, type="Slice", tops=(1, None)):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(x.tensor_split(self.slice_point or self.parts, dim=self.axis))
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         axis = canonical_axis(self.axis, len(op.shape(x)))
         if self.parts == 1:
-            return op.Identity(x)
+            return x
         if not op.dynamic(x)[axis]:
-            return op.Split(x, op.ints(*self._sizes(op.shape(x)[axis])), axis=axis)
+            sizes = op.ints(*self._sizes(op.shape(x)[axis]))
+            return op.Split(x, sizes, axis=axis, outputs=self.parts)
         if not self.slice_point:
             # Equal parts need no sizes; from opset 18 on their number must be said.
             number = self.parts if op.opset >= 18 else None
-            return op.Split(x, axis=axis, num_outputs=number)
-        for top, (start, end) in enumerate(pairwise((0, *self.slice_point, END))):
-            op.Slice(x, op.ints(start), op.ints(end), op.ints(axis), top=top)
-        return op.tops
+            return op.Split(x, axis=axis, num_outputs=number, outputs=self.parts)
+        return [
+            op.Slice(x, op.ints(start), op.ints(end), op.ints(axis))
+            for start, end in pairwise((0, *self.slice_point, END))
+        ]
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         parts = py.call("torch.tensor_split", x, self.slice_point or self.parts, self.axis)
         return parts if self.parts > 1 else x
 

@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class Softmax(Layer, type="Softmax"):
@@ -34,8 +36,8 @@ class Softmax(Layer, type="Softmax"):
     def forward(self, x: Tensor) -> Tensor:
         return x.softmax(self.axis)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.Softmax(x, axis=self.axis)
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         return py.call("torch.softmax", x, self.axis)

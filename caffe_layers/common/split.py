@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class Split(Layer, type="Split", tops=(1, None)):
@@ -41,8 +43,8 @@ class Split(Layer, type="Split", tops=(1, None)):
     def is_identity(self) -> bool:
         return True
 
-    def onnx(self, op: Any, x: str) -> Any:
-        return tuple(op.Identity(x, top=index) for index in range(self.copies))
+    def onnx(self, op: Op, x: str) -> Values:
+        return [x] * self.copies
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         return ", ".join([x] * self.copies)

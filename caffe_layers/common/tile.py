@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class Tile(Layer, type="Tile"):
@@ -35,10 +37,10 @@ class Tile(Layer, type="Tile"):
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x] * self.tiles, dim=self.axis)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         repeats = [1] * len(op.shape(x))
         repeats[self.axis] = self.tiles
         return op.Tile(x, op.ints(*repeats))
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         return py.call("torch.cat", f"[{x}] * {self.tiles}", self.axis)

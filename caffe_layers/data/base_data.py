@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.shape import Shape
 from prototxt.errors import CaffeError, FormatError, UnsupportedError
 from prototxt.schema import dialect
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.shape import Shape
 from prototxt.errors import CaffeError, ShapeError, within
 
 from .data_transformer import DataTransformer

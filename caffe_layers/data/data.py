@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import enum_name
+from caffe_layers.base.shape import Shape
 from prototxt.data.datum import read_datum
 from prototxt.data.lmdb import FILE, Database
 from prototxt.errors import FormatError, UnsupportedError, within

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.number import float32
+from caffe_layers.base.shape import Shape
 from prototxt import read_blob
 from prototxt.errors import FormatError, ShapeError
 

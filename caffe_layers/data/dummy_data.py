@@ -10,7 +10,9 @@ from torch import Tensor
 
 from caffe_layers.base.checks import require, require_values
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 LEGACY = ("num", "channels", "height", "width")
 
@@ -70,11 +72,12 @@ class DummyData(Layer, type="DummyData", bottoms=0, tops=(1, None)):
             filler.fill(top)
         return top
 
-    def onnx(self, op: Any) -> Any:
+    def onnx(self, op: Op) -> Values:
         assert self.constant_tops, "random tops are inputs of an exported model"
-        for top, (shape, value) in enumerate(zip(self.top_shapes, self.values, strict=True)):
-            op.Expand(op.scalar(float(value)), op.ints(*shape), top=top)
-        return op.tops
+        return [
+            op.Expand(op.scalar(float(value)), op.ints(*shape))
+            for shape, value in zip(self.top_shapes, self.values, strict=True)
+        ]
 
 
 def _for_each(name: str, given: Sequence[Any], tops: int) -> list[Any]:

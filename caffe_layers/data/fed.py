@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.shape import Shape
 
 from .data_transformer import DataTransformer
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.shape import Shape
 from prototxt.errors import FormatError, UnsupportedError, within
 from prototxt.hdf5.datasets import read_datasets, read_shapes
 

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 from prototxt.hdf5.datasets import write_datasets
 
@@ -60,7 +62,7 @@ class HDF5Output(Layer, type="HDF5Output", bottoms=2, tops=0):
         self._written = True
         return ()
 
-    def onnx(self, op: Any, data: str, label: str) -> Any:
+    def onnx(self, op: Op, data: str, label: str) -> Values:
         return ()
 
 

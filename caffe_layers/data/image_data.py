@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.shape import Shape
 from prototxt.data.images import read_image, resize
 from prototxt.data.lists import beneath, read_image_list
 

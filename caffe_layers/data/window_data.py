@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.number import float32
+from caffe_layers.base.shape import Shape
 from prototxt.data.images import read_image, resize
 from prototxt.data.lists import beneath, read_windows
 from prototxt.errors import FormatError, within

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.kernels.selection import select
 
 
@@ -36,35 +36,35 @@ class Selection(Layer, bottoms=(2, None)):
     def forward(self, scores: Tensor, *branches: Tensor) -> Tensor:
         return select(scores, *branches)
 
-    def onnx(self, op: Any, scores: str, *branches: str) -> Any:
+    def onnx(self, op: Op, scores: str, *branches: str) -> Values:
         channels = op.shape(branches[0])[1]
         shape = op.ints(0, self.branches, channels, 1, 1)
-        scores = op.Reshape(scores, shape, name="scores")
+        scores = op.Reshape(scores, shape)
         if self.branches == 2:
             return self._onnx_pair(op, scores, *branches)
-        weights = op.Softmax(scores, axis=1, name="weights")
+        weights = op.Softmax(scores, axis=1)
         top = ""
         for index, branch in enumerate(branches):
-            weight = _onnx_slice(op, weights, index, name=f"weight{index}")
+            weight = _onnx_slice(op, weights, index)
             last = index == self.branches - 1
-            product = op.Mul(branch, weight, name=f"product{index}")
+            product = op.Mul(branch, weight)
             if top:
                 top = op.Add(top, product, **({} if last else {"name": f"sum{index}"}))
             else:
                 top = product
         return top
 
-    def _onnx_pair(self, op: Any, scores: str, first: str, second: str) -> Any:
+    def _onnx_pair(self, op: Op, scores: str, first: str, second: str) -> str:
         """Write `second + sigmoid(score of first - of second) * (first - second)`.
 
         That is the softmax of two, and the sum weighted by it, with one product fewer.
         """
-        each = [_onnx_slice(op, scores, index, name=f"score{index}") for index in range(2)]
-        weight = op.Sigmoid(op.Sub(*each, name="score"), name="weight")
-        change = op.Mul(op.Sub(first, second, name="difference"), weight, name="product")
+        each = [_onnx_slice(op, scores, index) for index in range(2)]
+        weight = op.Sigmoid(op.Sub(*each))
+        change = op.Mul(op.Sub(first, second), weight)
         return op.Add(change, second)
 
 
-def _onnx_slice(op: Any, value: str, index: int, **to: Any) -> Any:
+def _onnx_slice(op: Op, value: str, index: int) -> str:
     """Append what takes one branch of an axis of them."""
-    return op.Gather(value, op.const(np.array(index, np.int64)), axis=1, **to)
+    return op.Gather(value, op.const(np.array(index, np.int64)), axis=1)

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .labels import check_labels, emit_labels, read_labels
 from .normalizer import read_ignore_label
@@ -69,27 +71,27 @@ class Accuracy(Layer, type="Accuracy", bottoms=2, tops=(1, 2)):
         member = index.reshape(-1, 1) == classes
         return accuracy, _share(member & right, member & valid, (0,), x.dtype)
 
-    def onnx(self, op: Any, x: str, label: str) -> Any:
+    def onnx(self, op: Op, x: str, label: str) -> Values:
         index, valid = emit_labels(op, label, x, self.axis, self.ignore_label)
         if valid is None:
-            valid = op.Equal(index, index, name="valid")
-        score = op.GatherElements(x, index, axis=self.axis, name="score")
-        better = op.to_float(op.GreaterOrEqual(x, score, name="is_better"), name="better")
-        rank = op.ReduceSum(better, op.ints(self.axis), name="rank")
-        near = op.LessOrEqual(rank, op.scalar(self.top_k), name="near")
-        right = op.And(near, valid, name="right")
+            valid = op.Equal(index, index)
+        score = op.GatherElements(x, index, axis=self.axis)
+        better = op.to_float(op.GreaterOrEqual(x, score))
+        rank = op.ReduceSum(better, op.ints(self.axis))
+        near = op.LessOrEqual(rank, op.scalar(self.top_k))
+        right = op.And(near, valid)
         column = op.ints(-1, 1)
-        right = op.Reshape(right, column, name="right_column")
-        valid = op.Reshape(valid, column, name="valid_column")
-        accuracy = _emit_share(op, right, valid, (0, 1), 0)
+        right = op.Reshape(right, column)
+        valid = op.Reshape(valid, column)
+        accuracy = _emit_share(op, right, valid, (0, 1))
         if not self.per_class:
             return accuracy
         classes = op.ints(*range(op.shape(x)[self.axis]))
-        labels = op.Reshape(index, column, name="label_column")
-        member = op.Equal(labels, classes, name="member")
-        right = op.And(member, right, name="right_of_class")
-        valid = op.And(member, valid, name="valid_of_class")
-        return accuracy, _emit_share(op, right, valid, (0,), 1)
+        labels = op.Reshape(index, column)
+        member = op.Equal(labels, classes)
+        right = op.And(member, right)
+        valid = op.And(member, valid)
+        return accuracy, _emit_share(op, right, valid, (0,))
 
 
 def _share(right: Tensor, counted: Tensor, axes: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -97,9 +99,9 @@ def _share(right: Tensor, counted: Tensor, axes: tuple[int, ...], dtype: torch.d
     return right.sum(axes).to(dtype) / counted.sum(axes).clamp(min=1)
 
 
-def _emit_share(op: Any, right: str, counted: str, axes: tuple[int, ...], top: int) -> Any:
+def _emit_share(op: Op, right: str, counted: str, axes: tuple[int, ...]) -> str:
     sums = []
-    for flags, name in ((right, "hits"), (counted, "counted")):
-        ones = op.to_float(flags, name=f"{name}{top}_ones")
-        sums.append(op.ReduceSum(ones, op.ints(*axes), keepdims=0, name=f"{name}{top}"))
-    return op.Div(sums[0], op.Max(sums[1], op.scalar(1), name=f"count{top}"), top=top)
+    for flags in (right, counted):
+        ones = op.to_float(flags)
+        sums.append(op.ReduceSum(ones, op.ints(*axes), keepdims=0))
+    return op.Div(sums[0], op.Max(sums[1], op.scalar(1)))

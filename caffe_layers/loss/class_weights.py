@@ -10,6 +10,7 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import floored
 from caffe_layers.arithmetic.indices import check_indices
+from caffe_layers.base.op import Op
 
 from .labels import emit_labels
 from .threshold import LOG_FLT_MIN
@@ -48,30 +49,27 @@ def weighted_sums(
 
 
 def emit_weighted_sums(
-    op: Any, x: str, label: str, axis: int, weights: Sequence[float], ignored: Sequence[int]
+    op: Op, x: str, label: str, axis: int, weights: Sequence[float], ignored: Sequence[int]
 ) -> Sums:
     """Append what `weighted_sums` does."""
     index, valid = emit_labels(op, label, x, axis, None)[0], None
-    for number, value in enumerate(ignored):
-        other = op.Not(op.Equal(index, op.ints(value), name=f"same{number}"), name=f"not{number}")
-        valid = other if valid is None else op.And(valid, other, name=f"valid{number}")
+    for value in ignored:
+        other = op.Not(op.Equal(index, op.ints(value)))
+        valid = other if valid is None else op.And(valid, other)
     if valid is not None:
-        index = op.Where(valid, index, op.ints(0), name="index")
-    logs = op.LogSoftmax(x, axis=axis, name="logs")
-    picked = op.GatherElements(logs, index, axis=axis, name="picked")
-    losses = op.Neg(op.Max(picked, op.scalar(LOG_FLT_MIN), name="floored"), name="losses")
+        index = op.Where(valid, index, op.ints(0))
+    logs = op.LogSoftmax(x, axis=axis)
+    picked = op.GatherElements(logs, index, axis=axis)
+    losses = op.Neg(op.Max(picked, op.scalar(LOG_FLT_MIN)))
     if valid is None:
-        zeros = op.Mul(op.to_float(index, name="index_float"), op.scalar(0), name="zeros")
-        ones = op.Add(zeros, op.scalar(1), name="ones")
+        zeros = op.Mul(op.to_float(index), op.scalar(0))
+        ones = op.Add(zeros, op.scalar(1))
     else:
-        losses = op.Where(valid, losses, op.scalar(0), name="valid_losses")
-        ones = op.to_float(valid, name="ones")
+        losses = op.Where(valid, losses, op.scalar(0))
+        ones = op.to_float(valid)
     weight = ones
     if weights:
         table = op.floats(weights)
-        weight = op.Mul(ones, op.Gather(table, index, name="weights"), name="weight")
-    names = ("loss_sum", "weight_sum", "counted")
-    values = (op.Mul(losses, weight, name="weighted"), weight, ones)
-    return Sums(
-        *(op.ReduceSum(v, keepdims=0, name=name) for v, name in zip(values, names, strict=True))
-    )
+        weight = op.Mul(ones, op.Gather(table, index))
+    values = (op.Mul(losses, weight), weight, ones)
+    return Sums(*(op.ReduceSum(v, keepdims=0) for v in values))

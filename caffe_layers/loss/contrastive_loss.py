@@ -10,8 +10,10 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .labels import check_batch, emit_first
 from .normalizer import leading_count
@@ -67,17 +69,17 @@ class ContrastiveLoss(Layer, type="ContrastiveLoss", bottoms=3):
         similar = label.flatten()[:pairs].long() != 0
         return torch.where(similar, square, others).sum() / (2 * pairs)
 
-    def onnx(self, op: Any, a: str, b: str, label: str) -> Any:
-        rows = [op.Flatten(x, axis=1, name=name) for x, name in ((a, "a"), (b, "b"))]
-        difference = op.Sub(*rows, name="difference")
-        products = op.Mul(difference, difference, name="products")
-        square = op.ReduceSum(products, op.ints(1), name="square")
-        distance = square if self.legacy_version else op.Sqrt(square, name="distance")
-        rest = op.Sub(op.scalar(self.margin), distance, name="rest")
-        others = op.Relu(rest, name="others")
+    def onnx(self, op: Op, a: str, b: str, label: str) -> Values:
+        rows = [op.Flatten(x, axis=1) for x in (a, b)]
+        difference = op.Sub(*rows)
+        products = op.Mul(difference, difference)
+        square = op.ReduceSum(products, op.ints(1))
+        distance = square if self.legacy_version else op.Sqrt(square)
+        rest = op.Sub(op.scalar(self.margin), distance)
+        others = op.Relu(rest)
         if not self.legacy_version:
-            others = op.Mul(others, others, name="others_square")
-        different = op.Equal(emit_first(op, label, a), op.ints(0), name="different")
-        terms = op.Where(different, others, square, name="terms")
-        half = op.Mul(op.ReduceSum(terms, keepdims=0, name="total"), op.scalar(0.5), name="half")
+            others = op.Mul(others, others)
+        different = op.Equal(emit_first(op, label, a), op.ints(0))
+        terms = op.Where(different, others, square)
+        half = op.Mul(op.ReduceSum(terms, keepdims=0), op.scalar(0.5))
         return op.Div(half, leading_count(op, a, 1))

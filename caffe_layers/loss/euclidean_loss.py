@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .labels import check_batch
 from .normalizer import leading_count
@@ -36,10 +37,10 @@ class EuclideanLoss(Layer, type="EuclideanLoss", bottoms=2):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return (a - b.reshape(a.shape)).square().sum() / (2 * a.shape[0])
 
-    def onnx(self, op: Any, a: str, b: str) -> Any:
+    def onnx(self, op: Op, a: str, b: str) -> Values:
         if op.shape(a) != op.shape(b):
-            b = op.Reshape(b, op.Shape(a, name="sizes_of_a"), name="reshaped")
-        difference = op.Sub(a, b, name="difference")
-        squares = op.Mul(difference, difference, name="squares")
-        half = op.Mul(op.ReduceSum(squares, keepdims=0, name="total"), op.scalar(0.5), name="half")
+            b = op.Reshape(b, op.Shape(a))
+        difference = op.Sub(a, b)
+        squares = op.Mul(difference, difference)
+        half = op.Mul(op.ReduceSum(squares, keepdims=0), op.scalar(0.5))
         return op.Div(half, leading_count(op, a, 1))

@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .labels import check_batch, emit_first, first_labels
 from .normalizer import leading_count
@@ -53,13 +55,13 @@ class HingeLoss(Layer, type="HingeLoss", bottoms=2):
         terms = F.relu(1 + torch.where(right, -rows, rows))
         return (terms.square() if self.norm == "L2" else terms).sum() / x.shape[0]
 
-    def onnx(self, op: Any, x: str, label: str) -> Any:
-        rows = op.Flatten(x, axis=1, name="rows")
+    def onnx(self, op: Op, x: str, label: str) -> Values:
+        rows = op.Flatten(x, axis=1)
         classes = op.ints(*range(prod(op.shape(x)[1:])))
-        right = op.Equal(emit_first(op, label, x), classes, name="right")
-        signed = op.Where(right, op.Neg(rows, name="opposite"), rows, name="signed")
-        terms = op.Relu(op.Add(signed, op.scalar(1), name="margins"), name="terms")
+        right = op.Equal(emit_first(op, label, x), classes)
+        signed = op.Where(right, op.Neg(rows), rows)
+        terms = op.Relu(op.Add(signed, op.scalar(1)))
         if self.norm == "L2":
-            terms = op.Mul(terms, terms, name="squares")
-        total = op.ReduceSum(terms, keepdims=0, name="total")
+            terms = op.Mul(terms, terms)
+        total = op.ReduceSum(terms, keepdims=0)
         return op.Div(total, leading_count(op, x, 1))

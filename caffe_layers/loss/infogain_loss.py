@@ -10,7 +10,9 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import floored
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt import UnsupportedError, read_blob
 
 from .labels import check_batch, check_labels, emit_labels, read_labels
@@ -103,23 +105,23 @@ class InfogainLoss(Layer, type="InfogainLoss", bottoms=(2, 3), tops=(1, 2)):
         loss = normalized(losses, valid, axis, self.normalization)
         return (loss, x.detach().softmax(axis)) if self.with_probabilities else loss
 
-    def onnx(self, op: Any, x: str, label: str, infogain: str = "") -> Any:
+    def onnx(self, op: Op, x: str, label: str, infogain: str = "") -> Values:
         rank = len(op.shape(x))
         axis = canonical_axis(self.axis, rank)
         classes = op.shape(x)[axis]
         index, valid = emit_labels(op, label, x, axis, self.ignore_label)
         if infogain:
-            matrix = op.Reshape(infogain, op.ints(classes, classes), name="matrix")
+            matrix = op.Reshape(infogain, op.ints(classes, classes))
         else:
             assert self.infogain is not None
             matrix = op.array("infogain", self.infogain.cpu().numpy().reshape(classes, classes))
-        squeezed = op.Squeeze(index, op.ints(axis), name="squeezed")
-        rows = op.Gather(matrix, squeezed, axis=0, name="rows")
+        squeezed = op.Squeeze(index, op.ints(axis))
+        rows = op.Gather(matrix, squeezed, axis=0)
         order = [*range(axis), rank - 1, *range(axis, rank - 1)]
-        rows = op.Transpose(rows, perm=order, name="weights")
-        logs = op.LogSoftmax(x, axis=axis, name="logs")
-        logs = op.Max(logs, op.scalar(LEAST_LOG), name="floored")
-        weighted = op.ReduceSum(op.Mul(rows, logs, name="terms"), op.ints(axis), name="weighted")
-        losses = op.Neg(weighted, name="losses")
+        rows = op.Transpose(rows, perm=order)
+        logs = op.LogSoftmax(x, axis=axis)
+        logs = op.Max(logs, op.scalar(LEAST_LOG))
+        weighted = op.ReduceSum(op.Mul(rows, logs), op.ints(axis))
+        losses = op.Neg(weighted)
         loss = emit_normalized(op, losses, valid, x, axis, self.normalization)
-        return (loss, op.Softmax(x, axis=axis, top=1)) if self.with_probabilities else loss
+        return (loss, op.Softmax(x, axis=axis)) if self.with_probabilities else loss

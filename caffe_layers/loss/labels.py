@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from torch import Tensor
 
 from caffe_layers.arithmetic.indices import check_indices
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
 
 
 def check_batch(x: Shape, label: Shape) -> None:
@@ -45,30 +45,30 @@ def read_labels(
 
 
 def emit_labels(
-    op: Any, label: str, x: str, axis: int, ignore_label: int | None
+    op: Op, label: str, x: str, axis: int, ignore_label: int | None
 ) -> tuple[str, str | None]:
     """Append what `read_labels` does."""
     sizes = op.shape(x)
     axis = canonical_axis(axis, len(sizes))
     if op.shape(label) == (*sizes[:axis], *sizes[axis + 1 :]):
-        label = op.Unsqueeze(label, op.ints(axis), name="placed")
+        label = op.Unsqueeze(label, op.ints(axis))
     elif op.shape(label) != (*sizes[:axis], 1, *sizes[axis + 1 :]):
-        whole = op.Shape(x, name="places_of_x")
-        before = op.Slice(whole, op.ints(0), op.ints(axis), name="before")
-        after = op.Slice(whole, op.ints(axis + 1), op.ints(len(sizes)), name="after")
-        places = op.Concat(before, op.ints(1), after, axis=0, name="places")
-        label = op.Reshape(label, places, name="placed")
-    index = op.to_int(label, name="label")
+        whole = op.Shape(x)
+        before = op.Slice(whole, op.ints(0), op.ints(axis))
+        after = op.Slice(whole, op.ints(axis + 1), op.ints(len(sizes)))
+        places = op.Concat(before, op.ints(1), after, axis=0)
+        label = op.Reshape(label, places)
+    index = op.to_int(label)
     if ignore_label is None:
         return index, None
     valid = emit_valid(op, index, ignore_label)
-    return op.Where(valid, index, op.ints(0), name="index"), valid
+    return op.Where(valid, index, op.ints(0)), valid
 
 
-def emit_valid(op: Any, label: str, ignore_label: int) -> str:
+def emit_valid(op: Op, label: str, ignore_label: int) -> str:
     """Append the test which of the integer labels count."""
-    ignored = op.Equal(label, op.ints(ignore_label), name="ignored")
-    valid: str = op.Not(ignored, name="valid")
+    ignored = op.Equal(label, op.ints(ignore_label))
+    valid: str = op.Not(ignored)
     return valid
 
 
@@ -82,10 +82,10 @@ def first_labels(label: Tensor, x: Tensor, classes: int) -> Tensor:
     return index
 
 
-def emit_first(op: Any, label: str, x: str) -> Any:
+def emit_first(op: Op, label: str, x: str) -> str:
     """Append what `first_labels` does."""
-    column = op.Reshape(label, op.ints(-1, 1), name="column")
+    column = op.Reshape(label, op.ints(-1, 1))
     if prod(op.shape(label)) != op.shape(x)[0]:
-        samples = op.Slice(op.Shape(x, name="sizes_of_x"), op.ints(0), op.ints(1), name="samples")
-        column = op.Slice(column, op.ints(0), samples, op.ints(0), name="first")
-    return op.to_int(column, name="label")
+        samples = op.Slice(op.Shape(x), op.ints(0), op.ints(1))
+        column = op.Slice(column, op.ints(0), samples, op.ints(0))
+    return op.to_int(column)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import floored
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .labels import check_batch, emit_first, first_labels
 from .normalizer import leading_count
@@ -41,9 +41,9 @@ class MultinomialLogisticLoss(Layer, type="MultinomialLogisticLoss", bottoms=2):
         picked = rows.gather(1, first_labels(label, x, rows.shape[1]))
         return -floored(picked, LOG_THRESHOLD).log().sum() / x.shape[0]
 
-    def onnx(self, op: Any, x: str, label: str) -> Any:
-        rows = op.Flatten(x, axis=1, name="rows")
-        picked = op.GatherElements(rows, emit_first(op, label, x), axis=1, name="picked")
-        logs = op.Log(op.Max(picked, op.scalar(LOG_THRESHOLD), name="floored"), name="logs")
-        total = op.ReduceSum(op.Neg(logs, name="losses"), keepdims=0, name="total")
+    def onnx(self, op: Op, x: str, label: str) -> Values:
+        rows = op.Flatten(x, axis=1)
+        picked = op.GatherElements(rows, emit_first(op, label, x), axis=1)
+        logs = op.Log(op.Max(picked, op.scalar(LOG_THRESHOLD)))
+        total = op.ReduceSum(op.Neg(logs), keepdims=0)
         return op.Div(total, leading_count(op, x, 1))

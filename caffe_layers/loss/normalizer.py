@@ -9,6 +9,7 @@ from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis
 from caffe_layers.base.message import enum_name
+from caffe_layers.base.op import Op
 from prototxt.errors import UnsupportedError
 
 
@@ -58,36 +59,36 @@ def normalized(
 
 
 def emit_normalized(
-    op: Any,
+    op: Op,
     losses: str,
     valid: str | None,
     x: str,
     axis: int,
     normalization: str,
     pre_fixed: float = 1.0,
-) -> Any:
-    """Append what `normalized` does, as the first top; `x` is the bottom that sizes are read of."""
+) -> str:
+    """Append what `normalized` does; `x` is the bottom that sizes are read of."""
     if valid is not None:
-        losses = op.Where(valid, losses, op.scalar(0), name="valid_losses")
+        losses = op.Where(valid, losses, op.scalar(0))
     if normalization == "NONE":
-        return op.ReduceSum(losses, keepdims=0, top=0)
-    total = op.ReduceSum(losses, keepdims=0, name="total")
+        return op.ReduceSum(losses, keepdims=0)
+    total = op.ReduceSum(losses, keepdims=0)
     if normalization == "PRE_FIXED":
         count = op.scalar(max(pre_fixed, 1.0))
     elif normalization == "BATCH_SIZE":
         count = leading_count(op, x, canonical_axis(axis, len(op.shape(x))))
     elif normalization == "VALID" and valid is not None:
-        ones = op.to_float(valid, name="ones")
-        found = op.ReduceSum(ones, keepdims=0, name="found")
-        count = op.Max(found, op.scalar(1), name="count")
+        ones = op.to_float(valid)
+        found = op.ReduceSum(ones, keepdims=0)
+        count = op.Max(found, op.scalar(1))
     else:
-        count = op.to_float(op.Size(losses, name="size"), name="count")
-    return op.Div(total, count, top=0)
+        count = op.to_float(op.Size(losses))
+    return op.Div(total, count)
 
 
-def leading_count(op: Any, x: str, axis: int) -> Any:
+def leading_count(op: Op, x: str, axis: int) -> str:
     """Return the number of values that the axes of x before `axis` span."""
     if not any(op.dynamic(x)[:axis]):
         return op.scalar(prod(op.shape(x)[:axis]))
-    sizes = op.Slice(op.Shape(x, name="shape"), op.ints(0), op.ints(axis), name="sizes")
-    return op.to_float(op.ReduceProd(sizes, keepdims=0, name="product"), name="count")
+    sizes = op.Slice(op.Shape(x), op.ints(0), op.ints(axis))
+    return op.to_float(op.ReduceProd(sizes, keepdims=0))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.data.python import register_python
 
 from .normalizer import leading_count
@@ -29,11 +30,11 @@ class PyEuclideanLoss(Layer, bottoms=2):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return ((a - b.reshape(a.shape)).square().sum() / (2 * a.shape[0])).reshape(1)
 
-    def onnx(self, op: Any, a: str, b: str) -> Any:
+    def onnx(self, op: Op, a: str, b: str) -> Values:
         if op.shape(a) != op.shape(b):
-            b = op.Reshape(b, op.Shape(a, name="sizes_of_a"), name="reshaped")
-        difference = op.Sub(a, b, name="difference")
-        squares = op.Mul(difference, difference, name="squares")
-        total = op.ReduceSum(squares, keepdims=0, name="total")
-        half = op.Reshape(op.Mul(total, op.scalar(0.5), name="half"), op.ints(1), name="halves")
+            b = op.Reshape(b, op.Shape(a))
+        difference = op.Sub(a, b)
+        squares = op.Mul(difference, difference)
+        total = op.ReduceSum(squares, keepdims=0)
+        half = op.Reshape(op.Mul(total, op.scalar(0.5)), op.ints(1))
         return op.Div(half, leading_count(op, a, 1))

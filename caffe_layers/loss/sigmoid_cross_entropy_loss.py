@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .labels import check_batch, emit_valid
 from .normalizer import emit_normalized, normalized, read_ignore_label, read_normalization
@@ -59,14 +61,14 @@ class SigmoidCrossEntropyLoss(Layer, type="SigmoidCrossEntropyLoss", bottoms=2):
         losses = F.binary_cross_entropy_with_logits(x, target.to(x.dtype), reduction="none")
         return normalized(losses, valid, 1, self.normalization)
 
-    def onnx(self, op: Any, x: str, target: str) -> Any:
+    def onnx(self, op: Op, x: str, target: str) -> Values:
         valid = None
         if op.shape(target) != op.shape(x):
-            target = op.Reshape(target, op.Shape(x, name="sizes_of_x"), name="target")
+            target = op.Reshape(target, op.Shape(x))
         if self.ignore_label is not None:
-            valid = emit_valid(op, op.to_int(target, name="label"), self.ignore_label)
+            valid = emit_valid(op, op.to_int(target), self.ignore_label)
         # max(x, 0) - x * t + log(1 + exp(-|x|)) overflows nowhere.
-        linear = op.Sub(op.Relu(x, name="positive"), op.Mul(x, target, name="hit"), name="linear")
-        distance = op.Neg(op.Abs(x, name="magnitude"), name="distance")
-        losses = op.Add(linear, op.Softplus(distance, name="rest"), name="losses")
+        linear = op.Sub(op.Relu(x), op.Mul(x, target))
+        distance = op.Neg(op.Abs(x))
+        losses = op.Add(linear, op.Softplus(distance))
         return emit_normalized(op, losses, valid, x, 1, self.normalization)

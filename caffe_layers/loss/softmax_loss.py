@@ -8,7 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import floored
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .labels import check_batch, check_labels, emit_labels, read_labels
 from .normalizer import (
@@ -72,9 +74,9 @@ class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", bottoms=2):
         losses = -floored(x.log_softmax(self.axis).gather(self.axis, index), LOG_FLT_MIN)
         return normalized(losses, valid, self.axis, self.normalization)
 
-    def onnx(self, op: Any, x: str, label: str) -> Any:
+    def onnx(self, op: Op, x: str, label: str) -> Values:
         index, valid = emit_labels(op, label, x, self.axis, self.ignore_label)
-        logs = op.LogSoftmax(x, axis=self.axis, name="logs")
-        picked = op.GatherElements(logs, index, axis=self.axis, name="picked")
-        losses = op.Neg(op.Max(picked, op.scalar(LOG_FLT_MIN), name="floored"), name="losses")
+        logs = op.LogSoftmax(x, axis=self.axis)
+        picked = op.GatherElements(logs, index, axis=self.axis)
+        losses = op.Neg(op.Max(picked, op.scalar(LOG_FLT_MIN)))
         return emit_normalized(op, losses, valid, x, self.axis, self.normalization)

@@ -8,7 +8,8 @@ from typing import TypeVar
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.shape import Shape
 
 Self = TypeVar("Self", bound="KeepsSums")
 

@@ -17,9 +17,10 @@ from caffe_layers.arithmetic.batch_statistics import (
 )
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import read_flag
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 from .base import KeepsSums
@@ -132,7 +133,7 @@ class BatchNorm(KeepsSums, type="BatchNorm"):
             for blob, new in ((self.mean, mean), (self.variance, var), (self.factor, 1)):
                 blob.mul_(self.moving_average_fraction).add_(new)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         if self.uses_batch():
             return onnx_normalize_batch(op, x, self.eps)
         if self.moves_while_global():
@@ -155,7 +156,7 @@ class BatchNorm(KeepsSums, type="BatchNorm"):
             epsilon=self.eps,
         )
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         if self.uses_batch():
             return py.call("F.batch_norm", x, None, None, training=True, eps=self.eps)
         scale = torch.where(self.factor == 0, 0, 1 / self.factor)

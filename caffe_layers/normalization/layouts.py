@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import enum_name, fork_field, is_set
+from caffe_layers.base.shape import Shape
 
 MKL = ("MKL2017", "MKLDNN")
 """Intel's engines that give BatchNorm a scale and a bias of its own."""

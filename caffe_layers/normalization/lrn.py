@@ -8,9 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 REGIONS = ("ACROSS_CHANNELS", "WITHIN_CHANNEL")
 
@@ -69,36 +71,32 @@ class LRN(Layer, type="LRN"):
         mean = F.avg_pool2d(planes, (size, 1), 1, (pad, 0)).reshape(x.shape)
         return x * (self.k + self.alpha * mean).pow(-self.beta)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         across = self.norm_region == "ACROSS_CHANNELS"
         if across and self.alpha > 0 and self.beta > 0:  # ONNX Runtime takes no others
             return op.LRN(x, alpha=self.alpha, beta=self.beta, bias=self.k, size=self.local_size)
-        square = op.Mul(x, x, name="square")
+        square = op.Mul(x, x)
         mean = self._onnx_mean_across(op, square) if across else self._onnx_mean_within(op, square)
-        share = op.Mul(mean, op.scalar(self.alpha), name="share")
-        scale = op.Add(share, op.scalar(self.k if across else 1), name="scale")
-        return op.Mul(x, op.Pow(scale, op.scalar(-self.beta), name="power"))
+        share = op.Mul(mean, op.scalar(self.alpha))
+        scale = op.Add(share, op.scalar(self.k if across else 1))
+        return op.Mul(x, op.Pow(scale, op.scalar(-self.beta)))
 
-    def _onnx_mean_within(self, op: Any, square: str) -> Any:
+    def _onnx_mean_within(self, op: Op, square: str) -> str:
         size, pad = self.local_size, self.local_size // 2
         return op.AveragePool(
-            square, kernel_shape=[size, size], pads=[pad] * 4, count_include_pad=1, name="mean"
+            square, kernel_shape=[size, size], pads=[pad] * 4, count_include_pad=1
         )
 
-    def _onnx_mean_across(self, op: Any, square: str) -> Any:
+    def _onnx_mean_across(self, op: Op, square: str) -> str:
         """Append the mean, with the channels as rows, so that it is a pooling."""
-        rows = op.Transpose(square, perm=[0, 2, 1, 3], name="rows")
+        rows = op.Transpose(square, perm=[0, 2, 1, 3])
         pad = self.local_size // 2
         mean = op.AveragePool(
-            rows,
-            kernel_shape=[self.local_size, 1],
-            pads=[pad, 0, pad, 0],
-            count_include_pad=1,
-            name="row_mean",
+            rows, kernel_shape=[self.local_size, 1], pads=[pad, 0, pad, 0], count_include_pad=1
         )
-        return op.Transpose(mean, perm=[0, 2, 1, 3], name="mean")
+        return op.Transpose(mean, perm=[0, 2, 1, 3])
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         size, pad, alpha, beta = self.local_size, self.local_size // 2, self.alpha, self.beta
         if self.norm_region == "ACROSS_CHANNELS":
             return py.call("F.local_response_norm", x, size, alpha=alpha, beta=beta, k=self.k)

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 NEGLIGIBLE = 1e-7
 """An eps up to which the true derivative and Caffe's differ by less than float can tell."""
@@ -72,14 +74,14 @@ class MVN(Layer, type="MVN"):
         std = torch.where(flat, 1, var).sqrt().masked_fill(flat, 0)
         return centred / (std + self.eps)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         if len(op.shape(x)) < 4:
-            x = op.reshape(x, op.shape(op.tops[0]), op.dynamic(op.tops[0]), name="four_axes")
-        mean = op.reduce("ReduceMean", x, self.axes, keepdims=1, name="mean")
+            x = op.reshape(x, op.shape(op.tops[0]), op.dynamic(op.tops[0]))
+        mean = op.reduce("ReduceMean", x, self.axes, keepdims=1)
         if not self.normalize_variance:
             return op.Sub(x, mean)
-        centred = op.Sub(x, mean, name="centred")
-        square = op.Mul(centred, centred, name="square")
-        var = op.reduce("ReduceMean", square, self.axes, keepdims=1, name="var")
-        std = op.Add(op.Sqrt(var, name="std"), op.scalar(self.eps), name="std_eps")
+        centred = op.Sub(x, mean)
+        square = op.Mul(centred, centred)
+        var = op.reduce("ReduceMean", square, self.axes, keepdims=1)
+        std = op.Add(op.Sqrt(var), op.scalar(self.eps))
         return op.Div(centred, std)

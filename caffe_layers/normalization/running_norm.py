@@ -15,8 +15,10 @@ from caffe_layers.arithmetic.batch_statistics import (
 )
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class RunningNorm(Layer):
@@ -102,12 +104,12 @@ class RunningNorm(Layer):
                 running.mul_(self.momentum).add_(new, alpha=1 - self.momentum)
         return y
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         channels = self.weight.shape[1]
         if self.uses_batch():
             shape = (channels, *(1,) * (len(op.shape(x)) - 2))
             weight, bias = (op.weight(self, name, shape=shape) for name in self.blob_names[:2])
-            y = onnx_normalize_batch(op, x, self.eps, name="normalized")
-            return op.Add(op.Mul(y, weight, name="scaled"), bias)
+            y = onnx_normalize_batch(op, x, self.eps)
+            return op.Add(op.Mul(y, weight), bias)
         blobs = [op.weight(self, name, shape=(channels,)) for name in self.blob_names]
         return op.BatchNormalization(x, *blobs, epsilon=self.eps)

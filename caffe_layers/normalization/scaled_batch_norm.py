@@ -14,9 +14,10 @@ from torch import Tensor
 from caffe_layers.arithmetic.batch_statistics import normalize_batch, onnx_normalize_batch
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import fork_field, is_set, read_flag
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .base import KeepsSums
 from .layouts import readings
@@ -115,18 +116,17 @@ class ScaledBatchNorm(KeepsSums):
             y = F.batch_norm(x, *self.statistics(), weight, bias, False, 0.0, self.eps)
         return y.relu() if self.relu else y
 
-    def onnx(self, op: Any, x: str) -> Any:
-        to = {"name": "scaled"} if self.relu else {}
+    def onnx(self, op: Op, x: str) -> Values:
         channels = self.mean.numel()
         if self.uses_batch():
             shape = (channels, *(1,) * (len(op.shape(x)) - 2))
-            y = onnx_normalize_batch(op, x, self.eps, name="normalized")
+            y = onnx_normalize_batch(op, x, self.eps)
             weight = op.weight(self, "weight", shape=shape)
             if self.bias is None:
-                y = op.Mul(y, weight, **to)
+                y = op.Mul(y, weight)
             else:
-                product = op.Mul(y, weight, name="product")
-                y = op.Add(product, op.weight(self, "bias", shape=shape), **to)
+                product = op.Mul(y, weight)
+                y = op.Add(product, op.weight(self, "bias", shape=shape))
             return op.Relu(y) if self.relu else y
         mean, var = (
             blob.detach().double().cpu().numpy().astype(np.float64) for blob in self.statistics()
@@ -140,7 +140,6 @@ class ScaledBatchNorm(KeepsSums):
             op.array("mean", mean),
             op.array("variance", var),
             epsilon=self.eps,
-            **to,
         )
         return op.Relu(y) if self.relu else y
 

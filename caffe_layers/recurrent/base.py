@@ -11,7 +11,9 @@ from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Recurrent(Layer):
@@ -154,56 +156,50 @@ class Recurrent(Layer):
         """Return the top of the first part of all states."""
         return hidden
 
-    def onnx(self, op: Any, x: str, cont: str, *rest: str) -> Any:
+    def onnx(self, op: Op, x: str, cont: str, *rest: str) -> Values:
         others = list(rest)
-        rows = op.Reshape(x, op.ints(0, 0, self.inputs), name="rows")
-        drive = self._emit_product(op, rows, self.from_x, "drive_of_x")
-        drive = op.Add(drive, op.weight(self, self.bias), name="drive")
+        rows = op.Reshape(x, op.ints(0, 0, self.inputs))
+        drive = self._emit_product(op, rows, self.from_x)
+        drive = op.Add(drive, op.weight(self, self.bias))
         if self.static_inputs:
             static = others.pop(0)
-            flat = op.Reshape(static, op.ints(0, self.static_inputs), name="static_rows")
-            constant = self._emit_product(op, flat, self.from_static, "drive_of_static")
-            drive = op.Add(drive, constant, name="whole_drive")
-        goes_on = op.Unsqueeze(cont, op.ints(2), name="goes_on")
+            flat = op.Reshape(static, op.ints(0, self.static_inputs))
+            constant = self._emit_product(op, flat, self.from_static)
+            drive = op.Add(drive, constant)
+        goes_on = op.Unsqueeze(cont, op.ints(2))
         if others:
-            state = [
-                op.Squeeze(other, op.ints(0), name=f"{name}_before")
-                for name, other in zip(self.states, others, strict=True)
-            ]
+            state = [op.Squeeze(other, op.ints(0)) for other in others]
         else:
             state = [self._emit_zeros(op, cont)] * len(self.states)
-        weight = op.Transpose(op.weight(self, self.from_h), perm=[1, 0], name="from_h")
+        weight = op.Transpose(op.weight(self, self.from_h), perm=[1, 0])
 
         def step(*values: str) -> tuple[str, ...]:
             *before, now, cont = values
-            seen = op.Mul(cont, before[0], name="seen")
-            sums = op.Add(now, op.MatMul(seen, weight, name="of_h"), name="sums")
+            seen = op.Mul(cont, before[0])
+            sums = op.Add(now, op.MatMul(seen, weight))
             after = self.emit_step(op, sums, cont, *before)
-            return *after, op.Identity(after[0], name="hidden_now")
+            return *after, op.Identity(after[0])
 
         *after, hidden = op.scan(step, state, (drive, goes_on), stacked=1)
-        if others:
-            for top, part in enumerate(after, 1):
-                op.Unsqueeze(part, op.ints(0), top=top)
-        self.emit_output(op, hidden)
-        return op.tops
+        last = [op.Unsqueeze(part, op.ints(0)) for part in after] if others else []
+        return self.emit_output(op, hidden), *last
 
-    def _emit_product(self, op: Any, rows: str, blob: str, name: str) -> Any:
-        weight = op.Transpose(op.weight(self, blob), perm=[1, 0], name=f"{name}_weight")
-        return op.MatMul(rows, weight, name=name)
+    def _emit_product(self, op: Op, rows: str, blob: str) -> str:
+        weight = op.Transpose(op.weight(self, blob), perm=[1, 0])
+        return op.MatMul(rows, weight)
 
-    def _emit_zeros(self, op: Any, cont: str) -> Any:
-        streams = op.Gather(op.Shape(cont, name="sizes"), op.ints(1), axis=0, name="streams")
-        shape = op.Concat(streams, op.ints(self.num_output), axis=0, name="state_shape")
-        return op.Expand(op.scalar(0), shape, name="zeros")
+    def _emit_zeros(self, op: Op, cont: str) -> str:
+        streams = op.Gather(op.Shape(cont), op.ints(1), axis=0)
+        shape = op.Concat(streams, op.ints(self.num_output), axis=0)
+        return op.Expand(op.scalar(0), shape)
 
-    def emit_step(self, op: Any, sums: str, cont: str, *state: str) -> tuple[str, ...]:
+    def emit_step(self, op: Op, sums: str, cont: str, *state: str) -> tuple[str, ...]:
         """Append what `step` does."""
         raise NotImplementedError
 
-    def emit_output(self, op: Any, hidden: str) -> None:
-        """Append what `output` does, as the first top."""
-        op.Identity(hidden, top=0)
+    def emit_output(self, op: Op, hidden: str) -> str:
+        """Append what `output` does."""
+        return hidden
 
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         steps, streams = bottoms[0][:2]

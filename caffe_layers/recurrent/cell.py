@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from caffe_layers.base.op import Op
 
 
 def lstm_cell(c: Tensor, gates: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,20 +19,11 @@ def lstm_cell(c: Tensor, gates: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
     return c, o.sigmoid() * torch.tanh(c)
 
 
-def emit_lstm_cell(
-    op: Any,
-    c: str,
-    gates: str,
-    cont: str,
-    size: int,
-    *,
-    c_to: Mapping[str, Any],
-    h_to: Mapping[str, Any],
-) -> tuple[str, str]:
-    """Append `lstm_cell` for H = `size`, its results named or made tops as `c_to`, `h_to` say."""
-    i, f, o, g = op.Split(gates, op.ints(*[size] * 4), axis=-1, name="gate", outputs=4)
-    kept = op.Mul(cont, op.Sigmoid(f, name="forget"), name="kept")
-    old = op.Mul(kept, c, name="old")
-    new = op.Mul(op.Sigmoid(i, name="input"), op.Tanh(g, name="candidate"), name="new")
-    c = op.Add(old, new, **c_to)
-    return c, op.Mul(op.Sigmoid(o, name="output"), op.Tanh(c, name="tanh"), **h_to)
+def emit_lstm_cell(op: Op, c: str, gates: str, cont: str, size: int) -> tuple[str, str]:
+    """Append `lstm_cell` for H = `size`."""
+    i, f, o, g = op.Split(gates, op.ints(*[size] * 4), axis=-1, outputs=4)
+    kept = op.Mul(cont, op.Sigmoid(f))
+    old = op.Mul(kept, c)
+    new = op.Mul(op.Sigmoid(i), op.Tanh(g))
+    c = op.Add(old, new)
+    return c, op.Mul(op.Sigmoid(o), op.Tanh(c))

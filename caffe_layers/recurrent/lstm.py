@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
+
+from caffe_layers.base.op import Op
 
 from .base import Recurrent
 from .cell import emit_lstm_cell, lstm_cell
@@ -31,8 +31,6 @@ class LSTM(Recurrent, type="LSTM", bottoms=(2, 5), tops=(1, 3)):
         c, h = lstm_cell(state[1], sums, cont)
         return h, c
 
-    def emit_step(self, op: Any, sums: str, cont: str, *state: str) -> tuple[str, ...]:
-        c, h = emit_lstm_cell(
-            op, state[1], sums, cont, self.num_output, c_to={"name": "c"}, h_to={"name": "h"}
-        )
+    def emit_step(self, op: Op, sums: str, cont: str, *state: str) -> tuple[str, ...]:
+        c, h = emit_lstm_cell(op, state[1], sums, cont, self.num_output)
         return h, c

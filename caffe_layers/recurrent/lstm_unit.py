@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .cell import emit_lstm_cell, lstm_cell
 
@@ -34,7 +34,7 @@ class LSTMUnit(Layer, type="LSTMUnit", bottoms=3, tops=2):
     def forward(self, c: Tensor, gates: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
         return lstm_cell(c, gates, cont.detach().to(c.dtype).unsqueeze(2))
 
-    def onnx(self, op: Any, c: str, gates: str, cont: str) -> Any:
-        begins = op.Unsqueeze(cont, op.ints(2), name="cont")
+    def onnx(self, op: Op, c: str, gates: str, cont: str) -> Values:
+        begins = op.Unsqueeze(cont, op.ints(2))
         size = op.shape(c)[2]
-        return emit_lstm_cell(op, c, gates, begins, size, c_to={"top": 0}, h_to={"top": 1})
+        return emit_lstm_cell(op, c, gates, begins, size)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
 
 from .base import Recurrent
 
@@ -56,13 +55,13 @@ class RNN(Recurrent, type="RNN", bottoms=(2, 4), tops=(1, 2)):
     def output(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.W_ho, self.b_o).tanh()
 
-    def emit_step(self, op: Any, sums: str, cont: str, *state: str) -> tuple[str, ...]:
-        return (op.Tanh(sums, name="h"),)
+    def emit_step(self, op: Op, sums: str, cont: str, *state: str) -> tuple[str, ...]:
+        return (op.Tanh(sums),)
 
-    def emit_output(self, op: Any, hidden: str) -> None:
-        weight = op.Transpose(op.weight(self, "W_ho"), perm=[1, 0], name="from_hidden")
-        product = op.MatMul(hidden, weight, name="of_hidden")
-        op.Tanh(op.Add(product, op.weight(self, "b_o"), name="output"), top=0)
+    def emit_output(self, op: Op, hidden: str) -> str:
+        weight = op.Transpose(op.weight(self, "W_ho"), perm=[1, 0])
+        product = op.MatMul(hidden, weight)
+        return op.Tanh(op.Add(product, op.weight(self, "b_o")))
 
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         steps, streams = bottoms[0][:2]

@@ -10,7 +10,9 @@ from torch import Tensor
 from caffe_layers.arithmetic.window import Sizes, Window, make_window, read_window
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 Self = TypeVar("Self", bound="BaseConvolution")
@@ -132,7 +134,7 @@ class BaseConvolution(Layer):
         )
         return tops[0] if len(tops) == 1 else tops
 
-    def torch_module(self, py: Any, kind: str) -> Any:
+    def torch_module(self, py: Py, kind: str) -> str:
         """Declare torch's module of a kind (Conv, ConvTranspose) in Python source."""
         axes = len(self.window.kernel)
         if not 1 <= axes <= 3 or self.axis != 1:
@@ -152,23 +154,29 @@ class BaseConvolution(Layer):
         )
 
     def onnx_each(
-        self, op: Any, op_type: str, bottoms: Sequence[str], pads: Sequence[int] | None, **to: Any
-    ) -> Any:
+        self,
+        op: Op,
+        op_type: str,
+        bottoms: Sequence[str],
+        pads: Sequence[int] | None,
+        **attributes: Any,
+    ) -> list[str]:
         """Append one Conv or ConvTranspose for each bottom."""
         weights = [op.weight(self, "weight", shape=self.drawn_weight().shape)]
         if "bias" in self.blob_names:
             weights.append(op.weight(self, "bias"))
-        for index, x in enumerate(bottoms):
-            top = index if len(bottoms) > 1 else None
-            self.onnx_one(op, op_type, x, weights, top=top, pads=pads, **to)
-        return op.tops
+        return [
+            self.onnx_one(op, op_type, x, weights, op.shape(top), pads=pads, **attributes)
+            for x, top in zip(bottoms, op.tops, strict=True)
+        ]
 
     def onnx_one(
-        self, op: Any, op_type: str, x: str, weights: Sequence[str], top: int | None, **to: Any
-    ) -> None:
-        """Append the Conv or ConvTranspose of one bottom."""
+        self, op: Op, op_type: str, x: str, weights: Sequence[str], top: Shape, **attributes: Any
+    ) -> str:
+        """Append the Conv or ConvTranspose of one bottom, whose top has the shape `top`."""
         window = self.drawn_window()
-        onnx_slide(op, op_type, x, weights, window, axis=self.axis, top=top, group=self.group, **to)
+        attributes["group"] = self.group
+        return onnx_slide(op, op_type, x, weights, window, top, axis=self.axis, **attributes)
 
 
 def batched(x: Tensor, axis: int) -> Tensor:
@@ -184,7 +192,7 @@ def unbatched(y: Tensor, lead: Shape, spatial: int) -> Tensor:
     return y if len(lead) == 1 else y.reshape(*lead, *y.shape[1:])
 
 
-def onnx_conv_pads(op: Any, x: str, window: Window, axis: int) -> list[int]:
+def onnx_conv_pads(op: Op, x: str, window: Window, axis: int) -> list[int]:
     """Return a Conv's pads, with zeros at the end for a window larger than the bottom."""
     spatial = op.shape(x)[axis + 1 :] or (1,)
     missing = window.missing(spatial)
@@ -197,37 +205,34 @@ def onnx_conv_pads(op: Any, x: str, window: Window, axis: int) -> list[int]:
 
 
 def onnx_slide(
-    op: Any,
+    op: Op,
     op_type: str,
     x: str,
     weights: Sequence[str],
     window: Window,
+    top: Shape,
     *,
     axis: int = 1,
-    top: int | None = None,
-    name: str = "",
     **attributes: Any,
-) -> Any:
+) -> str:
     """Append a Conv or ConvTranspose, between two Reshapes where the axes are not ONNX's.
 
-    It writes a top, or with `name` an inner value of that top's shape.
+    `top` is the shape of what it makes.
     """
     attributes |= {
         "kernel_shape": window.kernel,
         "strides": window.stride,
         "dilations": window.dilation,
     }
-    shape = op.shape(x)
+    shape, moves = op.shape(x), op.dynamic(x)
     if axis == 1 and len(shape) > 2:
-        return getattr(op, op_type)(x, *weights, top=top, name=name, **attributes)
-    if any(op.dynamic(x)[axis:]):
+        return op.append(op_type, x, *weights, **attributes)
+    if any(moves[axis:]):
         raise UnsupportedError(
             f"the sizes of {shape} from axis {axis} on must be known",
             fix="export with a dynamic batch alone",
         )
     inner = (-1, *shape[axis:], *(() if len(shape) > axis + 1 else (1,)))
-    index = top or 0
-    flat = op.Reshape(x, op.ints(*inner), name=f"batched:{index}")
-    y = getattr(op, op_type)(flat, *weights, name=f"slid:{index}", **attributes)
-    made = op.tops[index]
-    return op.reshape(y, op.shape(made), op.dynamic(made), top=index, name=name)
+    flat = op.Reshape(x, op.ints(*inner))
+    y = op.append(op_type, flat, *weights, **attributes)
+    return op.reshape(y, top, [*moves[:axis], *[False] * (len(top) - axis)])

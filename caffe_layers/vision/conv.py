@@ -11,9 +11,10 @@ from caffe_layers.arithmetic.rectifier import onnx_rectify, rectify, rectify_sou
 from caffe_layers.arithmetic.tf_pad import same_pads, same_places
 from caffe_layers.arithmetic.window import pad_spatial
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import enum_name, fork_field, is_set
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 from .cross_correlation import CrossCorrelation
@@ -95,7 +96,7 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         y = super().convolve(x)
         return rectify(y, self.negative_slope) if self.relu else y
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         if self.tf_pad != "SAME" or not self.window.kernel:
             return super().onnx(op, *bottoms)
         sizes = slice(self.axis + 1, None)
@@ -109,7 +110,7 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         before, after = same_pads(self.window, op.shape(bottoms[0])[sizes])
         return self.onnx_each(op, "Conv", bottoms, [*before, *after])
 
-    def python(self, py: Any, *bottoms: str) -> Any:
+    def python(self, py: Py, *bottoms: str) -> str:
         if self.tf_pad == "SAME" or any(self.window.missing(py.shapes[0][self.axis + 1 :])):
             raise UnsupportedError(f"torch's convolution does not pad {py.shapes[0]} alike")
         module = self.torch_module(py, "Conv")
@@ -119,11 +120,7 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         return ", ".join(tops)
 
     def onnx_one(
-        self, op: Any, op_type: str, x: str, weights: Sequence[str], top: int | None, **to: Any
-    ) -> None:
-        if not self.relu:
-            super().onnx_one(op, op_type, x, weights, top, **to)
-            return
-        to["name"] = f"sum:{top or 0}"
-        super().onnx_one(op, op_type, x, weights, top, **to)
-        onnx_rectify(op, f"{op.layer}/{to['name']}", self.negative_slope, top=top or 0)
+        self, op: Op, op_type: str, x: str, weights: Sequence[str], top: Shape, **attributes: Any
+    ) -> str:
+        y = super().onnx_one(op, op_type, x, weights, top, **attributes)
+        return onnx_rectify(op, y, self.negative_slope) if self.relu else y

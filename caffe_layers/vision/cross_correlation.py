@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.arithmetic.window import pad_spatial, patches
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .base_conv import BaseConvolution, onnx_conv_pads
 
@@ -50,7 +50,7 @@ class CrossCorrelation(BaseConvolution):
         y = torch.matmul(weight, seen).reshape(x.shape[0], self.num_output, *places)
         return y if self.bias is None else y + self.bias.reshape(-1, *(1,) * len(places))
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         pads = onnx_conv_pads(op, bottoms[0], self.drawn_window(), self.axis)
         return self.onnx_each(op, "Conv", bottoms, pads)
 

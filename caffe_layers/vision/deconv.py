@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 from .base_conv import BaseConvolution
@@ -53,11 +53,11 @@ class Deconvolution(BaseConvolution, type="Deconvolution", bottoms=(1, None), to
             window.dilation,
         )
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         pad = self.drawn_window().pad
         return self.onnx_each(op, "ConvTranspose", bottoms, [*pad, *pad])
 
-    def python(self, py: Any, *bottoms: str) -> Any:
+    def python(self, py: Py, *bottoms: str) -> str:
         module = self.torch_module(py, "ConvTranspose")
         return ", ".join(f"{module}({x})" for x in bottoms)
 

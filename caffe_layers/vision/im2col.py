@@ -10,7 +10,9 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.window import Sizes, make_window, patches, read_window
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .base_conv import batched, onnx_conv_pads, onnx_slide, unbatched
 
@@ -64,7 +66,7 @@ class Im2col(Layer, type="Im2col"):
         seen = patches(batched(x, self.axis), self.window).flatten(1, 1 + axes)
         return unbatched(seen, tuple(x.shape[: self.axis]), axes)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         # A filter for each place in the window, which is 1 there: products with 1 are exact.
         kernel, channels = self.window.kernel, op.shape(x)[self.axis]
         size = prod(kernel)
@@ -73,6 +75,7 @@ class Im2col(Layer, type="Im2col"):
         )
         pads = onnx_conv_pads(op, x, self.window, self.axis)
         weight = op.array("weight", filters)
+        top = op.shape(op.tops[0])
         return onnx_slide(
-            op, "Conv", x, [weight], self.window, axis=self.axis, pads=pads, group=channels
+            op, "Conv", x, [weight], self.window, top, axis=self.axis, pads=pads, group=channels
         )

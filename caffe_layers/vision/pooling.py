@@ -19,8 +19,10 @@ from caffe_layers.arithmetic.pool import (
 from caffe_layers.arithmetic.stochastic_pool import drawn, onnx_weighted_mean, weighted_mean
 from caffe_layers.arithmetic.window import Sizes, Window, make_window
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name, fork_field, is_set
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 METHODS = ("MAX", "AVE", "STOCHASTIC")
@@ -124,7 +126,7 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
             return ave_pool(x, pool) if self.window else x.mean((2, 3), keepdim=True)
         return drawn(x, pool) if self.training else weighted_mean(x, pool)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         if self.window is None:
             return self._onnx_global(op, x)
         pool = self._pool(())
@@ -134,23 +136,22 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
             return onnx_ave_pool(op, x, pool)
         return onnx_weighted_mean(op, x, pool, training=self.training)
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         if self.mask or self.pool == "STOCHASTIC":
             raise UnsupportedError(f"no Python source of {self.pool} pooling with its places")
         if self.window is None:
             return f"{x}.{'mean' if self.pool == 'AVE' else 'amax'}((2, 3), keepdim=True)"
         return pool_source(py, x, self._pool(()), self.pool)
 
-    def _onnx_global(self, op: Any, x: str) -> Any:
+    def _onnx_global(self, op: Op, x: str) -> Values:
         if self.pool == "AVE":
             return op.GlobalAveragePool(x)
         if self.pool == "STOCHASTIC":
             return onnx_weighted_mean(op, x, None, training=self.training)
         if not self.mask:
             return op.GlobalMaxPool(x)
-        op.GlobalMaxPool(x, top=0)
-        flat = op.Reshape(x, op.ints(0, 0, -1, 1), name="flat")
-        return op.to_float(op.ArgMax(flat, axis=2, keepdims=1, name="place"), top=1)
+        flat = op.Reshape(x, op.ints(0, 0, -1, 1))
+        return op.GlobalMaxPool(x), op.to_float(op.ArgMax(flat, axis=2, keepdims=1))
 
 
 def _round_mode(param: Any) -> str:

@@ -12,8 +12,10 @@ from torch import Tensor
 from caffe_layers.arithmetic.pool import Pool, ave_pool, max_pool, onnx_ave_pool, onnx_max_pool
 from caffe_layers.arithmetic.window import make_window
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
@@ -71,7 +73,7 @@ class SPP(Layer, type="SPP"):
         ]
         return pooled[0] if len(pooled) == 1 else torch.cat([y.flatten(1) for y in pooled], 1)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         one = op.GlobalMaxPool if self.pool == "MAX" else op.GlobalAveragePool
         if self.pyramid_height == 1:
             return one(x)
@@ -81,8 +83,5 @@ class SPP(Layer, type="SPP"):
                 fix="export with fixed height and width",
             )
         pool = onnx_max_pool if self.pool == "MAX" else onnx_ave_pool
-        pooled = [
-            op.Flatten(pool(op, x, level, name=f"level{i}"), axis=1, name=f"flat{i}")
-            for i, level in enumerate(self._levels(op.shape(x)[2:]))
-        ]
+        pooled = [op.Flatten(pool(op, x, level), axis=1) for level in self._levels(op.shape(x)[2:])]
         return op.Concat(*pooled, axis=1)

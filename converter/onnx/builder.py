@@ -1,74 +1,98 @@
-"""The ONNX network, emitted layer by layer with Caffe's blob names kept."""
+"""The ONNX network, written layer by layer with Caffe's blob names kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import numpy as np
 import onnx
 from onnx import defs, helper
-from torch import Tensor
+from torch import Tensor, nn
 
-from caffe_layers import Layer, Shape
+from caffe_layers import Shape
+from caffe_layers.base.op import Axis, Op, Values
 from prototxt.errors import UnsupportedError
 
-Dim = int | str | None
-"""A fixed size, the name of a dynamic one, or a dynamic one without a name."""
+from .graph import Dim, Graph, subgraphs
 
 
-class Axis(NamedTuple):
-    """The size that an axis of a value will have when the network runs."""
+class Builder:
+    """Writes the nodes of a network's layers: it is what they know as `Op`.
 
-    at: int
-
-
-@dataclass
-class Graph:
-    """An ONNX graph whose weights are arrays that no protobuf message holds."""
-
-    name: str
-    opset: int
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    inputs: dict[str, tuple[int, list[Dim]]] = field(default_factory=dict)
-    outputs: dict[str, tuple[int, list[Dim]]] = field(default_factory=dict)
-    values: dict[str, tuple[int, list[Dim]]] = field(default_factory=dict)
-    initializers: dict[str, np.ndarray] = field(default_factory=dict)
-    metadata: dict[str, str] = field(default_factory=dict)
-    image: str = ""
-    """The input that takes images, where preprocessing is a part of the graph."""
-    layers: dict[str, str] = field(default_factory=dict)
-    """The layer that made a value."""
-    learned: set[str] = field(default_factory=set)
-    """The initializers that are layers' blobs; the others are constants."""
-    notes: list[str] = field(default_factory=list)
-    """What whoever uses the model should know."""
-
-    def drop_unread(self, names: Iterable[str]) -> None:
-        """Forget those initializers of these names that nothing reads any more."""
-        read = {name for node in self.nodes for name in node.input} | self.outputs.keys()
-        for name in (set(names) & self.initializers.keys()) - read:
-            del self.initializers[name]
-
-
-class Emitter:
-    """Writes the nodes of one layer: `op.Relu(x)` appends a Relu and returns its output's name.
-
-    Without `name` a node writes the layer's tops; with `name` it writes the inner value
-    `layer/name` (`outputs` says how many: `layer/name:0`, ...); `top=i` writes the i-th top alone.
+    `static` are the shapes of all values as the network was loaded, `dims` their dimensions in the
+    model; both say too which names are taken.
     """
 
-    def __init__(self, graph: Graph, static: dict[str, Shape], dims: dict[str, list[Dim]]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        static: Mapping[str, Shape],
+        dims: Mapping[str, Sequence[Dim]],
+        float_type: Any = np.float32,
+    ) -> None:
         self.graph = graph
         self.opset = graph.opset
-        self._static = static
-        self._dims = dims
-        self._names: dict[tuple[int, Shape], str] = {}
+        self.float_type: np.dtype[Any] = np.dtype(float_type)
         self.layer = ""
         self.tops: tuple[str, ...] = ()
-        self.float_type: np.dtype[Any] = np.dtype(np.float32)
+        self._static = static
+        self._dims = dims
+        self._weights: dict[tuple[int, Shape], str] = {}
+        self._taken: set[str] = set(static)
+        self._made: dict[str, onnx.NodeProto] = {}
+
+    def write(
+        self, layer: str, form: Callable[..., Values], bottoms: Sequence[str], tops: Sequence[str]
+    ) -> None:
+        """Append the nodes of a layer, whose `onnx` is `form`; what it returns becomes its tops.
+
+        Raises UnsupportedError where it does not return one value for each top.
+        """
+        self.layer, self.tops = layer, tuple(tops)
+        self._made = {}
+        first = len(self.graph.nodes)
+        got = form(cast(Op, self), *bottoms)
+        values = [got] if isinstance(got, str) else list(got or ())
+        if len(values) != len(tops):
+            raise UnsupportedError(
+                f"its onnx returned {len(values)} values for {len(tops)} tops",
+                fix="return what the last operator of each top returned",
+            )
+        known = self._made.keys() | self.graph.initializers.keys() | set(bottoms)
+        if unknown := [value for value in values if value not in known]:
+            raise UnsupportedError(
+                f"its onnx returned {unknown[0]!r}, which no operator of it made",
+                fix="return what the last operator of each top returned",
+            )
+        self._bind(values, first)
+
+    def _bind(self, values: Sequence[str], first: int) -> None:
+        """Give values the names of the tops, through an Identity where they have one to keep."""
+        names: dict[str, str] = {}
+        for index, (value, top) in enumerate(zip(values, self.tops, strict=True)):
+            node = self._made.get(value)
+            if node is None or value in names:
+                node = helper.make_node("Identity", [value], [top])
+                self.graph.nodes.append(node)
+            else:
+                names[value] = top
+            if index == 0 or node.name != self.layer:
+                node.name = self.layer if index == 0 else f"{self.layer}:{index}"
+            self.graph.layers[top] = self.layer
+        for node in self.graph.nodes[first:]:
+            _rename(node, names)
+        for value in names:
+            del self.graph.layers[value]
+
+    def _name(self, name: str) -> str:
+        """Return `layer/name`, with a number where that is taken."""
+        full, number = f"{self.layer}/{name}", 2
+        while full in self._taken:
+            full, number = f"{self.layer}/{name}_{number}", number + 1
+        self._taken.add(full)
+        return full
 
     def shape(self, value: str) -> Shape:
         """Return a value's shape as the network was loaded."""
@@ -78,17 +102,17 @@ class Emitter:
         """Tell for each axis of a value whether its size is known only at run time."""
         return tuple(not isinstance(dim, int) for dim in self._dims[value])
 
-    def weight(self, layer: Layer, name: str, *, shape: Sequence[int] | None = None) -> str:
+    def weight(self, layer: nn.Module, name: str, *, shape: Sequence[int] | None = None) -> str:
         """Return the initializer that holds a layer's blob, in another shape if one is given."""
         tensor: Tensor = getattr(layer, name)
         array = tensor.detach().cpu().numpy()
         array = array.reshape(shape) if shape is not None else array
         key = (tensor.data_ptr(), array.shape)
-        if key not in self._names or array.size == 0:
-            self._names[key] = f"{self.layer}.{name}"
-            self.graph.initializers[self._names[key]] = array
-            self.graph.learned.add(self._names[key])
-        return self._names[key]
+        if key not in self._weights or array.size == 0:
+            self._weights[key] = f"{self.layer}.{name}"
+            self.graph.initializers[self._weights[key]] = array
+            self.graph.learned.add(self._weights[key])
+        return self._weights[key]
 
     def const(self, array: np.ndarray) -> str:
         """Return an initializer with these values; equal ones are shared."""
@@ -112,34 +136,45 @@ class Emitter:
         """Return a constant without axes, of the network's float type."""
         return self.const(np.array(value, self.float_type))
 
-    def array(self, name: str, values: np.ndarray) -> str:
-        """Return the initializer `layer.name` with these values, in the network's float type."""
-        full = f"{self.layer}.{name}"
+    def array(self, name: str, values: Any) -> str:
+        """Return an initializer `layer.name` with these values, in the network's float type."""
+        full, number = f"{self.layer}.{name}", 2
+        while full in self.graph.initializers:
+            full, number = f"{self.layer}.{name}_{number}", number + 1
         self.graph.initializers[full] = np.ascontiguousarray(values, self.float_type)
         return full
 
-    def cast(self, value: str, dtype: Any, **to: Any) -> Any:
+    def cast(self, value: str, dtype: Any, *, name: str = "") -> str:
         """Append a Cast to one of numpy's types."""
-        return self.Cast(value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), **to)
+        to = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self.append("Cast", value, name=name, to=to)
 
-    def to_float(self, value: str, **to: Any) -> Any:
+    def to_float(self, value: str, *, name: str = "") -> str:
         """Append a Cast to the network's float type."""
-        return self.cast(value, self.float_type, **to)
+        return self.cast(value, self.float_type, name=name)
 
-    def to_int(self, value: str, **to: Any) -> Any:
+    def to_int(self, value: str, *, name: str = "") -> str:
         """Append a Cast to int64, which truncates toward 0 as Caffe does with labels."""
-        return self.Cast(value, to=onnx.TensorProto.INT64, **to)
+        return self.cast(value, np.int64, name=name)
 
-    def reduce(self, op_type: str, value: str, axes: Sequence[int], **to: Any) -> Any:
+    def to_bool(self, value: str, *, name: str = "") -> str:
+        """Append a Cast to bool: what is not 0 is true."""
+        return self.cast(value, np.bool_, name=name)
+
+    def reduce(
+        self,
+        op_type: str,
+        value: str,
+        axes: Sequence[int],
+        *,
+        keepdims: int | None = None,
+        name: str = "",
+    ) -> str:
         """Append a ReduceSum, ReduceMean, ... over `axes`: an attribute once, an input since 18."""
         schema = defs.get_schema(op_type, self.opset, "")
         if "axes" in schema.attributes:
-            return getattr(self, op_type)(value, axes=list(axes), **to)
-        return getattr(self, op_type)(value, self.ints(*axes), **to)
-
-    def to_bool(self, value: str, **to: Any) -> Any:
-        """Append a Cast to bool: what is not 0 is true."""
-        return self.Cast(value, to=onnx.TensorProto.BOOL, **to)
+            return self.append(op_type, value, axes=list(axes), keepdims=keepdims, name=name)
+        return self.append(op_type, value, self.ints(*axes), keepdims=keepdims, name=name)
 
     def sizes(self, value: str) -> list[int | Axis]:
         """Return a value's sizes: numbers, and for those known only at run time their axes."""
@@ -150,7 +185,7 @@ class Emitter:
             )
         ]
 
-    def reshape_by(self, value: str, sizes: Sequence[int | Axis], **to: Any) -> Any:
+    def reshape_by(self, value: str, sizes: Sequence[int | Axis], *, name: str = "") -> str:
         """Append a Reshape to numbers, sizes of `value`'s own axes, and -1 for what is left."""
         wanted: list[int | Axis] = [
             0 if isinstance(size, Axis) and size.at == at else size for at, size in enumerate(sizes)
@@ -159,19 +194,18 @@ class Emitter:
         if len(moved) == 1 and -1 not in wanted:
             wanted[moved.pop()] = -1
         if not moved:
-            return self.Reshape(
-                value, self.ints(*(size for size in wanted if isinstance(size, int))), **to
-            )
-        whole = self.Shape(value, name="sizes")
+            numbers = [size for size in wanted if isinstance(size, int)]
+            return self.append("Reshape", value, self.ints(*numbers), name=name)
+        whole = self.append("Shape", value)
         parts = [
-            self.Gather(whole, self.ints(size.at), axis=0, name=f"size{at}")
+            self.append("Gather", whole, self.ints(size.at), axis=0)
             if isinstance(size, Axis)
             else self.ints(size)
-            for at, size in enumerate(wanted)
+            for size in wanted
         ]
-        return self.Reshape(value, self.Concat(*parts, axis=0, name="shape"), **to)
+        return self.append("Reshape", value, self.append("Concat", *parts, axis=0), name=name)
 
-    def reshape(self, value: str, shape: Shape, dynamic: Sequence[bool], **to: Any) -> Any:
+    def reshape(self, value: str, shape: Shape, dynamic: Sequence[bool], *, name: str = "") -> str:
         """Append a Reshape to `shape`, whose `dynamic` axes follow those of `value`.
 
         One dynamic axis is inferred; several must be the same axes of `value`.
@@ -188,12 +222,12 @@ class Emitter:
                 f"the sizes of {shape} cannot be told before the network runs",
                 fix="export with fewer dynamic axes",
             )
-        return self.Reshape(value, self.ints(*wanted), **to)
+        return self.append("Reshape", value, self.ints(*wanted), name=name)
 
-    def reshape_to_top(self, value: str, index: int = 0) -> Any:
+    def reshape_to_top(self, value: str, index: int = 0) -> str:
         """Append a Reshape to the shape of a top of this layer."""
         top = self.tops[index]
-        return self.reshape(value, self.shape(top), self.dynamic(top), top=index)
+        return self.reshape(value, self.shape(top), self.dynamic(top))
 
     def scan(
         self,
@@ -211,55 +245,68 @@ class Emitter:
         `ranks` are those of the state and then of one step's stacked values, where ONNX Runtime,
         1.16 above all, does not find them out.
         """
-        kind = helper.np_dtype_to_tensor_dtype(self.float_type)
-        before = [f"{self.layer}/before:{index}" for index in range(len(state))]
-        slices = [f"{self.layer}/slice:{index}" for index in range(len(sequences))]
+        dtype = helper.np_dtype_to_tensor_dtype(self.float_type)
+        before = [self._name("before") for _ in state]
+        slices = [self._name("slice") for _ in sequences]
         outer, self.graph.nodes = self.graph.nodes, []
+        outer_made, self._made = self._made, {}
         made = step(*before, *slices)
-        nodes, self.graph.nodes = self.graph.nodes, outer
+        nodes, self.graph.nodes, self._made = self.graph.nodes, outer, outer_made
         assert len(made) == len(state) + stacked
         shapes = [[None] * rank for rank in ranks] + [None] * (len(made) - len(ranks))
-        value = partial(helper.make_tensor_value_info, elem_type=kind)
+        value = partial(helper.make_tensor_value_info, elem_type=dtype)
         given = [value(name, shape=shape) for name, shape in zip(before, shapes, strict=False)]
         given += [value(name, shape=None) for name in slices]
         taken = [value(name, shape=shape) for name, shape in zip(made, shapes, strict=True)]
         body = helper.make_graph(nodes, f"{self.layer}/step", given, taken)
-        results = self.Scan(
-            *state,
-            *sequences,
-            body=body,
-            num_scan_inputs=len(sequences),
-            name="scan",
-            outputs=len(made),
-        )
-        return results if isinstance(results, tuple) else (results,)
+        inputs, count = (*state, *sequences), len(sequences)
+        return self._append("Scan", inputs, len(made), body=body, num_scan_inputs=count)
+
+    def append(self, op_type: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Append an operator of one output whose type is known only when the layer is written."""
+        return self._append(op_type, inputs, 1, name, **attributes)[0]
+
+    def _append(
+        self, op_type: str, inputs: Sequence[str], outputs: int, name: str = "", **attributes: Any
+    ) -> tuple[str, ...]:
+        schema = defs.get_schema(op_type, self.opset, "")
+        given = {key: value for key, value in attributes.items() if value is not None}
+        if unexpected := given.keys() - schema.attributes.keys():
+            raise UnsupportedError(
+                f"opset {self.opset}: {op_type} has no {unexpected.pop()!r}",
+                fix="take a newer opset",
+            )
+        made = tuple(self._name(name or op_type) for _ in range(outputs))
+        node = helper.make_node(op_type, inputs, made, made[0], **given)
+        self.graph.nodes.append(node)
+        self.graph.layers.update(dict.fromkeys(made, self.layer))
+        self._made.update(dict.fromkeys(made, node))
+        return made
 
     def __getattr__(self, op_type: str) -> Any:
+        """Return what appends an operator: its method in `caffe_layers.base.operators`."""
         if not op_type[0].isupper():
             raise AttributeError(op_type)
         schema = defs.get_schema(op_type, self.opset, "")
 
-        def add(
-            *inputs: str,
-            name: str = "",
-            top: int | None = None,
-            outputs: int = 1,
-            **attributes: Any,
-        ) -> Any:
-            given = {key: value for key, value in attributes.items() if value is not None}
-            if stray := given.keys() - schema.attributes.keys():
-                raise UnsupportedError(
-                    f"opset {self.opset}: {op_type} has no {stray.pop()!r}",
-                    fix="take a newer opset",
-                )
-            if name:
-                full = f"{self.layer}/{name}"
-                made = [full] if outputs == 1 else [f"{full}:{i}" for i in range(outputs)]
-            else:
-                full = self.layer if top is None else f"{self.layer}:{top}"
-                made = list(self.tops) if top is None else [self.tops[top]]
-            self.graph.layers.update(dict.fromkeys(made, self.layer))
-            self.graph.nodes.append(helper.make_node(op_type, inputs, made, full, **given))
-            return made[0] if len(made) == 1 else tuple(made)
+        def add(*inputs: str, outputs: int | None = None, **words: Any) -> str | tuple[str, ...]:
+            made = self._append(op_type, inputs, outputs or schema.min_output, **words)
+            return made if len(made) > 1 or schema.outputs[0].option == VARIADIC else made[0]
 
         return add
+
+
+VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
+
+
+def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
+    """Give the values that a node and its bodies read and make their new names."""
+    for index, name in enumerate(node.input):
+        if name in names:
+            node.input[index] = names[name]
+    for index, name in enumerate(node.output):
+        if name in names:
+            node.output[index] = names[name]
+    for body in subgraphs(node):
+        for inner in body.node:
+            _rename(inner, names)

@@ -15,8 +15,9 @@ from converter.network.net import CaffeNet
 from converter.network.plan import Plan
 from prototxt.errors import UnsupportedError, within
 
-from .builder import Emitter, Graph
+from .builder import Builder
 from .free_axes import dynamic_dims
+from .graph import Graph
 from .options import OLDEST_OPSET, GraphOptions, free_axes
 
 FLOATS = {
@@ -54,25 +55,24 @@ def emit(
         raise UnsupportedError(f"no ONNX export of {dtype}", fix="load with float32 or float64")
     onnx_type, numpy_type = FLOATS[dtype]
     graph = Graph(net.name or "caffe", opset)
-    op = Emitter(graph, exported.shapes, dims)
-    op.float_type = np.dtype(numpy_type)
+    builder = Builder(graph, exported.shapes, dims, numpy_type)
     for name in exported.inputs:
         graph.inputs[name] = (onnx_type, dims[name])
     for step in plan.steps:
-        op.layer, op.tops = step.key, step.tops
         with within(step.place):
-            net.layers[step.key].onnx(op, *step.bottoms)
+            builder.write(step.key, net.layers[step.key].onnx, step.bottoms, step.tops)
         for top in step.tops:
             graph.values[top] = (onnx_type, dims[top])
     outputs = list(plan.outputs.values())
     if asked["softmax"]:
-        outputs = [_append_softmax(op, graph, plan)]
+        outputs = [_append_softmax(builder, plan)]
     for name in outputs:
         graph.outputs[name] = graph.values.pop(name)
+    graph.drop_unread(graph.initializers.keys() - graph.learned)
     return graph
 
 
-def _append_softmax(op: Emitter, graph: Graph, plan: Plan) -> str:
+def _append_softmax(builder: Builder, plan: Plan) -> str:
     """End in probabilities, unless the network's own last layer does."""
     outputs = list(plan.outputs.values())
     if len(outputs) != 1:
@@ -81,8 +81,8 @@ def _append_softmax(op: Emitter, graph: Graph, plan: Plan) -> str:
     last = next(step for step in reversed(plan.steps) if logits in step.tops)
     if last.cls.caffe_type == "Softmax":
         return logits
+    graph = builder.graph
     name = "softmax" if "softmax" not in graph.values.keys() | graph.inputs.keys() else "softmax@"
-    op.layer, op.tops = name, (name,)
-    op.Softmax(logits, axis=1)
+    builder.write(name, lambda op, x: op.Softmax(x, axis=1), (logits,), (name,))
     graph.values[name] = graph.values[logits]
     return name

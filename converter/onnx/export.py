@@ -19,9 +19,9 @@ from converter.version import VERSION
 from prototxt.errors import UnsupportedError
 
 from . import passes
-from .builder import Graph
 from .emit import emit
 from .file import write_onnx
+from .graph import Graph
 from .options import ExportOptions, GraphOptions
 
 

@@ -12,7 +12,7 @@ from onnx import helper
 from prototxt.atomic import writing
 from prototxt.binary.wire import BYTES, encode_key, encode_varint
 
-from .builder import Dim, Graph
+from .graph import Dim, Graph
 
 PRODUCER = "caffeport"
 LARGEST_MESSAGE = 2**31 - 1

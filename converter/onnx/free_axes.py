@@ -11,7 +11,7 @@ from converter.network.shapes import shapes_of
 from converter.network.steps import Step
 from prototxt.errors import CaffeError, ShapeError, within
 
-from .builder import Dim
+from .graph import Dim
 
 AXES = {"batch": 0, "height": 2, "width": 3}
 GROWTH = {"batch": (1,), "height": (32, 64, 1), "width": (32, 64, 1)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Conadd(Layer, type="Conadd", fork="deformable", bottoms=(1, None)):
@@ -30,5 +30,5 @@ class Conadd(Layer, type="Conadd", fork="deformable", bottoms=(1, None)):
             top = top + x
         return top
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         return op.Sum(*bottoms)

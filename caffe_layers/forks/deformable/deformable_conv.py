@@ -12,7 +12,9 @@ from torch import Tensor
 from caffe_layers.arithmetic.window import Sizes, make_window, read_window
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class DeformableConvolution(Layer, type="DeformableConvolution", fork="deformable", bottoms=2):
@@ -139,44 +141,44 @@ class DeformableConvolution(Layer, type="DeformableConvolution", fork="deformabl
         top = (weight @ seen).reshape(n, self.num_output, height, width)
         return top + self.bias.reshape(-1, 1, 1) if "bias" in self.blob_names else top
 
-    def onnx(self, op: Any, x: str, offset: str) -> Any:
-        sizes = op.Shape(x, name="sizes")
-        places = op.Shape(offset, name="places")
+    def onnx(self, op: Op, x: str, offset: str) -> Values:
+        sizes = op.Shape(x)
+        places = op.Shape(offset)
         axes = [self._onnx_axis(op, axis, offset, sizes, places) for axis in (0, 1)]
-        inside = op.And(axes[0][1], axes[1][1], name="inside")
+        inside = op.And(axes[0][1], axes[1][1])
         if op.opset >= 19 and min(self.window.pad) > 0:
             return self._onnx_native(op, x, offset, inside)
         return self._onnx_gathered(op, x, inside, axes, places)
 
     def _onnx_axis(
-        self, op: Any, axis: int, offset: str, sizes: str, places: str
+        self, op: Op, axis: int, offset: str, sizes: str, places: str
     ) -> tuple[str, str, str]:
         """Append where windows read along one axis, whether that is inside, and the axis' size."""
         name = "yx"[axis]
-        count = op.Gather(places, op.const(np.array(2 + axis)), axis=0, name=f"{name}_count")
-        steps = op.Range(op.const(np.array(0)), count, op.const(np.array(1)), name=f"{name}_range")
-        steps = op.to_float(steps, name=f"{name}_steps")
-        steps = op.Mul(steps, op.scalar(self.window.stride[axis]), name=f"{name}_strides")
+        count = op.Gather(places, op.const(np.array(2 + axis)), axis=0)
+        steps = op.Range(op.const(np.array(0)), count, op.const(np.array(1)))
+        steps = op.to_float(steps)
+        steps = op.Mul(steps, op.scalar(self.window.stride[axis]))
         if axis == 0:
-            steps = op.Unsqueeze(steps, op.ints(1), name=f"{name}_column")
-        base = op.Add(op.array(f"{name}_taps", self._taps()[axis]), steps, name=f"{name}_base")
+            steps = op.Unsqueeze(steps, op.ints(1))
+        base = op.Add(op.array(f"{name}_taps", self._taps()[axis]), steps)
         ends, every = op.ints(np.iinfo(np.int64).max), op.ints(2)
-        moved = op.Slice(offset, op.ints(axis), ends, op.ints(1), every, name=f"{name}_offset")
-        at = op.Add(moved, base, name=f"{name}_at")
-        size = op.Gather(sizes, op.const(np.array(2 + axis)), axis=0, name=f"{name}_size")
-        low = op.GreaterOrEqual(at, op.scalar(0), name=f"{name}_not_below")
-        high = op.Less(at, op.to_float(size, name=f"{name}_end"), name=f"{name}_not_above")
-        return at, op.And(low, high, name=f"{name}_inside"), size
+        moved = op.Slice(offset, op.ints(axis), ends, op.ints(1), every)
+        at = op.Add(moved, base)
+        size = op.Gather(sizes, op.const(np.array(2 + axis)), axis=0)
+        low = op.GreaterOrEqual(at, op.scalar(0))
+        high = op.Less(at, op.to_float(size))
+        return at, op.And(low, high), size
 
-    def _onnx_native(self, op: Any, x: str, offset: str, inside: str) -> Any:
+    def _onnx_native(self, op: Op, x: str, offset: str, inside: str) -> str:
         bias = op.weight(self, "bias") if "bias" in self.blob_names else ""
         more = op.ints(0, 0, 0, 0, 0, 0, 1, 1)
         return op.DeformConv(
-            op.Pad(x, more, mode="edge", name="extended"),
+            op.Pad(x, more, mode="edge"),
             op.weight(self, "weight"),
             offset,
             bias,
-            op.to_float(inside, name="mask"),
+            op.to_float(inside),
             strides=self.window.stride,
             dilations=self.window.dilation,
             pads=[*self.window.pad, *(pad - 1 for pad in self.window.pad)],
@@ -185,53 +187,52 @@ class DeformableConvolution(Layer, type="DeformableConvolution", fork="deformabl
         )
 
     def _onnx_gathered(
-        self, op: Any, x: str, inside: str, axes: list[tuple[str, str, str]], places: str
-    ) -> Any:
+        self, op: Op, x: str, inside: str, axes: list[tuple[str, str, str]], places: str
+    ) -> str:
         groups, one = self.deformable_group, op.const(np.array(1))
         line = op.ints(0, groups, 1, -1)
         lows, highs, parts = [], [], []
-        for name, (at, _, size) in zip("yx", axes, strict=True):
-            last = op.Sub(size, one, name=f"{name}_last")
-            kept = op.Where(inside, at, op.scalar(0), name=f"{name}_kept")
-            kept = op.Min(kept, op.to_float(last, name=f"{name}_most"), name=f"{name}_bounded")
-            low = op.to_int(kept, name=f"{name}_low")
+        for at, _, size in axes:
+            last = op.Sub(size, one)
+            kept = op.Where(inside, at, op.scalar(0))
+            kept = op.Min(kept, op.to_float(last))
+            low = op.to_int(kept)
             lows.append(low)
-            highs.append(op.Min(op.Add(low, one, name=f"{name}_next"), last, name=f"{name}_high"))
-            part = op.Sub(kept, op.to_float(low, name=f"{name}_floor"), name=f"{name}_part")
-            parts.append(op.Reshape(part, line, name=f"{name}_parts"))
+            highs.append(op.Min(op.Add(low, one), last))
+            part = op.Sub(kept, op.to_float(low))
+            parts.append(op.Reshape(part, line))
         share = self.channels // groups
-        flat = op.Reshape(x, op.ints(0, groups, share, -1), name="flat")
+        flat = op.Reshape(x, op.ints(0, groups, share, -1))
 
         def read(rows: str, columns: str, name: str) -> str:
-            at = op.Add(op.Mul(rows, axes[1][2], name=f"{name}_row"), columns, name=f"{name}_at")
-            at = op.Reshape(at, line, name=f"{name}_line")
-            at = op.Expand(at, op.ints(1, 1, share, 1), name=f"{name}_lines")
-            return str(op.GatherElements(flat, at, axis=3, name=name))
+            at = op.Add(op.Mul(rows, axes[1][2]), columns)
+            at = op.Reshape(at, line)
+            at = op.Expand(at, op.ints(1, 1, share, 1))
+            return str(op.GatherElements(flat, at, axis=3))
 
         def mix(a: str, b: str, part: str, name: str) -> str:
-            change = op.Mul(part, op.Sub(b, a, name=f"{name}_step"), name=f"{name}_change")
-            return str(op.Add(a, change, name=name))
+            change = op.Mul(part, op.Sub(b, a))
+            return str(op.Add(a, change))
 
         (top, left), (bottom, right), (down, across) = lows, highs, parts
         pairs = ((top, left), (top, right), (bottom, left), (bottom, right))
         corners = [read(*pair, f"corner{index}") for index, pair in enumerate(pairs)]
         upper = mix(corners[0], corners[1], across, "upper")
         lower = mix(corners[2], corners[3], across, "lower")
-        mask = op.Reshape(inside, line, name="mask")
-        seen = op.Where(mask, mix(upper, lower, down, "mixed"), op.scalar(0), name="seen")
+        mask = op.Reshape(inside, line)
+        seen = op.Where(mask, mix(upper, lower, down, "mixed"), op.scalar(0))
         taps = self.channels // self.group * prod(self.window.kernel)
-        columns = op.Reshape(seen, op.ints(0, self.group, taps, -1), name="columns")
+        columns = op.Reshape(seen, op.ints(0, self.group, taps, -1))
         share = self.num_output // self.group
         weight = op.weight(self, "weight", shape=(self.group, share, taps))
-        product = op.MatMul(weight, columns, name="product")
+        product = op.MatMul(weight, columns)
         if "bias" in self.blob_names:
             bias = op.weight(self, "bias", shape=(self.group, share, 1))
-            product = op.Add(product, bias, name="biased")
+            product = op.Add(product, bias)
         images, spatial = (
-            op.Slice(places, op.ints(at), op.ints(to), name=f"places_{at}")
-            for at, to in ((0, 1), (2, 4))
+            op.Slice(places, op.ints(at), op.ints(to)) for at, to in ((0, 1), (2, 4))
         )
-        shape = op.Concat(images, op.ints(self.num_output), spatial, axis=0, name="top_shape")
+        shape = op.Concat(images, op.ints(self.num_output), spatial, axis=0)
         return op.Reshape(product, shape)
 
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:

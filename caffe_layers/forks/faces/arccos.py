@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import gradient_of
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 NEAR_1 = 0.99
 """Beyond it the gradient is that at it: at 1 there is none."""
@@ -28,5 +28,5 @@ class Arccos(Layer, type="Arccos", fork="happynear"):
         near = x.detach().clamp(max=NEAR_1)
         return gradient_of(x.detach().acos(), -x / (1 - near.square()).sqrt())
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.Acos(x)

@@ -11,8 +11,10 @@ from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.arithmetic.linear_map import require_fixed_sizes
 from caffe_layers.base.checks import legacy_shape, require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
@@ -98,18 +100,17 @@ class ChannelScale(Layer, type="ChannelScale", fork="happynear", bottoms=2, tops
         share = share + (x * s.detach() if self.do_backward_feature else x)
         return gradient_of(wanted, share)
 
-    def onnx(self, op: Any, x: str, s: str) -> Any:
+    def onnx(self, op: Op, x: str, s: str) -> Values:
         if self.global_scale:
             factor = self.weight.detach().clamp(*self.bounds).cpu().numpy()
             value = op.array("bounded_scale", factor)
-            if self.top_count == 2:
-                op.Identity(value, top=1)
-            return op.Mul(x, value, top=0) if self.do_forward else op.Identity(x, top=0)
+            top = op.Mul(x, value) if self.do_forward else x
+            return (top, value) if self.top_count == 2 else top
         if not self.do_forward:
-            return op.Identity(x)
+            return x
         n, *rest = op.shape(x)
         wanted = (n, *((1, *rest[1:]) if rest else ()))
         if op.shape(s) != wanted:
             require_fixed_sizes(op, x)
-            s = op.Reshape(s, op.ints(0, *wanted[1:]), name="scale")
+            s = op.Reshape(s, op.ints(0, *wanted[1:]))
         return op.Mul(x, s)

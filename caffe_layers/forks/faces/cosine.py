@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Cosine(Layer, type="Cosine", fork="happynear"):
@@ -21,5 +21,5 @@ class Cosine(Layer, type="Cosine", fork="happynear"):
     def forward(self, x: Tensor) -> Tensor:
         return x.cos()
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.Cos(x)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from caffe_layers.base.op import Op, Values
 from caffe_layers.common.eltwise_operation import EltwiseOperation
 
 
@@ -28,10 +27,10 @@ class FaceEltwise(EltwiseOperation, type="Eltwise", fork="happynear", bottoms=(2
             top = top * (x + 1)
         return top
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         one = op.scalar(1)
-        more = [op.Add(x, one, name=f"more:{index}") for index, x in enumerate(bottoms)]
+        more = [op.Add(x, one) for x in bottoms]
         product = op.scalar(2) if self.in_place else more[0]
-        for index, x in enumerate(more[1:-1]):
-            product = op.Mul(product, x, name=f"product:{index}")
+        for x in more[1:-1]:
+            product = op.Mul(product, x)
         return op.Mul(product, more[-1])

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 SLOPE, BIAS = Filler(value=1.0001), Filler(value=0.0001)
 """Where nothing is said: nearly what changes nothing."""
@@ -63,7 +65,7 @@ class EltwiseAffine(Layer, type="EltwiseAffine", fork="happynear"):
         top: Tensor = x * self.slope.reshape(shape) + self.bias.reshape(shape)
         return top
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         shape = self._spread(len(op.shape(x)))
         slope, bias = (op.weight(self, name, shape=shape) for name in self.blob_names)
-        return op.Add(op.Mul(x, slope, name="product"), bias)
+        return op.Add(op.Mul(x, slope), bias)

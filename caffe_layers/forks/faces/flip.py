@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Flip(Layer, type="Flip", fork="happynear"):
@@ -36,9 +38,9 @@ class Flip(Layer, type="Flip", fork="happynear"):
     def forward(self, x: Tensor) -> Tensor:
         return x.flip(self._axes(x.dim()))
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         axes = self._axes(len(op.shape(x)))
         if not axes:
-            return op.Identity(x)
+            return x
         ends, back = (op.ints(*(number,) * len(axes)) for number in (-(2**63), -1))
         return op.Slice(x, back, ends, op.ints(*axes), back)

@@ -13,8 +13,10 @@ from torch import Tensor
 from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import is_set
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 EPS = 1e-6
@@ -124,17 +126,17 @@ class FaceInnerProduct(Layer, type="InnerProduct", fork="happynear", bottoms=(1,
             self.weight.data.copy_(unit)
         return gradient_of(unit, self.weight)
 
-    def onnx(self, op: Any, x: str, *given: str) -> Any:
+    def onnx(self, op: Op, x: str, *given: str) -> Values:
         axis = canonical_axis(self.axis, len(op.shape(x)))
-        rows = op.Reshape(x, op.ints(*(0,) * axis, self.inputs), name="rows")
+        rows = op.Reshape(x, op.ints(*(0,) * axis, self.inputs))
         weight, bias = self._onnx_blobs(op) if not given else self._onnx_given(op, given)
         if not self.transpose:
-            weight = op.Transpose(weight, perm=[1, 0], name="weight")
+            weight = op.Transpose(weight, perm=[1, 0])
         if bias is None:
             return op.MatMul(rows, weight)
-        return op.Add(op.MatMul(rows, weight, name="product"), bias)
+        return op.Add(op.MatMul(rows, weight), bias)
 
-    def _onnx_blobs(self, op: Any) -> tuple[str, str | None]:
+    def _onnx_blobs(self, op: Op) -> tuple[str, str | None]:
         bias = op.weight(self, "bias") if "bias" in self.blob_names else None
         if not self.normalize:
             return op.weight(self, "weight"), bias
@@ -142,12 +144,12 @@ class FaceInnerProduct(Layer, type="InnerProduct", fork="happynear", bottoms=(1,
         lengths = ((rows**2).sum(1, keepdims=True) + EPS) ** 0.5
         return op.array("unit_weight", rows / lengths), bias
 
-    def _onnx_given(self, op: Any, given: tuple[str, ...]) -> tuple[str, str | None]:
+    def _onnx_given(self, op: Op, given: tuple[str, ...]) -> tuple[str, str | None]:
         shape = (self.inputs, -1) if self.transpose else (-1, self.inputs)
-        weight = op.Reshape(given[0], op.ints(*shape), name="given_weight")
+        weight = op.Reshape(given[0], op.ints(*shape))
         if len(given) == 1:
             return weight, None
-        return weight, op.Reshape(given[1], op.ints(-1), name="given_bias")
+        return weight, op.Reshape(given[1], op.ints(-1))
 
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         return prod(tops[0]) * self.inputs

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Insanity(Layer, type="Insanity", fork="happynear"):
@@ -48,5 +50,5 @@ class Insanity(Layer, type="Insanity", fork="happynear"):
             return x.where(x > 0, x / torch.empty_like(x).uniform_(self.lb, self.ub))
         return x.where(x > 0, x / self.mean_slope)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.LeakyRelu(x, alpha=1 / self.mean_slope)

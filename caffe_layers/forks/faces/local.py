@@ -13,7 +13,9 @@ from torch import Tensor
 from caffe_layers.arithmetic.linear_map import require_fixed_sizes
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Local(Layer, type="Local", fork="happynear"):
@@ -86,7 +88,7 @@ class Local(Layer, type="Local", fork="happynear"):
             top = top + self.bias.squeeze(0)
         return top.reshape(*top.shape[:2], *self.places)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         require_fixed_sizes(op, x)
         kernel, channels = self.kernel_size, self.made_for[0]
         # A filter for each place in the window, which is 1 there: products with 1 are exact.
@@ -97,18 +99,15 @@ class Local(Layer, type="Local", fork="happynear"):
             group=channels,
             pads=[self.pad] * 4,
             strides=[self.stride] * 2,
-            name="seen",
         )
         weight = self.weight.detach().squeeze(1).cpu().numpy()
         count, size = weight.shape[2], weight.shape[1]
-        flat = op.Reshape(seen, op.ints(0, size, count), name="flat")
-        places = op.Transpose(flat, perm=[2, 0, 1], name="places")
-        products = op.MatMul(
-            places, op.array("weights", weight.transpose(2, 1, 0)), name="products"
-        )
-        top = op.Transpose(products, perm=[1, 2, 0], name="sums")
+        flat = op.Reshape(seen, op.ints(0, size, count))
+        places = op.Transpose(flat, perm=[2, 0, 1])
+        products = op.MatMul(places, op.array("weights", weight.transpose(2, 1, 0)))
+        top = op.Transpose(products, perm=[1, 2, 0])
         if "bias" in self.blob_names:
-            top = op.Add(top, op.weight(self, "bias", shape=self.bias.shape[1:]), name="biased")
+            top = op.Add(top, op.weight(self, "bias", shape=self.bias.shape[1:]))
         return op.reshape_to_top(top)
 
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:

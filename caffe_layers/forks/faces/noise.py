@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
@@ -28,5 +28,5 @@ class Noise(Layer, type="Noise", fork="happynear"):
             )
         return x.clone()
 
-    def onnx(self, op: Any, x: str) -> Any:
-        return op.Identity(x)
+    def onnx(self, op: Op, x: str) -> Values:
+        return x

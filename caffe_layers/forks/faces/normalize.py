@@ -8,8 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import is_set
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 EPS = 1e-6
@@ -69,16 +71,15 @@ class FaceNormalize(Layer, type="Normalize", fork="happynear", tops=(1, 2)):
             return top
         return top, norm if self.bp_norm else norm.detach()
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         shape = op.shape(op.tops[0])
         if op.shape(x) != shape:
-            x = op.reshape(x, shape, op.dynamic(op.tops[0]), name="four_axes")
+            x = op.reshape(x, shape, op.dynamic(op.tops[0]))
         eps = op.scalar(EPS)
         kind = "ReduceSumSquare" if self.normalize_type == "L2" else "ReduceL1"
-        total = op.reduce(kind, x, [1], keepdims=1, name="total")
-        to = {"top": 1} if self.top_count == 2 else {"name": "norm"}
+        total = op.reduce(kind, x, [1], keepdims=1)
+        norm = op.Add(total, eps)
         if self.normalize_type == "L2":
-            norm = op.Sqrt(op.Add(total, eps, name="lifted"), **to)
-        else:
-            norm = op.Add(total, eps, **to)
-        return op.Div(x, norm, top=0)
+            norm = op.Sqrt(norm)
+        top = op.Div(x, norm)
+        return (top, norm) if self.top_count == 2 else top

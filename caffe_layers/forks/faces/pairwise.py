@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Pairwise(Layer, type="Pairwise", fork="happynear", bottoms=2):
@@ -52,13 +54,13 @@ class Pairwise(Layer, type="Pairwise", fork="happynear", bottoms=2):
             return torch.where(a > b, a, b)
         return self.coeff[0] * a + self.coeff[1] * b
 
-    def onnx(self, op: Any, a: str, b: str) -> Any:
+    def onnx(self, op: Op, a: str, b: str) -> Values:
         length = op.shape(op.tops[0])[2]
-        a = op.Reshape(a, op.ints(-1, 1, length), name="rows_of_a")
-        b = op.Reshape(b, op.ints(1, -1, length), name="rows_of_b")
+        a = op.Reshape(a, op.ints(-1, 1, length))
+        b = op.Reshape(b, op.ints(1, -1, length))
         if self.operation == "PROD":
             return op.Mul(a, b)
         if self.operation == "MAX":
             return op.Max(a, b)
-        first = op.Mul(a, op.scalar(self.coeff[0]), name="first")
-        return op.Add(first, op.Mul(b, op.scalar(self.coeff[1]), name="second"))
+        first = op.Mul(a, op.scalar(self.coeff[0]))
+        return op.Add(first, op.Mul(b, op.scalar(self.coeff[1])))

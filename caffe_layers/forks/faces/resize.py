@@ -9,8 +9,10 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.linear_map import Matrix, mapped, onnx_mapped, require_fixed_sizes
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Resize(Layer, type="Resize", fork="happynear"):
@@ -69,7 +71,7 @@ class Resize(Layer, type="Resize", fork="happynear"):
         spatial = tuple(x.shape[2:])
         return mapped(x, *_matrices(spatial, self._sizes(spatial)))
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         require_fixed_sizes(op, x)
         return onnx_mapped(op, x, *_matrices(op.shape(x)[2:], op.shape(op.tops[0])[2:]))
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import gradient_of
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import is_set
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.common.base_scale import BaseScale
 from caffe_layers.common.covered import spread_shape, spread_value
 
@@ -63,14 +64,14 @@ class FaceScale(BaseScale, type="Scale", fork="happynear", bottoms=(1, 2)):
             factor = gradient_of(bounded, self.weight)
         return self.scaled(x, factor)
 
-    def onnx(self, op: Any, x: str, *scale: str) -> Any:
+    def onnx(self, op: Op, x: str, *scale: str) -> Values:
         rank = len(op.shape(x))
         if scale:
-            factor = spread_value(op, scale[0], self.axis, rank, "scale")
+            factor = spread_value(op, scale[0], self.axis, rank)
             if self.min_value is not None:
-                factor = op.Max(factor, op.scalar(self.min_value), name="above_least")
+                factor = op.Max(factor, op.scalar(self.min_value))
             if self.max_value is not None:
-                factor = op.Min(factor, op.scalar(self.max_value), name="below_most")
+                factor = op.Min(factor, op.scalar(self.max_value))
         else:
             shape = spread_shape(tuple(self.weight.shape), self.axis, rank)
             bounded = self.bounded(self.weight.detach()).reshape(shape)

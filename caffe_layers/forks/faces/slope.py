@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.linear_map import require_fixed_sizes
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Slope(Layer, type="Slope", fork="happynear"):
@@ -30,11 +30,11 @@ class Slope(Layer, type="Slope", fork="happynear"):
         shape = (n, 1, height, width)
         return torch.cat([x, rows[:, None].expand(shape), columns.expand(shape)], 1)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         require_fixed_sizes(op, x)
         height, width = op.shape(x)[2:]
         rows, columns = np.indices((height, width))
         ramps = op.array("ramps", np.stack([rows / height, columns / width])[None])
-        images = op.Slice(op.Shape(x, name="shape"), op.ints(0), op.ints(1), name="images")
-        shape = op.Concat(images, op.ints(2, height, width), axis=0, name="ramps_shape")
-        return op.Concat(x, op.Expand(ramps, shape, name="ramps"), axis=1)
+        images = op.Slice(op.Shape(x), op.ints(0), op.ints(1))
+        shape = op.Concat(images, op.ints(2, height, width), axis=0)
+        return op.Concat(x, op.Expand(ramps, shape), axis=1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import is_set
+from caffe_layers.base.shape import Shape
 from caffe_layers.forks.ssd.base_smooth_l1_loss import BaseSmoothL1Loss
 from prototxt.errors import UnsupportedError
 

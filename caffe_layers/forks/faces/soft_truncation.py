@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class SoftTruncation(Layer, type="SoftTruncation", fork="happynear"):
@@ -30,6 +32,6 @@ class SoftTruncation(Layer, type="SoftTruncation", fork="happynear"):
     def forward(self, x: Tensor) -> Tensor:
         return 1 - (x / -self.c).exp()
 
-    def onnx(self, op: Any, x: str) -> Any:
-        power = op.Div(x, op.scalar(-self.c), name="power")
-        return op.Sub(op.scalar(1), op.Exp(power, name="rest"))
+    def onnx(self, op: Op, x: str) -> Values:
+        power = op.Div(x, op.scalar(-self.c))
+        return op.Sub(op.scalar(1), op.Exp(power))

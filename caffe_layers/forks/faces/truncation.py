@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Truncation(Layer, type="Truncation", fork="happynear"):
@@ -35,6 +37,6 @@ class Truncation(Layer, type="Truncation", fork="happynear"):
         bounded = x.detach().clamp(min=self.lower_bound).clamp(max=self.upper_bound)
         return x.where(inside, bounded)
 
-    def onnx(self, op: Any, x: str) -> Any:
-        above = op.Max(x, op.scalar(self.lower_bound), name="above")
+    def onnx(self, op: Op, x: str) -> Values:
+        above = op.Max(x, op.scalar(self.lower_bound))
         return op.Min(above, op.scalar(self.upper_bound))

@@ -17,7 +17,9 @@ from caffe_layers.arithmetic.linear_map import (
     require_fixed_sizes,
 )
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Accum(Layer, type="Accum", fork="flownet2", bottoms=(1, None)):
@@ -83,15 +85,11 @@ class Accum(Layer, type="Accum", fork="flownet2", bottoms=(1, None)):
         parts = bottoms[:-1] if self.have_reference else bottoms
         return torch.cat([mapped(x, *_matrices(tuple(x.shape[2:]), sizes)) for x in parts], 1)
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         require_fixed_sizes(op, *bottoms)
         sizes = op.shape(op.tops[0])[2:]
         parts = bottoms[:-1] if self.have_reference else bottoms
-        resized = []
-        for index, x in enumerate(parts):
-            rows, columns = _matrices(op.shape(x)[2:], sizes)
-            to = {"name": f"resized:{index}", "prefix": f"part{index}_"}
-            resized.append(onnx_mapped(op, x, rows, columns, **to))
+        resized = [onnx_mapped(op, x, *_matrices(op.shape(x)[2:], sizes)) for x in parts]
         return op.Concat(*resized, axis=1)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.base.checks import legacy_shape
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 FLOOR = 1e-9
 """Added to the norm where the gradient divides by it."""
@@ -32,9 +32,9 @@ class ChannelNorm(Layer, type="ChannelNorm", fork="flownet2"):
         norm = x.detach().square().sum(1, keepdim=True).sqrt()
         return gradient_of(norm, (x * (x / (norm + FLOOR)).detach()).sum(1, keepdim=True))
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         if len(op.shape(x)) == 4:
             return op.reduce("ReduceL2", x, [1], keepdims=1)
         if len(op.shape(x)) == 1:
-            return op.reshape_to_top(op.Abs(x, name="norm"))
-        return op.reshape_to_top(op.reduce("ReduceL2", x, [1], keepdims=1, name="norm"))
+            return op.reshape_to_top(op.Abs(x))
+        return op.reshape_to_top(op.reduce("ReduceL2", x, [1], keepdims=1))

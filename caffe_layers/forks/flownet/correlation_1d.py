@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 from .cost_volume import MULTIPLY, SUBTRACT, CostVolume, check_settings, read_settings
@@ -71,5 +73,5 @@ class Correlation1D(Layer, type="Correlation1D", fork="flownet2", bottoms=2):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.volume.compute(a, b)
 
-    def onnx(self, op: Any, a: str, b: str) -> Any:
+    def onnx(self, op: Op, a: str, b: str) -> Values:
         return self.volume.emit(op, a, b)

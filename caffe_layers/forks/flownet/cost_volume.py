@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import enum_name
+from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
 
 MULTIPLY, SUBTRACT = "MULTIPLY", "SUBTRACT"
 END = int(np.iinfo(np.int64).max)
@@ -73,39 +74,36 @@ class CostVolume(NamedTuple):
         )
         return rows, columns
 
-    def emit(self, op: Any, a: str, b: str) -> Any:
+    def emit(self, op: Op, a: str, b: str) -> str:
         """Append the nodes of `compute`: one Scan over the shifts."""
         down, right = self._slack()
         top, left = self.margin
         pads = [0, 0, *self.pad, 0, 0, *self.pad]
-        a = self._pad(op, a, pads, "a")
-        b = self._pad(op, b, [0, 0, pads[2] + down, pads[3] + right, *pads[4:]], "b")
+        a = self._pad(op, a, pads)
+        b = self._pad(op, b, [0, 0, pads[2] + down, pads[3] + right, *pads[4:]])
         axes = op.ints(2, 3)
         if top or left:
             ends = op.ints(-top or END, -left or END)
-            a = op.Slice(a, op.ints(top, left), ends, axes, name="window")
-        size = op.Slice(op.Shape(a, name="shape"), op.ints(2), op.ints(4), name="size")
+            a = op.Slice(a, op.ints(top, left), ends, axes)
+        size = op.Slice(op.Shape(a), op.ints(2), op.ints(4))
         firsts = np.add(self.shifts, (top + down, left + right))
 
         def step(first: str) -> Sequence[str]:
-            start = op.to_int(first, name="start")
-            end = op.Add(start, size, name="end")
-            seen = op.Slice(b, start, end, axes, name="seen")
-            if self.operation == MULTIPLY:
-                cost = op.Mul(a, seen, name="cost")
-            else:
-                cost = op.Abs(op.Sub(a, seen, name="difference"), name="cost")
-            return (op.reduce("ReduceMean", cost, [1], keepdims=0, name="mean"),)
+            start = op.to_int(first)
+            end = op.Add(start, size)
+            seen = op.Slice(b, start, end, axes)
+            cost = op.Mul(a, seen) if self.operation == MULTIPLY else op.Abs(op.Sub(a, seen))
+            return (op.reduce("ReduceMean", cost, [1], keepdims=0),)
 
         (costs,) = op.scan(step, [], [op.array("firsts", firsts)], stacked=1, ranks=[3])
         if (self.kernel, self.stride) == (1, 1):
             return op.Transpose(costs, perm=[1, 0, 2, 3])
-        volume = op.Transpose(costs, perm=[1, 0, 2, 3], name="volume")
-        sizes = {"kernel_shape": [self.kernel] * 2, "strides": [self.stride] * 2}
-        return op.AveragePool(volume, **sizes)
+        volume = op.Transpose(costs, perm=[1, 0, 2, 3])
+        kernel, stride = [self.kernel] * 2, [self.stride] * 2
+        return op.AveragePool(volume, kernel_shape=kernel, strides=stride)
 
-    def _pad(self, op: Any, value: str, pads: list[int], name: str) -> Any:
-        return op.Pad(value, op.ints(*pads), name=f"padded_{name}") if any(pads) else value
+    def _pad(self, op: Op, value: str, pads: list[int]) -> str:
+        return op.Pad(value, op.ints(*pads)) if any(pads) else value
 
 
 def check_settings(kernel_size: int, stride_1: int, stride_2: int) -> None:

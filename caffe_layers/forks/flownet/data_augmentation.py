@@ -18,8 +18,10 @@ from caffe_layers.arithmetic.linear_map import (
 )
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt import Blob
 from prototxt.errors import UnsupportedError
 
@@ -156,30 +158,30 @@ class DataAugmentation(
         self.channel_mean.copy_(channels.where(going, self.channel_mean))
         self.count.copy_(count)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         cropped = x
         subtracts = self.recompute_mean or self.given
         if self.crop is not None:
             require_fixed_sizes(op, x)
             matrices = _crop(op.shape(x)[2:], self.crop)
-            cropped = onnx_mapped(op, x, *matrices, name="cropped" if subtracts else "")
+            cropped = onnx_mapped(op, x, *matrices)
         if not subtracts:
-            return op.Identity(x) if self.crop is None else cropped
+            return x if self.crop is None else cropped
         if self.given:
             return op.Sub(cropped, op.array("mean_values", np.reshape(self.given, (1, 3, 1, 1))))
         return op.Sub(cropped, self._onnx_mean(op, cropped))
 
-    def _onnx_mean(self, op: Any, x: str) -> Any:
+    def _onnx_mean(self, op: Op, x: str) -> str:
         count = int(self.count) + 1
         if count > self.recompute_mean:
             return op.weight(self, "mean" if self.mean_per_pixel else "channel_mean")
-        batch = op.reduce("ReduceMean", x, [0], keepdims=1, name="batch_mean")
-        part = op.Div(batch, op.scalar(count), name="batch_part")
+        batch = op.reduce("ReduceMean", x, [0], keepdims=1)
+        part = op.Div(batch, op.scalar(count))
         before = op.array("mean_before", self.mean.detach().cpu().numpy() * ((count - 1) / count))
-        mean = op.Add(part, before, name="new_mean")
+        mean = op.Add(part, before)
         if self.mean_per_pixel:
             return mean
-        return op.reduce("ReduceMean", mean, [2, 3], keepdims=1, name="new_channel_mean")
+        return op.reduce("ReduceMean", mean, [2, 3], keepdims=1)
 
 
 def _crop(spatial: Shape, crop: tuple[int, int]) -> tuple[Matrix, Matrix]:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.linear_map import Matrix, mapped, onnx_mapped, require_fixed_sizes
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Downsample(Layer, type="Downsample", fork="flownet2", bottoms=(1, 2)):
@@ -58,22 +60,22 @@ class Downsample(Layer, type="Downsample", fork="flownet2", bottoms=(1, 2)):
         mean = mapped(x.masked_fill(unknown, 0), rows, columns) / known_weight
         return mean.masked_fill(unknown_weight / known_weight > 0.5, nan)
 
-    def onnx(self, op: Any, x: str, *reference: str) -> Any:
+    def onnx(self, op: Op, x: str, *reference: str) -> Values:
         require_fixed_sizes(op, x, *reference)
         spatial, sizes = op.shape(x)[2:], op.shape(op.tops[0])[2:]
         if sizes == spatial:
-            return op.Identity(x)
+            return x
         rows, columns = _matrices(spatial, sizes)
-        unknown = op.IsNaN(x, name="unknown")
-        kept = op.Where(unknown, op.scalar(0), x, name="kept")
-        ones = op.to_float(unknown, name="unknown_ones")
-        zeros = op.Sub(op.scalar(1), ones, name="known_ones")
-        total = onnx_mapped(op, kept, rows, columns, name="total", prefix="total_")
-        known = onnx_mapped(op, zeros, rows, columns, name="known_weight", prefix="known_")
-        lost = onnx_mapped(op, ones, rows, columns, name="unknown_weight", prefix="unknown_")
-        share = op.Div(lost, known, name="share")
-        drop = op.Greater(share, op.scalar(0.5), name="mostly_unknown")
-        return op.Where(drop, op.scalar(nan), op.Div(total, known, name="mean"))
+        unknown = op.IsNaN(x)
+        kept = op.Where(unknown, op.scalar(0), x)
+        ones = op.to_float(unknown)
+        zeros = op.Sub(op.scalar(1), ones)
+        total = onnx_mapped(op, kept, rows, columns)
+        known = onnx_mapped(op, zeros, rows, columns)
+        lost = onnx_mapped(op, ones, rows, columns)
+        share = op.Div(lost, known)
+        drop = op.Greater(share, op.scalar(0.5))
+        return op.Where(drop, op.scalar(nan), op.Div(total, known))
 
 
 def _matrices(spatial: Shape, sizes: Shape) -> tuple[Matrix, Matrix]:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 FILL = {"ZERO": 0.0, "NOT_A_NUMBER": nan}
 
@@ -65,52 +67,50 @@ class FlowWarp(Layer, type="FlowWarp", fork="flownet2", bottoms=2):
         warped = (1 - down) * upper + down * lower
         return warped.where(inside.unsqueeze(1), self.fill)
 
-    def onnx(self, op: Any, image: str, flow: str) -> Any:
-        size = op.Shape(image, name="size")
+    def onnx(self, op: Op, image: str, flow: str) -> Values:
+        size = op.Shape(image)
         one, zero = op.const(np.array(1)), op.scalar(0)
 
         def along(channel: int, axis: int, name: str) -> tuple[str, str, str, str]:
             """Return places inside as floats, both neighbours as int64, and what is inside."""
-            count = op.Squeeze(
-                op.Gather(size, op.ints(axis), name=f"{name}_count"), name=f"{name}_n"
-            )
-            grid = op.Range(op.const(np.array(0)), count, one, name=f"{name}_steps")
-            grid = op.to_float(grid, name=f"{name}_grid")
+            count = op.Squeeze(op.Gather(size, op.ints(axis)))
+            grid = op.Range(op.const(np.array(0)), count, one)
+            grid = op.to_float(grid)
             if axis == 2:
-                grid = op.Unsqueeze(grid, op.ints(1), name=f"{name}_column")
-            part = op.Gather(flow, op.ints(channel), axis=1, name=f"{name}_flow")
-            at = op.Add(part, grid, name=f"{name}_moved")
-            low = op.GreaterOrEqual(at, zero, name=f"{name}_not_below")
-            high = op.Less(at, op.to_float(count, name=f"{name}_end"), name=f"{name}_not_above")
-            return at, count, op.And(low, high, name=f"{name}_inside"), name
+                grid = op.Unsqueeze(grid, op.ints(1))
+            part = op.Gather(flow, op.ints(channel), axis=1)
+            at = op.Add(part, grid)
+            low = op.GreaterOrEqual(at, zero)
+            high = op.Less(at, op.to_float(count))
+            return at, count, op.And(low, high), name
 
         x, y = along(0, 3, "x"), along(1, 2, "y")
-        inside = op.And(x[2], y[2], name="inside")
+        inside = op.And(x[2], y[2])
 
         def neighbours(at: str, count: str, name: str) -> tuple[str, str, str]:
-            kept = op.Where(inside, at, zero, name=f"{name}_kept")
-            first = op.to_int(kept, name=f"{name}_first")
-            last = op.Sub(count, one, name=f"{name}_last")
-            second = op.Min(op.Add(first, one, name=f"{name}_next"), last, name=f"{name}_second")
-            part = op.Sub(kept, op.to_float(first, name=f"{name}_floor"), name=f"{name}_part")
+            kept = op.Where(inside, at, zero)
+            first = op.to_int(kept)
+            last = op.Sub(count, one)
+            second = op.Min(op.Add(first, one), last)
+            part = op.Sub(kept, op.to_float(first))
             return first, second, part
 
         left, right, across = neighbours(x[0], x[1], "x")
         top, bottom, down = neighbours(y[0], y[1], "y")
-        flat = op.Reshape(image, op.ints(0, 0, -1), name="flat")
-        flat_shape = op.Shape(flat, name="flat_shape")
+        flat = op.Reshape(image, op.ints(0, 0, -1))
+        flat_shape = op.Shape(flat)
 
         def read(row: str, column: str, name: str) -> str:
-            at = op.Mul(row, x[1], name=f"{name}_row")
-            at = op.Add(at, column, name=f"{name}_at")
-            at = op.Reshape(at, op.ints(0, 1, -1), name=f"{name}_line")
-            at = op.Expand(at, flat_shape, name=f"{name}_lines")
-            got = op.GatherElements(flat, at, axis=2, name=f"{name}_values")
-            return str(op.Reshape(got, size, name=f"{name}_read"))
+            at = op.Mul(row, x[1])
+            at = op.Add(at, column)
+            at = op.Reshape(at, op.ints(0, 1, -1))
+            at = op.Expand(at, flat_shape)
+            got = op.GatherElements(flat, at, axis=2)
+            return str(op.Reshape(got, size))
 
         def mix(a: str, b: str, part: str, name: str) -> str:
-            change = op.Mul(part, op.Sub(b, a, name=f"{name}_step"), name=f"{name}_change")
-            return str(op.Add(a, change, name=name))
+            change = op.Mul(part, op.Sub(b, a))
+            return str(op.Add(a, change))
 
         upper = mix(read(top, left, "top_left"), read(top, right, "top_right"), across, "upper")
         lower = mix(

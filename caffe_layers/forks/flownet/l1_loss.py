@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .masked_loss import (
     check_bottoms,
@@ -83,27 +85,27 @@ class L1Loss(Layer, type="L1Loss", fork="flownet2", bottoms=(1, 2)):
             d = d.where(d.abs() >= self.plateau, 0)
         return magnitude(d).sum() / count
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         d, known = emit_difference(op, bottoms)
         if self.l2_per_location:
             terms = self._onnx_lengths(op, d, len(op.shape(bottoms[0])))
         else:
-            terms = op.Abs(d, name="magnitude")
+            terms = op.Abs(d)
             if self.plateau > 0:
-                flat = op.Less(terms, op.scalar(self.plateau), name="flat")
-                terms = op.Where(flat, op.scalar(0), terms, name="steep")
-        total = op.ReduceSum(terms, keepdims=0, name="total")
+                flat = op.Less(terms, op.scalar(self.plateau))
+                terms = op.Where(flat, op.scalar(0), terms)
+        total = op.ReduceSum(terms, keepdims=0)
         by = self.normalize_by_num_entries
         return op.Div(total, emit_normalizer(op, known, bottoms[0], by_entries=by))
 
-    def _onnx_lengths(self, op: Any, d: str, rank: int) -> Any:
+    def _onnx_lengths(self, op: Op, d: str, rank: int) -> str:
         """Append the length of d in every pixel."""
-        square = op.Mul(d, d, name="square")
+        square = op.Mul(d, d)
         if rank > 1:
             kind = "ReduceMean" if self.l2_prescale_by_channels else "ReduceSum"
-            square = op.reduce(kind, square, [1], keepdims=0, name="square_sum")
+            square = op.reduce(kind, square, [1], keepdims=0)
         if self.plateau > 0:
             least = float32(self.plateau * self.plateau)
-            flat = op.Less(square, op.scalar(least), name="flat")
-            square = op.Where(flat, op.scalar(0), square, name="steep")
-        return op.Sqrt(op.Add(square, op.scalar(self.epsilon), name="lifted"), name="length")
+            flat = op.Less(square, op.scalar(least))
+            square = op.Where(flat, op.scalar(0), square)
+        return op.Sqrt(op.Add(square, op.scalar(self.epsilon)))

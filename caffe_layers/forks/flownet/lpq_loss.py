@@ -7,8 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 from .masked_loss import (
@@ -87,15 +89,15 @@ class LpqLoss(Layer, type="LpqLoss", fork="flownet2", bottoms=(1, 2)):
             inner = inner / d.shape[1]
         return (inner + self.q_epsilon).pow(self.q).sum() / count
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         d, known = emit_difference(op, bottoms)
-        lifted = op.Add(op.Abs(d, name="magnitude"), op.scalar(self.p_epsilon), name="lifted")
-        inner = op.Pow(lifted, op.scalar(self.p), name="powers")
+        lifted = op.Add(op.Abs(d), op.scalar(self.p_epsilon))
+        inner = op.Pow(lifted, op.scalar(self.p))
         if len(op.shape(bottoms[0])) > 1:
             kind = "ReduceMean" if self.l2_prescale_by_channels else "ReduceSum"
-            inner = op.reduce(kind, inner, [1], keepdims=0, name="inner")
-        outer = op.Add(inner, op.scalar(self.q_epsilon), name="inner_lifted")
-        terms = op.Pow(outer, op.scalar(self.q), name="terms")
-        total = op.ReduceSum(terms, keepdims=0, name="total")
+            inner = op.reduce(kind, inner, [1], keepdims=0)
+        outer = op.Add(inner, op.scalar(self.q_epsilon))
+        terms = op.Pow(outer, op.scalar(self.q))
+        total = op.ReduceSum(terms, keepdims=0)
         by = self.normalize_by_num_entries
         return op.Div(total, emit_normalizer(op, known, bottoms[0], by_entries=by))

@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
 
 
 def check_bottoms(*bottoms: Shape) -> None:
@@ -35,23 +36,23 @@ def normalizer(known: Tensor, like: Tensor, *, by_entries: bool) -> Tensor | int
     return known.sum().to(like.dtype) / known.shape[1] if by_entries else known.shape[0]
 
 
-def emit_difference(op: Any, bottoms: tuple[str, ...]) -> tuple[Any, Any]:
+def emit_difference(op: Op, bottoms: tuple[str, ...]) -> tuple[Any, Any]:
     """Append what `difference` does, without the axes that are not there."""
     d = bottoms[0]
     if len(bottoms) == 2:
-        d = op.Sub(*bottoms, name="difference")
-    unknown = op.IsNaN(d, name="unknown")
-    return op.Where(unknown, op.scalar(0), d, name="kept"), op.Not(unknown, name="known")
+        d = op.Sub(*bottoms)
+    unknown = op.IsNaN(d)
+    return op.Where(unknown, op.scalar(0), d), op.Not(unknown)
 
 
-def emit_normalizer(op: Any, known: Any, x: str, *, by_entries: bool) -> Any:
+def emit_normalizer(op: Op, known: Any, x: str, *, by_entries: bool) -> str:
     """Append what `normalizer` does."""
     n, channels, *_ = legacy_shape(op.shape(x), "bottom")
     if not by_entries:
         if not any(op.dynamic(x)[:1]):
             return op.scalar(n)
-        first = op.Gather(op.Shape(x, name="shape"), op.ints(0), name="first_size")
-        return op.to_float(op.Squeeze(first, name="images"), name="count")
-    ones = op.to_float(known, name="known_ones")
-    total = op.ReduceSum(ones, keepdims=0, name="known_count")
-    return op.Div(total, op.scalar(channels), name="count")
+        first = op.Gather(op.Shape(x), op.ints(0))
+        return op.to_float(op.Squeeze(first))
+    ones = op.to_float(known)
+    total = op.ReduceSum(ones, keepdims=0)
+    return op.Div(total, op.scalar(channels))

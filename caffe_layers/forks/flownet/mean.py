@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt import read_blob
 
 
@@ -89,16 +90,16 @@ class Mean(Layer, type="Mean", fork="flownet2", bottoms=(1, None), tops=(1, None
         x = x.reshape(n, c, h, w)
         return self.output_scale * (self.input_scale * x + self.mean_scale * repeated)
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
-        tops: Sequence[str] = op.tops
-        for index, (x, top) in enumerate(zip(bottoms, tops, strict=True)):
+    def onnx(self, op: Op, *bottoms: str) -> Values:
+        shifted = []
+        for x, top in zip(bottoms, op.tops, strict=True):
             n, c, h, w = op.shape(top)
             mean = self.mean.detach().cpu().double().numpy()
             shift = np.tile(mean, (c // len(mean), 1, 1)) * self.mean_scale * self.output_scale
             factor = self.input_scale * self.output_scale
             if len(op.shape(x)) != 4:
-                x = op.reshape(x, (n, c, h, w), op.dynamic(top), name=f"four_axes:{index}")
+                x = op.reshape(x, (n, c, h, w), op.dynamic(top))
             if factor != 1:
-                x = op.Mul(x, op.scalar(factor), name=f"scaled:{index}")
-            op.Add(x, op.array(f"mean:{index}", shift), top=index)
-        return tops
+                x = op.Mul(x, op.scalar(factor))
+            shifted.append(op.Add(x, op.array("mean", shift)))
+        return shifted

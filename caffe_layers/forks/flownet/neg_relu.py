@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class NegReLU(Layer, type="NegReLU", fork="flownet2"):
@@ -32,10 +34,8 @@ class NegReLU(Layer, type="NegReLU", fork="flownet2"):
     def forward(self, x: Tensor) -> Tensor:
         return x.where(x < 0, x * self.negative_slope)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         if self.negative_slope == 0:
             return op.Min(x, op.scalar(0))
-        positive = op.Mul(
-            op.Relu(x, name="positive"), op.scalar(self.negative_slope), name="scaled"
-        )
-        return op.Add(op.Min(x, op.scalar(0), name="negative"), positive)
+        positive = op.Mul(op.Relu(x), op.scalar(self.negative_slope))
+        return op.Add(op.Min(x, op.scalar(0)), positive)

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.linear_map import Matrix, mapped, onnx_mapped, require_fixed_sizes
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 RADIUS = {"LINEAR": 2, "CUBIC": 4}
@@ -109,12 +111,12 @@ class Resample(Layer, type="Resample", fork="flownet2", bottoms=(1, 2)):
             for at, size, factor in zip(_positions(spatial, sizes), spatial, factors, strict=True)
         ]
 
-    def onnx(self, op: Any, x: str, *reference: str) -> Any:
+    def onnx(self, op: Op, x: str, *reference: str) -> Values:
         require_fixed_sizes(op, x, *reference)
         spatial, sizes = op.shape(x)[2:], op.shape(op.tops[0])[2:]
         if self.filter == "NEAREST":
             rows, columns = (op.ints(*at.tolist()) for at in _places(spatial, sizes))
-            return op.Gather(op.Gather(x, rows, axis=2, name="rows"), columns, axis=3)
+            return op.Gather(op.Gather(x, rows, axis=2), columns, axis=3)
         return onnx_mapped(op, x, *self._matrices(spatial, sizes))
 
 

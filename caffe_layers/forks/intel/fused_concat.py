@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.shape import Shape
 from caffe_layers.base.shapes_only import ShapesOnly
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class HardSigmoid(Layer, type="HardSigmoid", fork="mobile"):
@@ -34,5 +36,5 @@ class HardSigmoid(Layer, type="HardSigmoid", fork="mobile"):
     def forward(self, x: Tensor) -> Tensor:
         return (x * self.alpha + self.beta).clamp(0, 1)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.HardSigmoid(x, alpha=self.alpha, beta=self.beta)

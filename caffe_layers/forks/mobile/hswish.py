@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Gated(Layer):
@@ -27,8 +29,8 @@ class Gated(Layer):
     def forward(self, x: Tensor) -> Tensor:
         return x * (x * self.slope + 0.5).clamp(0, 1)
 
-    def onnx(self, op: Any, x: str) -> Any:
-        gate = op.HardSigmoid(x, alpha=self.slope, beta=0.5, name="gate")
+    def onnx(self, op: Op, x: str) -> Values:
+        gate = op.HardSigmoid(x, alpha=self.slope, beta=0.5)
         return op.Mul(x, gate)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Mish(Layer, type="Mish", fork="mobile"):
@@ -28,6 +28,6 @@ class Mish(Layer, type="Mish", fork="mobile"):
     def forward(self, x: Tensor) -> Tensor:
         return F.mish(x)
 
-    def onnx(self, op: Any, x: str) -> Any:
-        soft = op.Softplus(x, name="softplus")
-        return op.Mul(x, op.Tanh(soft, name="tanh"))
+    def onnx(self, op: Op, x: str) -> Values:
+        soft = op.Softplus(x)
+        return op.Mul(x, op.Tanh(soft))

@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class ShuffleChannel(Layer, type="ShuffleChannel", fork="mobile"):
@@ -35,12 +37,12 @@ class ShuffleChannel(Layer, type="ShuffleChannel", fork="mobile"):
         split = x.reshape(x.shape[0], self.group, x.shape[1] // self.group, *x.shape[2:])
         return split.transpose(1, 2).flatten(1, 2)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         shape = op.shape(x)
         pair = (self.group, shape[1] // self.group)
         # The places of a channel count as one axis: then at most the batch is free beside it.
-        flat = op.Reshape(x, op.ints(0, *pair, -1), name="split")
-        dealt = op.Transpose(flat, perm=[0, 2, 1, 3], name="dealt")
+        flat = op.Reshape(x, op.ints(0, *pair, -1))
+        dealt = op.Transpose(flat, perm=[0, 2, 1, 3])
         if not any(op.dynamic(x)[2:]):
             return op.Reshape(dealt, op.ints(0, shape[1], *shape[2:]))
-        return op.Reshape(dealt, op.Shape(x, name="shape"))
+        return op.Reshape(dealt, op.Shape(x))

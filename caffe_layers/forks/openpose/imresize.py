@@ -10,7 +10,9 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.linear_map import Matrix, require_fixed_sizes
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 MANY = 1000
@@ -97,7 +99,7 @@ class ImResize(Layer, type="ImResize", fork="openpose"):
         )
         return (rows @ x @ columns.mT).mean(0, keepdim=True)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         require_fixed_sizes(op, x)
         spatial = op.shape(x)[2:]
         free = op.dynamic(x)[0]
@@ -113,12 +115,11 @@ class ImResize(Layer, type="ImResize", fork="openpose"):
         left = op.array("rows", rows[:, None])
         right = op.array("columns", columns[:, None].transpose(0, 1, 3, 2))
         if free and count > 1:
-            images = op.Slice(op.Shape(x, name="shape"), op.ints(0), op.ints(1), name="images")
+            images = op.Slice(op.Shape(x), op.ints(0), op.ints(1))
             left, right = (
-                op.Slice(value, op.ints(0), images, op.ints(0), name=f"used_{name}")
-                for value, name in ((left, "rows"), (right, "columns"))
+                op.Slice(value, op.ints(0), images, op.ints(0)) for value in (left, right)
             )
-        resized = op.MatMul(op.MatMul(left, x, name="resized_rows"), right, name="resized")
+        resized = op.MatMul(op.MatMul(left, x), right)
         return op.reduce("ReduceMean", resized, [0], keepdims=1)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Maximum(Layer, type="Maximum", fork="openpose"):
@@ -33,16 +33,15 @@ class Maximum(Layer, type="Maximum", fork="openpose"):
         parts = (at % width, at.div(width, rounding_mode="floor"), flat.gather(2, at))
         return torch.stack([part.to(x.dtype) for part in parts], -1)
 
-    def onnx(self, op: Any, x: str) -> Any:
-        flat = op.Reshape(x, op.ints(0, 0, -1), name="flat")
-        at = op.ArgMax(flat, axis=2, name="at")
-        sizes = op.Shape(x, name="sizes")
-        width = op.Gather(sizes, op.const(np.array(3)), axis=0, name="width")
-        row = op.Div(at, width, name="row")
-        column = op.Sub(at, op.Mul(row, width, name="row_start"), name="column")
-        value = op.GatherElements(flat, at, axis=2, name="value")
-        parts = [op.to_float(column, name="x"), op.to_float(row, name="y"), value]
+    def onnx(self, op: Op, x: str) -> Values:
+        flat = op.Reshape(x, op.ints(0, 0, -1))
+        at = op.ArgMax(flat, axis=2)
+        sizes = op.Shape(x)
+        width = op.Gather(sizes, op.const(np.array(3)), axis=0)
+        row = op.Div(at, width)
+        column = op.Sub(at, op.Mul(row, width))
+        value = op.GatherElements(flat, at, axis=2)
+        parts = [op.to_float(column), op.to_float(row), value]
         last = op.ints(3)
-        names = ("x_part", "y_part", "value_part")
-        spread = [op.Unsqueeze(p, last, name=n) for p, n in zip(parts, names, strict=True)]
+        spread = [op.Unsqueeze(p, last) for p in parts]
         return op.Concat(*spread, axis=3)

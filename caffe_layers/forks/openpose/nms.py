@@ -11,8 +11,10 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.linear_map import require_fixed_sizes
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 REACH = 3
 """A peak's place is the weighted mean of so many pixels around it."""
@@ -97,83 +99,79 @@ class Nms(Layer, type="Nms", fork="openpose"):
         ]
         return sums[1] / sums[0], sums[2] / sums[0]
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         require_fixed_sizes(op, x)
         _, channels, height, width = op.shape(x)
         parts, size = self.num_parts, height * width
         maps = x
         if channels > parts:
-            maps = op.Slice(x, op.ints(0), op.ints(parts), op.ints(1), name="parts")
+            maps = op.Slice(x, op.ints(0), op.ints(parts), op.ints(1))
         flags = self._onnx_peaks(op, maps, height, width)
-        flat = op.Reshape(flags, op.ints(0, 0, -1), name="flags")
+        flat = op.Reshape(flags, op.ints(0, 0, -1))
         order = op.const(np.arange(size, 0, -1))
-        keys = op.Mul(flat, order, name="keys")
+        keys = op.Mul(flat, order)
         most = min(self.max_peaks, size)
-        found, _ = op.TopK(keys, op.ints(most), axis=2, outputs=2, name="found")
-        real = op.Greater(found, op.ints(0), name="real")
-        at = op.Where(real, op.Sub(op.ints(size), found, name="at"), op.ints(0), name="place")
+        found, _ = op.TopK(keys, op.ints(most), axis=2)
+        real = op.Greater(found, op.ints(0))
+        at = op.Where(real, op.Sub(op.ints(size), found), op.ints(0))
         columns = []
         places = self._onnx_places(op, x, maps, (channels, height, width))
-        for name, value in zip(("x", "y", "value"), (*places, maps), strict=True):
-            line = op.Reshape(value, op.ints(0, 0, -1), name=f"{name}_line")
-            got = op.GatherElements(line, at, axis=2, name=f"{name}_got")
-            got = op.Where(real, got, op.scalar(0), name=f"{name}_real")
-            columns.append(op.Unsqueeze(got, op.ints(3), name=f"{name}_column"))
-        rows = op.Concat(*columns, axis=3, name="rows")
-        count = op.ReduceSum(flat, op.ints(2), keepdims=1, name="count")
-        count = op.Unsqueeze(op.to_float(count, name="count_value"), op.ints(3), name="count_row")
-        count = op.Pad(count, op.ints(0, 0, 0, 0, 0, 0, 0, 2), name="first_row")
+        for value in (*places, maps):
+            line = op.Reshape(value, op.ints(0, 0, -1))
+            got = op.GatherElements(line, at, axis=2)
+            got = op.Where(real, got, op.scalar(0))
+            columns.append(op.Unsqueeze(got, op.ints(3)))
+        rows = op.Concat(*columns, axis=3)
+        count = op.ReduceSum(flat, op.ints(2), keepdims=1)
+        count = op.Unsqueeze(op.to_float(count), op.ints(3))
+        count = op.Pad(count, op.ints(0, 0, 0, 0, 0, 0, 0, 2))
         if most == self.max_peaks:
             return op.Concat(count, rows, axis=2)
-        both = op.Concat(count, rows, axis=2, name="both")
+        both = op.Concat(count, rows, axis=2)
         return op.Pad(both, op.ints(0, 0, 0, 0, 0, 0, self.max_peaks - most, 0))
 
-    def _onnx_peaks(self, op: Any, maps: str, height: int, width: int) -> str:
+    def _onnx_peaks(self, op: Op, maps: str, height: int, width: int) -> str:
         """Append 1 for every peak and 0 elsewhere, in int64."""
 
         def moved(dy: int, dx: int) -> str:
             starts, ends = op.ints(1 + dy, 1 + dx), op.ints(height - 1 + dy, width - 1 + dx)
-            return str(op.Slice(maps, starts, ends, op.ints(2, 3), name=f"moved_{dy}_{dx}"))
+            return str(op.Slice(maps, starts, ends, op.ints(2, 3)))
 
         inner = moved(0, 0)
         around = [moved(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
-        least = op.Max(*around, op.scalar(self.threshold), name="least")
-        peaks = op.to_int(op.Greater(inner, least, name="above"), name="peaks")
-        return str(op.Pad(peaks, op.ints(0, 0, 1, 1, 0, 0, 1, 1), name="all_peaks"))
+        least = op.Max(*around, op.scalar(self.threshold))
+        peaks = op.to_int(op.Greater(inner, least))
+        return str(op.Pad(peaks, op.ints(0, 0, 1, 1, 0, 0, 1, 1)))
 
-    def _onnx_places(self, op: Any, x: str, maps: str, size: tuple[int, int, int]) -> list[str]:
+    def _onnx_places(self, op: Op, x: str, maps: str, size: tuple[int, int, int]) -> list[str]:
         """Append what `_places` gives."""
         channels, height, width = size
         # Each map with the rows that lie behind it in memory: the first of the next map.
-        lines = op.Reshape(x, op.ints(-1, width), name="lines")
-        lines = op.Pad(lines, op.ints(0, 0, height, 0), name="lines_padded")
+        lines = op.Reshape(x, op.ints(-1, width))
+        lines = op.Pad(lines, op.ints(0, 0, height, 0))
         ends = op.ints(np.iinfo(np.int64).max)
-        lines = op.Slice(lines, op.ints(height), ends, op.ints(0), name="lines_behind")
-        behind = op.Reshape(lines, op.ints(-1, channels, height, width), name="maps_behind")
+        lines = op.Slice(lines, op.ints(height), ends, op.ints(0))
+        behind = op.Reshape(lines, op.ints(-1, channels, height, width))
         few = op.ints(self.num_parts, REACH)
-        behind = op.Slice(behind, op.ints(0, 0), few, op.ints(1, 2), name="rows_behind")
-        rows = op.Concat(maps, behind, axis=2, name="tall")
+        behind = op.Slice(behind, op.ints(0, 0), few, op.ints(1, 2))
+        rows = op.Concat(maps, behind, axis=2)
         down, across = _steps(height, width)
         kept = (down > 0)[:, None] * (across > 0)
-        weights = op.Mul(op.Relu(rows, name="positive"), op.array("kept", kept), name="weights")
+        weights = op.Mul(op.Relu(rows), op.array("kept", kept))
         sums = []
         for name, factor in (("all", None), ("x", across[None]), ("y", down[:, None])):
             values = weights
             if factor is not None:
-                values = op.Mul(weights, op.array(f"{name}_steps", factor), name=f"{name}_weights")
+                values = op.Mul(weights, op.array(f"{name}_steps", factor))
             sums.append(
                 op.AveragePool(
                     values,
                     kernel_shape=[2 * REACH + 1] * 2,
                     pads=[REACH, REACH, 0, REACH],
                     count_include_pad=1,
-                    name=f"{name}_sums",
                 )
             )
-        return [
-            op.Div(total, sums[0], name=f"{name}_mean")
-            for total, name in zip(sums[1:], "xy", strict=True)
-        ]
+        return [op.Div(total, sums[0]) for total in sums[1:]]
 
 
 def _steps(height: int, width: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_indices
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class BoxAnnotatorOHEM(Layer, type="BoxAnnotatorOHEM", fork="rfcn", bottoms=4, tops=2):
@@ -62,29 +64,29 @@ class BoxAnnotatorOHEM(Layer, type="BoxAnnotatorOHEM", fork="rfcn", bottoms=4, t
         kept = torch.where(hard.reshape(regions, 1, -1), planes, 0)
         return labels.reshape(label.shape), kept.reshape(weight.shape)
 
-    def onnx(self, op: Any, rois: str, loss: str, label: str, weight: str) -> Any:
-        planes = op.Reshape(rois, op.ints(0, 5, -1), name="planes")
-        image = op.Slice(planes, op.ints(0), op.ints(1), op.ints(1), name="image")
-        image = op.to_int(op.Reshape(image, op.ints(-1), name="image_flat"), name="images")
-        flat = op.Reshape(loss, op.ints(-1), name="losses")
-        count = op.Shape(flat, name="count")
-        _, order = op.TopK(flat, count, axis=0, name="sorted", outputs=2)
-        ordered = op.Gather(image, order, axis=0, name="ordered")
-        same = op.Equal(op.Unsqueeze(ordered, op.ints(1), name="down"), ordered, name="same")
-        index = emit_indices(op, op.Squeeze(count, op.ints(0), name="n"), "index")
-        earlier = op.Less(index, op.Unsqueeze(index, op.ints(1), name="row"), name="earlier")
-        ones = op.to_float(op.And(same, earlier, name="before"), name="ones")
-        rank = op.ReduceSum(ones, op.ints(1), keepdims=0, name="rank")
-        near = op.Less(rank, op.scalar(self.roi_per_img), name="near")
-        near = op.to_float(near, name="near_float")
-        hard = op.ScatterElements(near, order, near, axis=0, name="hard_float")
-        hard = op.to_bool(hard, name="hard")
-        as_label = op.Reshape(hard, op.Shape(label, name="label_sizes"), name="of_label")
-        op.Where(as_label, label, op.scalar(self.ignore_label), top=0)
-        sizes = op.Shape(weight, name="weight_sizes")
-        first = op.Slice(sizes, op.ints(0), op.ints(1), name="regions")
+    def onnx(self, op: Op, rois: str, loss: str, label: str, weight: str) -> Values:
+        planes = op.Reshape(rois, op.ints(0, 5, -1))
+        image = op.Slice(planes, op.ints(0), op.ints(1), op.ints(1))
+        image = op.to_int(op.Reshape(image, op.ints(-1)))
+        flat = op.Reshape(loss, op.ints(-1))
+        count = op.Shape(flat)
+        _, order = op.TopK(flat, count, axis=0)
+        ordered = op.Gather(image, order, axis=0)
+        same = op.Equal(op.Unsqueeze(ordered, op.ints(1)), ordered)
+        index = emit_indices(op, op.Squeeze(count, op.ints(0)))
+        earlier = op.Less(index, op.Unsqueeze(index, op.ints(1)))
+        ones = op.to_float(op.And(same, earlier))
+        rank = op.ReduceSum(ones, op.ints(1), keepdims=0)
+        near = op.Less(rank, op.scalar(self.roi_per_img))
+        near = op.to_float(near)
+        hard = op.ScatterElements(near, order, near, axis=0)
+        hard = op.to_bool(hard)
+        as_label = op.Reshape(hard, op.Shape(label))
+        labels = op.Where(as_label, label, op.scalar(self.ignore_label))
+        sizes = op.Shape(weight)
+        first = op.Slice(sizes, op.ints(0), op.ints(1))
         rest = [1] * (len(op.shape(weight)) > 1)
-        after = op.Slice(sizes, op.ints(2), op.ints(len(op.shape(weight))), name="rest")
-        wanted = op.Concat(first, op.ints(*rest), after, axis=0, name="by_region")
-        of_weight = op.Reshape(hard, wanted, name="of_weight")
-        op.Where(of_weight, weight, op.scalar(0), top=1)
+        after = op.Slice(sizes, op.ints(2), op.ints(len(op.shape(weight))))
+        wanted = op.Concat(first, op.ints(*rest), after, axis=0)
+        of_weight = op.Reshape(hard, wanted)
+        return labels, op.Where(of_weight, weight, op.scalar(0))

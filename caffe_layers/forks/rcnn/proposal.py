@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.number import float32
+from caffe_layers.base.shape import Shape
 
 from .anchors import pixel_anchors
 from .region_proposal import RegionProposal

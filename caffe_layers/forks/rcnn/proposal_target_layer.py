@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.shape import Shape
 from caffe_layers.base.shapes_only import ShapesOnly
 from caffe_layers.data.param_str import read_param_str
 from caffe_layers.data.python import register_python

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_ramp, ramp
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .region import (
     check_regions,
@@ -95,67 +97,46 @@ class PSROIPooling(Layer, type="PSROIPooling", fork="rfcn", bottoms=2):
         at = torch.arange(limit, device=first.device)
         return (at >= low) & (at < high)
 
-    def onnx(self, op: Any, x: str, rois: str) -> Any:
+    def onnx(self, op: Op, x: str, rois: str) -> Values:
         size = self.group_size
         if len(op.shape(rois)) > 2:
-            rois = op.Flatten(rois, axis=1, name="rows")
+            rois = op.Flatten(rois, axis=1)
         rois = emit_one_more(op, rois)
-        sizes = op.Shape(x, name="sizes")
-        image = op.Equal(
-            column(op, rois, 0, "image"),
-            emit_ramp(op, x, 0, "images"),
-            name="is_image",
-        )
-        masks = [
-            self._emit_inside(op, rois, axis, emit_ramp(op, x, axis, f"index{axis}"))
-            for axis in (2, 3)
-        ]
+        sizes = op.Shape(x)
+        image = op.Equal(column(op, rois, 0), emit_ramp(op, x, 0))
+        masks = [self._emit_inside(op, rois, axis, emit_ramp(op, x, axis)) for axis in (2, 3)]
         sixth = op.Concat(
-            op.Slice(sizes, op.ints(0), op.ints(1), name="batch"),
+            op.Slice(sizes, op.ints(0), op.ints(1)),
             op.ints(self.output_dim, size, size),
-            op.Slice(sizes, op.ints(2), op.ints(4), name="map"),
+            op.Slice(sizes, op.ints(2), op.ints(4)),
             axis=0,
-            name="grouped",
         )
-        maps = op.Reshape(x, sixth, name="maps")
-        sums = op.Einsum(maps, masks[1], equation="ndijhw,rjw->ndijhr", name="over_columns")
-        sums = op.Einsum(sums, masks[0], equation="ndijhr,rih->ndijr", name="over_rows")
-        chosen = op.to_float(image, name="of_image")
-        sums = op.Einsum(sums, chosen, equation="ndijr,rn->rdij", name="sums")
+        maps = op.Reshape(x, sixth)
+        sums = op.Einsum(maps, masks[1], equation="ndijhw,rjw->ndijhr")
+        sums = op.Einsum(sums, masks[0], equation="ndijhr,rih->ndijr")
+        chosen = op.to_float(image)
+        sums = op.Einsum(sums, chosen, equation="ndijr,rn->rdij")
         heights, widths = (
-            op.Unsqueeze(
-                op.ReduceSum(mask, op.ints(2), keepdims=0, name=f"count{i}"),
-                axes,
-                name=f"extent{i}",
-            )
-            for i, (mask, axes) in enumerate(
-                zip(masks, (op.ints(1, 3), op.ints(1, 2)), strict=True)
-            )
+            op.Unsqueeze(op.ReduceSum(mask, op.ints(2), keepdims=0), axes)
+            for mask, axes in zip(masks, (op.ints(1, 3), op.ints(1, 2)), strict=True)
         )
-        area = op.Max(op.Mul(heights, widths, name="area"), op.scalar(1), name="divisor")
-        return emit_one_less(op, op.Div(sums, area, name="means"))
+        area = op.Max(op.Mul(heights, widths), op.scalar(1))
+        return emit_one_less(op, op.Div(sums, area))
 
-    def _emit_inside(self, op: Any, rois: str, axis: int, index: str) -> Any:
-        name = "rows" if axis == 2 else "columns"
+    def _emit_inside(self, op: Op, rois: str, axis: int, index: str) -> str:
         first, last = (2, 4) if axis == 2 else (1, 3)
         scale = op.scalar(self.spatial_scale)
-        start = emit_rounded(op, column(op, rois, first, f"{name}_first"), f"{name}_from")
-        start = op.Mul(start, scale, name=f"{name}_start")
-        end = emit_rounded(op, column(op, rois, last, f"{name}_last"), f"{name}_to")
-        end = op.Mul(op.Add(end, op.scalar(1), name=f"{name}_past"), scale, name=f"{name}_end")
-        size = op.Max(
-            op.Sub(end, start, name=f"{name}_size"), op.scalar(LEAST_SIZE), name=f"{name}_least"
-        )
-        size = op.Div(size, op.scalar(self.group_size), name=f"{name}_bin")
+        start = emit_rounded(op, column(op, rois, first))
+        start = op.Mul(start, scale)
+        end = emit_rounded(op, column(op, rois, last))
+        end = op.Mul(op.Add(end, op.scalar(1)), scale)
+        size = op.Max(op.Sub(end, start), op.scalar(LEAST_SIZE))
+        size = op.Div(size, op.scalar(self.group_size))
         sides = []
-        for way, side in ((0, "low"), (1, "high")):
+        for way in (0, 1):
             steps = op.floats(range(way, self.group_size + way))
-            edge = op.Add(op.Mul(size, steps, name=f"{name}_{side}"), start, name=f"{name}_{side}1")
-            edge = (op.Ceil if way else op.Floor)(edge, name=f"{name}_{side}2")
-            sides.append(op.Unsqueeze(edge, op.ints(2), name=f"{name}_{side}3"))
-        inside = op.And(
-            op.GreaterOrEqual(index, sides[0], name=f"{name}_after"),
-            op.Less(index, sides[1], name=f"{name}_before"),
-            name=f"{name}_inside",
-        )
-        return op.to_float(inside, name=f"{name}_mask")
+            edge = op.Add(op.Mul(size, steps), start)
+            edge = (op.Ceil if way else op.Floor)(edge)
+            sides.append(op.Unsqueeze(edge, op.ints(2)))
+        inside = op.And(op.GreaterOrEqual(index, sides[0]), op.Less(index, sides[1]))
+        return op.to_float(inside)

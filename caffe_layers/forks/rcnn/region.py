@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
 from caffe_layers.arithmetic.indices import check_indices
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
 
 
 def check_regions(rois: Shape) -> int:
@@ -33,15 +32,15 @@ def rounded(x: Tensor) -> Tensor:
     return whole + x.sign() * ((x - whole).abs() >= 0.5)
 
 
-def emit_rounded(op: Any, x: str, name: str) -> Any:
+def emit_rounded(op: Op, x: str) -> str:
     """Append what `rounded` does."""
     # Floor(|x| + 0.5) would be off for the float just below 0.5.
-    size = op.Abs(x, name=f"{name}_size")
-    whole = op.Floor(size, name=f"{name}_whole")
-    rest = op.Sub(size, whole, name=f"{name}_rest")
-    up = op.to_float(op.GreaterOrEqual(rest, op.scalar(0.5), name=f"{name}_up"), name=f"{name}_1")
-    nearest = op.Add(whole, up, name=f"{name}_nearest")
-    return op.Mul(nearest, op.Sign(x, name=f"{name}_sign"), name=name)
+    size = op.Abs(x)
+    whole = op.Floor(size)
+    rest = op.Sub(size, whole)
+    up = op.to_float(op.GreaterOrEqual(rest, op.scalar(0.5)))
+    nearest = op.Add(whole, up)
+    return op.Mul(nearest, op.Sign(x))
 
 
 def clipped(edges: Tensor, size: int) -> Tensor:
@@ -49,19 +48,19 @@ def clipped(edges: Tensor, size: int) -> Tensor:
     return edges.clamp(0, size).long()
 
 
-def column(op: Any, rois: str, at: int, name: str) -> Any:
+def column(op: Op, rois: str, at: int) -> str:
     """Append the choice of one number of each region, as R x 1."""
-    return op.Slice(rois, op.ints(at), op.ints(at + 1), op.ints(1), name=name)
+    return op.Slice(rois, op.ints(at), op.ints(at + 1), op.ints(1))
 
 
-def emit_one_more(op: Any, rois: str) -> Any:
+def emit_one_more(op: Op, rois: str) -> str:
     """Append a region behind the others, so that there is one.
 
     ONNX Runtime goes over no rows in no Scan, and an Einsum without rows ends the process.
     """
-    return op.Concat(rois, op.array("no_region", np.zeros((1, 5))), axis=0, name="one_more")
+    return op.Concat(rois, op.array("no_region", np.zeros((1, 5))), axis=0)
 
 
-def emit_one_less(op: Any, top: str) -> Any:
+def emit_one_less(op: Op, top: str) -> str:
     """Append the layer's top: all rows but that of `emit_one_more`'s region."""
     return op.Slice(top, op.ints(0), op.ints(-1), op.ints(0))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from onnx import TensorProto
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_indices, emit_ramp, ramp
 from caffe_layers.arithmetic.suppression import overlaps, survivors
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import FLT_MAX
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .anchors import Boxes
 
@@ -115,99 +115,79 @@ class RegionProposal(Layer):
         """Tell which of the boxes `a` overlap which of the boxes `b` too much."""
         return overlaps((boxes[a], areas[a]), (boxes[b], areas[b]), 1) > self.nms_thresh
 
-    def onnx(self, op: Any, scores: str, shifts: str, info: str) -> Any:
+    def onnx(self, op: Op, scores: str, shifts: str, info: str) -> Values:
         count = len(self.anchors)
         boxes = self._onnx_boxes(op, shifts)
-        sizes = op.Gather(info, op.ints(1, 0, 1, 0), axis=1, name="image_size")
-        first = op.Slice(sizes, op.ints(0), op.ints(1), op.ints(0), name="image")
-        limit = op.Sub(first, op.scalar(1), name="limit")
-        boxes = op.Max(op.Min(boxes, limit, name="cut"), op.scalar(0), name="clipped")
-        low, high = (
-            op.Slice(boxes, op.ints(at), op.ints(at + 2), op.ints(2), name=name)
-            for at, name in ((0, "low"), (2, "high"))
-        )
-        sides = op.Add(op.Sub(high, low, name="extent"), op.scalar(1), name="sides")
+        sizes = op.Gather(info, op.ints(1, 0, 1, 0), axis=1)
+        first = op.Slice(sizes, op.ints(0), op.ints(1), op.ints(0))
+        limit = op.Sub(first, op.scalar(1))
+        boxes = op.Max(op.Min(boxes, limit), op.scalar(0))
+        low, high = (op.Slice(boxes, op.ints(at), op.ints(at + 2), op.ints(2)) for at in (0, 2))
+        sides = op.Add(op.Sub(high, low), op.scalar(1))
         scale = op.Gather(
-            op.Slice(info, op.ints(0), op.ints(1), op.ints(0), name="info"),
+            op.Slice(info, op.ints(0), op.ints(1), op.ints(0)),
             op.ints(self.info_fields - 1, 2),
             axis=1,
-            name="scale",
         )
-        least = op.Mul(scale, op.scalar(self.min_size), name="least")
-        fits = op.to_float(op.GreaterOrEqual(sides, least, name="fits"), name="fits_float")
-        large = op.reduce("ReduceMin", fits, [2], keepdims=0, name="large")
-        best = op.Slice(scores, op.ints(count), op.ints(2 * count), op.ints(1), name="foreground")
-        best = op.Transpose(best, perm=[0, 2, 3, 1], name="by_place")
-        best = op.Reshape(best, op.ints(0, -1), name="scores")
+        least = op.Mul(scale, op.scalar(self.min_size))
+        fits = op.to_float(op.GreaterOrEqual(sides, least))
+        large = op.reduce("ReduceMin", fits, [2], keepdims=0)
+        best = op.Slice(scores, op.ints(count), op.ints(2 * count), op.ints(1))
+        best = op.Transpose(best, perm=[0, 2, 3, 1])
+        best = op.Reshape(best, op.ints(0, -1))
         small = op.scalar(-FLT_MAX if self.drops_small else 0)
-        best = op.Where(op.to_bool(large, name="is_large"), best, small, name="best")
+        best = op.Where(op.to_bool(large), best, small)
         before, after = self.kept()
-        total = op.Slice(op.Shape(best, name="shape"), op.ints(1), op.ints(2), name="total")
-        most = op.Min(total, op.ints(before), name="most")
-        best, order = op.TopK(best, most, axis=1, name="sorted", outputs=2)
-        column = op.Unsqueeze(order, op.ints(2), name="column")
-        places = op.Concat(column, column, column, column, axis=2, name="places")
-        boxes = op.GatherElements(boxes, places, axis=1, name="sorted_boxes")
+        total = op.Slice(op.Shape(best), op.ints(1), op.ints(2))
+        most = op.Min(total, op.ints(before))
+        best, order = op.TopK(best, most, axis=1)
+        column = op.Unsqueeze(order, op.ints(2))
+        places = op.Concat(column, column, column, column, axis=2)
+        boxes = op.GatherElements(boxes, places, axis=1)
         # By rank, so that equal scores keep their order; 0 is what was dropped.
-        index = emit_indices(op, op.Squeeze(most, op.ints(0), name="k"), "index")
-        rank = op.to_float(op.Sub(most, index, name="rank_int"), name="rank")
+        index = emit_indices(op, op.Squeeze(most, op.ints(0)))
+        rank = op.to_float(op.Sub(most, index))
         if self.drops_small:
-            taken = op.GatherElements(large, order, axis=1, name="taken")
+            taken = op.GatherElements(large, order, axis=1)
         else:
-            taken = op.Add(op.Mul(best, op.scalar(0), name="none"), op.scalar(1), name="taken")
-        rank = op.Unsqueeze(op.Mul(rank, taken, name="ranks"), op.ints(1), name="by_class")
-        whole = op.Add(boxes, op.floats((0, 0, 1, 1)), name="whole")
+            taken = op.Add(op.Mul(best, op.scalar(0)), op.scalar(1))
+        rank = op.Unsqueeze(op.Mul(rank, taken), op.ints(1))
+        whole = op.Add(boxes, op.floats((0, 0, 1, 1)))
         chosen = op.NonMaxSuppression(
-            op.Cast(whole, to=TensorProto.FLOAT, name="nms_boxes"),
-            op.Cast(rank, to=TensorProto.FLOAT, name="nms_scores"),
+            op.cast(whole, np.float32),
+            op.cast(rank, np.float32),
             op.ints(after),
             op.const(np.array(self.nms_thresh, np.float32)),
             op.const(np.array(0.5, np.float32)),
-            name="chosen",
         )
-        at = op.Gather(chosen, op.ints(0, 2), axis=1, name="at")
-        image = op.to_float(op.Gather(chosen, op.ints(0), axis=1, name="image_of"), name="images")
-        op.Concat(image, op.GatherND(boxes, at, name="regions"), axis=1, top=0)
-        if self.with_scores:
-            shape = self.score_shape(-1)
-            op.Reshape(op.GatherND(best, at, name="region_scores"), op.ints(*shape), top=1)
+        at = op.Gather(chosen, op.ints(0, 2), axis=1)
+        image = op.to_float(op.Gather(chosen, op.ints(0), axis=1))
+        rois = op.Concat(image, op.GatherND(boxes, at), axis=1)
+        if not self.with_scores:
+            return rois
+        return rois, op.Reshape(op.GatherND(best, at), op.ints(*self.score_shape(-1)))
 
-    def _onnx_boxes(self, op: Any, shifts: str) -> Any:
+    def _onnx_boxes(self, op: Op, shifts: str) -> str:
         """Append what `_boxes` does."""
-        shifted = op.Transpose(shifts, perm=[0, 2, 3, 1], name="shifts_by_place")
-        shifted = op.Reshape(shifted, op.ints(0, -1, 4), name="shifts")
+        shifted = op.Transpose(shifts, perm=[0, 2, 3, 1])
+        shifted = op.Reshape(shifted, op.ints(0, -1, 4))
         right, down = (
             op.Mul(
-                op.Unsqueeze(emit_ramp(op, shifts, axis, name), axes, name=f"{name}_spread"),
+                op.Unsqueeze(emit_ramp(op, shifts, axis), axes),
                 op.floats(np.array(way) * self.feat_stride),
-                name=f"{name}_by",
             )
-            for axis, name, axes, way in (
-                (3, "right", op.ints(0, 2, 3), (1, 0)),
-                (2, "down", op.ints(1, 2, 3), (0, 1)),
-            )
+            for axis, axes, way in ((3, op.ints(0, 2, 3), (1, 0)), (2, op.ints(1, 2, 3), (0, 1)))
         )
         sizes = self.anchors[:, 2:] - self.anchors[:, :2] + 1
         # By anchors and places, as the shifts are: 1 x (H W A) x 2.
-        moved = op.Add(right, down, name="places_moved")
-        corner = op.Add(op.array("anchor_corners", self.anchors[:, :2]), moved, name="corners")
-        zeros = op.Mul(moved, op.scalar(0), name="no_move")
-        size = op.Add(op.array("anchor_sizes", sizes), zeros, name="every_size")
-        corner, size = (
-            op.Reshape(part, op.ints(1, -1, 2), name=f"anchors{i}")
-            for i, part in enumerate((corner, size))
-        )
-        centre = op.Add(corner, op.Mul(size, op.scalar(0.5), name="halves"), name="centres")
-        by, grown = (
-            op.Slice(shifted, op.ints(at), op.ints(at + 2), op.ints(2), name=name)
-            for at, name in ((0, "by"), (2, "grown"))
-        )
-        centre = op.Add(op.Mul(by, size, name="by_size"), centre, name="new_centres")
-        size = op.Mul(op.Exp(grown, name="factor"), size, name="new_sizes")
-        half = op.Mul(size, op.scalar(0.5), name="half")
-        return op.Concat(
-            op.Sub(centre, half, name="low_corner"),
-            op.Add(centre, half, name="high_corner"),
-            axis=2,
-            name="boxes",
-        )
+        moved = op.Add(right, down)
+        corner = op.Add(op.array("anchor_corners", self.anchors[:, :2]), moved)
+        zeros = op.Mul(moved, op.scalar(0))
+        size = op.Add(op.array("anchor_sizes", sizes), zeros)
+        corner, size = (op.Reshape(part, op.ints(1, -1, 2)) for part in (corner, size))
+        centre = op.Add(corner, op.Mul(size, op.scalar(0.5)))
+        by, grown = (op.Slice(shifted, op.ints(at), op.ints(at + 2), op.ints(2)) for at in (0, 2))
+        centre = op.Add(op.Mul(by, size), centre)
+        size = op.Mul(op.Exp(grown), size)
+        half = op.Mul(size, op.scalar(0.5))
+        return op.Concat(op.Sub(centre, half), op.Add(centre, half), axis=2)

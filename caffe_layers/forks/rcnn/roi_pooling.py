@@ -9,8 +9,10 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_ramp, ramp
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import FLT_MAX, float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .region import (
     check_regions,
@@ -81,9 +83,9 @@ class ROIPooling(Layer, type="ROIPooling", fork="rcnn", bottoms=2):
         edges = (index * size).floor() + start, ((index + 1) * size).ceil() + start
         return clipped(edges[0], limit), clipped(edges[1], limit)
 
-    def onnx(self, op: Any, x: str, rois: str) -> Any:
+    def onnx(self, op: Op, x: str, rois: str) -> Values:
         if len(op.shape(rois)) > 2:
-            rois = op.Flatten(rois, axis=1, name="rows")
+            rois = op.Flatten(rois, axis=1)
         if op.opset < 22:
             return op.MaxRoiPool(
                 x,
@@ -93,79 +95,63 @@ class ROIPooling(Layer, type="ROIPooling", fork="rcnn", bottoms=2):
             )
         return self._onnx_scan(op, x, rois)
 
-    def _onnx_scan(self, op: Any, x: str, rois: str) -> Any:
+    def _onnx_scan(self, op: Op, x: str, rois: str) -> str:
         """Append a Scan over the regions: ONNX Runtime has no MaxRoiPool since opset 22."""
         rois = emit_one_more(op, rois)
-        rows = self._emit_edges(op, rois, "rows", 2, 4, self.pooled_h)
-        columns = self._emit_edges(op, rois, "columns", 1, 3, self.pooled_w)
-        heights, widths = (emit_ramp(op, x, axis, f"index{axis}") for axis in (2, 3))
+        rows = self._emit_edges(op, rois, 2, 4, self.pooled_h)
+        columns = self._emit_edges(op, rois, 1, 3, self.pooled_w)
+        heights, widths = (emit_ramp(op, x, axis) for axis in (2, 3))
 
         def step(image: str, *edges: str) -> tuple[str, ...]:
-            best = op.Gather(x, op.to_int(image, name="image_index"), axis=0, name="image_map")
+            best = op.Gather(x, op.to_int(image), axis=0)
             masks = []
             for axis, (index, low, high) in enumerate(
                 ((heights, *edges[:2]), (widths, *edges[2:]))
             ):
-                mask = _emit_inside(op, index, low, high, f"inside{axis}")
-                masks.append(op.to_float(mask, name=f"mask{axis}"))
+                mask = _emit_inside(op, index, low, high)
+                masks.append(op.to_float(mask))
                 # The bins come in front: 1 x C x H x W, PH x C x H x 1, then PW x PH x C x W.
                 axes = op.ints(1, 3) if axis == 0 else op.ints(1, 2)
-                of = op.Unsqueeze(mask, axes, name=f"mask{axis}_spread")
+                of = op.Unsqueeze(mask, axes)
                 if axis:
-                    best = op.Unsqueeze(best, op.ints(0), name="by_rows")
-                kept = op.Where(of, best, op.scalar(-FLT_MAX), name=f"kept{axis}")
-                best = op.reduce("ReduceMax", kept, [2 + axis], keepdims=0, name=f"best{axis}")
-            some = [
-                op.reduce("ReduceMax", mask, [1], keepdims=0, name=f"some{axis}")
-                for axis, mask in enumerate(masks)
-            ]
+                    best = op.Unsqueeze(best, op.ints(0))
+                kept = op.Where(of, best, op.scalar(-FLT_MAX))
+                best = op.reduce("ReduceMax", kept, [2 + axis], keepdims=0)
+            some = [op.reduce("ReduceMax", mask, [1], keepdims=0) for mask in masks]
             rows, columns = (
-                op.Unsqueeze(part, axes, name=f"some{axis}_spread")
-                for axis, (part, axes) in enumerate(
-                    zip(some, (op.ints(0), op.ints(1)), strict=True)
-                )
+                op.Unsqueeze(part, axes)
+                for part, axes in zip(some, (op.ints(0), op.ints(1)), strict=True)
             )
-            full = op.Mul(rows, columns, name="full")  # PW x PH
-            full = op.Unsqueeze(op.to_bool(full, name="is_full"), op.ints(2), name="full_spread")
-            pooled = op.Where(full, best, op.scalar(0), name="pooled")
-            return (op.Transpose(pooled, perm=[2, 1, 0], name="bins"),)
+            full = op.Mul(rows, columns)  # PW x PH
+            full = op.Unsqueeze(op.to_bool(full), op.ints(2))
+            pooled = op.Where(full, best, op.scalar(0))
+            return (op.Transpose(pooled, perm=[2, 1, 0]),)
 
-        image = column(op, rois, 0, "image")
+        image = column(op, rois, 0)
         (bins,) = op.scan(step, (), (image, *rows, *columns), stacked=1)
         return emit_one_less(op, bins)
 
-    def _emit_edges(
-        self, op: Any, rois: str, name: str, first: int, last: int, count: int
-    ) -> tuple[str, str]:
+    def _emit_edges(self, op: Op, rois: str, first: int, last: int, count: int) -> tuple[str, str]:
         """Append where each bin begins and ends, before it is clipped: R x `count` both."""
         scale = op.scalar(self.spatial_scale)
-        start, end = (
-            emit_rounded(
-                op,
-                op.Mul(column(op, rois, at, f"roi{at}"), scale, name=f"scaled{at}"),
-                f"edge{at}",
-            )
-            for at in (first, last)
-        )
-        size = op.Add(op.Sub(end, start, name=f"{name}_rest"), op.scalar(1), name=f"{name}_size")
-        size = op.Max(size, op.scalar(1), name=f"{name}_least")
-        size = op.Div(size, op.scalar(count), name=f"{name}_bin")
-        low = op.Floor(op.Mul(size, op.floats(range(count)), name=f"{name}_l"), name=f"{name}_low")
+        start, end = (emit_rounded(op, op.Mul(column(op, rois, at), scale)) for at in (first, last))
+        size = op.Add(op.Sub(end, start), op.scalar(1))
+        size = op.Max(size, op.scalar(1))
+        size = op.Div(size, op.scalar(count))
+        low = op.Floor(op.Mul(size, op.floats(range(count))))
         ends = op.floats(range(1, count + 1))
-        high = op.Ceil(op.Mul(size, ends, name=f"{name}_h"), name=f"{name}_high")
+        high = op.Ceil(op.Mul(size, ends))
         return (
-            op.Add(low, start, name=f"{name}_begin"),
-            op.Add(high, start, name=f"{name}_end"),
+            op.Add(low, start),
+            op.Add(high, start),
         )
 
 
-def _emit_inside(op: Any, index: str, low: str, high: str, name: str) -> Any:
+def _emit_inside(op: Op, index: str, low: str, high: str) -> str:
     """Append the test which places are in which bin: bins x places."""
-    low, high = (
-        op.Unsqueeze(edge, op.ints(1), name=f"{name}_{n}") for edge, n in ((low, 0), (high, 1))
-    )
-    after = op.GreaterOrEqual(index, low, name=f"{name}_after")
-    return op.And(after, op.Less(index, high, name=f"{name}_before"), name=name)
+    low, high = (op.Unsqueeze(edge, op.ints(1)) for edge in (low, high))
+    after = op.GreaterOrEqual(index, low)
+    return op.And(after, op.Less(index, high))
 
 
 def _largest(

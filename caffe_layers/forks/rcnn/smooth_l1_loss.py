@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import fork_field, is_set
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.loss.normalizer import leading_count
 
 
@@ -59,19 +61,16 @@ class RCNNSmoothL1Loss(Layer, type="SmoothL1Loss", fork="rcnn", bottoms=(2, 4)):
         f = torch.where(small, 0.5 * self.sigma2 * d * d, size - 0.5 / self.sigma2)
         return (outside * f if weights else f).sum() / a.shape[0]
 
-    def onnx(self, op: Any, a: str, b: str, *weights: str) -> Any:
+    def onnx(self, op: Op, a: str, b: str, *weights: str) -> Values:
         b, *rows = (
-            op.Reshape(x, op.Shape(a, name=f"{name}_sizes"), name=name)
-            if op.shape(x) != op.shape(a)
-            else x
-            for x, name in zip((b, *weights), ("b", "inside", "outside"), strict=False)
+            op.Reshape(x, op.Shape(a)) if op.shape(x) != op.shape(a) else x for x in (b, *weights)
         )
-        d = op.Sub(a, b, name="difference")
-        d = op.Mul(d, rows[0], name="weighted") if rows else d
-        size = op.Abs(d, name="size")
-        small = op.Less(size, op.scalar(1 / self.sigma2), name="small")
-        square = op.Mul(op.Mul(d, d, name="square"), op.scalar(0.5 * self.sigma2), name="inner")
-        linear = op.Sub(size, op.scalar(0.5 / self.sigma2), name="linear")
-        f = op.Where(small, square, linear, name="f")
-        f = op.Mul(f, rows[1], name="terms") if rows else f
-        return op.Div(op.ReduceSum(f, keepdims=0, name="total"), leading_count(op, a, 1))
+        d = op.Sub(a, b)
+        d = op.Mul(d, rows[0]) if rows else d
+        size = op.Abs(d)
+        small = op.Less(size, op.scalar(1 / self.sigma2))
+        square = op.Mul(op.Mul(d, d), op.scalar(0.5 * self.sigma2))
+        linear = op.Sub(size, op.scalar(0.5 / self.sigma2))
+        f = op.Where(small, square, linear)
+        f = op.Mul(f, rows[1]) if rows else f
+        return op.Div(op.ReduceSum(f, keepdims=0), leading_count(op, a, 1))

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import fork_field, is_set
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.loss.normalizer import emit_normalized, normalized, read_normalization
 
 
@@ -76,22 +78,20 @@ class SmoothL1LossOHEM(Layer, type="SmoothL1LossOHEM", fork="rfcn", bottoms=(2, 
         )
         return (loss, each.reshape(self.shapes(a.shape, a.shape)[1])) if self.each else loss
 
-    def onnx(self, op: Any, a: str, b: str, weight: str | None = None) -> Any:
+    def onnx(self, op: Op, a: str, b: str, weight: str | None = None) -> Values:
         b, *rest = (
-            op.Reshape(x, op.Shape(a, name=f"{name}_sizes"), name=name)
-            if op.shape(x) != op.shape(a)
-            else x
-            for x, name in ((b, "b"), *(((weight, "weight"),) if weight else ()))
+            op.Reshape(x, op.Shape(a)) if op.shape(x) != op.shape(a) else x
+            for x in (b, *((weight,) if weight else ()))
         )
-        d = op.Sub(a, b, name="difference")
-        d = op.Mul(d, rest[0], name="weighted") if rest else d
-        extent = op.Abs(d, name="extent")
-        square = op.Mul(op.Mul(d, d, name="square"), op.scalar(0.5), name="inner")
-        linear = op.Sub(extent, op.scalar(0.5), name="linear")
-        f = op.Where(op.Less(extent, op.scalar(1), name="small"), square, linear, name="f")
+        d = op.Sub(a, b)
+        d = op.Mul(d, rest[0]) if rest else d
+        extent = op.Abs(d)
+        square = op.Mul(op.Mul(d, d), op.scalar(0.5))
+        linear = op.Sub(extent, op.scalar(0.5))
+        f = op.Where(op.Less(extent, op.scalar(1)), square, linear)
         channels = op.shape(a)[1] if len(op.shape(a)) > 1 else 1
-        rows = op.Reshape(f, op.ints(0, channels, -1), name="rows")
-        each = op.ReduceSum(rows, op.ints(1), keepdims=0, name="each")
+        rows = op.Reshape(f, op.ints(0, channels, -1))
+        each = op.ReduceSum(rows, op.ints(1), keepdims=0)
         loss = emit_normalized(op, each, None, a, 1, self.normalization, self.pre_fixed_normalizer)
         if not self.each:
             return loss

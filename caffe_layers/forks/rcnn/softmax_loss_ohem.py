@@ -8,9 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import floored
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import fork_field
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.loss.labels import check_batch, check_labels, emit_labels, read_labels
 from caffe_layers.loss.normalizer import (
     emit_normalized,
@@ -79,20 +81,22 @@ class SoftmaxWithLossOHEM(Layer, type="SoftmaxWithLossOHEM", fork="rfcn", bottom
         tops = loss, x.detach().softmax(self.axis), each.reshape(label.shape)
         return tops[: self.made]
 
-    def onnx(self, op: Any, x: str, label: str) -> Any:
+    def onnx(self, op: Op, x: str, label: str) -> Values:
         index, valid = emit_labels(op, label, x, self.axis, self.ignore_label)
-        logs = op.LogSoftmax(x, axis=self.axis, name="logs")
-        picked = op.GatherElements(logs, index, axis=self.axis, name="picked")
-        losses = op.Neg(op.Max(picked, op.scalar(LOG_FLT_MIN), name="floored"), name="losses")
+        logs = op.LogSoftmax(x, axis=self.axis)
+        picked = op.GatherElements(logs, index, axis=self.axis)
+        losses = op.Neg(op.Max(picked, op.scalar(LOG_FLT_MIN)))
         if valid is not None:
-            losses = op.Where(valid, losses, op.scalar(0), name="each")
-        emit_normalized(
+            losses = op.Where(valid, losses, op.scalar(0))
+        total = emit_normalized(
             op, losses, valid, x, self.axis, self.normalization, self.pre_fixed_normalizer
         )
+        tops = [total]
         if self.made > 1:
-            op.Softmax(x, axis=self.axis, top=1)
+            tops.append(op.Softmax(x, axis=self.axis))
         if self.made > 2:
-            op.Reshape(losses, op.Shape(label, name="label_sizes"), top=2)
+            tops.append(op.Reshape(losses, op.Shape(label)))
+        return tops
 
 
 class RFCNSoftmaxWithLoss(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.shape import Shape
 from caffe_layers.normalization.running_norm import RunningNorm
 
 FIELDS = {"slope_filler", "bias_filler", "momentum", "eps", "frozen", "engine"}

@@ -8,7 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class CropCenter(Layer, type="CropCenter", fork="waifu2x"):
@@ -38,10 +40,10 @@ class CropCenter(Layer, type="CropCenter", fork="waifu2x"):
         ends = (size - cut for size, cut in zip(x.shape, self.crop_size, strict=True))
         return x[tuple(map(slice, self.crop_size, ends))]
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         cuts = [(axis, cut) for axis, cut in enumerate(self.crop_size) if cut]
         if not cuts:
-            return op.Identity(x)
+            return x
         axes, starts = zip(*cuts, strict=True)
         ends = op.ints(*(-cut for cut in starts))
         return op.Slice(x, op.ints(*starts), ends, op.ints(*axes))

@@ -9,9 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import is_set
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.loss.class_weights import emit_weighted_sums, weighted_sums
 from caffe_layers.loss.labels import check_batch, check_labels
 from prototxt.errors import FormatError
@@ -64,9 +66,9 @@ class DeepLabSoftmaxWithLoss(Layer, type="SoftmaxWithLoss", fork="deeplab_v1", b
         top: Tensor = sums.loss / sums.weight
         return top
 
-    def onnx(self, op: Any, x: str, label: str) -> Any:
+    def onnx(self, op: Op, x: str, label: str) -> Values:
         sums = emit_weighted_sums(op, x, label, 1, self.class_weights, self.ignored)
-        return op.Div(sums.loss, sums.weight, top=0)
+        return op.Div(sums.loss, sums.weight)
 
 
 def _read_weights(path: str) -> list[float]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import fork_field
+from caffe_layers.base.shape import Shape
 from caffe_layers.data.fed import Fed
 
 

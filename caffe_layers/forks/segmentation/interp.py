@@ -11,8 +11,10 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.window import pad_spatial
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import fork_field
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 END = 2**63 - 1
@@ -117,7 +119,7 @@ class Interp(Layer, type="Interp", fork="pspnet", bottoms=(1, 2)):
                 x = _along(x, axis, size)
         return x
 
-    def onnx(self, op: Any, x: str, *reference: str) -> Any:
+    def onnx(self, op: Op, x: str, *reference: str) -> Values:
         whole = op.shape(x)
         moves = op.dynamic(x)[2:] if not self._explicit() or reference else (False, False)
         if reference:
@@ -126,10 +128,10 @@ class Interp(Layer, type="Interp", fork="pspnet", bottoms=(1, 2)):
         sizes = self._sizes(self._inner(whole[2:]), op.shape(reference[0])[2:] if reference else ())
         if cuts:
             ends = op.ints(*(self.pad_end or END,) * 2)
-            x = op.Slice(x, op.ints(*(-self.pad_beg,) * 2), ends, op.ints(2, 3), name="inner")
+            x = op.Slice(x, op.ints(*(-self.pad_beg,) * 2), ends, op.ints(2, 3))
         places = self._onnx_places(op, x, reference, sizes) if any(moves) else op.ints(*sizes)
-        lead = op.Slice(op.Shape(x, name="shape"), op.ints(0), op.ints(2), name="lead")
-        target = op.Concat(lead, places, axis=0, name="target")
+        lead = op.Slice(op.Shape(x), op.ints(0), op.ints(2))
+        target = op.Concat(lead, places, axis=0)
         return op.Resize(
             x,
             "",
@@ -139,23 +141,23 @@ class Interp(Layer, type="Interp", fork="pspnet", bottoms=(1, 2)):
             coordinate_transformation_mode="align_corners",
         )
 
-    def python(self, py: Any, x: str, *reference: str) -> Any:
+    def python(self, py: Py, x: str, *reference: str) -> str:
         if self.pad_beg or self.pad_end:
             raise UnsupportedError("no Python source of an Interp that crops")
         size = f"{reference[0]}.shape[2:]" if reference else self.shapes(*py.shapes)[0][2:]
         options = {"size": size, "mode": "'bilinear'", "align_corners": True}
         return py.call("F.interpolate", x, **options)
 
-    def _onnx_places(self, op: Any, x: str, reference: Sequence[str], sizes: Shape) -> Any:
+    def _onnx_places(self, op: Op, x: str, reference: Sequence[str], sizes: Shape) -> str:
         """Append the top's sizes where they are known only when the network runs."""
         source = reference[0] if reference else x
-        shape = op.Shape(source, name="source_shape")
-        spatial = op.Slice(shape, op.ints(2), op.ints(4), name="spatial")
+        shape = op.Shape(source)
+        spatial = op.Slice(shape, op.ints(2), op.ints(4))
         if reference:
             return spatial
         zoom, shrink = self._factors()
-        steps = op.Div(op.Sub(spatial, op.ints(1), name="last"), op.ints(shrink), name="steps")
-        return op.Add(op.Mul(steps, op.ints(zoom), name="zoomed"), op.ints(1), name="places")
+        steps = op.Div(op.Sub(spatial, op.ints(1)), op.ints(shrink))
+        return op.Add(op.Mul(steps, op.ints(zoom)), op.ints(1))
 
 
 def _along(x: Tensor, axis: int, size: int) -> Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class MatWrite(Layer, type="MatWrite", fork="deeplab", bottoms=(1, None), tops=0):
@@ -26,5 +26,5 @@ class MatWrite(Layer, type="MatWrite", fork="deeplab", bottoms=(1, None), tops=0
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         return ()
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         return ()

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.window import pad_spatial
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 END = 2**63 - 1
 """An end beyond every axis: ONNX's Slice stops at the axis' own."""
@@ -44,7 +46,7 @@ class Padding(Layer, type="Padding", fork="deeplab_v1"):
     def forward(self, x: Tensor) -> Tensor:
         return pad_spatial(x, (self.pad_beg,) * 2, (self.pad_end,) * 2)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         if self.pad_beg < 0 or self.pad_end < 0:
             ends = op.ints(*(self.pad_end or END,) * 2)
             return op.Slice(x, op.ints(*(-self.pad_beg,) * 2), ends, op.ints(2, 3))

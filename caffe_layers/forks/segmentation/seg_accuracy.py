@@ -10,7 +10,9 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.indices import check_indices
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
@@ -76,51 +78,50 @@ class SegAccuracy(Layer, type="SegAccuracy", fork="deeplab", bottoms=2):
         jaccard = torch.where(hits == either, 1, hits / either.clamp(min=1)).mean()
         return torch.stack((accuracy, recall, jaccard)).to(x.dtype).reshape(1, 1, 1, 3)
 
-    def onnx(self, op: Any, x: str, label: str) -> Any:
+    def onnx(self, op: Op, x: str, label: str) -> Values:
         if not self.reset:
             raise UnsupportedError(
                 "its counts add up over forward passes, and an ONNX model keeps no state",
                 fix="reset: true",
             )
         classes = op.shape(x)[1]
-        index = op.to_int(label, name="label")
-        flat_index = op.Reshape(index, op.ints(-1), name="labels")
-        guess = op.ArgMax(x, axis=1, keepdims=1, select_last_index=1, name="guess")
-        flat_guess = op.Reshape(guess, op.ints(-1), name="guesses")
+        index = op.to_int(label)
+        flat_index = op.Reshape(index, op.ints(-1))
+        guess = op.ArgMax(x, axis=1, keepdims=1, select_last_index=1)
+        flat_guess = op.Reshape(guess, op.ints(-1))
         # A row of numbers for each pixel: 1 at its label, 1 at its prediction.
         at = op.array("classes", torch.arange(classes).numpy())
-        labelled = self._one_hot(op, flat_index, at, "labelled")
-        guessed = self._one_hot(op, flat_guess, at, "guessed")
-        for number, value in enumerate(self.ignore_label):
-            same = op.Equal(flat_index, op.ints(value), name=f"ignored{number}")
-            kept = op.to_float(op.Not(same, name=f"counts{number}"), name=f"kept{number}")
-            column = op.Unsqueeze(kept, op.ints(1), name=f"column{number}")
-            labelled = op.Mul(labelled, column, name=f"valid{number}")
-        rows = op.Transpose(labelled, perm=[1, 0], name="rows")
-        counts = op.MatMul(rows, guessed, name="counts")
-        one, axes = op.scalar(1), {"keepdims": 0}
-        diagonal = op.Mul(counts, op.array("eye", torch.eye(classes).numpy()), name="diagonal")
-        hits = op.reduce("ReduceSum", diagonal, (1,), **axes, name="hits")
-        by_label = op.reduce("ReduceSum", counts, (1,), **axes, name="by_label")
-        by_guess = op.reduce("ReduceSum", counts, (0,), **axes, name="by_guess")
-        all_hits = op.ReduceSum(hits, keepdims=0, name="all_hits")
-        total = op.Max(op.ReduceSum(by_label, keepdims=0, name="total"), one, name="pixels")
-        accuracy = op.Div(all_hits, total, name="accuracy")
-        share = op.Div(hits, op.Max(by_label, one, name="some"), name="share")
-        occur = op.to_float(op.Greater(by_label, op.scalar(0), name="found"), name="occur")
-        labels = op.Max(op.ReduceSum(occur, keepdims=0, name="occurring"), one, name="labels_seen")
-        recall = op.Div(op.ReduceSum(share, keepdims=0, name="shares"), labels, name="recall")
-        either = op.Sub(op.Add(by_label, by_guess, name="both"), hits, name="either")
-        common = op.Div(hits, op.Max(either, one, name="any"), name="common")
-        whole = op.Where(op.Equal(hits, either, name="equal"), one, common, name="jaccards")
-        jaccard = op.ReduceMean(whole, keepdims=0, name="jaccard")
+        labelled = self._one_hot(op, flat_index, at)
+        guessed = self._one_hot(op, flat_guess, at)
+        for value in self.ignore_label:
+            same = op.Equal(flat_index, op.ints(value))
+            kept = op.to_float(op.Not(same))
+            column = op.Unsqueeze(kept, op.ints(1))
+            labelled = op.Mul(labelled, column)
+        rows = op.Transpose(labelled, perm=[1, 0])
+        counts = op.MatMul(rows, guessed)
+        one = op.scalar(1)
+        diagonal = op.Mul(counts, op.array("eye", torch.eye(classes).numpy()))
+        hits = op.reduce("ReduceSum", diagonal, (1,), keepdims=0)
+        by_label = op.reduce("ReduceSum", counts, (1,), keepdims=0)
+        by_guess = op.reduce("ReduceSum", counts, (0,), keepdims=0)
+        all_hits = op.ReduceSum(hits, keepdims=0)
+        total = op.Max(op.ReduceSum(by_label, keepdims=0), one)
+        accuracy = op.Div(all_hits, total)
+        share = op.Div(hits, op.Max(by_label, one))
+        occur = op.to_float(op.Greater(by_label, op.scalar(0)))
+        labels = op.Max(op.ReduceSum(occur, keepdims=0), one)
+        recall = op.Div(op.ReduceSum(share, keepdims=0), labels)
+        either = op.Sub(op.Add(by_label, by_guess), hits)
+        common = op.Div(hits, op.Max(either, one))
+        whole = op.Where(op.Equal(hits, either), one, common)
+        jaccard = op.ReduceMean(whole, keepdims=0)
         figures = [
-            op.Reshape(figure, op.ints(1, 1, 1, 1), name=f"figure{number}")
-            for number, figure in enumerate((accuracy, recall, jaccard))
+            op.Reshape(figure, op.ints(1, 1, 1, 1)) for figure in (accuracy, recall, jaccard)
         ]
         return op.Concat(*figures, axis=3)
 
-    def _one_hot(self, op: Any, index: str, classes: str, name: str) -> Any:
-        column = op.Unsqueeze(index, op.ints(1), name=f"{name}_column")
-        same = op.Equal(op.to_float(column, name=f"{name}_float"), classes, name=f"{name}_same")
-        return op.to_float(same, name=name)
+    def _one_hot(self, op: Op, index: str, classes: str) -> str:
+        column = op.Unsqueeze(index, op.ints(1))
+        same = op.Equal(op.to_float(column), classes)
+        return op.to_float(same)

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 FIELDS = {"scale_filler", "shift_filler", "bn_mode"}
@@ -84,20 +86,15 @@ class SegNetBN(Layer, type="BN", fork="segnet", tops=(1, 3)):
         top = (x - mean) / (var + EPS).sqrt() * self.weight + self.bias
         return (top, mean, var)[: self.top_count] if self.top_count > 1 else top
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         weight, bias = (op.weight(self, name) for name in self.blob_names)
         if self.bn_mode == "INFERENCE":
-            return op.Add(op.Mul(x, weight, name="scaled"), bias)
+            return op.Add(op.Mul(x, weight), bias)
         axes = (0, 2, 3)
-        mean = op.reduce("ReduceMean", x, axes, keepdims=1, **self._to(1, "mean"))
-        centred = op.Sub(x, mean, name="centred")
-        square = op.Mul(centred, centred, name="square")
-        var = op.reduce("ReduceMean", square, axes, keepdims=1, **self._to(2, "var"))
-        std = op.Sqrt(op.Add(var, op.scalar(EPS), name="var_eps"), name="std")
-        scaled = op.Mul(op.Div(centred, std, name="normalized"), weight, name="scaled")
-        op.Add(scaled, bias, top=0)
-        return op.tops
-
-    def _to(self, top: int, name: str) -> dict[str, Any]:
-        """Say where a statistic goes: to its top where it has one."""
-        return {"top": top} if self.top_count > top else {"name": name}
+        mean = op.reduce("ReduceMean", x, axes, keepdims=1)
+        centred = op.Sub(x, mean)
+        square = op.Mul(centred, centred)
+        var = op.reduce("ReduceMean", square, axes, keepdims=1)
+        std = op.Sqrt(op.Add(var, op.scalar(EPS)))
+        scaled = op.Mul(op.Div(centred, std), weight)
+        return (op.Add(scaled, bias), mean, var)[: self.top_count]

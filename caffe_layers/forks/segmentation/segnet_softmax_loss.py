@@ -8,9 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import is_set
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.loss.class_weights import emit_weighted_sums, weighted_sums
 from caffe_layers.loss.labels import check_batch, check_labels
 from caffe_layers.loss.normalizer import leading_count, read_ignore_label
@@ -85,8 +87,8 @@ class SegNetSoftmaxWithLoss(Layer, type="SoftmaxWithLoss", fork="segnet", bottom
         top: Tensor = sums.loss / count
         return top
 
-    def onnx(self, op: Any, x: str, label: str) -> Any:
+    def onnx(self, op: Op, x: str, label: str) -> Values:
         axis = canonical_axis(self.axis, len(op.shape(x)))
         sums = emit_weighted_sums(op, x, label, axis, self.class_weighting, self.ignored)
         count = sums.count if self.normalize else leading_count(op, x, axis)
-        return op.Div(sums.loss, count, top=0)
+        return op.Div(sums.loss, count)

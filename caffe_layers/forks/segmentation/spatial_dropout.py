@@ -9,7 +9,9 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.random_dropout import emit_drawn
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.data.param_str import read_param_str
 from caffe_layers.data.python import register_python
 from prototxt.errors import FormatError
@@ -52,10 +54,10 @@ class SpatialDropoutLayer(Layer):
     def forward(self, x: Tensor) -> Tensor:
         return F.dropout2d(x, self.p) if self.draws else x * (1 / (1 - self.p))
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         if not self.draws:
             return op.Mul(x, op.scalar(1 / (1 - self.p)))
-        maps = op.Slice(op.Shape(x, name="sizes"), op.ints(0), op.ints(2), name="maps")
-        shape = op.Concat(maps, op.ints(1, 1), axis=0, name="mask_shape")
-        ones = op.Expand(op.scalar(1), shape, name="ones")
-        return op.Mul(x, emit_drawn(op, ones, self.p, x, name="mask"))
+        maps = op.Slice(op.Shape(x), op.ints(0), op.ints(2))
+        shape = op.Concat(maps, op.ints(1, 1), axis=0)
+        ones = op.Expand(op.scalar(1), shape)
+        return op.Mul(x, emit_drawn(op, ones, self.p, x))

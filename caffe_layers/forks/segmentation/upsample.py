@@ -10,7 +10,9 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.indices import check_indices
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class SegNetUpsample(Layer, type="Upsample", fork="segnet", bottoms=2):
@@ -98,20 +100,20 @@ class SegNetUpsample(Layer, type="Upsample", fork="segnet", bottoms=2):
         top = values.gather(2, last.clamp(min=0)).masked_fill(last < 0, 0)
         return top.reshape(*x.shape[:2], height, width)
 
-    def onnx(self, op: Any, x: str, mask: str) -> Any:
-        index = op.Reshape(op.to_int(mask, name="index"), op.ints(0, 0, -1), name="places")
-        values = op.Reshape(x, op.ints(0, 0, -1), name="values")
-        shape = op.Shape(x, name="shape")
-        lead = op.Slice(shape, op.ints(0), op.ints(2), name="lead")
+    def onnx(self, op: Op, x: str, mask: str) -> Values:
+        index = op.Reshape(op.to_int(mask), op.ints(0, 0, -1))
+        values = op.Reshape(x, op.ints(0, 0, -1))
+        shape = op.Shape(x)
+        lead = op.Slice(shape, op.ints(0), op.ints(2))
         if self.size or not any(op.dynamic(x)[2:]):
             sizes = op.ints(*self._sizes(op.shape(x)[2:]))
         else:
-            spatial = op.Slice(shape, op.ints(2), op.ints(4), name="spatial")
-            scaled = op.Mul(spatial, op.ints(*self.scale), name="scaled")
-            sizes = op.Sub(scaled, op.ints(*map(int, self.pad_out)), name="sizes")
-        count = op.reduce("ReduceProd", sizes, (0,), keepdims=1, name="count")
-        flat = op.Concat(lead, count, axis=0, name="flat")
-        empty = op.Expand(op.scalar(0), flat, name="empty")
-        filled = op.ScatterElements(empty, index, values, axis=2, name="filled")
-        whole = op.Concat(lead, sizes, axis=0, name="whole")
+            spatial = op.Slice(shape, op.ints(2), op.ints(4))
+            scaled = op.Mul(spatial, op.ints(*self.scale))
+            sizes = op.Sub(scaled, op.ints(*map(int, self.pad_out)))
+        count = op.reduce("ReduceProd", sizes, (0,), keepdims=1)
+        flat = op.Concat(lead, count, axis=0)
+        empty = op.Expand(op.scalar(0), flat)
+        filled = op.ScatterElements(empty, index, values, axis=2)
+        whole = op.Concat(lead, sizes, axis=0)
         return op.Reshape(filled, whole)

@@ -8,7 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.kernels.axpy import axpy
 
 
@@ -46,14 +48,14 @@ class Axpy(Layer, type="Axpy", fork="senet", bottoms=3):
     def forward(self, a: Tensor, x: Tensor, y: Tensor) -> Tensor:
         return axpy(y if self.in_place else a, x, y)
 
-    def onnx(self, op: Any, a: str, x: str, y: str) -> Any:
+    def onnx(self, op: Op, a: str, x: str, y: str) -> Values:
         if self.in_place:
-            return op.Add(op.Mul(y, x, name="product"), y)
+            return op.Add(op.Mul(y, x), y)
         ones = (1,) * (len(op.shape(x)) - 2)
-        scale = op.Reshape(a, op.ints(0, op.shape(x)[1], *ones), name="scale")
-        return op.Add(op.Mul(scale, x, name="product"), y)
+        scale = op.Reshape(a, op.ints(0, op.shape(x)[1], *ones))
+        return op.Add(op.Mul(scale, x), y)
 
-    def python(self, py: Any, a: str, x: str, y: str) -> Any:
+    def python(self, py: Py, a: str, x: str, y: str) -> str:
         rank = len(py.shapes[1])
         if self.in_place:
             return f"{y} * {x} + {y}"

@@ -8,7 +8,8 @@ from typing import Any
 from caffe_layers.arithmetic.batch_statistics import norm_source
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.op import Py
+from caffe_layers.base.shape import Shape
 from caffe_layers.normalization.running_norm import RunningNorm
 from prototxt.errors import FormatError
 
@@ -86,7 +87,7 @@ class CuDNNBatchNorm(RunningNorm, type="CuDNNBatchNorm", fork="sknet"):
     def admits(self, name: str, shape: Shape) -> bool:
         return False  # no fork of SKNet's writes its blobs in another shape
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         tensors = {name: getattr(self, name).flatten() for name in self.blob_names}
         return norm_source(py, x, tensors, eps=self.eps, momentum=1 - self.momentum)
 

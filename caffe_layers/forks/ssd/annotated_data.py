@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import enum_name, fork_field, is_set
+from caffe_layers.base.shape import Shape
 from caffe_layers.data.data_transformer import DataTransformer
 from caffe_layers.data.fed import Fed
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.loss.normalizer import leading_count
 
 from .smooth_l1 import emit_smooth_l1, smooth_l1
@@ -40,9 +40,9 @@ class BaseSmoothL1Loss(Layer):
         """Return `w * d`, with the gradient that Caffe takes of it."""
         return weight * d
 
-    def onnx(self, op: Any, a: str, b: str, weight: str | None = None) -> Any:
-        d = op.Sub(a, b, name="difference")
+    def onnx(self, op: Op, a: str, b: str, weight: str | None = None) -> Values:
+        d = op.Sub(a, b)
         if weight is not None:
-            d = op.Mul(weight, d, name="weighted")
-        total = op.ReduceSum(emit_smooth_l1(op, d, "f"), keepdims=0, name="total")
+            d = op.Mul(weight, d)
+        total = op.ReduceSum(emit_smooth_l1(op, d), keepdims=0)
         return op.Div(total, leading_count(op, a, 1))

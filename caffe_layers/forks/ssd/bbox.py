@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
+from caffe_layers.base.op import Op
 
 CODE_TYPES = ("CORNER", "CENTER_SIZE", "CORNER_SIZE")
 
@@ -69,75 +68,56 @@ def check_sizes(size: Tensor, what: str) -> None:
         require(least > 0, f"a {what} has the width or height {least:g}, wants more than 0")
 
 
-def emit_decode(op: Any, code_type: str, prior: str, code: str, name: str) -> Any:
+def emit_decode(op: Op, code_type: str, prior: str, code: str) -> str:
     """Append what `decode` does."""
     if code_type == "CORNER":
-        return op.Add(prior, code, name=f"{name}/boxes")
-    low, high = _emit_halves(op, prior, f"{name}/prior")
-    size = op.Sub(high, low, name=f"{name}/size")
+        return op.Add(prior, code)
+    low, high = _emit_halves(op, prior)
+    size = op.Sub(high, low)
     if code_type == "CORNER_SIZE":
-        sizes = op.Concat(size, size, axis=-1, name=f"{name}/sizes")
-        return op.Add(prior, op.Mul(code, sizes, name=f"{name}/moved"), name=f"{name}/boxes")
-    shift, growth = _emit_halves(op, code, f"{name}/code")
-    half_size = op.Mul(size, op.scalar(0.5), name=f"{name}/half_size")
-    middle = op.Add(low, half_size, name=f"{name}/middle")
-    centre = op.Add(middle, op.Mul(shift, size, name=f"{name}/shift"), name=f"{name}/centre")
-    half = op.Mul(op.Exp(growth, name=f"{name}/growth"), half_size, name=f"{name}/half")
-    return op.Concat(
-        op.Sub(centre, half, name=f"{name}/low"),
-        op.Add(centre, half, name=f"{name}/high"),
-        axis=-1,
-        name=f"{name}/boxes",
-    )
+        sizes = op.Concat(size, size, axis=-1)
+        return op.Add(prior, op.Mul(code, sizes))
+    shift, growth = _emit_halves(op, code)
+    half_size = op.Mul(size, op.scalar(0.5))
+    middle = op.Add(low, half_size)
+    centre = op.Add(middle, op.Mul(shift, size))
+    half = op.Mul(op.Exp(growth), half_size)
+    return op.Concat(op.Sub(centre, half), op.Add(centre, half), axis=-1)
 
 
-def emit_encode(op: Any, code_type: str, prior: str, box: str, name: str) -> Any:
+def emit_encode(op: Op, code_type: str, prior: str, box: str) -> str:
     """Append what `encode` does."""
     if code_type == "CORNER":
-        return op.Sub(box, prior, name=f"{name}/codes")
-    low, high = _emit_halves(op, prior, f"{name}/prior")
-    size = op.Sub(high, low, name=f"{name}/size")
+        return op.Sub(box, prior)
+    low, high = _emit_halves(op, prior)
+    size = op.Sub(high, low)
     if code_type == "CORNER_SIZE":
-        sizes = op.Concat(size, size, axis=-1, name=f"{name}/sizes")
-        return op.Div(op.Sub(box, prior, name=f"{name}/moved"), sizes, name=f"{name}/codes")
-    box_low, box_high = _emit_halves(op, box, f"{name}/box")
-    ends = [
-        op.Add(first, last, name=f"{name}/ends:{i}")
-        for i, (first, last) in enumerate(((box_low, box_high), (low, high)))
-    ]
-    moved = op.Mul(op.Sub(*ends, name=f"{name}/twice"), op.scalar(0.5), name=f"{name}/moved")
-    box_size = op.Sub(box_high, box_low, name=f"{name}/box_size")
-    return op.Concat(
-        op.Div(moved, size, name=f"{name}/shift"),
-        op.Log(op.Div(box_size, size, name=f"{name}/growth"), name=f"{name}/log"),
-        axis=-1,
-        name=f"{name}/codes",
-    )
+        sizes = op.Concat(size, size, axis=-1)
+        return op.Div(op.Sub(box, prior), sizes)
+    box_low, box_high = _emit_halves(op, box)
+    ends = [op.Add(first, last) for first, last in ((box_low, box_high), (low, high))]
+    moved = op.Mul(op.Sub(*ends), op.scalar(0.5))
+    box_size = op.Sub(box_high, box_low)
+    return op.Concat(op.Div(moved, size), op.Log(op.Div(box_size, size)), axis=-1)
 
 
-def emit_overlap(op: Any, a: str, b: str, name: str) -> Any:
+def emit_overlap(op: Op, a: str, b: str) -> str:
     """Append what `overlap` does."""
-    (a_low, a_high), (b_low, b_high) = (
-        _emit_halves(op, box, f"{name}/{side}") for side, box in (("a", a), ("b", b))
-    )
-    low = op.Max(a_low, b_low, name=f"{name}/low")
-    high = op.Min(a_high, b_high, name=f"{name}/high")
-    common = emit_area(op, low, high, f"{name}/common")
-    areas = op.Add(
-        emit_area(op, a_low, a_high, f"{name}/a"),
-        emit_area(op, b_low, b_high, f"{name}/b"),
-        name=f"{name}/areas",
-    )
-    share = op.Div(common, op.Sub(areas, common, name=f"{name}/union"), name=f"{name}/share")
-    meets = op.Greater(common, op.scalar(0), name=f"{name}/meets")
-    return op.Where(meets, share, op.scalar(0), name=f"{name}/overlap")
+    (a_low, a_high), (b_low, b_high) = (_emit_halves(op, box) for box in (a, b))
+    low = op.Max(a_low, b_low)
+    high = op.Min(a_high, b_high)
+    common = emit_area(op, low, high)
+    areas = op.Add(emit_area(op, a_low, a_high), emit_area(op, b_low, b_high))
+    share = op.Div(common, op.Sub(areas, common))
+    meets = op.Greater(common, op.scalar(0))
+    return op.Where(meets, share, op.scalar(0))
 
 
-def emit_area(op: Any, low: str, high: str, name: str) -> Any:
+def emit_area(op: Op, low: str, high: str) -> str:
     """Append what `area` does."""
-    sides = op.Relu(op.Sub(high, low, name=f"{name}/sides"), name=f"{name}/above_0")
-    return op.reduce("ReduceProd", sides, [-1], keepdims=0, name=f"{name}/area")
+    sides = op.Relu(op.Sub(high, low))
+    return op.reduce("ReduceProd", sides, [-1], keepdims=0)
 
 
-def _emit_halves(op: Any, boxes: str, name: str) -> Any:
-    return op.Split(boxes, op.ints(2, 2), axis=-1, outputs=2, name=f"{name}/halves")
+def _emit_halves(op: Op, boxes: str) -> tuple[str, ...]:
+    return op.Split(boxes, op.ints(2, 2), axis=-1, outputs=2)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import FormatError, UnsupportedError
 
 from .bbox import overlap
@@ -161,7 +163,7 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
                 seen.add(at)
         return rows
 
-    def onnx(self, op: Any, detections: str, objects: str) -> Any:
+    def onnx(self, op: Op, detections: str, objects: str) -> Values:
         raise UnsupportedError("detections are judged in torch only")
 
 

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_ramp, ramp
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name, fork_field, is_set
 from caffe_layers.base.number import FLT_MAX, float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 from .bbox import CODE_TYPES, decode, emit_decode
 from .predictions import (
@@ -171,96 +173,91 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
         rows = torch.cat([rows, nothing[(~kept.any()).expand(images)]])
         return rows[None, None]
 
-    def onnx(self, op: Any, loc: str, conf: str, prior: str, *more: str) -> Any:
+    def onnx(self, op: Op, loc: str, conf: str, prior: str, *more: str) -> Values:
         boxes, variances = emit_priors(op, prior, encoded=self.variance_encoded_in_target)
-        scores = op.Reshape(conf, op.ints(0, -1, self.num_classes), name="scores_of_priors")
+        scores = op.Reshape(conf, op.ints(0, -1, self.num_classes))
         return self.emit(op, loc, scores, boxes, variances)
 
-    def emit(self, op: Any, loc: str, conf: str, prior: str, variance: str | None) -> Any:
+    def emit(self, op: Op, loc: str, conf: str, prior: str, variance: str | None) -> str:
         """Append what `detect` does."""
         if self.looks_at_none:
             return op.Unsqueeze(self._emit_nothing(op, conf)[0], op.ints(0, 1))
-        codes = op.Reshape(loc, op.ints(0, -1, self.loc_classes, 4), name="codes")
+        codes = op.Reshape(loc, op.ints(0, -1, self.loc_classes, 4))
         if variance is not None:
-            codes = op.Mul(codes, variance, name="scaled_codes")
-        boxes = emit_decode(op, self.code_type, prior, codes, "decoded")
-        boxes = op.Transpose(boxes, perm=[0, 2, 1, 3], name="boxes_of_classes")
-        scores = op.Transpose(conf, perm=[0, 2, 1], name="scores_of_classes")
+            codes = op.Mul(codes, variance)
+        boxes = emit_decode(op, self.code_type, prior, codes)
+        boxes = op.Transpose(boxes, perm=[0, 2, 1, 3])
+        scores = op.Transpose(conf, perm=[0, 2, 1])
         labels = op.ints(*self.labels)
         if len(self.labels) < self.num_classes:
-            scores = op.Gather(scores, labels, axis=1, name="foreground")
+            scores = op.Gather(scores, labels, axis=1)
             if not self.share_location:
-                boxes = op.Gather(boxes, labels, axis=1, name="boxes_of_foreground")
+                boxes = op.Gather(boxes, labels, axis=1)
         count = self._emit_count(op, scores)
-        scores, index = op.TopK(scores, count, axis=2, outputs=2, name="best")
-        index = op.Unsqueeze(index, op.ints(3), name="index")
+        scores, index = op.TopK(scores, count, axis=2)
+        index = op.Unsqueeze(index, op.ints(3))
         if self.share_location:
-            boxes = op.Squeeze(boxes, op.ints(1), name="one_list")
-        boxes = op.GatherND(boxes, index, batch_dims=2 - self.share_location, name="best_boxes")
+            boxes = op.Squeeze(boxes, op.ints(1))
+        boxes = op.GatherND(boxes, index, batch_dims=2 - self.share_location)
         kept = self._emit_kept(op, boxes, scores, count)
         return self._emit_rows(op, boxes, scores, kept, count)
 
-    def _emit_count(self, op: Any, scores: str) -> Any:
+    def _emit_count(self, op: Op, scores: str) -> str:
         """Return how many boxes of a class are looked at."""
-        sizes = op.Shape(scores, name="sizes")
-        priors = op.Gather(sizes, op.ints(2), axis=0, name="priors")
-        return op.Min(priors, op.ints(self.top_k), name="count") if self.top_k >= 0 else priors
+        sizes = op.Shape(scores)
+        priors = op.Gather(sizes, op.ints(2), axis=0)
+        return op.Min(priors, op.ints(self.top_k)) if self.top_k >= 0 else priors
 
-    def _emit_kept(self, op: Any, boxes: str, scores: str, count: str) -> Any:
+    def _emit_kept(self, op: Op, boxes: str, scores: str, count: str) -> str:
         """Return which of N x F x K boxes stay, as N x FK truth values."""
-        of_list = op.Concat(op.ints(-1), count, axis=0, name="of_list")
-        lists = op.Concat(of_list, op.ints(4), axis=0, name="of_boxes")
+        of_list = op.Concat(op.ints(-1), count, axis=0)
+        lists = op.Concat(of_list, op.ints(4), axis=0)
         ranked = (
-            op.Reshape(boxes, lists, name="lists"),
-            op.Reshape(scores, of_list, name="ranked"),
+            op.Reshape(boxes, lists),
+            op.Reshape(scores, of_list),
             self.confidence_threshold,
             self.nms_threshold,
         )
         adapts = self.eta < 1 and self.nms_threshold > LEAST_ADAPTED
         kept = emit_adaptive(op, *ranked, self.eta) if adapts else emit_suppress(op, *ranked)
-        whole = op.Mul(count, op.ints(len(self.labels)), name="of_image")
-        of_image = op.Concat(op.ints(-1), whole, axis=0, name="of_images")
-        kept = op.to_bool(op.Reshape(kept, of_image, name="kept_of_images"), name="kept")
+        whole = op.Mul(count, op.ints(len(self.labels)))
+        of_image = op.Concat(op.ints(-1), whole, axis=0)
+        kept = op.to_bool(op.Reshape(kept, of_image))
         if self.keep_top_k < 0:
             return kept
-        flat = op.Reshape(scores, op.ints(0, -1), name="scores_of_images")
+        flat = op.Reshape(scores, op.ints(0, -1))
         lowest = op.scalar(np.finfo(op.float_type).min)
-        ranked_kept = op.Where(kept, flat, lowest, name="kept_scores")
-        most = op.Min(whole, op.ints(self.keep_top_k), name="most")
-        _, best = op.TopK(ranked_kept, most, axis=1, outputs=2, name="kept_best")
-        none = op.Mul(flat, op.scalar(0), name="none")
-        ones = op.Expand(op.scalar(1), op.Shape(best, name="best_sizes"), name="best_ones")
-        chosen = op.ScatterElements(none, best, ones, axis=1, name="chosen_ones")
-        return op.And(kept, op.to_bool(chosen, name="chosen"), name="kept_at_last")
+        ranked_kept = op.Where(kept, flat, lowest)
+        most = op.Min(whole, op.ints(self.keep_top_k))
+        _, best = op.TopK(ranked_kept, most, axis=1)
+        none = op.Mul(flat, op.scalar(0))
+        ones = op.Expand(op.scalar(1), op.Shape(best))
+        chosen = op.ScatterElements(none, best, ones, axis=1)
+        return op.And(kept, op.to_bool(chosen))
 
-    def _emit_rows(self, op: Any, boxes: str, scores: str, kept: str, count: str) -> Any:
-        at = op.Transpose(op.NonZero(kept, name="nonzero"), perm=[1, 0], name="at")
-        image, place = op.Split(at, op.ints(1, 1), axis=1, outputs=2, name="place")
-        label = op.Div(place, op.Max(count, op.ints(1), name="divisor"), name="class")
-        label = op.to_float(op.Gather(op.ints(*self.labels), label, name="label"), name="labels")
-        flat = op.Reshape(scores, op.ints(0, -1, 1), name="flat_scores")
-        flat_boxes = op.Reshape(boxes, op.ints(0, -1, 4), name="flat_boxes")
+    def _emit_rows(self, op: Op, boxes: str, scores: str, kept: str, count: str) -> str:
+        at = op.Transpose(op.NonZero(kept), perm=[1, 0])
+        image, place = op.Split(at, op.ints(1, 1), axis=1, outputs=2)
+        label = op.Div(place, op.Max(count, op.ints(1)))
+        label = op.to_float(op.Gather(op.ints(*self.labels), label))
+        flat = op.Reshape(scores, op.ints(0, -1, 1))
+        flat_boxes = op.Reshape(boxes, op.ints(0, -1, 4))
         found = op.Concat(
-            op.to_float(image, name="image"),
-            label,
-            op.GatherND(flat, at, name="score"),
-            op.GatherND(flat_boxes, at, name="box"),
-            axis=1,
-            name="found",
+            op.to_float(image), label, op.GatherND(flat, at), op.GatherND(flat_boxes, at), axis=1
         )
         nothing, images = self._emit_nothing(op, scores)
-        rows = op.Gather(op.Shape(found, name="found_sizes"), op.ints(0), axis=0, name="many")
-        empty = op.Expand(op.Equal(rows, op.ints(0), name="empty"), images, name="empties")
-        instead = op.Compress(nothing, empty, axis=0, name="instead")
-        whole = op.Concat(found, instead, axis=0, name="rows")
+        rows = op.Gather(op.Shape(found), op.ints(0), axis=0)
+        empty = op.Expand(op.Equal(rows, op.ints(0)), images)
+        instead = op.Compress(nothing, empty, axis=0)
+        whole = op.Concat(found, instead, axis=0)
         return op.Unsqueeze(whole, op.ints(0, 1))
 
-    def _emit_nothing(self, op: Any, scores: str) -> tuple[str, str]:
+    def _emit_nothing(self, op: Op, scores: str) -> tuple[str, str]:
         """Return the rows that say that nothing is found, and the number of images."""
-        images = op.Gather(op.Shape(scores, name="shape"), op.ints(0), axis=0, name="images")
-        column = op.Unsqueeze(emit_ramp(op, scores, 0, "range"), op.ints(1), name="column")
+        images = op.Gather(op.Shape(scores), op.ints(0), axis=0)
+        column = op.Unsqueeze(emit_ramp(op, scores, 0), op.ints(1))
         pads = op.ints(0, 0, 0, ROW - 1)
-        return op.Pad(column, pads, op.scalar(-1), name="nothing"), images
+        return op.Pad(column, pads, op.scalar(-1)), images
 
 
 class RefinedDetectionOutput(
@@ -306,15 +303,15 @@ class RefinedDetectionOutput(
                 boxes = refine(self.code_type, boxes, variances, more[1])
             return self.detect(loc, scores, boxes, variances)
 
-    def onnx(self, op: Any, loc: str, conf: str, prior: str, *more: str) -> Any:
+    def onnx(self, op: Op, loc: str, conf: str, prior: str, *more: str) -> Values:
         boxes, variances = emit_priors(op, prior, encoded=self.variance_encoded_in_target)
-        scores = op.Reshape(conf, op.ints(0, -1, self.num_classes), name="scores_of_priors")
+        scores = op.Reshape(conf, op.ints(0, -1, self.num_classes))
         if more:
-            pairs = op.Reshape(more[0], op.ints(0, -1, 2), name="objectness")
-            objects = op.Gather(pairs, op.ints(1), axis=2, name="objects")
-            below = op.Less(objects, op.scalar(self.objectness_score), name="below")
+            pairs = op.Reshape(more[0], op.ints(0, -1, 2))
+            objects = op.Gather(pairs, op.ints(1), axis=2)
+            below = op.Less(objects, op.scalar(self.objectness_score))
             background = op.floats([1.0] + [0.0] * (self.num_classes - 1))
-            scores = op.Where(below, background, scores, name="scores_of_objects")
+            scores = op.Where(below, background, scores)
         if len(more) > 1:
             boxes = emit_refine(op, self.code_type, boxes, variances, more[1])
         return self.emit(op, loc, scores, boxes, variances)

@@ -6,13 +6,12 @@ rows come from all images.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_count, emit_indices
+from caffe_layers.base.op import Op
 
 from .bbox import area, emit_area, emit_overlap, overlap
 from .suppression import emit_suppress, suppress
@@ -82,121 +81,89 @@ def spared(loss: Tensor, eligible: Tensor, boxes: Tensor, threshold: float, top_
 
 
 def emit_match(
-    op: Any, boxes: str, objects: str, own: str, threshold: float | None, inside: str | None
+    op: Op, boxes: str, objects: str, own: str, threshold: float | None, inside: str | None
 ) -> tuple[str, str]:
     """Append what `match` does; `own` and `inside` are truth values, the matches floats."""
-    each = op.Unsqueeze(boxes, op.ints(3), name="match/each")
-    shares = emit_overlap(op, each, objects, "match/iou")
-    counts = op.And(
-        op.Unsqueeze(own, op.ints(2), name="match/own"),
-        op.Greater(shares, op.scalar(LEAST_OVERLAP), name="match/meets"),
-        name="match/counts",
-    )
+    each = op.Unsqueeze(boxes, op.ints(3))
+    shares = emit_overlap(op, each, objects)
+    counts = op.And(op.Unsqueeze(own, op.ints(2)), op.Greater(shares, op.scalar(LEAST_OVERLAP)))
     if inside is not None:
-        inside = op.Unsqueeze(inside, op.ints(3), name="match/inside")
-        counts = op.And(counts, inside, name="match/counts_inside")
-    shares = op.Where(counts, shares, op.scalar(0), name="match/shares")
-    best = op.reduce("ReduceMax", shares, [3], keepdims=0, name="match/best")
-    sizes = op.Shape(shares, name="match/sizes")
-    count = op.Gather(sizes, op.ints(3), axis=0, name="match/count")
+        inside = op.Unsqueeze(inside, op.ints(3))
+        counts = op.And(counts, inside)
+    shares = op.Where(counts, shares, op.scalar(0))
+    best = op.reduce("ReduceMax", shares, [3], keepdims=0)
+    sizes = op.Shape(shares)
+    count = op.Gather(sizes, op.ints(3), axis=0)
     zero, one = (op.const(np.array(value, np.int64)) for value in (0, 1))
     rows, places = (
-        op.Range(
-            zero,
-            op.Squeeze(
-                op.Gather(sizes, op.ints(axis), axis=0, name=f"match/{name}_many"),
-                op.ints(0),
-                name=f"match/{name}_number",
-            ),
-            one,
-            name=f"match/{name}",
-        )
-        for name, axis in (("rows", 3), ("places", 2))
+        op.Range(zero, op.Squeeze(op.Gather(sizes, op.ints(axis), axis=0), op.ints(0)), one)
+        for axis in (3, 2)
     )
 
     def step(free: str, matched: str, _: str) -> tuple[str, ...]:
-        flat = op.Reshape(free, op.ints(0, 0, -1), name="match/flat")
-        at = op.ArgMax(flat, axis=2, keepdims=1, name="match/at")
-        top = op.reduce("ReduceMax", flat, [2], keepdims=1, name="match/top")
-        box = op.Div(at, count, name="match/box")
-        row = op.Mod(at, count, name="match/row")
-        here = op.And(
-            op.Equal(places, box, name="match/place"),
-            op.Greater(top, op.scalar(0), name="match/found"),
-            name="match/here",
-        )
-        of_row = op.Unsqueeze(op.Equal(rows, row, name="match/of"), op.ints(2), name="match/line")
-        of_box = op.Unsqueeze(here, op.ints(3), name="match/column")
-        taken = op.Or(of_box, of_row, name="match/taken")
+        flat = op.Reshape(free, op.ints(0, 0, -1))
+        at = op.ArgMax(flat, axis=2, keepdims=1)
+        top = op.reduce("ReduceMax", flat, [2], keepdims=1)
+        box = op.Div(at, count)
+        row = op.Mod(at, count)
+        here = op.And(op.Equal(places, box), op.Greater(top, op.scalar(0)))
+        of_row = op.Unsqueeze(op.Equal(rows, row), op.ints(2))
+        of_box = op.Unsqueeze(here, op.ints(3))
+        taken = op.Or(of_box, of_row)
         return (
-            op.Where(taken, op.scalar(0), free, name="match/free"),
-            op.Where(here, op.to_float(row, name="match/index"), matched, name="match/next"),
+            op.Where(taken, op.scalar(0), free),
+            op.Where(here, op.to_float(row), matched),
         )
 
-    none = op.Sub(op.Mul(best, op.scalar(0), name="match/0"), op.scalar(1), name="match/none")
+    none = op.Sub(op.Mul(best, op.scalar(0)), op.scalar(1))
     _, matched = op.scan(step, (shares, none), (objects,), stacked=0, ranks=(4, 3))
     if threshold is None:
         return matched, best
-    nearest = op.to_float(
-        op.ArgMax(shares, axis=3, keepdims=0, name="match/nearest"), name="match/nearest_row"
-    )
+    nearest = op.to_float(op.ArgMax(shares, axis=3, keepdims=0))
     near = op.And(
-        op.Less(matched, op.scalar(0), name="match/free_at_last"),
-        op.And(
-            op.Greater(best, op.scalar(0), name="match/any"),
-            op.GreaterOrEqual(best, op.scalar(threshold), name="match/enough"),
-            name="match/near",
-        ),
-        name="match/nears",
+        op.Less(matched, op.scalar(0)),
+        op.And(op.Greater(best, op.scalar(0)), op.GreaterOrEqual(best, op.scalar(threshold))),
     )
-    return op.Where(near, nearest, matched, name="match/matched"), best
+    return op.Where(near, nearest, matched), best
 
 
-def emit_spared(op: Any, loss: str, eligible: str, boxes: str, threshold: float, top_k: int) -> Any:
+def emit_spared(op: Op, loss: str, eligible: str, boxes: str, threshold: float, top_k: int) -> str:
     """Append what `spared` does."""
     if top_k >= 0:
-        eligible = emit_hardest(op, loss, eligible, op.ints(top_k), "spare")
-    low, high = op.Split(boxes, op.ints(2, 2), axis=-1, outputs=2, name="spare/corners")
-    large = op.GreaterOrEqual(
-        emit_area(op, low, high, "spare"), op.scalar(LEAST_AREA), name="spare/large"
-    )
-    eligible = op.And(eligible, large, name="spare/eligible")
-    order = _emit_order(op, loss, eligible, "spared")
-    sizes = op.Shape(order, name="spared/sizes")
-    four = op.Concat(sizes, op.ints(4), axis=0, name="spared/four")
-    index = op.Expand(op.Unsqueeze(order, op.ints(2), name="spared/index"), four, name="spared/at")
-    every = op.Expand(boxes, four, name="spared/boxes")
-    best = op.GatherElements(every, index, axis=1, name="spared/best")
+        eligible = emit_hardest(op, loss, eligible, op.ints(top_k))
+    low, high = op.Split(boxes, op.ints(2, 2), axis=-1, outputs=2)
+    large = op.GreaterOrEqual(emit_area(op, low, high), op.scalar(LEAST_AREA))
+    eligible = op.And(eligible, large)
+    order = _emit_order(op, loss, eligible)
+    sizes = op.Shape(order)
+    four = op.Concat(sizes, op.ints(4), axis=0)
+    index = op.Expand(op.Unsqueeze(order, op.ints(2)), four)
+    every = op.Expand(boxes, four)
+    best = op.GatherElements(every, index, axis=1)
     # By rank, so that equal losses keep their order.
-    places = emit_indices(op, emit_count(op, order, 1, "spared/count"), "spared/places")
-    falling = op.Neg(op.to_float(places, name="spared/ranks"), name="spared/falling")
-    counts = op.GatherElements(
-        op.to_float(eligible, name="spared/ones"), order, axis=1, name="spared/counted"
-    )
+    places = emit_indices(op, emit_count(op, order, 1))
+    falling = op.Neg(op.to_float(places))
+    counts = op.GatherElements(op.to_float(eligible), order, axis=1)
     lowest = float(np.finfo(np.float32).min)
-    ranked = op.Where(
-        op.to_bool(counts, name="spared/counts"), falling, op.scalar(lowest), name="spared/ranked"
-    )
+    ranked = op.Where(op.to_bool(counts), falling, op.scalar(lowest))
     kept = emit_suppress(op, best, ranked, lowest / 2, threshold)
-    none = op.Expand(op.scalar(0), sizes, name="spared/none")
-    kept = op.ScatterElements(none, order, kept, axis=1, name="spared/kept")
-    return op.to_bool(kept, name="spared")
+    none = op.Expand(op.scalar(0), sizes)
+    kept = op.ScatterElements(none, order, kept, axis=1)
+    return op.to_bool(kept)
 
 
-def emit_hardest(op: Any, loss: str, eligible: str, count: str, name: str = "mine") -> Any:
+def emit_hardest(op: Op, loss: str, eligible: str, count: str) -> str:
     """Append what `hardest` does; `count`, N x 1, is of int64."""
-    order = _emit_order(op, loss, eligible, name)
-    places = emit_indices(op, emit_count(op, order, 1, f"{name}/number"), f"{name}/range")
-    places = op.Expand(places, op.Shape(order, name=f"{name}/sizes"), name=f"{name}/places")
-    ranks = op.ScatterElements(order, order, places, axis=1, name=f"{name}/ranks")
-    return op.And(eligible, op.Less(ranks, count, name=f"{name}/first"), name=f"{name}/hardest")
+    order = _emit_order(op, loss, eligible)
+    places = emit_indices(op, emit_count(op, order, 1))
+    places = op.Expand(places, op.Shape(order))
+    ranks = op.ScatterElements(order, order, places, axis=1)
+    return op.And(eligible, op.Less(ranks, count))
 
 
-def _emit_order(op: Any, loss: str, eligible: str, name: str) -> Any:
+def _emit_order(op: Op, loss: str, eligible: str) -> str:
     """Append the eligible boxes from the highest loss on, then the others."""
     lowest = op.scalar(np.finfo(op.float_type).min)
-    ranked = op.Where(eligible, loss, lowest, name=f"{name}/taken")
-    many = op.Gather(
-        op.Shape(ranked, name=f"{name}/shape"), op.ints(1), axis=0, name=f"{name}/many"
-    )
-    return op.TopK(ranked, many, axis=1, outputs=2, name=f"{name}/order")[1]
+    ranked = op.Where(eligible, loss, lowest)
+    many = op.Gather(op.Shape(ranked), op.ints(1), axis=0)
+    return op.TopK(ranked, many, axis=1)[1]

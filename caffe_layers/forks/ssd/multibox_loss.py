@@ -12,9 +12,10 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import floored, gradient_of
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import enum_name, fork_field
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from caffe_layers.loss.normalizer import read_normalization
 from prototxt.errors import UnsupportedError
 
@@ -377,7 +378,7 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
             return positive.sum().clamp(min=1)
         return {"FULL": images * priors, "BATCH_SIZE": images, "NONE": 1}[self.normalization]
 
-    def onnx(self, op: Any, loc: str, conf: str, prior: str, gt: str, *arm: str) -> Any:
+    def onnx(self, op: Op, loc: str, conf: str, prior: str, gt: str, *arm: str) -> Values:
         return self.emit(op, loc, conf, prior, gt, Refinement())
 
 
@@ -416,10 +417,10 @@ class RefinedMultiBoxLoss(MultiBoxLoss, type="MultiBoxLoss", fork="refinedet", b
         labels = super().labels_of(objects)
         return labels.clamp(max=1) if self.num_classes == 2 else labels
 
-    def emit_labels(self, op: Any, labels: str) -> Any:
+    def emit_labels(self, op: Op, labels: str) -> str:
         if self.num_classes != 2:
             return labels
-        return op.Min(labels, op.const(np.array(1)), name="labels_of_2")
+        return op.Min(labels, op.const(np.array(1)))
 
     def forward(self, loc: Tensor, conf: Tensor, prior: Tensor, gt: Tensor, *arm: Tensor) -> Tensor:
         objects = arm[0].detach().reshape(loc.shape[0], -1, 2)[..., 1] if arm else None
@@ -429,14 +430,14 @@ class RefinedMultiBoxLoss(MultiBoxLoss, type="MultiBoxLoss", fork="refinedet", b
             boxes = refine(self.code_type, priors, variances, arm[1])
         return self.loss(loc, conf, prior, gt, Refinement(objects, boxes))
 
-    def onnx(self, op: Any, loc: str, conf: str, prior: str, gt: str, *arm: str) -> Any:
+    def onnx(self, op: Op, loc: str, conf: str, prior: str, gt: str, *arm: str) -> Values:
         objects = boxes = None
         if arm:
-            pairs = op.Reshape(arm[0], op.ints(0, -1, 2), name="objectness")
-            objects = op.Gather(pairs, op.const(np.array(1)), axis=2, name="object_scores")
+            pairs = op.Reshape(arm[0], op.ints(0, -1, 2))
+            objects = op.Gather(pairs, op.const(np.array(1)), axis=2)
         if len(arm) > 1:
             encoded = self.encode_variance_in_target
-            priors = emit_priors(op, prior, encoded=encoded, name="refining")
+            priors = emit_priors(op, prior, encoded=encoded)
             boxes = emit_refine(op, self.code_type, *priors, arm[1])
         return self.emit(op, loc, conf, prior, gt, Refinement(objects, boxes))
 

@@ -10,10 +10,11 @@ import numpy as np
 from caffe_layers.arithmetic.ramp import emit_count, emit_indices
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import FLT_MIN
+from caffe_layers.base.op import Op
 
 from .bbox import emit_decode, emit_encode
 from .matching import emit_hardest, emit_match, emit_spared
-from .predictions import emit_priors
+from .predictions import emit_boxes_and_variances
 from .smooth_l1 import emit_smooth_l1
 
 LOG_FLT_MIN = log(FLT_MIN)
@@ -56,227 +57,200 @@ class EmittedMultiBoxLoss(Layer):
     normalization: str
     propagates: tuple[bool, bool]
 
-    def emit_labels(self, op: Any, labels: str) -> Any:
+    def emit_labels(self, op: Op, labels: str) -> str:
         """Append what `labels_of` does to the labels as they are given."""
         return labels
 
-    def emit(self, op: Any, loc: str, conf: str, prior: str, gt: str, refined: Refinement) -> Any:
+    def emit(self, op: Op, loc: str, conf: str, prior: str, gt: str, refined: Refinement) -> str:
         """Append what `loss` does."""
-        codes = op.Reshape(loc, op.ints(0, -1, self.loc_classes, 4), name="codes_of_priors")
-        codes = op.Transpose(codes, perm=[0, 2, 1, 3], name="codes")
-        scores = op.Reshape(conf, op.ints(0, -1, self.num_classes), name="scores")
+        codes = op.Reshape(loc, op.ints(0, -1, self.loc_classes, 4))
+        codes = op.Transpose(codes, perm=[0, 2, 1, 3])
+        scores = op.Reshape(conf, op.ints(0, -1, self.num_classes))
         plain, variances = (
-            op.Transpose(value, perm=[1, 0, 2], name=f"first:{i}")
-            for i, value in enumerate(emit_priors(op, prior, encoded=False))
+            op.Transpose(value, perm=[1, 0, 2]) for value in emit_boxes_and_variances(op, prior)
         )
         priors = plain
         if refined.boxes is not None:
-            priors = op.Transpose(refined.boxes, perm=[0, 2, 1, 3], name="refined_priors")
-        objects = op.Reshape(gt, op.ints(-1, 8), name="objects")
-        corners = op.Gather(objects, op.ints(3, 4, 5, 6), axis=1, name="corners")
-        labels = op.Gather(objects, op.const(np.array(1, np.int64)), axis=1, name="given_labels")
-        labels = self.emit_labels(op, op.to_int(labels, name="labels"))
+            priors = op.Transpose(refined.boxes, perm=[0, 2, 1, 3])
+        objects = op.Reshape(gt, op.ints(-1, 8))
+        corners = op.Gather(objects, op.ints(3, 4, 5, 6), axis=1)
+        labels = op.Gather(objects, op.const(np.array(1, np.int64)), axis=1)
+        labels = self.emit_labels(op, op.to_int(labels))
         own = self._emit_own(op, objects, scores)
 
-        boxes = op.Unsqueeze(priors, op.ints(0), name="boxes") if priors is plain else priors
+        boxes = op.Unsqueeze(priors, op.ints(0)) if priors is plain else priors
         if not self.use_prior_for_matching:
-            boxes = self._emit_decoded(op, plain, codes, variances, "seen")
+            boxes = self._emit_decoded(op, plain, codes, variances)
         inside = None
         if self.ignore_cross_boundary_bbox:
-            worst = op.to_float(_emit_is_inside(op, boxes, "cross"), name="cross/float")
-            worst = op.reduce("ReduceMin", worst, [3], keepdims=0, name="cross/worst")
-            inside = op.to_bool(worst, name="inside")
-        of_lists = op.Unsqueeze(own, op.ints(1), name="of_lists")
+            worst = op.to_float(_emit_is_inside(op, boxes))
+            worst = op.reduce("ReduceMin", worst, [3], keepdims=0)
+            inside = op.to_bool(worst)
+        of_lists = op.Unsqueeze(own, op.ints(1))
         classes = op.const(np.arange(self.loc_classes)[:, None])
         if not (self.share_location or self.use_prior_for_matching):
-            of_lists = op.And(
-                of_lists, self._emit_is_class(op, labels, classes, "objects"), name="of_classes"
-            )
+            of_lists = op.And(of_lists, self._emit_is_class(op, labels, classes))
         found, best = emit_match(op, boxes, corners, of_lists, self.overlap_threshold, inside)
 
-        row = op.to_int(op.Relu(found, name="row_or_0"), name="row")
-        positive = op.GreaterOrEqual(found, op.scalar(0), name="positive")
-        label = op.Gather(labels, row, name="label")
+        row = op.to_int(op.Relu(found))
+        positive = op.GreaterOrEqual(found, op.scalar(0))
+        label = op.Gather(labels, row)
         if not self.share_location:
-            is_class = self._emit_is_class(op, label, classes, "boxes")
-            positive = op.And(positive, is_class, name="positive_of_class")
+            is_class = self._emit_is_class(op, label, classes)
+            positive = op.And(positive, is_class)
         none, background = (op.const(np.array(n)) for n in (-1, self.background_label_id))
-        lists = op.Where(positive, label, none, name="label_or_none")
-        label = op.reduce("ReduceMax", lists, [1], keepdims=0, name="last_label")
-        nothing = op.Less(label, op.const(np.array(0)), name="is_background")
-        label = op.Where(nothing, background, label, name="label_of_prior")
-        targets = op.Gather(corners, row, name="targets")
+        lists = op.Where(positive, label, none)
+        label = op.reduce("ReduceMax", lists, [1], keepdims=0)
+        nothing = op.Less(label, op.const(np.array(0)))
+        label = op.Where(nothing, background, label)
+        targets = op.Gather(corners, row)
 
         chosen = None
         if self.mining_type != "NONE":
-            loss = self._emit_score_losses(op, scores, label, "mine")
+            loss = self._emit_score_losses(op, scores, label)
             if self.mining_type == "HARD_EXAMPLE":
-                losses = self._emit_loc_losses(
-                    op, codes, targets, positive, plain, variances, "mine_loc"
-                )
-                loss = op.Add(loss, op.Squeeze(losses, op.ints(1), name="loc"), name="both")
-            unmatched = op.Less(found, op.scalar(0), name="unmatched")
+                losses = self._emit_loc_losses(op, codes, targets, positive, plain, variances)
+                loss = op.Add(loss, op.Squeeze(losses, op.ints(1)))
+            unmatched = op.Less(found, op.scalar(0))
             if inside is not None:
-                unmatched = op.And(unmatched, inside, name="unmatched_inside")
+                unmatched = op.And(unmatched, inside)
             rivals = None
             if self.nms_threshold > 0:
-                rivals = op.Unsqueeze(plain, op.ints(0), name="rivals_of_all")
+                rivals = op.Unsqueeze(plain, op.ints(0))
                 if not self.use_prior_for_nms:
-                    rivals = self._emit_decoded(op, plain, codes, variances, "rivals")
-                rivals = op.Squeeze(rivals, op.ints(1), name="rivals_in_list")
+                    rivals = self._emit_decoded(op, plain, codes, variances)
+                rivals = op.Squeeze(rivals, op.ints(1))
             kept, negative = self._emit_mine(
                 op,
                 loss,
-                op.Squeeze(positive, op.ints(1), name="positive_in_list"),
-                op.Squeeze(unmatched, op.ints(1), name="unmatched_in_list"),
-                op.Squeeze(best, op.ints(1), name="best_in_list"),
+                op.Squeeze(positive, op.ints(1)),
+                op.Squeeze(unmatched, op.ints(1)),
+                op.Squeeze(best, op.ints(1)),
                 own,
                 refined.objects,
                 rivals,
             )
-            chosen = op.Or(kept, negative, name="chosen")
-            label = op.Where(kept, label, background, name="kept_label")
-            positive = op.Unsqueeze(kept, op.ints(1), name="kept")
+            chosen = op.Or(kept, negative)
+            label = op.Where(kept, label, background)
+            positive = op.Unsqueeze(kept, op.ints(1))
 
         totals = [op.scalar(0)]
         if self.propagates[0]:
-            losses = self._emit_loc_losses(op, codes, targets, positive, priors, variances, "loc")
-            total = op.ReduceSum(losses, keepdims=0, name="loc_sum")
-            totals.append(op.Mul(total, op.scalar(self.loc_weight), name="loc_total"))
+            losses = self._emit_loc_losses(op, codes, targets, positive, priors, variances)
+            total = op.ReduceSum(losses, keepdims=0)
+            totals.append(op.Mul(total, op.scalar(self.loc_weight)))
         if self.propagates[1]:
             if self.map_object_to_agnostic:
                 one = op.const(np.array(1))
-                label = op.Min(label, one, name="agnostic")
-                lists = op.Min(lists, one, name="agnostic_lists")
-            targets = self._emit_targets(op, scores, label, lists)
-            losses = self._emit_score_losses(op, scores, label, "conf", targets)
+                label = op.Min(label, one)
+                lists = op.Min(lists, one)
+            of_scores = self._emit_targets(op, scores, label, lists)
+            losses = self._emit_score_losses(op, scores, label, of_scores)
             if chosen is not None:
-                losses = op.Where(chosen, losses, op.scalar(0), name="conf_chosen")
-            totals.append(op.ReduceSum(losses, keepdims=0, name="conf_sum"))
-        return op.Div(op.Sum(*totals, name="total"), self._emit_count(op, scores, positive))
+                losses = op.Where(chosen, losses, op.scalar(0))
+            totals.append(op.ReduceSum(losses, keepdims=0))
+        return op.Div(op.Sum(*totals), self._emit_count(op, scores, positive))
 
-    def _emit_own(self, op: Any, objects: str, scores: str) -> Any:
-        image = op.to_int(
-            op.Gather(objects, op.const(np.array(0)), axis=1, name="of_image"), name="image"
-        )
-        images = op.Gather(
-            op.Shape(scores, name="sizes"), op.const(np.array(0)), axis=0, name="images"
-        )
-        indices = op.Range(op.const(np.array(0)), images, op.const(np.array(1)), name="indices")
-        own = op.Equal(image, op.Unsqueeze(indices, op.ints(1), name="column"), name="own")
+    def _emit_own(self, op: Op, objects: str, scores: str) -> str:
+        image = op.to_int(op.Gather(objects, op.const(np.array(0)), axis=1))
+        images = op.Gather(op.Shape(scores), op.const(np.array(0)), axis=0)
+        indices = op.Range(op.const(np.array(0)), images, op.const(np.array(1)))
+        own = op.Equal(image, op.Unsqueeze(indices, op.ints(1)))
         if self.use_difficult_gt:
             return own
-        difficult = op.Gather(objects, op.const(np.array(7)), axis=1, name="difficult")
-        easy = op.Equal(difficult, op.scalar(0), name="easy")
-        return op.And(own, easy, name="own_easy")
+        difficult = op.Gather(objects, op.const(np.array(7)), axis=1)
+        easy = op.Equal(difficult, op.scalar(0))
+        return op.And(own, easy)
 
-    def _emit_is_class(self, op: Any, labels: str, classes: str, name: str) -> Any:
+    def _emit_is_class(self, op: Op, labels: str, classes: str) -> str:
         """Return which labels are each class', and not the background's."""
-        same = op.Equal(labels, classes, name=f"{name}/same")
+        same = op.Equal(labels, classes)
         background = op.const(np.array(self.background_label_id))
-        object_ = op.Not(op.Equal(labels, background, name=f"{name}/none"), name=f"{name}/some")
-        return op.And(same, object_, name=f"{name}/is_class")
+        object_ = op.Not(op.Equal(labels, background))
+        return op.And(same, object_)
 
-    def _emit_decoded(self, op: Any, priors: str, codes: str, variances: str, name: str) -> Any:
+    def _emit_decoded(self, op: Op, priors: str, codes: str, variances: str) -> str:
         if not self.encode_variance_in_target:
-            codes = op.Mul(codes, variances, name=f"{name}/scaled")
-        return emit_decode(op, self.code_type, priors, codes, name)
+            codes = op.Mul(codes, variances)
+        return emit_decode(op, self.code_type, priors, codes)
 
     def _emit_loc_losses(
-        self,
-        op: Any,
-        codes: str,
-        targets: str,
-        positive: str,
-        priors: str,
-        variances: str,
-        name: str,
-    ) -> Any:
-        chosen = op.Unsqueeze(positive, op.ints(3), name=f"{name}/chosen")
+        self, op: Op, codes: str, targets: str, positive: str, priors: str, variances: str
+    ) -> str:
+        chosen = op.Unsqueeze(positive, op.ints(3))
         unit = op.floats(UNIT_BOX)
-        boxes = op.Where(chosen, priors, unit, name=f"{name}/priors")
-        targets = op.Where(chosen, targets, unit, name=f"{name}/targets")
-        want = emit_encode(op, self.code_type, boxes, targets, name)
+        boxes = op.Where(chosen, priors, unit)
+        targets = op.Where(chosen, targets, unit)
+        want = emit_encode(op, self.code_type, boxes, targets)
         if self.encode_variance_in_target:
-            d = op.Sub(codes, want, name=f"{name}/d")
-            d = op.Div(d, variances, name=f"{name}/scaled_d")
+            d = op.Sub(codes, want)
+            d = op.Div(d, variances)
         else:
-            d = op.Sub(codes, op.Div(want, variances, name=f"{name}/want"), name=f"{name}/d")
+            d = op.Sub(codes, op.Div(want, variances))
         if self.bp_inside:
             seen = boxes
             if not self.use_prior_for_matching:
-                seen = self._emit_decoded(op, boxes, codes, variances, f"{name}/seen")
-            counts = _emit_is_inside(op, seen, f"{name}/bp")
-            d = op.Where(counts, d, op.scalar(0), name=f"{name}/d_inside")
+                seen = self._emit_decoded(op, boxes, codes, variances)
+            counts = _emit_is_inside(op, seen)
+            d = op.Where(counts, d, op.scalar(0))
         if self.loc_loss_type == "SMOOTH_L1":
-            terms = emit_smooth_l1(op, d, f"{name}/f")
+            terms = emit_smooth_l1(op, d)
         else:
-            half = op.Mul(d, op.scalar(0.5), name=f"{name}/half")
-            terms = op.Mul(d, half, name=f"{name}/terms")
-        terms = op.Where(chosen, terms, op.scalar(0), name=f"{name}/chosen_terms")
-        return op.reduce("ReduceSum", terms, [3], keepdims=0, name=f"{name}/losses")
+            half = op.Mul(d, op.scalar(0.5))
+            terms = op.Mul(d, half)
+        terms = op.Where(chosen, terms, op.scalar(0))
+        return op.reduce("ReduceSum", terms, [3], keepdims=0)
 
-    def _emit_targets(self, op: Any, scores: str, label: str, lists: str) -> Any:
+    def _emit_targets(self, op: Op, scores: str, label: str, lists: str) -> str | None:
         """Append what MultiBoxLoss's `_targets` does."""
         mines = self.mining_type != "NONE"
         if self.conf_loss_type != "LOGISTIC" or (mines and self.background_label_id == 0):
             return None
         background = op.scalar(self.background_label_id)
         if mines:
-            index = op.Unsqueeze(label, op.ints(2), name="conf/targets/index")
-            hot = op.Equal(index, op.const(np.arange(self.num_classes)), name="conf/targets/same")
-            return op.Where(hot, op.scalar(1), background, name="conf/targets")
-        images, priors = (
-            emit_indices(
-                op, emit_count(op, scores, axis, f"conf/targets/{name}"), f"conf/targets/of_{name}"
-            )
-            for axis, name in ((0, "images"), (1, "priors"))
-        )
-        sizes = op.Shape(scores, name="conf/targets/sizes")
-        each = op.Gather(sizes, op.ints(1), axis=0, name="conf/targets/each")
-        first = op.Mul(images, each, name="conf/targets/first")
-        at = op.Add(
-            op.Unsqueeze(first, op.ints(1, 2), name="conf/targets/of_image"),
-            op.Mul(priors, op.ints(self.num_classes), name="conf/targets/of_prior"),
-            name="conf/targets/at",
-        )
-        count = op.ReduceProd(sizes, keepdims=1, name="conf/targets/count")
-        nothing = op.Less(lists, op.const(np.array(0)), name="conf/targets/nothing")
-        at = op.Add(at, lists, name="conf/targets/places")
-        at = op.Where(nothing, count, at, name="conf/targets/or_behind")
-        at = op.Reshape(at, op.ints(-1), name="conf/targets/flat")
-        whole = op.Add(count, op.ints(1), name="conf/targets/whole")
-        row = op.Expand(background, whole, name="conf/targets/row")
-        ones = op.Expand(
-            op.scalar(1), op.Shape(at, name="conf/targets/many"), name="conf/targets/ones"
-        )
-        row = op.ScatterElements(row, at, ones, axis=0, name="conf/targets/with_ones")
-        row = op.Slice(row, op.ints(0), count, name="conf/targets/cut")
-        return op.Reshape(row, sizes, name="conf/targets")
+            index = op.Unsqueeze(label, op.ints(2))
+            hot = op.Equal(index, op.const(np.arange(self.num_classes)))
+            return op.Where(hot, op.scalar(1), background)
+        images, priors = (emit_indices(op, emit_count(op, scores, axis)) for axis in (0, 1))
+        sizes = op.Shape(scores)
+        each = op.Gather(sizes, op.ints(1), axis=0)
+        first = op.Mul(images, each)
+        at = op.Add(op.Unsqueeze(first, op.ints(1, 2)), op.Mul(priors, op.ints(self.num_classes)))
+        count = op.ReduceProd(sizes, keepdims=1)
+        nothing = op.Less(lists, op.const(np.array(0)))
+        at = op.Add(at, lists)
+        at = op.Where(nothing, count, at)
+        at = op.Reshape(at, op.ints(-1))
+        whole = op.Add(count, op.ints(1))
+        row = op.Expand(background, whole)
+        ones = op.Expand(op.scalar(1), op.Shape(at))
+        row = op.ScatterElements(row, at, ones, axis=0)
+        row = op.Slice(row, op.ints(0), count)
+        return op.Reshape(row, sizes)
 
     def _emit_score_losses(
-        self, op: Any, scores: str, label: str, name: str, targets: str | None = None
-    ) -> Any:
-        index = op.Unsqueeze(label, op.ints(2), name=f"{name}/index")
+        self, op: Op, scores: str, label: str, targets: str | None = None
+    ) -> str:
+        index = op.Unsqueeze(label, op.ints(2))
         if self.conf_loss_type == "SOFTMAX":
-            logs = op.LogSoftmax(scores, axis=2, name=f"{name}/logs")
-            picked = op.GatherElements(logs, index, axis=2, name=f"{name}/picked")
-            flat = op.Squeeze(picked, op.ints(2), name=f"{name}/flat")
-            high = op.Max(flat, op.scalar(LOG_FLT_MIN), name=f"{name}/floored")
-            return op.Neg(high, name=f"{name}/losses")
+            logs = op.LogSoftmax(scores, axis=2)
+            picked = op.GatherElements(logs, index, axis=2)
+            flat = op.Squeeze(picked, op.ints(2))
+            high = op.Max(flat, op.scalar(LOG_FLT_MIN))
+            return op.Neg(high)
         if targets is None:
-            same = op.Equal(index, op.const(np.arange(self.num_classes)), name=f"{name}/same")
-            targets = op.to_float(same, name=f"{name}/hot")
+            same = op.Equal(index, op.const(np.arange(self.num_classes)))
+            targets = op.to_float(same)
         # max(x, 0) - x * t + log(1 + exp(-|x|)) overflows nowhere.
-        hit = op.Mul(scores, targets, name=f"{name}/hit")
-        linear = op.Sub(op.Relu(scores, name=f"{name}/above"), hit, name=f"{name}/linear")
-        distance = op.Neg(op.Abs(scores, name=f"{name}/abs"), name=f"{name}/distance")
-        terms = op.Add(linear, op.Softplus(distance, name=f"{name}/rest"), name=f"{name}/terms")
-        return op.reduce("ReduceSum", terms, [2], keepdims=0, name=f"{name}/losses")
+        hit = op.Mul(scores, targets)
+        linear = op.Sub(op.Relu(scores), hit)
+        distance = op.Neg(op.Abs(scores))
+        terms = op.Add(linear, op.Softplus(distance))
+        return op.reduce("ReduceSum", terms, [2], keepdims=0)
 
     def _emit_mine(
         self,
-        op: Any,
+        op: Op,
         loss: str,
         positive: str,
         unmatched: str,
@@ -286,48 +260,44 @@ class EmittedMultiBoxLoss(Layer):
         rivals: str | None,
     ) -> tuple[str, str]:
         hard = self.mining_type == "HARD_EXAMPLE"
-        some = op.reduce(
-            "ReduceMax", op.to_float(own, name="own_float"), [1], keepdims=1, name="any_own"
-        )
-        eligible = op.to_bool(some, name="has_objects")
+        some = op.reduce("ReduceMax", op.to_float(own), [1], keepdims=1)
+        eligible = op.to_bool(some)
         if hard:
-            every = op.Or(unmatched, op.Not(unmatched, name="matched"), name="every")
+            every = op.Or(unmatched, op.Not(unmatched))
         else:
-            low = op.Less(best, op.scalar(self.neg_overlap), name="low")
-            every = op.And(unmatched, low, name="every")
-        eligible = op.And(eligible, every, name="eligible")
+            low = op.Less(best, op.scalar(self.neg_overlap))
+            every = op.And(unmatched, low)
+        eligible = op.And(eligible, every)
         if objects is not None:
-            high = op.GreaterOrEqual(objects, op.scalar(self.objectness_score), name="high")
-            eligible = op.And(eligible, high, name="eligible_objects")
+            high = op.GreaterOrEqual(objects, op.scalar(self.objectness_score))
+            eligible = op.And(eligible, high)
         if rivals is not None:
             eligible = emit_spared(op, loss, eligible, rivals, self.nms_threshold, self.top_k)
         if hard:
             chosen = emit_hardest(op, loss, eligible, op.ints(self.sample_size))
             return (
-                op.And(positive, chosen, name="hard_matches"),
-                op.And(unmatched, chosen, name="hard_negatives"),
+                op.And(positive, chosen),
+                op.And(unmatched, chosen),
             )
-        ones = op.cast(positive, np.float32, name="ones")
-        matches = op.reduce("ReduceSum", ones, [1], keepdims=1, name="matches")
+        ones = op.cast(positive, np.float32)
+        matches = op.reduce("ReduceSum", ones, [1], keepdims=1)
         ratio = op.const(np.array(self.neg_pos_ratio, np.float32))
-        count = op.to_int(op.Mul(matches, ratio, name="wanted"), name="negatives")
+        count = op.to_int(op.Mul(matches, ratio))
         return positive, emit_hardest(op, loss, eligible, count)
 
-    def _emit_count(self, op: Any, scores: str, positive: str) -> Any:
+    def _emit_count(self, op: Op, scores: str, positive: str) -> str:
         if self.normalization == "NONE":
             return op.scalar(1)
         if self.normalization == "VALID":
-            ones = op.to_float(positive, name="positive_ones")
-            found = op.ReduceSum(ones, keepdims=0, name="found")
-            return op.Max(found, op.scalar(1), name="count")
+            ones = op.to_float(positive)
+            found = op.ReduceSum(ones, keepdims=0)
+            return op.Max(found, op.scalar(1))
         axes = 2 if self.normalization == "FULL" else 1
-        sizes = op.Shape(scores, name="count/sizes")
-        counted = op.Slice(sizes, op.ints(0), op.ints(axes), name="count/counted")
-        return op.to_float(op.ReduceProd(counted, keepdims=0, name="count/product"), name="count")
+        sizes = op.Shape(scores)
+        counted = op.Slice(sizes, op.ints(0), op.ints(axes))
+        return op.to_float(op.ReduceProd(counted, keepdims=0))
 
 
-def _emit_is_inside(op: Any, boxes: str, name: str) -> Any:
-    above = op.GreaterOrEqual(boxes, op.scalar(0), name=f"{name}/above")
-    return op.And(
-        above, op.LessOrEqual(boxes, op.scalar(1), name=f"{name}/below"), name=f"{name}/in"
-    )
+def _emit_is_inside(op: Op, boxes: str) -> str:
+    above = op.GreaterOrEqual(boxes, op.scalar(0))
+    return op.And(above, op.LessOrEqual(boxes, op.scalar(1)))

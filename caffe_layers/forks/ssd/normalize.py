@@ -11,8 +11,10 @@ from torch import Tensor
 from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.base.checks import legacy_shape, require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 ONES = Filler(value=1.0)
 
@@ -88,13 +90,13 @@ class Normalize(Layer, type="Normalize", fork="ssd"):
         total = x.square().sum(self.summed(x.dim()), keepdim=True)
         return x / (total + self.eps).sqrt()
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         rank = len(op.shape(x))
-        square = op.Mul(x, x, name="square")
-        total = op.reduce("ReduceSum", square, self.summed(rank), keepdims=1, name="total")
-        norm = op.Sqrt(op.Add(total, op.scalar(self.eps), name="above_0"), name="norm")
+        square = op.Mul(x, x)
+        total = op.reduce("ReduceSum", square, self.summed(rank), keepdims=1)
+        norm = op.Sqrt(op.Add(total, op.scalar(self.eps)))
         scale = op.weight(self, "scale", shape=self.scale_shape(rank))
-        return op.Mul(op.Div(x, norm, name="normalized"), scale)
+        return op.Mul(op.Div(x, norm), scale)
 
 
 def _check(x: Shape) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class Permute(Layer, type="Permute", fork="ssd"):
@@ -44,8 +46,8 @@ class Permute(Layer, type="Permute", fork="ssd"):
     def forward(self, x: Tensor) -> Tensor:
         return x.permute(self.axes(x.dim()))
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.Transpose(x, perm=list(self.axes(len(op.shape(x)))))
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         return py.call("torch.permute", x, self.axes(len(py.shapes[0])))

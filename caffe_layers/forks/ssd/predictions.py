@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
 
 from .bbox import decode, emit_decode
 
@@ -50,21 +50,28 @@ def refine(code_type: str, boxes: Tensor, variances: Tensor, loc: Tensor) -> Ten
     return decode(code_type, boxes, codes)
 
 
-def emit_priors(
-    op: Any, prior: str, *, encoded: bool, name: str = "prior"
-) -> tuple[str, str | None]:
+def emit_priors(op: Op, prior: str, *, encoded: bool) -> tuple[str, str | None]:
     """Append what `read_priors` does; no variances where they are 1."""
-    both = op.Reshape(prior, op.ints(2, -1, 1, 4), name=f"{name}/both")
-    halves = op.Split(both, op.ints(1, 1), axis=0, outputs=2, name=f"{name}/halves")
-    boxes = op.Squeeze(halves[0], op.ints(0), name=f"{name}/boxes")
     if encoded:
-        return boxes, None
-    return boxes, op.Squeeze(halves[1], op.ints(0), name=f"{name}/variances")
+        boxes, _ = _emit_halves(op, prior)
+        return op.Squeeze(boxes, op.ints(0)), None
+    return emit_boxes_and_variances(op, prior)
 
 
-def emit_refine(op: Any, code_type: str, boxes: str, variances: str | None, loc: str) -> Any:
+def emit_boxes_and_variances(op: Op, prior: str) -> tuple[str, str]:
+    """Append the prior boxes and their variances, each P x 1 x 4."""
+    boxes, variances = _emit_halves(op, prior)
+    return op.Squeeze(boxes, op.ints(0)), op.Squeeze(variances, op.ints(0))
+
+
+def _emit_halves(op: Op, prior: str) -> tuple[str, ...]:
+    both = op.Reshape(prior, op.ints(2, -1, 1, 4))
+    return op.Split(both, op.ints(1, 1), axis=0, outputs=2)
+
+
+def emit_refine(op: Op, code_type: str, boxes: str, variances: str | None, loc: str) -> str:
     """Append what `refine` does."""
-    codes = op.Reshape(loc, op.ints(0, -1, 1, 4), name="refining_codes")
+    codes = op.Reshape(loc, op.ints(0, -1, 1, 4))
     if variances is not None:
-        codes = op.Mul(codes, variances, name="scaled_refining_codes")
-    return emit_decode(op, code_type, boxes, codes, "refined")
+        codes = op.Mul(codes, variances)
+    return emit_decode(op, code_type, boxes, codes)

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import fork_field
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 SAME_RATIO = 1e-6
@@ -116,64 +118,60 @@ class PriorBox(Layer, type="PriorBox", fork="ssd", bottoms=2):
         places: Tensor = (index + self.offset) * step
         return places
 
-    def onnx(self, op: Any, feature: str, data: str) -> Any:
+    def onnx(self, op: Op, feature: str, data: str) -> Values:
         free = any(op.dynamic(feature)[2:]) or (not self.image and any(op.dynamic(data)[2:]))
         if free:
             return self._emit(op, feature, data)
         of_type = torch.from_numpy(np.zeros((), op.float_type))
         bottoms = (of_type.expand(op.shape(name)) for name in (feature, data))
-        return op.Identity(op.array("boxes", self.forward(*bottoms).numpy()))
+        return op.array("boxes", self.forward(*bottoms).numpy())
 
-    def _emit(self, op: Any, feature: str, data: str) -> Any:
+    def _emit(self, op: Op, feature: str, data: str) -> str:
         """Append what `forward` does, for sizes that are known only when the model runs."""
         half = np.array(self.sizes) / 2
         corners: list[str] = []
         counts: list[str] = []
         for name, axis in (("x", 3), ("y", 2)):
-            count, side = self._emit_sides(op, feature, data, name, axis)
+            count, side = self._emit_sides(op, feature, data, axis)
             counts.insert(0, count)
             first, last = (op.const(np.array(value, np.int64)) for value in (0, 1))
-            scalar = op.Squeeze(count, op.ints(0), name=f"{name}/scalar")
-            index = op.Range(first, scalar, last, name=f"{name}/range")
-            index = op.cast(index, np.float32, name=f"{name}/index")
+            scalar = op.Squeeze(count, op.ints(0))
+            index = op.Range(first, scalar, last)
+            index = op.cast(index, np.float32)
             if self.step:
                 step = op.const(np.array(self.step[axis - 2], np.float32))
             else:
-                divisor = op.cast(count, np.float32, name=f"{name}/count")
-                step = op.Div(side, divisor, name=f"{name}/step")
-            place = op.Add(index, op.const(np.array(self.offset, np.float32)), name=f"{name}/off")
-            place = op.Mul(place, step, name=f"{name}/place")
+                divisor = op.cast(count, np.float32)
+                step = op.Div(side, divisor)
+            place = op.Add(index, op.const(np.array(self.offset, np.float32)))
+            place = op.Mul(place, step)
             shape = (1, -1, 1, 1, 1) if name == "x" else (-1, 1, 1, 1, 1)
-            place = op.Reshape(place, op.ints(*shape), name=f"{name}/places")
-            place = op.cast(place, np.float64, name=f"{name}/double")
+            place = op.Reshape(place, op.ints(*shape))
+            place = op.cast(place, np.float64)
             own = half[:, 3 - axis]
             edge = op.const(np.stack([-own, own], -1)[:, :, None])
-            side = op.cast(side, np.float64, name=f"{name}/side")
-            corner = op.Add(place, edge, name=f"{name}/corner")
-            corners.append(op.Div(corner, side, name=f"{name}/share"))
-        each = op.Concat(*counts, op.ints(len(half), 2, 1), axis=0, name="each")
-        full = [op.Expand(c, each, name=f"full:{i}") for i, c in enumerate(corners)]
-        boxes = op.to_float(op.Concat(*full, axis=4, name="double"), name="float")
+            side = op.cast(side, np.float64)
+            corner = op.Add(place, edge)
+            corners.append(op.Div(corner, side))
+        each = op.Concat(*counts, op.ints(len(half), 2, 1), axis=0)
+        full = [op.Expand(c, each) for c in corners]
+        boxes = op.to_float(op.Concat(*full, axis=4))
         if self.clip:
-            boxes = op.Clip(boxes, op.scalar(0), op.scalar(1), name="clipped")
-        boxes = op.Reshape(boxes, op.ints(-1, 4), name="boxes")
-        variances = op.Expand(
-            op.floats(self.variance), op.Shape(boxes, name="sizes"), name="variances"
-        )
-        whole = op.Concat(boxes, variances, axis=0, name="whole")
+            boxes = op.Clip(boxes, op.scalar(0), op.scalar(1))
+        boxes = op.Reshape(boxes, op.ints(-1, 4))
+        variances = op.Expand(op.floats(self.variance), op.Shape(boxes))
+        whole = op.Concat(boxes, variances, axis=0)
         return op.Reshape(whole, op.ints(1, 2, -1))
 
-    def _emit_sides(
-        self, op: Any, feature: str, data: str, name: str, axis: int
-    ) -> tuple[str, str]:
+    def _emit_sides(self, op: Op, feature: str, data: str, axis: int) -> tuple[str, str]:
         """Return the map's size along an axis, as int64, and the image's, as float."""
-        sizes = op.Shape(feature, name=f"{name}/map")
-        count = op.Gather(sizes, op.ints(axis), axis=0, name=f"{name}/places_of_map")
+        sizes = op.Shape(feature)
+        count = op.Gather(sizes, op.ints(axis), axis=0)
         if self.image:
             return count, op.const(np.array([self.image[axis - 2]], np.float32))
-        whole = op.Shape(data, name=f"{name}/data")
-        side = op.Gather(whole, op.ints(axis), axis=0, name=f"{name}/pixels")
-        return count, op.cast(side, np.float32, name=f"{name}/image")
+        whole = op.Shape(data)
+        side = op.Gather(whole, op.ints(axis), axis=0)
+        return count, op.cast(side, np.float32)
 
 
 def _pair(param: Any, one: str, high: str, wide: str) -> Any:

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import fork_field
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Py, Values
+from caffe_layers.base.shape import Shape
 
 
 class ReLU6(Layer, type="ReLU6", fork="chuanqi"):
@@ -38,15 +40,15 @@ class ReLU6(Layer, type="ReLU6", fork="chuanqi"):
         top = F.relu6(x)
         return top + self.negative_slope * x.clamp(max=0) if self.negative_slope else top
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         bounds = op.scalar(0), op.scalar(6)
         if not self.negative_slope:
             return op.Clip(x, *bounds)
-        negative = op.Min(x, op.scalar(0), name="negative")
-        slope = op.Mul(negative, op.scalar(self.negative_slope), name="slope")
-        return op.Add(op.Clip(x, *bounds, name="clipped"), slope)
+        negative = op.Min(x, op.scalar(0))
+        slope = op.Mul(negative, op.scalar(self.negative_slope))
+        return op.Add(op.Clip(x, *bounds), slope)
 
-    def python(self, py: Any, x: str) -> Any:
+    def python(self, py: Py, x: str) -> str:
         top = py.call("F.relu6", x)
         if not self.negative_slope:
             return top

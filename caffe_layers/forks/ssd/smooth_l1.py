@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
+
+from caffe_layers.base.op import Op
 
 
 def smooth_l1(d: Tensor) -> Tensor:
@@ -13,9 +13,9 @@ def smooth_l1(d: Tensor) -> Tensor:
     return F.smooth_l1_loss(d, d.new_zeros(()).expand_as(d), reduction="none")
 
 
-def emit_smooth_l1(op: Any, d: str, name: str) -> Any:
+def emit_smooth_l1(op: Op, d: str) -> str:
     """Append it, as `m * (|d| - m / 2)` with `m = min(|d|, 1)`."""
-    size = op.Abs(d, name=f"{name}/size")
-    least = op.Min(size, op.scalar(1), name=f"{name}/least")
-    half = op.Mul(least, op.scalar(0.5), name=f"{name}/half")
-    return op.Mul(least, op.Sub(size, half, name=f"{name}/rest"), name=f"{name}/smooth")
+    size = op.Abs(d)
+    least = op.Min(size, op.scalar(1))
+    half = op.Mul(least, op.scalar(0.5))
+    return op.Mul(least, op.Sub(size, half))

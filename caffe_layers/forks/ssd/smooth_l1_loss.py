@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import gradient_of
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import is_set
+from caffe_layers.base.shape import Shape
 
 from .base_smooth_l1_loss import BaseSmoothL1Loss
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch._higher_order_ops.while_loop import while_loop
+
+from caffe_layers.base.op import Op
 
 from .bbox import emit_overlap, overlap
 
@@ -59,76 +59,59 @@ def _adapted(limit: Tensor, stays: Tensor, eta: float) -> Tensor:
     return torch.where(stays & (limit > LEAST_ADAPTED), limit * eta, limit)
 
 
-def emit_suppress(op: Any, boxes: str, scores: str, least: float, threshold: float) -> Any:
+def emit_suppress(op: Op, boxes: str, scores: str, least: float, threshold: float) -> str:
     """Append NonMaxSuppression for lists from best to worst: a B x K mask, 1 for what stays.
 
     `scores`, B x K, are valid above `least`.
     """
-    low, high = op.Split(
-        op.cast(boxes, np.float32, name="nms/boxes"),
-        op.ints(2, 2),
-        axis=-1,
-        outputs=2,
-        name="nms/corners",
-    )
+    low, high = op.Split(op.cast(boxes, np.float32), op.ints(2, 2), axis=-1, outputs=2)
     # ONNX takes any two opposite corners for a box, Caffe an inverted one for none.
-    upright = op.Concat(low, op.Max(low, high, name="nms/far"), axis=-1, name="nms/upright")
-    ranked = op.Unsqueeze(
-        op.cast(scores, np.float32, name="nms/scores"), op.ints(1), name="nms/of_class"
-    )
-    sizes = op.Shape(scores, name="nms/sizes")
-    count = op.Gather(sizes, op.ints(1), axis=0, name="nms/count")
+    upright = op.Concat(low, op.Max(low, high), axis=-1)
+    ranked = op.Unsqueeze(op.cast(scores, np.float32), op.ints(1))
+    sizes = op.Shape(scores)
+    count = op.Gather(sizes, op.ints(1), axis=0)
     limits = (op.const(np.array([value], np.float32)) for value in (min(threshold, 1.0), least))
-    chosen = op.NonMaxSuppression(upright, ranked, count, *limits, name="nms/chosen")
-    at = op.Gather(chosen, op.ints(0, 2), axis=1, name="nms/at")
-    none = op.Expand(op.scalar(0), sizes, name="nms/none")
-    many = op.Gather(op.Shape(at, name="nms/rows"), op.ints(0), axis=0, name="nms/many")
-    return op.ScatterND(none, at, op.Expand(op.scalar(1), many, name="nms/ones"), name="nms/kept")
+    chosen = op.NonMaxSuppression(upright, ranked, count, *limits)
+    at = op.Gather(chosen, op.ints(0, 2), axis=1)
+    none = op.Expand(op.scalar(0), sizes)
+    many = op.Gather(op.Shape(at), op.ints(0), axis=0)
+    return op.ScatterND(none, at, op.Expand(op.scalar(1), many))
 
 
 def emit_adaptive(
-    op: Any, boxes: str, scores: str, least: float, threshold: float, eta: float
-) -> Any:
+    op: Op, boxes: str, scores: str, least: float, threshold: float, eta: float
+) -> str:
     """Append what `emit_suppress` does with an `eta`, which NonMaxSuppression lacks."""
-    sizes = op.Shape(scores, name="nms/sizes")
-    count = op.Gather(sizes, op.ints(1), axis=0, name="nms/count")
-    lists = op.Gather(sizes, op.ints(0), axis=0, name="nms/lists")
-    valid = op.to_float(op.Greater(scores, op.scalar(least), name="nms/valid"), name="nms/counts")
-    first = op.Transpose(boxes, perm=[1, 0, 2], name="nms/first")
+    sizes = op.Shape(scores)
+    count = op.Gather(sizes, op.ints(1), axis=0)
+    lists = op.Gather(sizes, op.ints(0), axis=0)
+    valid = op.to_float(op.Greater(scores, op.scalar(least)))
+    first = op.Transpose(boxes, perm=[1, 0, 2])
     index = op.Range(
         op.const(np.array(0, np.int64)),
-        op.Squeeze(count, op.ints(0), name="nms/number"),
+        op.Squeeze(count, op.ints(0)),
         op.const(np.array(1, np.int64)),
-        name="nms/range",
     )
-    index = op.to_float(index, name="nms/index")
-    places = op.Unsqueeze(index, op.ints(0), name="nms/places")
+    index = op.to_float(index)
+    places = op.Unsqueeze(index, op.ints(0))
 
     def step(kept: str, limit: str, box: str, is_valid: str, at: str) -> tuple[str, ...]:
-        one = op.Unsqueeze(box, op.ints(1), name="nms/one")
-        share = emit_overlap(op, one, boxes, "nms/iou")
-        over = op.to_float(op.Greater(share, limit, name="nms/over"), name="nms/is_over")
-        covered = op.reduce(
-            "ReduceMax",
-            op.Mul(over, kept, name="nms/covers"),
-            [1],
-            keepdims=1,
-            name="nms/covered",
-        )
-        free = op.Sub(op.scalar(1), covered, name="nms/free")
-        stays = op.Mul(free, op.Unsqueeze(is_valid, op.ints(1), name="nms/of_list"), name="stays")
-        here = op.to_float(op.Equal(places, at, name="nms/here"), name="nms/is_here")
-        now = op.Add(kept, op.Mul(here, stays, name="nms/new"), name="nms/now")
-        high = op.to_float(
-            op.Greater(limit, op.scalar(LEAST_ADAPTED), name="nms/high"), name="nms/is_high"
-        )
-        lowers = op.to_bool(op.Mul(high, stays, name="nms/lowered"), name="nms/lowers")
-        lower = op.Mul(limit, op.scalar(eta), name="nms/lower")
-        return now, op.Where(lowers, lower, limit, name="nms/limit")
+        one = op.Unsqueeze(box, op.ints(1))
+        share = emit_overlap(op, one, boxes)
+        over = op.to_float(op.Greater(share, limit))
+        covered = op.reduce("ReduceMax", op.Mul(over, kept), [1], keepdims=1)
+        free = op.Sub(op.scalar(1), covered)
+        stays = op.Mul(free, op.Unsqueeze(is_valid, op.ints(1)))
+        here = op.to_float(op.Equal(places, at))
+        now = op.Add(kept, op.Mul(here, stays))
+        high = op.to_float(op.Greater(limit, op.scalar(LEAST_ADAPTED)))
+        lowers = op.to_bool(op.Mul(high, stays))
+        lower = op.Mul(limit, op.scalar(eta))
+        return now, op.Where(lowers, lower, limit)
 
-    none = op.Expand(op.scalar(0), sizes, name="nms/none")
-    column = op.Concat(lists, op.ints(1), axis=0, name="nms/column")
-    limit = op.Expand(op.scalar(threshold), column, name="nms/limits")
-    valid = op.Transpose(valid, perm=[1, 0], name="nms/valid_first")
+    none = op.Expand(op.scalar(0), sizes)
+    column = op.Concat(lists, op.ints(1), axis=0)
+    limit = op.Expand(op.scalar(threshold), column)
+    valid = op.Transpose(valid, perm=[1, 0])
     kept, _ = op.scan(step, (none, limit), (first, valid, index), stacked=0, ranks=(2, 2))
     return kept

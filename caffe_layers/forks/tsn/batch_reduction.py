@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
@@ -91,7 +93,7 @@ class BatchReduction(Layer, type="BatchReduction", fork="tsn"):
             return x.topk(self.k, axis).values.mean(axis)
         return x.sum(axis) if self.operation == "SUM" else x.mean(axis)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         shape = op.shape(x)
         axis = canonical_axis(self.axis, len(shape))
         if op.dynamic(x)[axis] and not self.whole:
@@ -102,32 +104,30 @@ class BatchReduction(Layer, type="BatchReduction", fork="tsn"):
             return self._onnx_reduced(op, x, axis, keepdims=0)
         pieces = self._pieces(shape[axis])
         reduced, start = [], 0
-        for index, size in enumerate(pieces):
+        for size in pieces:
             bounds = (op.ints(start), op.ints(start + size), op.ints(axis))
-            piece = op.Slice(x, *bounds, name=f"piece:{index}")
-            to = {"name": f"reduced:{index}"} if len(pieces) > 1 else {}
-            reduced.append(self._onnx_reduced(op, piece, axis, keepdims=1, **to))
+            piece = op.Slice(x, *bounds)
+            reduced.append(self._onnx_reduced(op, piece, axis, keepdims=1))
             start += size
         return op.Concat(*reduced, axis=axis) if len(pieces) > 1 else reduced[0]
 
-    def _onnx_reduced(self, op: Any, x: str, axis: int, *, keepdims: int, **to: Any) -> Any:
+    def _onnx_reduced(self, op: Op, x: str, axis: int, *, keepdims: int) -> str:
         if self.operation == "TOPK":
-            name = f"{to['name']}_largest" if to else "largest"
-            x, _ = op.TopK(x, op.ints(self.k), axis=axis, outputs=2, name=name)
+            x, _ = op.TopK(x, op.ints(self.k), axis=axis)
         kind = "ReduceSum" if self.operation == "SUM" else "ReduceMean"
-        return op.reduce(kind, x, [axis], keepdims=keepdims, **to)
+        return op.reduce(kind, x, [axis], keepdims=keepdims)
 
-    def _onnx_diagonal(self, op: Any, x: str, axis: int) -> Any:
+    def _onnx_diagonal(self, op: Op, x: str, axis: int) -> str:
         rank = len(op.shape(x))
         if op.dynamic(x)[axis]:
             raise UnsupportedError("the diagonal's size is not fixed", fix="fix its axes' sizes")
         size = op.shape(x)[axis]
-        eye = op.EyeLike(op.const(torch.zeros(size, size).numpy()), name="eye")
-        mask = op.to_bool(eye, name="diagonal")
+        eye = op.EyeLike(op.const(torch.zeros(size, size).numpy()))
+        mask = op.to_bool(eye)
         spread = [at for at in range(rank) if at not in (axis, axis + 1)]
-        mask = op.Unsqueeze(mask, op.ints(*spread), name="spread_diagonal") if spread else mask
-        kept = op.Where(mask, x, op.scalar(0), name="on_diagonal")
+        mask = op.Unsqueeze(mask, op.ints(*spread)) if spread else mask
+        kept = op.Where(mask, x, op.scalar(0))
         if self.operation == "SUM":
             return op.reduce("ReduceSum", kept, [axis, axis + 1], keepdims=0)
-        total = op.reduce("ReduceSum", kept, [axis, axis + 1], keepdims=0, name="total")
+        total = op.reduce("ReduceSum", kept, [axis, axis + 1], keepdims=0)
         return op.Div(total, op.scalar(size))

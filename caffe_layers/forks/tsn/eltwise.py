@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
 from caffe_layers.common.eltwise_operation import EltwiseOperation
 
 
@@ -44,10 +45,7 @@ class StochasticSum(EltwiseOperation, type="Eltwise", fork="tsn", bottoms=(2, No
             scaled = [x * coeff for x, coeff in terms]
         return torch.stack(scaled).sum(0)
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         terms = list(zip(bottoms, self.coeff, strict=True))[self.in_place :]
-        scaled = [
-            op.Mul(x, op.scalar(coeff), name=f"term:{index}")
-            for index, (x, coeff) in enumerate(terms)
-        ]
+        scaled = [op.Mul(x, op.scalar(coeff)) for x, coeff in terms]
         return op.Sum(*scaled)

@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class _HandedOn(Layer):
@@ -25,8 +27,8 @@ class _HandedOn(Layer):
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         return tuple(x.clone() for x in bottoms)
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
-        return tuple(op.Identity(x, top=index) for index, x in enumerate(bottoms))
+    def onnx(self, op: Op, *bottoms: str) -> Values:
+        return bottoms
 
 
 class Gather(_HandedOn, type="Gather", fork="tsn", bottoms=(1, None), tops=(1, None)):

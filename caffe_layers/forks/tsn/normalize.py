@@ -8,8 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import is_set
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class SampleNormalize(Layer, type="Normalize", fork="tsn"):
@@ -37,8 +39,8 @@ class SampleNormalize(Layer, type="Normalize", fork="tsn"):
         x = x.reshape(legacy_shape(x.shape, "bottom"))
         return x / x.square().sum((1, 2, 3), keepdim=True).sqrt()
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         shape = op.shape(op.tops[0])
         if op.shape(x) != shape:
-            x = op.reshape(x, shape, op.dynamic(op.tops[0]), name="four_axes")
-        return op.Div(x, op.reduce("ReduceL2", x, [1, 2, 3], keepdims=1, name="norm"))
+            x = op.reshape(x, shape, op.dynamic(op.tops[0]))
+        return op.Div(x, op.reduce("ReduceL2", x, [1, 2, 3], keepdims=1))

@@ -9,9 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import LAYERS, Layer, Shape
+from caffe_layers.base.layer import LAYERS, Layer
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class TopKReduction(Layer, type="Reduction", fork="tsn"):
@@ -48,11 +50,11 @@ class TopKReduction(Layer, type="Reduction", fork="tsn"):
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(self.axis).topk(self.k, -1).values.mean(-1) * self.coeff
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         axis = canonical_axis(self.axis, len(op.shape(x)))
-        rows = op.Reshape(x, op.ints(*(0,) * axis, -1), name="rows")
-        largest, _ = op.TopK(rows, op.ints(self.k), axis=-1, outputs=2, name="largest")
+        rows = op.Reshape(x, op.ints(*(0,) * axis, -1))
+        largest, _ = op.TopK(rows, op.ints(self.k), axis=-1)
         if self.coeff == 1:
             return op.reduce("ReduceMean", largest, [axis], keepdims=0)
-        mean = op.reduce("ReduceMean", largest, [axis], keepdims=0, name="mean")
+        mean = op.reduce("ReduceMean", largest, [axis], keepdims=0)
         return op.Mul(mean, op.scalar(self.coeff))

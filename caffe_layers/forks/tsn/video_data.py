@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.message import enum_name
+from caffe_layers.base.shape import Shape
 from caffe_layers.data.data_transformer import DataTransformer
 from caffe_layers.data.fed import Fed
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from onnx import TensorProto
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_count, emit_ramp, ramp
 from caffe_layers.arithmetic.suppression import overlaps, survivors
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 ROW = 7
 
@@ -59,7 +59,7 @@ class GridDetection(Layer):
         """Return scores and labels, M x R both, of M boxes; which are enough, `is_enough` tells."""
         raise NotImplementedError
 
-    def emit_scores(self, op: Any, objectness: str, classes: str, name: str) -> tuple[str, str]:
+    def emit_scores(self, op: Op, objectness: str, classes: str) -> tuple[str, str]:
         """Append what `scores` does, the labels as floats."""
         raise NotImplementedError
 
@@ -128,139 +128,83 @@ class GridDetection(Layer):
         rows[:, 0] = ramp(x, len(x))
         return rows[None, None]
 
-    def onnx(self, op: Any, *maps: str) -> Any:
+    def onnx(self, op: Op, *maps: str) -> Values:
         parts = [
-            self._emit_read(op, x, anchors, f"map{index}")
-            for index, (x, anchors) in enumerate(zip(maps, self.anchors[: len(maps)], strict=True))
+            self._emit_read(op, x, anchors)
+            for x, anchors in zip(maps, self.anchors[: len(maps)], strict=True)
         ]
         boxes, scores, labels = (
-            op.Concat(*part, axis=0, name=name) if len(maps) > 1 else part[0]
-            for part, name in zip(
-                zip(*parts, strict=True), ("boxes", "scores", "labels"), strict=True
-            )
+            op.Concat(*part, axis=0) if len(maps) > 1 else part[0]
+            for part in zip(*parts, strict=True)
         )
-        flat, label = (
-            op.Reshape(x, op.ints(-1), name=name)
-            for x, name in ((scores, "flat"), (labels, "flat_labels"))
-        )
+        flat, label = (op.Reshape(x, op.ints(-1)) for x in (scores, labels))
         above = op.GreaterOrEqual if self.inclusive else op.Greater
-        enough = above(flat, op.scalar(self.confidence_threshold), name="enough")
-        where = op.Reshape(op.NonZero(enough, name="nonzero"), op.ints(-1), name="where")
-        found = op.Gather(flat, where, axis=0, name="found")
-        found, order = op.TopK(found, op.Shape(found, name="k"), axis=0, name="sorted", outputs=2)
-        where = op.Gather(where, order, axis=0, name="order")
-        label = op.Gather(label, where, axis=0, name="label")
-        cells = op.Div(where, op.ints(self.rows_of_box), name="cells")
-        boxes = op.Gather(boxes, cells, axis=0, name="found_boxes")
+        enough = above(flat, op.scalar(self.confidence_threshold))
+        where = op.Reshape(op.NonZero(enough), op.ints(-1))
+        found = op.Gather(flat, where, axis=0)
+        found, order = op.TopK(found, op.Shape(found), axis=0)
+        where = op.Gather(where, order, axis=0)
+        label = op.Gather(label, where, axis=0)
+        cells = op.Div(where, op.ints(self.rows_of_box))
+        boxes = op.Gather(boxes, cells, axis=0)
         # By rank, so that equal scores keep their order; an overlap that equals the threshold
         # hides here, so ONNX, which asks for more, gets the float before.
-        rank = op.Neg(
-            op.Cast(
-                op.CumSum(
-                    op.Add(op.Mul(order, op.ints(0), name="no_order"), op.ints(1), name="ones"),
-                    op.const(np.array(0)),
-                    name="rank_int",
-                ),
-                to=TensorProto.FLOAT,
-                name="rank",
-            ),
-            name="ranks",
-        )
+        ones = op.Add(op.Mul(order, op.ints(0)), op.ints(1))
+        rank = op.Neg(op.cast(op.CumSum(ones, op.const(np.array(0))), np.float32))
         chosen = op.NonMaxSuppression(
-            op.Cast(
-                op.Unsqueeze(boxes, op.ints(0), name="nms_all"),
-                to=TensorProto.FLOAT,
-                name="nms_boxes",
-            ),
-            op.Unsqueeze(rank, op.ints(0, 1), name="nms_ranks"),
-            op.Reshape(op.Shape(found, name="all"), op.ints(1), name="most"),
+            op.cast(op.Unsqueeze(boxes, op.ints(0)), np.float32),
+            op.Unsqueeze(rank, op.ints(0, 1)),
+            op.Reshape(op.Shape(found), op.ints(1)),
             op.const(np.nextafter(np.float32(self.nms_threshold), np.float32(-1))),
             center_point_box=1,
-            name="chosen",
         )
-        at = op.Reshape(
-            op.Slice(chosen, op.ints(2), op.ints(3), op.ints(1), name="column"),
-            op.ints(-1),
-            name="at",
-        )
-        score, label, boxes = (
-            op.Gather(x, at, axis=0, name=name)
-            for x, name in ((found, "top_score"), (label, "top_label"), (boxes, "top_boxes"))
-        )
-        score, label = (
-            op.Unsqueeze(x, op.ints(1), name=f"{name}_column")
-            for x, name in ((score, "score"), (label, "label"))
-        )
-        centre, size = (
-            op.Slice(boxes, op.ints(i), op.ints(i + 2), op.ints(1), name=name)
-            for i, name in ((0, "centre"), (2, "size"))
-        )
-        half = op.Mul(size, op.scalar(0.5), name="half")
+        at = op.Reshape(op.Slice(chosen, op.ints(2), op.ints(3), op.ints(1)), op.ints(-1))
+        score, label, boxes = (op.Gather(x, at, axis=0) for x in (found, label, boxes))
+        score, label = (op.Unsqueeze(x, op.ints(1)) for x in (score, label))
+        centre, size = (op.Slice(boxes, op.ints(i), op.ints(i + 2), op.ints(1)) for i in (0, 2))
+        half = op.Mul(size, op.scalar(0.5))
         rows = op.Concat(
-            op.Mul(score, op.scalar(0), name="image"),
+            op.Mul(score, op.scalar(0)),
             label,
             score,
-            op.Sub(centre, half, name="low"),
-            op.Add(centre, half, name="high"),
+            op.Sub(centre, half),
+            op.Add(centre, half),
             axis=1,
-            name="rows",
         )
         # Behind them the rows that say that there is nothing: taken only where there is nothing.
-        images = op.Unsqueeze(emit_ramp(op, maps[0], 0, "images"), op.ints(1), name="image_ids")
-        minus = op.Sub(
-            op.Mul(images, op.floats([0] * (ROW - 1)), name="zeros"), op.scalar(1), name="minus"
-        )
-        rows = op.Concat(
-            rows, op.Concat(images, minus, axis=1, name="nothing"), axis=0, name="both"
-        )
-        count = op.Shape(at, name="count")
-        none = op.Equal(count, op.ints(0), name="none")
-        size = op.Reshape(emit_count(op, maps[0], 0, "batch"), op.ints(1), name="batch_size")
-        end = op.Where(none, size, count, name="end")
-        rows = op.Slice(rows, op.ints(0), end, op.ints(0), name="detections")
+        images = op.Unsqueeze(emit_ramp(op, maps[0], 0), op.ints(1))
+        minus = op.Sub(op.Mul(images, op.floats([0] * (ROW - 1))), op.scalar(1))
+        rows = op.Concat(rows, op.Concat(images, minus, axis=1), axis=0)
+        count = op.Shape(at)
+        none = op.Equal(count, op.ints(0))
+        size = op.Reshape(emit_count(op, maps[0], 0), op.ints(1))
+        end = op.Where(none, size, count)
+        rows = op.Slice(rows, op.ints(0), end, op.ints(0))
         return op.Unsqueeze(rows, op.ints(0, 1))
 
     def _emit_read(
-        self, op: Any, x: str, anchors: Sequence[tuple[float, float]], name: str
+        self, op: Op, x: str, anchors: Sequence[tuple[float, float]]
     ) -> tuple[str, str, str]:
-        side = op.Slice(
-            op.Shape(x, name=f"{name}_sizes"), op.ints(2), op.ints(4), name=f"{name}_side"
-        )
-        shape = op.Concat(
-            op.ints(0, self.boxes, 5 + self.num_classes), side, axis=0, name=f"{name}_shape"
-        )
-        cells = op.Reshape(x, shape, name=f"{name}_boxes")
-        cells = op.Transpose(cells, perm=[0, 3, 4, 1, 2], name=f"{name}_cells")
+        side = op.Slice(op.Shape(x), op.ints(2), op.ints(4))
+        shape = op.Concat(op.ints(0, self.boxes, 5 + self.num_classes), side, axis=0)
+        cells = op.Reshape(x, shape)
+        cells = op.Transpose(cells, perm=[0, 3, 4, 1, 2])
         parts = [
-            op.Slice(cells, op.ints(i), op.ints(j), op.ints(4), name=f"{name}_{part}")
-            for i, j, part in (
-                (0, 1, "x"),
-                (1, 2, "y"),
-                (2, 4, "wh"),
-                (4, 5, "object"),
-                (5, 5 + self.num_classes, "class"),
-            )
+            op.Slice(cells, op.ints(i), op.ints(j), op.ints(4))
+            for i, j in ((0, 1), (1, 2), (2, 4), (4, 5), (5, 5 + self.num_classes))
         ]
-        at = emit_ramp(op, x, 2, f"{name}_at")
-        length = op.to_float(emit_count(op, x, 2, f"{name}_count"), name=f"{name}_length")
+        at = emit_ramp(op, x, 2)
+        length = op.to_float(emit_count(op, x, 2))
         centres = []
-        for part, axes, letter in ((parts[0], (0, 2, 3), "x"), (parts[1], (1, 2, 3), "y")):
-            moved = op.Add(
-                op.Unsqueeze(at, op.ints(*axes), name=f"{name}_{letter}_at"),
-                op.Sigmoid(part, name=f"{name}_{letter}_in"),
-                name=f"{name}_{letter}_sum",
-            )
-            centres.append(op.Div(moved, length, name=f"{name}_c{letter}"))
-        size = op.Mul(
-            op.Exp(parts[2], name=f"{name}_exp"),
-            op.array(f"{name}_anchors", np.array(anchors)),
-            name=f"{name}_grown",
-        )
-        size = op.Div(size, length, name=f"{name}_size")
-        boxes = op.Concat(*centres, size, axis=4, name=f"{name}_box")
-        boxes = op.Reshape(boxes, op.ints(-1, 4), name=f"{name}_flat")
+        for part, axes in ((parts[0], (0, 2, 3)), (parts[1], (1, 2, 3))):
+            moved = op.Add(op.Unsqueeze(at, op.ints(*axes)), op.Sigmoid(part))
+            centres.append(op.Div(moved, length))
+        size = op.Mul(op.Exp(parts[2]), op.array("anchors", np.array(anchors)))
+        size = op.Div(size, length)
+        boxes = op.Concat(*centres, size, axis=4)
+        boxes = op.Reshape(boxes, op.ints(-1, 4))
         objects, classes = (
-            op.Reshape(part, op.ints(-1, width), name=f"{name}_rows{width}")
+            op.Reshape(part, op.ints(-1, width))
             for part, width in ((parts[3], 1), (parts[4], self.num_classes))
         )
-        return boxes, *self.emit_scores(op, objects, classes, name)
+        return boxes, *self.emit_scores(op, objects, classes)

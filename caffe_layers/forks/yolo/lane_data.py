@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.shape import Shape
 from caffe_layers.data.data_transformer import DataTransformer
 from caffe_layers.data.fed import Fed
 

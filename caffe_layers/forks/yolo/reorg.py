@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class Reorg(Layer, type="Reorg", fork="yolo"):
@@ -50,16 +52,16 @@ class Reorg(Layer, type="Reorg", fork="yolo"):
             return x.reshape(n, s, s, few, h, w).permute(0, 3, 4, 1, 5, 2).reshape(top)
         return x.reshape(n, few, h, s, w, s).permute(0, 3, 5, 1, 2, 4).reshape(top)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         s = self.stride
         if self.reverse:
             return op.DepthToSpace(x, blocksize=s, mode="DCR")
         channels = op.shape(x)[1]
-        sizes = op.Shape(x, name="sizes")
-        plane = op.Slice(sizes, op.ints(2), op.ints(4), name="plane")
-        large = op.Mul(plane, op.ints(s), name="large")
-        large = op.Concat(op.ints(0, channels // (s * s)), large, axis=0, name="large_shape")
-        blocks = op.SpaceToDepth(op.Reshape(x, large, name="spread"), blocksize=s, name="blocks")
-        small = op.Div(plane, op.ints(s), name="small")
-        small = op.Concat(op.ints(0, channels * s * s), small, axis=0, name="small_shape")
+        sizes = op.Shape(x)
+        plane = op.Slice(sizes, op.ints(2), op.ints(4))
+        large = op.Mul(plane, op.ints(s))
+        large = op.Concat(op.ints(0, channels // (s * s)), large, axis=0)
+        blocks = op.SpaceToDepth(op.Reshape(x, large), blocksize=s)
+        small = op.Div(plane, op.ints(s))
+        small = op.Concat(op.ints(0, channels * s * s), small, axis=0)
         return op.Reshape(blocks, small)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.shape import Shape
 from caffe_layers.base.shapes_only import ShapesOnly
 
 

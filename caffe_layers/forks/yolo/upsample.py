@@ -9,7 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer, Shape
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
 
 
 class YoloUpsample(Layer, type="Upsample", fork="yolo"):
@@ -43,7 +45,7 @@ class YoloUpsample(Layer, type="Upsample", fork="yolo"):
     def forward(self, x: Tensor) -> Tensor:
         return x.repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
 
-    def onnx(self, op: Any, x: str) -> Any:
+    def onnx(self, op: Op, x: str) -> Values:
         return op.Resize(
             x,
             "",

@@ -8,8 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
 
 from .grid_detection import GridDetection
 
@@ -68,9 +69,9 @@ class YoloDetectionOutput(GridDetection, type="YoloDetectionOutput", fork="yolo"
         best, label = classes.softmax(1).max(1, keepdim=True)
         return objectness.sigmoid() * best, (label + 1).to(classes.dtype)
 
-    def emit_scores(self, op: Any, objectness: str, classes: str, name: str) -> tuple[str, str]:
-        shares = op.Softmax(classes, axis=1, name=f"{name}_softmax")
-        best = op.reduce("ReduceMax", shares, [1], name=f"{name}_best")
-        score = op.Mul(op.Sigmoid(objectness, name=f"{name}_sigmoid"), best, name=f"{name}_score")
-        label = op.to_float(op.ArgMax(shares, axis=1, name=f"{name}_argmax"), name=f"{name}_index")
-        return score, op.Add(label, op.scalar(1), name=f"{name}_label")
+    def emit_scores(self, op: Op, objectness: str, classes: str) -> tuple[str, str]:
+        shares = op.Softmax(classes, axis=1)
+        best = op.reduce("ReduceMax", shares, [1])
+        score = op.Mul(op.Sigmoid(objectness), best)
+        label = op.to_float(op.ArgMax(shares, axis=1))
+        return score, op.Add(label, op.scalar(1))

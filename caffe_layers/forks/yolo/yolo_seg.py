@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caffe_layers.base.layer import Shape
+from caffe_layers.base.shape import Shape
 from caffe_layers.base.shapes_only import ShapesOnly
 from caffe_layers.loss.labels import check_batch
 

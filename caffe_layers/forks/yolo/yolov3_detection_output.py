@@ -9,8 +9,9 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import ramp
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Shape
 from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 from .grid_detection import GridDetection
@@ -100,9 +101,9 @@ class Yolov3DetectionOutput(
         scores = classes.sigmoid() * objectness.sigmoid()
         return scores, (ramp(scores, self.num_classes) + 1).expand_as(scores)
 
-    def emit_scores(self, op: Any, objectness: str, classes: str, name: str) -> tuple[str, str]:
-        each = op.Sigmoid(classes, name=f"{name}_sigmoid")
-        score = op.Mul(each, op.Sigmoid(objectness, name=f"{name}_object1"), name=f"{name}_score")
-        none = op.Mul(score, op.scalar(0), name=f"{name}_none")
+    def emit_scores(self, op: Op, objectness: str, classes: str) -> tuple[str, str]:
+        each = op.Sigmoid(classes)
+        score = op.Mul(each, op.Sigmoid(objectness))
+        none = op.Mul(score, op.scalar(0))
         labels = op.floats(range(1, self.num_classes + 1))
-        return score, op.Add(none, labels, name=f"{name}_label")
+        return score, op.Add(none, labels)

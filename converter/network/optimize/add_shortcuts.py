@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from caffe_layers import Shape
 from caffe_layers.activation.relu import ReLU
 from caffe_layers.base.checks import require
+from caffe_layers.base.op import Op, Values
 from caffe_layers.common.eltwise import Eltwise
 from caffe_layers.vision.base_conv import onnx_conv_pads
 from converter.network.steps import Step
@@ -81,11 +81,9 @@ class ShortcutConvolution(PackedConvolution, bottoms=2):
         )
         return top
 
-    def onnx(self, op: Any, *bottoms: str) -> Any:
+    def onnx(self, op: Op, *bottoms: str) -> Values:
         x, other = bottoms
         pads = onnx_conv_pads(op, x, self.window, self.axis)
-        self.onnx_each(op, "Conv", (x,), pads, name="convolved")
-        convolved = f"{op.layer}/convolved"
-        if not self.rectifies:
-            return op.Add(convolved, other)
-        return op.Relu(op.Add(convolved, other, name="total"))
+        (convolved,) = self.onnx_each(op, "Conv", (x,), pads)
+        total = op.Add(convolved, other)
+        return op.Relu(total) if self.rectifies else total

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from converter.onnx.builder import Graph
+from converter.onnx.graph import Graph
 from converter.preprocessing.spec import LUMA, Preprocessing, read_size
 from prototxt.errors import UnsupportedError
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.affine import Affine
-from converter.onnx.builder import Graph
+from converter.onnx.graph import Graph
 
 
 def fold_bn(graph: Graph, *, fits: Callable[[np.ndarray], bool] = lambda blob: True) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from converter.onnx.builder import Graph
+from converter.onnx.graph import Graph
 
 BLOCK = 16
 """Channels that ONNX Runtime's kernels take at a time on a processor with AVX-512; on others 8."""

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, helper, shape_inference
 
-from converter.onnx.builder import Graph
 from converter.onnx.file import INLINE_BELOW, model_of
+from converter.onnx.graph import Graph
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 LARGEST = float(np.finfo(np.float16).max)

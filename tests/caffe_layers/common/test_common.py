@@ -12,8 +12,9 @@ import torch
 
 import caffe_layers
 import converter
-from converter.onnx.builder import Emitter, Graph
+from converter.onnx.builder import Builder
 from converter.onnx.emit import emit
+from converter.onnx.graph import Graph
 from converter.onnx.options import DEFAULT_OPSET, OLDEST_OPSET
 from prototxt import ShapeError, UnsupportedError
 from tests.support.recorded import assert_close
@@ -330,7 +331,7 @@ def test_a_reshape_takes_no_size_for_another(
 ) -> None:
     static = {"x": (2, 3, 4, 5), "y": top}
     dims = {"x": ["batch", 3, "height", 5], "y": [None if size != 3 else 3 for size in top]}
-    op = Emitter(Graph("g", 17), static, dims)
+    op = Builder(Graph("g", 17), static, dims)
     op.layer, op.tops = "L", ("y",)
     if wanted is None:
         with pytest.raises(UnsupportedError, match=r"the sizes of \(6, 20\) cannot be told"):

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import converter
 from converter.__main__ import main
-from converter.onnx.builder import Graph
+from converter.onnx.graph import Graph
 from converter.onnx.passes import to_half
 from converter.onnx.runtime import run_exposed, run_onnx
 from converter.verification.compare import Comparison

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import converter
-from converter.onnx.builder import Graph
 from converter.onnx.emit import emit
+from converter.onnx.graph import Graph
 from converter.onnx.passes import fold_bn
 from tests.support.definitions import SCALE, convolution, layer
 from tests.support.recorded import assert_close

@@ -1,0 +1,3 @@
+"""The shape of a blob."""
+
+Shape = tuple[int, ...]

@@ -1,0 +1,53 @@
+"""An ONNX graph as data: its nodes, and weights that no protobuf message holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+Dim = int | str | None
+"""A fixed size, the name of a dynamic one, or a dynamic one without a name."""
+
+
+@dataclass
+class Graph:
+    """An ONNX graph whose weights are arrays that no protobuf message holds."""
+
+    name: str
+    opset: int
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    inputs: dict[str, tuple[int, list[Dim]]] = field(default_factory=dict)
+    outputs: dict[str, tuple[int, list[Dim]]] = field(default_factory=dict)
+    values: dict[str, tuple[int, list[Dim]]] = field(default_factory=dict)
+    initializers: dict[str, np.ndarray] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    image: str = ""
+    """The input that takes images, where preprocessing is a part of the graph."""
+    layers: dict[str, str] = field(default_factory=dict)
+    """The layer that made a value."""
+    learned: set[str] = field(default_factory=set)
+    """The initializers that are layers' blobs; the others are constants."""
+    notes: list[str] = field(default_factory=list)
+    """What whoever uses the model should know."""
+
+    def drop_unread(self, names: Iterable[str]) -> None:
+        """Forget those initializers of these names that nothing reads any more."""
+        read = {name for node in self.nodes for name in reads(node)} | self.outputs.keys()
+        for name in (set(names) & self.initializers.keys()) - read:
+            del self.initializers[name]
+
+
+def subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """Return the bodies of a node (Scan, Loop, If)."""
+    return [one.g for one in node.attribute if one.type == onnx.AttributeProto.GRAPH]
+
+
+def reads(node: onnx.NodeProto) -> Iterable[str]:
+    """Yield the values that a node reads, those that only its bodies read included."""
+    yield from node.input
+    for body in subgraphs(node):
+        for inner in body.node:
+            yield from reads(inner)
