@@ -1,36 +1,53 @@
 """Caffe's layers as PyTorch modules.
 
-Every layer lives in a file of its own, registers itself under its Caffe type and is found here by
-itself; `caffe_layers.Convolution` and the others are plain `torch.nn.Module` classes.
+Every layer lives in a file of its own and registers itself under its Caffe type; its family's
+`__init__` names it. `caffe_layers.Convolution` and the others are plain `torch.nn.Module` classes.
 """
+
+# ruff: noqa: F403  # each family's `__all__` says what comes of it
 
 from __future__ import annotations
 
-from importlib import import_module
-from pkgutil import walk_packages
-
+from .activation import *
 from .base.filler import Filler
 from .base.layer import LAYERS, Layer, ParamSpec, unfilled
+from .base.op import Op, Py, Values
 from .base.registry import build, find
 from .base.shape import Shape
+from .common import *
+from .data import *
 from .data.python import register_python
+from .forks.deformable import *
+from .forks.faces import *
+from .forks.flownet import *
+from .forks.intel import *
+from .forks.mobile import *
+from .forks.openpose import *
+from .forks.rcnn import *
+from .forks.segmentation import *
+from .forks.sknet import *
+from .forks.ssd import *
+from .forks.tsn import *
+from .forks.yolo import *
 from .kernels.axpy import axpy
-
-for _module in walk_packages(__path__, f"{__name__}."):
-    if not _module.name.startswith(f"{__name__}.kernels.programs."):  # these need Triton
-        import_module(_module.name)
-
-globals().update({cls.__name__: cls for readings in LAYERS.values() for cls in readings.values()})
+from .loss import *
+from .normalization import *
+from .recurrent import *
+from .vision import *
 
 __all__ = [
     "LAYERS",
     "Filler",
     "Layer",
+    "Op",
     "ParamSpec",
+    "Py",
     "Shape",
+    "Values",
     "axpy",
     "build",
     "find",
     "register_python",
     "unfilled",
+    *(cls.__name__ for readings in LAYERS.values() for cls in readings.values()),
 ]

@@ -1,1 +1,49 @@
 """The layers of segmentation networks: DeepLab, PSPNet, SegNet, ENet."""
+
+from .bn import BN, HappynearBN, TsnBN
+from .crop_center import CropCenter
+from .deeplab_softmax_loss import DeepLabSoftmaxWithLoss
+from .dense_image_data import DenseImageData
+from .image_seg_data import ImageSegData
+from .interp import Interp
+from .mat_write import MatWrite
+from .padding import Padding
+from .refused import (
+    AdaptiveBiasChannel,
+    BiasChannel,
+    DenseCRF,
+    DomainTransform,
+    MatRead,
+    UniqueLabel,
+)
+from .seg_accuracy import SegAccuracy
+from .seg_data import SegData
+from .segnet_bn import SegNetBN
+from .segnet_softmax_loss import SegNetSoftmaxWithLoss
+from .sync_bn import SyncBN
+from .upsample import SegNetUpsample
+
+__all__ = [
+    "BN",
+    "AdaptiveBiasChannel",
+    "BiasChannel",
+    "CropCenter",
+    "DeepLabSoftmaxWithLoss",
+    "DenseCRF",
+    "DenseImageData",
+    "DomainTransform",
+    "HappynearBN",
+    "ImageSegData",
+    "Interp",
+    "MatRead",
+    "MatWrite",
+    "Padding",
+    "SegAccuracy",
+    "SegData",
+    "SegNetBN",
+    "SegNetSoftmaxWithLoss",
+    "SegNetUpsample",
+    "SyncBN",
+    "TsnBN",
+    "UniqueLabel",
+]

@@ -1,1 +1,26 @@
 """The layers of SSD, of what chuanqi305 added to it, and of RefineDet."""
+
+from .annotated_data import AnnotatedData, VideoData
+from .detection_evaluate import DetectionEvaluate
+from .detection_output import DetectionOutput, RefinedDetectionOutput
+from .multibox_loss import MultiBoxLoss, RefinedMultiBoxLoss
+from .normalize import Normalize
+from .permute import Permute
+from .prior_box import PriorBox
+from .relu6 import ReLU6
+from .smooth_l1_loss import SmoothL1Loss
+
+__all__ = [
+    "AnnotatedData",
+    "DetectionEvaluate",
+    "DetectionOutput",
+    "MultiBoxLoss",
+    "Normalize",
+    "Permute",
+    "PriorBox",
+    "ReLU6",
+    "RefinedDetectionOutput",
+    "RefinedMultiBoxLoss",
+    "SmoothL1Loss",
+    "VideoData",
+]
