@@ -272,9 +272,11 @@ class Builder:
         schema = defs.get_schema(op_type, self.opset, "")
         given = {key: value for key, value in attributes.items() if value is not None}
         if unexpected := given.keys() - schema.attributes.keys():
+            lacking = min(unexpected)
+            newer = lacking in defs.get_schema(op_type).attributes
             raise UnsupportedError(
-                f"opset {self.opset}: {op_type} has no {unexpected.pop()!r}",
-                fix="take a newer opset",
+                f"opset {self.opset}: {op_type} has no {lacking!r}",
+                fix="take a newer opset" if newer else "",
             )
         made = tuple(self._name(name or op_type) for _ in range(outputs))
         node = helper.make_node(op_type, inputs, made, made[0], **given)

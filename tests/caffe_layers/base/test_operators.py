@@ -12,7 +12,7 @@ from caffe_layers.base import operators
 from caffe_layers.base.op import Op
 from caffe_layers.base.operators import Operators
 from converter.onnx.builder import Builder
-from converter.onnx.emit import OLDEST_OPSET
+from converter.onnx.options import OLDEST_OPSET
 
 NEWEST = 28
 """The opset of the newest onnx that the types were compared with."""

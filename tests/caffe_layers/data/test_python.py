@@ -46,7 +46,7 @@ def shift() -> Iterator[type[Layer]]:
 
         def onnx(self, op: Any, x: str) -> Any:
             by = op.scalar(self.by)
-            return op.Add(x, by, top=0), op.Sub(x, by, top=1)
+            return op.Add(x, by), op.Sub(x, by)
 
     yield Shift
     del python.REGISTERED["os.path", "Shift"]

@@ -98,6 +98,14 @@ def test_a_wrong_result_is_refused(form: object, message: str) -> None:
     )
 
 
+def test_an_attribute_that_no_opset_has_is_refused() -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        built(lambda op, x: op.Relu(x, top=0))
+    assert str(caught.value) == "opset 17: Relu has no 'top'"
+    with pytest.raises(UnsupportedError, match="Resize has no 'antialias'\n  fix: take a newer"):
+        built(lambda op, x: op.Resize(x, antialias=1))
+
+
 OWN = """
 from caffe_layers import Layer
 

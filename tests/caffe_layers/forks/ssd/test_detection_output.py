@@ -11,6 +11,7 @@ import torch
 
 import caffe_layers
 import converter
+from converter.onnx.runtime import run_onnx
 from prototxt import ShapeError
 from tests.support.restated import check, load
 from tests.support.ssd_boxes import CODE_TYPES, Box, decode, grid, iou
@@ -258,7 +259,7 @@ def test_batch_and_sizes_may_be_free(opset: int, tmp_path: Path) -> None:
             "d": np.zeros((images, 3, 16 * height, 16 * width), np.float32),
         }
         want = net({name: torch.from_numpy(array) for name, array in inputs.items()})["y"]
-        got = converter.onnx_run.run_onnx(path, inputs)["y"]
+        got = run_onnx(path, inputs)["y"]
         assert want.shape[2] > images
         assert got.shape == want.shape
         assert np.abs(got - want.numpy()).max() < 1e-4
