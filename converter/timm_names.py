@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,9 @@ import prototxt
 from prototxt.errors import UnsupportedError
 from prototxt.nets import networks
 
+from .network.net import CaffeNet
 from .network.same_layers import require_same
 from .sknet import arguments, from_net
-
-if TYPE_CHECKING:
-    from .network.net import CaffeNet
 
 SKRESNEXT50 = "skresnext50_32x4d"
 SENETS = {
@@ -58,7 +56,7 @@ SE_PARTS = {
 
 
 def caffe_stem(model: nn.Module) -> nn.Module:
-    """Let a timm model pool after its first convolution as Caffe does; give it back.
+    """Return a timm model, changed to pool after its first convolution as Caffe does.
 
     Caffe's pooling has no padding, and rounds the size of the map up: every later value depends on
     it. timm's `legacy_se*` models do so anyway.
@@ -161,7 +159,7 @@ def _classes(net: CaffeNet) -> int:
 
 
 def _se_modules(layer: str) -> tuple[str, str]:
-    """Return timm's names of a layer and of the normalisation behind it."""
+    """Return timm's names of a layer and of the normalisation after it."""
     if unit := re.fullmatch(r"conv(\d+)_(\d+)_(\w+)", layer):
         place = f"layer{int(unit[1]) - 1}.{int(unit[2]) - 1}"
         module, norm = SE_PARTS[unit[3]]
@@ -174,7 +172,7 @@ def _se_modules(layer: str) -> tuple[str, str]:
 
 
 def _norm(net: CaffeNet, layer: str) -> dict[str, Tensor]:
-    """Return torch's BatchNorm2d of a Caffe BatchNorm and the Scale behind it."""
+    """Return torch's BatchNorm2d of a Caffe BatchNorm and the Scale after it."""
     mean, variance, factor = (blob.detach() for blob in net.params[f"{layer}/bn"])
     divisor = torch.where(factor == 0, torch.inf, factor)  # Caffe takes the sums for 0 then
     weight, bias = (blob.detach() for blob in net.params[f"{layer}/bn/scale"])

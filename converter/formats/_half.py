@@ -1,4 +1,7 @@
-"""Weights in float16 beside ONNX: those that it cannot hold stay in float32, or are refused."""
+"""Weights in float16, for every format but ONNX.
+
+Those that float16 cannot hold stay in float32, or the whole is refused.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,8 @@ def half_tensors(
         made[name] = tensor.half() if holds and tensor.is_floating_point() else tensor
         if not holds:
             kept.append(name)
-    return made, [f"in float32, since float16 does not hold them: {', '.join(kept)}"] * bool(kept)
+    notes = [f"in float32, since float16 does not hold them: {', '.join(kept)}"] if kept else []
+    return made, notes
 
 
 def half_copy(net: CaffeNet) -> CaffeNet:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch._dynamo.exc import UserError
 from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
+from caffe_layers import Shape
 from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
 from converter.onnx.free_axes import AXES, dynamic_dims
@@ -26,6 +29,10 @@ HALF = True
 PROGRAM = True
 
 
+Free = dict[str, dict[int, Any]]
+"""What is said of the free axes of each input."""
+
+
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """Write the program of what an exported model computes, its free axes as in ONNX."""
     if options.half:
@@ -33,41 +40,53 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     exported = net.exported(with_losses=options.asked["with_losses"])
     shapes = exported.inputs
     dims, _ = with_free_axes(options, lambda dynamic: dynamic_dims(exported, net.layers, dynamic))
-    free: dict[str, Any] = {
+    free: Free = {
         name: {axis: Dim.DYNAMIC for axis, dim in enumerate(dims[name]) if isinstance(dim, str)}
         for name in shapes
     }
-    inputs = random_inputs(net, seed=0)
-    # A size of 1 would be taken for a constant.
     inputs = {
+        # A size of 1 would be taken for a constant.
         name: torch.cat([value, value]) if value.dim() and AXES["batch"] in free[name] else value
-        for name, value in inputs.items()
+        for name, value in random_inputs(net, 0, losses=options.asked["with_losses"]).items()
     }
-    try:
-        program = torch.export.export(net, (inputs,), dynamic_shapes=({**free},))
-    except UserError:  # torch's trace depends on an axis: a recurrent layer's loop, on its steps
-        auto = {name: dict.fromkeys(axes, Dim.AUTO) for name, axes in free.items()}
-        inputs = {name: torch.zeros(shape, dtype=net.dtype) for name, shape in shapes.items()}
-        try:
-            program = torch.export.export(net, (inputs,), dynamic_shapes=(auto,))
-        except UserError as error:
-            why = str(error).partition("\n")[0]
-            raise UnsupportedError(f"{path.name}: torch.export cannot trace it: {why}") from None
+    program = _trace(net, inputs, shapes, free, path)
     # Not straight into the file: where the disk is full torch's writer ends the whole process.
     memory = BytesIO()
     torch.export.save(program, memory)
     with writing(path) as file:
         file.write(memory.getbuffer())
+    taken = _inputs(program)
     fixed = [
-        f"axis {axis} of {name} at {inputs[name].shape[axis]}"
-        for name, taken in _inputs(program).items()
+        f"axis {axis} of {name} at {shape[axis]}"
+        for name, shape in taken.items()
         for axis in free[name]
-        if is_concrete_int(taken[axis])
+        if is_concrete_int(shape[axis])
     ]
     if options.asked["dynamic"] is None and not any(free.values()):
-        fixed = [f"{name} of {format_shape(inputs[name].shape)}" for name in free]
+        fixed = [f"{name} of {format_shape(shape)}" for name, shape in taken.items()]
     notes = [f"{path.name} takes only {', '.join(fixed)}"] if fixed else []
     return [*notes, f"{path.name} takes and gives float16"] if options.half else notes
+
+
+def _trace(
+    net: CaffeNet,
+    inputs: Mapping[str, Tensor],
+    shapes: Mapping[str, Shape],
+    free: Free,
+    path: Path,
+) -> torch.export.ExportedProgram:
+    """Return the network's program, its axes free where torch's trace allows it."""
+    try:
+        return torch.export.export(net, (dict(inputs),), dynamic_shapes=(free,))
+    except UserError:  # the trace depends on an axis: a recurrent layer's loop, on its steps
+        pass
+    auto = {name: dict.fromkeys(axes, Dim.AUTO) for name, axes in free.items()}
+    zeros = {name: torch.zeros(shape, dtype=net.dtype) for name, shape in shapes.items()}
+    try:
+        return torch.export.export(net, (zeros,), dynamic_shapes=(auto,))
+    except UserError as error:
+        why = str(error).partition("\n")[0]
+        raise UnsupportedError(f"{path.name}: torch.export cannot trace it: {why}") from None
 
 
 def _inputs(program: torch.export.ExportedProgram) -> dict[str, torch.Size]:

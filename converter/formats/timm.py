@@ -27,11 +27,17 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     if options.half:
         tensors, kept = half_tensors(tensors, {key for key in tensors if "running_" in key})
     write_safetensors(tensors, path, {"format": "pt", "model": model})
-    classes = len(state["fc.bias" if "fc.bias" in state else "last_linear.bias"])
-    call = f"timm.create_model({model!r}, num_classes={classes})"
+    call = f"timm.create_model({model!r}, num_classes={_classes(net)})"
     return [
         f"{path.name} is the state_dict of {call}, which gives Caffe's scores "
-        "behind converter.timm_names.caffe_stem (it pools as Caffe does) and for Caffe's images "
+        "after converter.timm_names.caffe_stem (it pools as Caffe does) and for Caffe's images "
         "(BGR, less their mean)",
         *(f"{path.name}: {note}" for note in kept),
     ]
+
+
+def _classes(net: CaffeNet) -> int:
+    """Return how many scores the network gives."""
+    exported = net.exported()
+    (scores,) = exported.plan.outputs.values()
+    return exported.shapes[scores][1]
