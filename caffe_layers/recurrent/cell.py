@@ -22,8 +22,8 @@ def lstm_cell(c: Tensor, gates: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
 def emit_lstm_cell(op: Op, c: str, gates: str, cont: str, size: int) -> tuple[str, str]:
     """Append `lstm_cell` for H = `size`."""
     i, f, o, g = op.Split(gates, op.ints(*[size] * 4), axis=-1, outputs=4)
-    kept = op.Mul(cont, op.Sigmoid(f))
+    kept = op.Mul(cont, op.Sigmoid(f, name="forget_gate"))
     old = op.Mul(kept, c)
-    new = op.Mul(op.Sigmoid(i), op.Tanh(g))
+    new = op.Mul(op.Sigmoid(i, name="input_gate"), op.Tanh(g, name="candidate"))
     c = op.Add(old, new)
-    return c, op.Mul(op.Sigmoid(o), op.Tanh(c))
+    return c, op.Mul(op.Sigmoid(o, name="output_gate"), op.Tanh(c))

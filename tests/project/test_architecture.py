@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import caffe_layers
 from tests.support.paths import ROOT
 
 PACKAGES = ["prototxt", "caffe_layers", "converter"]
@@ -86,6 +87,68 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     except CycleError as error:
         _, circle = error.args
         pytest.fail(f"a circle of files: {' <- '.join(circle)}")
+
+
+STAGES = (
+    *("network", "loading", "preprocessing", "onnx", "verification", "evaluation", "training"),
+    *("sknet", "formats", "drawing", "demo", "commands"),
+)
+"""The folders of `converter`, in the order of the flow: each knows those before it."""
+
+
+def stage_of(name: str) -> int | None:
+    """Return which stage a file of `converter` is of; None for a loose file."""
+    package, _, rest = name.partition(".")
+    stage = rest.partition(".")[0]
+    return STAGES.index(stage) if package == "converter" and stage in STAGES else None
+
+
+def test_the_converters_folders_follow_the_flow() -> None:
+    folders = {path.parent.name for path in (ROOT / "converter").glob("*/__init__.py")}
+    assert folders == set(STAGES)
+    for path in FILES:
+        own = stage_of(module_name(path)) if path.parent != ROOT / "converter" else None
+        if own is None:
+            continue
+        later = [name for name in imported_files(path) if (stage_of(name) or 0) > own]
+        assert not later, f"{module_name(path)} must not know {later}: they come after it"
+
+
+LOOSE = 18
+"""How many files a folder may hold before it is a list that nobody reads."""
+CATALOGUES = ("caffe_layers/", "prototxt/nets", "converter/commands")
+"""Folders of one file for each layer, network or command."""
+NO_FAMILIES = ("caffe_layers/arithmetic", "caffe_layers/base", "caffe_layers/fused")
+
+
+def test_no_folder_is_a_drawer() -> None:
+    folders = {path.parent for path in FILES}
+    assert len(folders) > 30
+    for folder in folders:
+        name = folder.relative_to(ROOT).as_posix()
+        if not name.startswith(CATALOGUES) or name in NO_FAMILIES:
+            count = len(list(folder.glob("*.py")))
+            assert count <= LOOSE, f"{name} has {count} files: which folders are they of?"
+
+
+def test_every_layer_is_named_by_its_family() -> None:
+    """A file that nobody imports would register nothing, and no user's types would see it."""
+    for name in LAYERS:
+        family, _, stem = name.rpartition(".")
+        table = ROOT.joinpath(*family.split("."), "__init__.py").read_text(encoding="utf-8")
+        assert f"from .{stem} import " in table, f"{family}/__init__.py does not name {stem}"
+    classes = [cls for readings in caffe_layers.LAYERS.values() for cls in readings.values()]
+    assert len(classes) > 150
+    for cls in classes:
+        assert getattr(caffe_layers, cls.__name__) is cls, f"caffe_layers has no {cls.__name__}"
+
+
+def test_layers_write_through_typed_interfaces() -> None:
+    for path in (ROOT / "caffe_layers").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.arg) and node.arg in ("op", "py"):
+                annotation = ast.unparse(node.annotation) if node.annotation else None
+                assert annotation == node.arg.capitalize(), f"{path}: {node.arg}: {annotation}"
 
 
 @pytest.mark.parametrize("name", LAYERS)
