@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from prototxt import Blob
 from prototxt.errors import CaffeError
 
 from .checks import require_axes, require_values
+from .fields import arguments_of, read_fields
 from .filler import Filler
 from .op import Values
 from .shape import Shape
@@ -84,6 +86,9 @@ class Layer(nn.Module):
     `bottoms` and `tops` are a number or `(least, most)`, with None for no upper limit. A class
     without `type` is a base for others.
 
+    `param` names the field of LayerParameter that has its parameters, as `param="lrn_param"`; bases
+    hand it on. An argument of `__init__` that is called as a field of that message is read from it.
+
     A layer's blobs are declared in Caffe's order with `add_blob` and hold Caffe's shapes: they are
     what `.caffemodel` files store.
     """
@@ -92,6 +97,7 @@ class Layer(nn.Module):
     fork: ClassVar[str]
     bottoms: ClassVar[Count]
     tops: ClassVar[Count]
+    param: ClassVar[str] = ""
     is_loss: ClassVar[bool] = False
     """A loss's first top weighs 1 unless `loss_weight` says otherwise."""
     is_metric: ClassVar[bool] = False
@@ -157,10 +163,13 @@ class Layer(nn.Module):
         fork: str = "bvlc",
         bottoms: int | tuple[int, int | None] = 1,
         tops: int | tuple[int, int | None] = 1,
+        param: str | None = None,
     ) -> None:
         super().__init_subclass__()
         cls.adds_blobs = cls.adds_blobs or _calls_add_blob(cls)
         cls.bottoms, cls.tops = _count(bottoms), _count(tops)
+        if param is not None:
+            cls.param = param
         if type is None:
             return
         readings = LAYERS.setdefault(type, {})
@@ -199,7 +208,23 @@ class Layer(nn.Module):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Layer:
         """Build the layer from its LayerParameter, for bottoms of these shapes."""
-        return cls()
+        return cls(**cls.fields(layer))
+
+    @classmethod
+    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+        """Return the arguments of `__init__` that are fields of the message `param` (see above).
+
+        What is `computed` takes a field's place. A dialect may lack the message, or a field of it:
+        then nothing is said there, and the arguments' own defaults stand.
+        """
+        if cls.param not in layer.DESCRIPTOR.fields_by_name:
+            return computed
+        return read_fields(getattr(layer, cls.param), cls._arguments()) | computed
+
+    @classmethod
+    @cache
+    def _arguments(cls) -> Mapping[str, Any]:
+        return arguments_of(cls)
 
     def checked_shapes(self, *bottoms: Shape) -> list[Shape]:
         """Return what `shapes` does, after checking what Caffe asks of every blob.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
@@ -17,7 +14,7 @@ from caffe_layers.base.shape import Shape
 REGIONS = ("ACROSS_CHANNELS", "WITHIN_CHANNEL")
 
 
-class LRN(Layer, type="LRN"):
+class LRN(Layer, type="LRN", param="lrn_param"):
     """`top = x * (k + alpha / n * sum of x**2)**-beta` over n neighbours, for N x C x H x W.
 
     `norm_region` says which: ACROSS_CHANNELS, the local_size channels around each one, or
@@ -45,17 +42,6 @@ class LRN(Layer, type="LRN"):
         require(known, f"norm_region {norm_region!r} is none of {', '.join(REGIONS)}")
         self.local_size, self.norm_region = local_size, norm_region
         self.alpha, self.beta, self.k = float32(alpha), float32(beta), float32(k)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> LRN:
-        param = layer.lrn_param
-        return cls(
-            local_size=param.local_size,
-            alpha=param.alpha,
-            beta=param.beta,
-            norm_region=enum_name(param, "norm_region"),
-            k=param.k,
-        )
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")

@@ -12,7 +12,7 @@ from torch import Tensor
 from caffe_layers.arithmetic.ramp import emit_ramp, ramp
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name, fork_field, is_set
+from caffe_layers.base.message import is_set
 from caffe_layers.base.number import FLT_MAX, float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
@@ -31,7 +31,9 @@ from .suppression import LEAST_ADAPTED, emit_adaptive, emit_suppress, suppress
 ROW = 7
 
 
-class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4)):
+class DetectionOutput(
+    Layer, type="DetectionOutput", fork="ssd", param="detection_output_param", bottoms=(3, 4)
+):
     """Boxes with their class and score: 1 x 1 x K x 7, K as many as are found.
 
     Bottoms: locations N x 4PL, scores N x PC of C classes, P prior boxes 1 x 2 x 4P; an image for
@@ -87,28 +89,15 @@ class DetectionOutput(Layer, type="DetectionOutput", fork="ssd", bottoms=(3, 4))
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> DetectionOutput:
-        return cls(**cls.fields(layer.detection_output_param))
-
-    @classmethod
-    def fields(cls, param: Any) -> dict[str, Any]:
-        """Read a DetectionOutputParameter."""
+        param = layer.detection_output_param
         require(param.HasField("num_classes"), "there is no num_classes")
         nms = param.nms_param
-        threshold = param.confidence_threshold
-        return {
-            "num_classes": param.num_classes,
-            "share_location": param.share_location,
-            "background_label_id": param.background_label_id,
-            "nms_threshold": nms.nms_threshold,
-            "top_k": nms.top_k if nms.HasField("top_k") else -1,
-            "eta": nms.eta,
-            "code_type": enum_name(param, "code_type"),
-            "keep_top_k": param.keep_top_k,
-            "variance_encoded_in_target": param.variance_encoded_in_target,
-            "confidence_threshold": threshold
-            if param.HasField("confidence_threshold")
-            else -FLT_MAX,
-        }
+        return cls(
+            nms_threshold=nms.nms_threshold,
+            top_k=nms.top_k if nms.HasField("top_k") else -1,
+            eta=nms.eta,
+            **cls.fields(layer),
+        )
 
     @property
     def loc_classes(self) -> int:
@@ -280,11 +269,6 @@ class RefinedDetectionOutput(
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
         return len(layer.bottom) > 3 or _has_objectness(layer)
-
-    @classmethod
-    def fields(cls, param: Any) -> dict[str, Any]:
-        score = fork_field(param, "objectness_score", 0.01)
-        return {**super().fields(param), "objectness_score": score}
 
     def shapes(self, loc: Shape, conf: Shape, prior: Shape, *more: Shape) -> list[Shape]:
         for name, size, shape in zip(("arm_conf", "arm_loc"), (2, 4), more, strict=False):

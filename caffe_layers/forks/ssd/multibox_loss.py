@@ -12,12 +12,12 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import floored, gradient_of
 from caffe_layers.base.checks import require
-from caffe_layers.base.message import enum_name, fork_field
+from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from caffe_layers.loss.normalizer import read_normalization
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 from .bbox import CODE_TYPES, check_sizes, decode, encode
 from .matching import hardest, match, spared
@@ -42,7 +42,9 @@ CHOICES = {
 }
 
 
-class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms=4):
+class MultiBoxLoss(
+    EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", param="multibox_loss_param", bottoms=4
+):
     """`top = (loc_weight * L_loc + L_conf) / count`, a scalar: the loss that trains SSD.
 
     Bottoms: locations N x 4PL, scores N x PC of C classes (before any softmax), P prior boxes
@@ -108,10 +110,16 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
     ) -> None:
         """`propagates` says which of L_loc and L_conf count."""
         super().__init__()
-        given = locals()
-        for name, values in CHOICES.items():
-            known = given[name] in values
-            require(known, f"{name} {given[name]!r} is none of {', '.join(values)}")
+        for name, choice in (
+            ("loc_loss_type", loc_loss_type),
+            ("conf_loss_type", conf_loss_type),
+            ("match_type", match_type),
+            ("mining_type", mining_type),
+            ("code_type", code_type),
+            ("normalization", normalization),
+        ):
+            if choice not in CHOICES[name]:
+                raise ShapeError(f"{name} {choice!r} is none of {', '.join(CHOICES[name])}")
         require(num_classes > 0, f"num_classes {num_classes} wants 1 or more")
         self.num_classes, self.share_location = num_classes, share_location
         self.loc_classes = 1 if share_location else num_classes
@@ -133,57 +141,37 @@ class MultiBoxLoss(EmittedMultiBoxLoss, type="MultiBoxLoss", fork="ssd", bottoms
         self._check()
 
     def _check(self) -> None:
-        background, mines = self.background_label_id, self.mining_type != "NONE"
-        among = 0 <= background < self.num_classes
-        require(among, f"background_label_id {background} is none of {self.num_classes} classes")
-        require(self.share_location or not mines, "mining wants share_location")
-        two = not self.map_object_to_agnostic or self.num_classes == 2
-        require(two, f"map_object_to_agnostic wants 2 classes, got {self.num_classes}")
-        above = not self.map_object_to_agnostic or background == 0
-        require(above, f"map_object_to_agnostic wants background_label_id 0, got {background}")
-        sampled = self.mining_type != "HARD_EXAMPLE" or self.sample_size > 0
-        require(sampled, f"sample_size {self.sample_size} wants 1 or more")
+        background, classes = self.background_label_id, self.num_classes
+        if not 0 <= background < classes:
+            raise ShapeError(f"background_label_id {background} is none of {classes} classes")
+        if self.mining_type != "NONE":
+            require(self.share_location, "mining wants share_location")
+        if self.map_object_to_agnostic and classes != 2:
+            raise ShapeError(f"map_object_to_agnostic wants 2 classes, got {classes}")
+        if self.map_object_to_agnostic and background != 0:
+            raise ShapeError(
+                f"map_object_to_agnostic wants background_label_id 0, got {background}"
+            )
+        if self.mining_type == "HARD_EXAMPLE" and self.sample_size <= 0:
+            raise ShapeError(f"sample_size {self.sample_size} wants 1 or more")
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> MultiBoxLoss:
         param, down = layer.multibox_loss_param, tuple(layer.propagate_down)
+        require(param.HasField("num_classes"), "there is no num_classes")
+        mining = enum_name(param, "mining_type")
+        if param.HasField("do_neg_mining") and param.do_neg_mining != (mining != "NONE"):
+            raise ShapeError(
+                f"do_neg_mining {param.do_neg_mining} contradicts mining_type {mining}"
+            )
+        suppresses = param.HasField("nms_param")
         return cls(
             normalization=read_normalization(layer.loss_param, "VALID"),
             propagates=(down[0], down[1]) if len(down) > 1 else (True, True),
-            **cls.fields(param),
+            nms_threshold=param.nms_param.nms_threshold if suppresses else 0.0,
+            top_k=param.nms_param.top_k if suppresses else -1,
+            **cls.fields(layer),
         )
-
-    @classmethod
-    def fields(cls, param: Any) -> dict[str, Any]:
-        """Read a MultiBoxLossParameter."""
-        require(param.HasField("num_classes"), "there is no num_classes")
-        mining = enum_name(param, "mining_type")
-        if param.HasField("do_neg_mining"):
-            agrees = param.do_neg_mining == (mining != "NONE")
-            require(agrees, f"do_neg_mining {param.do_neg_mining} contradicts mining_type {mining}")
-        named = ("loc_loss_type", "conf_loss_type", "match_type", "code_type", "mining_type")
-        plain = (
-            "num_classes",
-            "loc_weight",
-            "share_location",
-            "overlap_threshold",
-            "use_prior_for_matching",
-            "background_label_id",
-            "use_difficult_gt",
-            "neg_pos_ratio",
-            "neg_overlap",
-            "encode_variance_in_target",
-            "map_object_to_agnostic",
-            "ignore_cross_boundary_bbox",
-            "bp_inside",
-            "sample_size",
-            "use_prior_for_nms",
-        )
-        read = {name: enum_name(param, name) for name in named}
-        if param.HasField("nms_param"):
-            nms = param.nms_param
-            read |= {"nms_threshold": nms.nms_threshold, "top_k": nms.top_k}
-        return read | {name: getattr(param, name) for name in plain}
 
     def shapes(self, loc: Shape, conf: Shape, prior: Shape, gt: Shape, *arm: Shape) -> list[Shape]:
         check_predictions(loc, conf, prior, self.loc_classes, self.num_classes)
@@ -402,11 +390,11 @@ class RefinedMultiBoxLoss(MultiBoxLoss, type="MultiBoxLoss", fork="refinedet", b
         return len(layer.bottom) > 4 or layer.multibox_loss_param.num_classes == 2
 
     @classmethod
-    def fields(cls, param: Any) -> dict[str, Any]:
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> MultiBoxLoss:
+        param = layer.multibox_loss_param
         if param.HasField("nms_param") and param.nms_param.nms_threshold > 0:
             raise UnsupportedError("which refined boxes suppress each other is not known")
-        score = fork_field(param, "objectness_score", 0.01)
-        return {**super().fields(param), "objectness_score": score}
+        return super().from_caffe(layer, bottoms)
 
     def shapes(self, loc: Shape, conf: Shape, prior: Shape, gt: Shape, *arm: Shape) -> list[Shape]:
         for name, size, shape in zip(("arm_conf", "arm_loc"), (2, 4), arm, strict=False):
