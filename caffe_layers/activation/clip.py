@@ -14,7 +14,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class Clip(Layer, type="Clip"):
+class Clip(Layer, type="Clip", param="clip_param"):
     """`top = max(min(x, max), min)`, for x of any shape; the gradient passes where x is in bounds.
 
     Where `min` is greater than `max` the top is `min` everywhere. Without `clip_param` both are 0.
@@ -33,8 +33,7 @@ class Clip(Layer, type="Clip"):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Clip:
-        param = layer.clip_param
-        return cls(min=param.min, max=param.max, in_place=list(layer.top) == list(layer.bottom))
+        return cls(in_place=list(layer.top) == list(layer.bottom), **cls.fields(layer))
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,14 +10,13 @@ from torch import Tensor
 from caffe_layers.arithmetic.random_dropout import emit_drawn
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import fork_field
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
-class Dropout(Layer, type="Dropout"):
+class Dropout(Layer, type="Dropout", param="dropout_param"):
     """In training `top = x * mask / (1 - dropout_ratio)`, else `top = x`, for x of any shape.
 
     Each value of the mask is 0 with the probability `dropout_ratio`, else 1. An ONNX model
@@ -54,16 +52,6 @@ class Dropout(Layer, type="Dropout"):
         self.draws = self.sample_weights_test = sample_weights_test
         self.scale_train = scale_train
         self.sqrt_scale = sqrt_scale
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Dropout:
-        param = layer.dropout_param
-        return cls(
-            dropout_ratio=param.dropout_ratio,
-            sample_weights_test=fork_field(param, "sample_weights_test", False),
-            scale_train=fork_field(param, "scale_train", True),
-            sqrt_scale=fork_field(param, "sqrt_scale", False),
-        )
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,7 +11,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class ELU(Layer, type="ELU"):
+class ELU(Layer, type="ELU", param="elu_param"):
     """`top = max(x, 0) + alpha * (exp(min(x, 0)) - 1)`, for x of any shape.
 
     Caffe: BVLC/caffe, src/caffe/layers/elu_layer.cpp
@@ -24,10 +22,6 @@ class ELU(Layer, type="ELU"):
     def __init__(self, *, alpha: float = 1.0) -> None:
         super().__init__()
         self.alpha = float32(alpha)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ELU:
-        return cls(alpha=layer.elu_param.alpha)
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import exp
-from typing import Any
 
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from .affine import affine, emit_affine
 from .base import log_of_base
 
 
-class Exp(Layer, type="Exp"):
+class Exp(Layer, type="Exp", param="exp_param"):
     """`top = base ^ (shift + scale * x)`, for x of any shape; `base` -1 stands for e.
 
     Errors: ShapeError for any other base that is not positive and finite.
@@ -31,11 +30,6 @@ class Exp(Layer, type="Exp"):
         log_base = log_of_base(self.base)
         self._inner = log_base * self.scale
         self._outer = exp(log_base * self.shift)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Exp:
-        param = layer.exp_param
-        return cls(base=param.base, scale=param.scale, shift=param.shift)
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.checks import require
@@ -16,7 +14,7 @@ from .affine import affine, emit_affine
 from .base import log_of_base
 
 
-class Log(Layer, type="Log"):
+class Log(Layer, type="Log", param="log_param"):
     """`top = log(shift + scale * x)` to the base `base`, for x of any shape; -1 stands for e.
 
     Errors: ShapeError for any other base that is 1, or not positive and finite.
@@ -31,11 +29,6 @@ class Log(Layer, type="Log"):
         log_base = log_of_base(self.base)
         require(log_base != 0, f"base {self.base} has no logarithms, wants another than 1")
         self._outer = 1 / log_base
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Log:
-        param = layer.log_param
-        return cls(base=param.base, scale=param.scale, shift=param.shift)
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]

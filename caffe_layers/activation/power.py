@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -15,7 +13,7 @@ from caffe_layers.base.shape import Shape
 from .affine import affine, emit_affine
 
 
-class Power(Layer, type="Power"):
+class Power(Layer, type="Power", param="power_param"):
     """`top = (shift + scale * x) ^ power`, for x of any shape.
 
     NaN where a negative number has a fractional power. Where `power * scale` is 0 the top does not
@@ -29,11 +27,6 @@ class Power(Layer, type="Power"):
         self.power = float32(power)
         self.scale = float32(scale)
         self.shift = float32(shift)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Power:
-        param = layer.power_param
-        return cls(power=param.power, scale=param.scale, shift=param.shift)
 
     @property
     def constant(self) -> float | None:

@@ -16,7 +16,7 @@ from caffe_layers.base.shape import Shape
 SLOPE = Filler(value=0.25)
 
 
-class PReLU(Layer, type="PReLU"):
+class PReLU(Layer, type="PReLU", param="prelu_param"):
     """`top = max(x, 0) + weight * min(x, 0)`, with a slope for each channel of N x C x ...
 
     Blob: weight, C, or without axes where the slope is `channel_shared`. Without a filler slopes
@@ -38,10 +38,8 @@ class PReLU(Layer, type="PReLU"):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> PReLU:
-        param = layer.prelu_param
         _check(bottoms[0])
-        filler = Filler.from_caffe(param.filler) if param.HasField("filler") else SLOPE
-        return cls(bottoms[0][1], filler=filler, channel_shared=param.channel_shared)
+        return cls(bottoms[0][1], **cls.fields(layer))
 
     def shapes(self, x: Shape) -> list[Shape]:
         _check(x)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.arithmetic.rectifier import onnx_rectify, rectify, rectify_source
@@ -13,7 +11,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class ReLU(Layer, type="ReLU"):
+class ReLU(Layer, type="ReLU", param="relu_param"):
     """`top = max(x, 0) + negative_slope * min(x, 0)`, for x of any shape.
 
     Caffe: BVLC/caffe, src/caffe/layers/relu_layer.cpp
@@ -24,10 +22,6 @@ class ReLU(Layer, type="ReLU"):
     def __init__(self, *, negative_slope: float = 0.0) -> None:
         super().__init__()
         self.negative_slope = float32(negative_slope)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ReLU:
-        return cls(negative_slope=layer.relu_param.negative_slope)
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]

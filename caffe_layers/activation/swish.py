@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.layer import Layer
@@ -12,7 +10,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class Swish(Layer, type="Swish"):
+class Swish(Layer, type="Swish", param="swish_param"):
     """`top = x * sigmoid(beta * x)`, for x of any shape.
 
     Caffe: BVLC/caffe, src/caffe/layers/swish_layer.cpp
@@ -23,10 +21,6 @@ class Swish(Layer, type="Swish"):
     def __init__(self, *, beta: float = 1.0) -> None:
         super().__init__()
         self.beta = float32(beta)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Swish:
-        return cls(beta=layer.swish_param.beta)
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.layer import Layer
@@ -12,7 +10,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Threshold(Layer, type="Threshold"):
+class Threshold(Layer, type="Threshold", param="threshold_param"):
     """`top = 1` where `x > threshold`, else 0, for x of any shape; without a gradient.
 
     Caffe: BVLC/caffe, src/caffe/layers/threshold_layer.cpp
@@ -23,10 +21,6 @@ class Threshold(Layer, type="Threshold"):
     def __init__(self, *, threshold: float = 0.0) -> None:
         super().__init__()
         self.threshold = float32(threshold)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Threshold:
-        return cls(threshold=layer.threshold_param.threshold)
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]
