@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class ArgMax(Layer, type="ArgMax"):
+class ArgMax(Layer, type="ArgMax", param="argmax_param"):
     """The `top_k` largest values, largest first; of equal ones the larger index comes first.
 
     With `axis` the top is the bottom with `top_k` in place of that axis' size, and holds indices,
@@ -34,12 +33,6 @@ class ArgMax(Layer, type="ArgMax"):
         self.out_max_val = out_max_val
         self.top_k = top_k
         self.axis = axis
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ArgMax:
-        param = layer.argmax_param
-        axis = param.axis if param.HasField("axis") else None
-        return cls(out_max_val=param.out_max_val, top_k=param.top_k, axis=axis)
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) >= 1, "the bottom has no axes, wants 1 or more")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor
 
@@ -13,10 +13,8 @@ from caffe_layers.base.shape import Shape
 
 from .covered import check_covers, covered_shape, spread, spread_shape
 
-Self = TypeVar("Self", bound="BaseScale")
 
-
-class BaseScale(Layer):
+class BaseScale(Layer, param="scale_param"):
     """A bottom times a scale, which is a blob or the second bottom, plus the blob `bias` if asked.
 
     Caffe: BVLC/caffe, src/caffe/layers/scale_layer.cpp
@@ -45,27 +43,12 @@ class BaseScale(Layer):
             self.add_blob("bias", covered_shape(x, axis, num_axes), bias_filler)
 
     @classmethod
-    def from_caffe(cls: type[Self], layer: Any, bottoms: list[Shape]) -> Self:
-        param = layer.scale_param
-        has = param.HasField("filler")
-        return cls(
-            *bottoms,
-            axis=param.axis,
-            num_axes=param.num_axes,
-            filler=Filler.from_caffe(param.filler) if has else Filler(value=1.0),
-            bias_term=param.bias_term,
-            bias_filler=Filler.from_caffe(param.bias_filler),
-            **cls.read_more(param),
-        )
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> BaseScale:
+        return cls(*bottoms, **cls.fields(layer))
 
     @classmethod
     def learns(cls, layer: Any) -> bool:
         return len(layer.bottom) == 1 or bool(layer.scale_param.bias_term)
-
-    @classmethod
-    def read_more(cls, param: Any) -> dict[str, Any]:
-        """Read what only this reading has of a ScaleParameter, as keyword arguments."""
-        return {}
 
     def shapes(self, x: Shape, *scale: Shape) -> list[Shape]:
         check_covers(x, self.axis, scale[0] if scale else tuple(self.weight.shape), "the scale")

@@ -14,7 +14,7 @@ from caffe_layers.base.shape import Shape
 from .covered import check_covers, covered_shape, spread, spread_shape, spread_source, spread_value
 
 
-class Bias(Layer, type="Bias", bottoms=(1, 2)):
+class Bias(Layer, type="Bias", param="bias_param", bottoms=(1, 2)):
     """`top = x + bias`: the bias covers the axes of x from `axis` on.
 
     With one bottom it is a blob, `bias`, of the sizes of `num_axes` axes of x (-1: up to the end;
@@ -41,13 +41,7 @@ class Bias(Layer, type="Bias", bottoms=(1, 2)):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Bias:
-        param = layer.bias_param
-        return cls(
-            *bottoms,
-            axis=param.axis,
-            num_axes=param.num_axes,
-            filler=Filler.from_caffe(param.filler),
-        )
+        return cls(*bottoms, **cls.fields(layer))
 
     def shapes(self, x: Shape, *bias: Shape) -> list[Shape]:
         check_covers(x, self.axis, bias[0] if bias else tuple(self.bias.shape), "the bias")

@@ -13,7 +13,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class Concat(Layer, type="Concat", bottoms=(1, None)):
+class Concat(Layer, type="Concat", param="concat_param", bottoms=(1, None)):
     """Puts bottoms, alike but for the size of `axis`, one behind the other along it.
 
     Errors: ShapeError for bottoms that differ in another axis.
@@ -29,10 +29,10 @@ class Concat(Layer, type="Concat", bottoms=(1, None)):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Concat:
         param = layer.concat_param
-        if param.HasField("concat_dim"):
-            require(not param.HasField("axis"), "it has both axis and concat_dim, wants one")
-            return cls(axis=param.concat_dim)
-        return cls(axis=param.axis)
+        if not param.HasField("concat_dim"):
+            return cls(**cls.fields(layer))
+        require(not param.HasField("axis"), "it has both axis and concat_dim, wants one")
+        return cls(axis=param.concat_dim)
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         first = bottoms[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class Crop(Layer, type="Crop", bottoms=2):
+class Crop(Layer, type="Crop", param="crop_param", bottoms=2):
     """The part of the first bottom that has the second's sizes from `axis` on.
 
     It starts at `offset`: one number for each of these axes, one for all, or none for 0. The axes
@@ -29,11 +28,6 @@ class Crop(Layer, type="Crop", bottoms=2):
         super().__init__()
         self.axis = axis
         self.offset = (offset,) if isinstance(offset, int) else tuple(offset)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Crop:
-        param = layer.crop_param
-        return cls(axis=param.axis, offset=tuple(param.offset) or 0)
 
     def _offsets(self, rank: int) -> tuple[int, tuple[int, ...]]:
         """Return the first axis that is cropped, and an offset for it and each one after it."""

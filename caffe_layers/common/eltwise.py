@@ -25,7 +25,7 @@ def _larger(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(a > b, a, b)
 
 
-class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
+class Eltwise(Layer, type="Eltwise", param="eltwise_param", bottoms=(2, None)):
     """`top = sum of coeff[i] * bottom[i]`, or their product or maximum; all of one shape.
 
     `operation` is SUM, PROD or MAX, `coeff` empty (all 1) or one number for each bottom. Of equal
@@ -66,13 +66,7 @@ class Eltwise(Layer, type="Eltwise", bottoms=(2, None)):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Eltwise:
-        param = layer.eltwise_param
-        return cls(
-            operation=enum_name(param, "operation"),
-            coeff=param.coeff,
-            stable_prod_grad=param.stable_prod_grad,
-            in_place=layer.top[0] == layer.bottom[0],
-        )
+        return cls(in_place=layer.top[0] == layer.bottom[0], **cls.fields(layer))
 
     @property
     def details(self) -> list[str]:

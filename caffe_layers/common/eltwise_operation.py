@@ -9,9 +9,10 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import LAYERS, Layer
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
-class EltwiseOperation(Layer):
+class EltwiseOperation(Layer, param="eltwise_param"):
     """Base of one more `operation` of Eltwise: with another the layer is BVLC's.
 
     `in_place` says that the top overwrites the first bottom, which Caffe sets before it reads it.
@@ -36,16 +37,10 @@ class EltwiseOperation(Layer):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> EltwiseOperation:
-        count = len(layer.eltwise_param.coeff)
-        fits = count in {0, len(bottoms)}
-        require(fits, f"{count} coeff, wants one for each of the {len(bottoms)} bottoms, or none")
-        in_place = layer.top[0] == layer.bottom[0]
-        return cls(in_place=in_place, **cls.read_more(layer.eltwise_param, len(bottoms)))
-
-    @classmethod
-    def read_more(cls, param: Any, bottoms: int) -> dict[str, Any]:
-        """Read what only this operation has of an EltwiseParameter, as keyword arguments."""
-        return {}
+        count, wants = len(layer.eltwise_param.coeff), len(bottoms)
+        if count not in (0, wants):
+            raise ShapeError(f"{count} coeff, wants one for each of the {wants} bottoms, or none")
+        return cls(in_place=layer.top[0] == layer.bottom[0], **cls.fields(layer))
 
     @property
     def details(self) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,7 +14,7 @@ from caffe_layers.base.shape import Shape
 from .rows import row_numbers
 
 
-class Embed(Layer, type="Embed"):
+class Embed(Layer, type="Embed", param="embed_param"):
     """`top[...] = weight[int(x[...])] + bias`: x of any shape, the top has num_output more axes.
 
     Blobs: weight, input_dim x num_output, and bias, num_output, if there is a `bias_term`. Values
@@ -48,17 +46,6 @@ class Embed(Layer, type="Embed"):
         self.add_blob("weight", (input_dim, num_output), weight_filler)
         if bias_term:
             self.add_blob("bias", (num_output,), bias_filler)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Embed:
-        param = layer.embed_param
-        return cls(
-            param.input_dim,
-            param.num_output,
-            bias_term=param.bias_term,
-            weight_filler=Filler.from_caffe(param.weight_filler),
-            bias_filler=Filler.from_caffe(param.bias_filler),
-        )
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [(*x, self.num_output)]

@@ -13,7 +13,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class Flatten(Layer, type="Flatten"):
+class Flatten(Layer, type="Flatten", param="flatten_param"):
     """Merges the axes from `axis` up to `end_axis`, which belongs to them, into one.
 
     `end_axis` right before `axis` inserts an axis of size 1, as in Caffe.
@@ -32,7 +32,7 @@ class Flatten(Layer, type="Flatten"):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Flatten:
         require(layer.top[0] != layer.bottom[0], "it cannot write in place", fix="rename the top")
-        return cls(axis=layer.flatten_param.axis, end_axis=layer.flatten_param.end_axis)
+        return cls(**cls.fields(layer))
 
     def shapes(self, x: Shape) -> list[Shape]:
         start, end = self._span(len(x))

@@ -16,7 +16,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class InnerProduct(Layer, type="InnerProduct"):
+class InnerProduct(Layer, type="InnerProduct", param="inner_product_param"):
     """`top = x * weight^T + bias` over all axes of x from `axis` on, seen as one of K values.
 
     x is ... x K, the top ... x num_output. Blobs: weight, num_output x K (K x num_output with
@@ -57,17 +57,8 @@ class InnerProduct(Layer, type="InnerProduct"):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> InnerProduct:
-        param = layer.inner_product_param
-        x = bottoms[0]
-        return cls(
-            prod(x[canonical_axis(param.axis, len(x)) :]),
-            param.num_output,
-            bias_term=param.bias_term,
-            weight_filler=Filler.from_caffe(param.weight_filler),
-            bias_filler=Filler.from_caffe(param.bias_filler),
-            axis=param.axis,
-            transpose=param.transpose,
-        )
+        axis, x = layer.inner_product_param.axis, bottoms[0]
+        return cls(prod(x[canonical_axis(axis, len(x)) :]), **cls.fields(layer))
 
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Parameter(Layer, type="Parameter", bottoms=0):
+class Parameter(Layer, type="Parameter", param="parameter_param", bottoms=0):
     """The top is the layer's one blob, `weight`, of the shape `shape`; it starts as 0.
 
     Caffe: BVLC/caffe, src/caffe/layers/parameter_layer.cpp
@@ -24,10 +23,6 @@ class Parameter(Layer, type="Parameter", bottoms=0):
     def __init__(self, *, shape: Sequence[int] = ()) -> None:
         super().__init__()
         self.add_blob("weight", tuple(shape), Filler())
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Parameter:
-        return cls(shape=layer.parameter_param.shape.dim)
 
     def shapes(self) -> list[Shape]:
         return [tuple(self.weight.shape)]

@@ -24,7 +24,7 @@ ONNX = {
 """Operation -> ONNX's operator."""
 
 
-class Reduction(Layer, type="Reduction"):
+class Reduction(Layer, type="Reduction", param="reduction_param"):
     """`top = coeff * sum(x)` over all axes from `axis` on; axis 0 gives one number without axes.
 
     `operation` is SUM, ASUM (of magnitudes), SUMSQ (of squares) or MEAN.
@@ -43,11 +43,6 @@ class Reduction(Layer, type="Reduction"):
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
         return enum_name(layer.reduction_param, "operation") in ONNX
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Reduction:
-        param = layer.reduction_param
-        return cls(operation=enum_name(param, "operation"), axis=param.axis, coeff=param.coeff)
 
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))

@@ -14,7 +14,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class Reshape(Layer, type="Reshape"):
+class Reshape(Layer, type="Reshape", param="reshape_param"):
     """The same values in another shape: the axes [axis, axis + num_axes) become `shape`.
 
     In `shape` 0 copies the size of the bottom's axis at the same place, counted from `axis`, and
@@ -39,8 +39,7 @@ class Reshape(Layer, type="Reshape"):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Reshape:
         require(layer.top[0] != layer.bottom[0], "it cannot write in place", fix="rename the top")
-        param = layer.reshape_param
-        return cls(shape=param.shape.dim, axis=param.axis, num_axes=param.num_axes)
+        return cls(**cls.fields(layer))
 
     def shapes(self, x: Shape) -> list[Shape]:
         start, end = self._span(len(x))

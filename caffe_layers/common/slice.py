@@ -17,7 +17,7 @@ END = 2**63 - 1
 """ONNX's way to say: up to the end."""
 
 
-class Slice(Layer, type="Slice", tops=(1, None)):
+class Slice(Layer, type="Slice", param="slice_param", tops=(1, None)):
     """Cuts an axis into as many parts as there are tops: equal ones, or at `slice_point`.
 
     Errors: ShapeError for points that do not grow or lie outside, and for an axis that equal parts
@@ -37,12 +37,11 @@ class Slice(Layer, type="Slice", tops=(1, None)):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Slice:
-        param = layer.slice_param
-        axis = param.axis
-        if param.HasField("slice_dim"):
-            require(not param.HasField("axis"), "it has both axis and slice_dim, wants one")
-            axis = param.slice_dim
-        return cls(len(layer.top), slice_point=param.slice_point, axis=axis)
+        param, tops = layer.slice_param, len(layer.top)
+        if not param.HasField("slice_dim"):
+            return cls(tops, **cls.fields(layer))
+        require(not param.HasField("axis"), "it has both axis and slice_dim, wants one")
+        return cls(tops, **cls.fields(layer, axis=param.slice_dim))
 
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))

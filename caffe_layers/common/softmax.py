@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis
@@ -12,7 +10,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class Softmax(Layer, type="Softmax"):
+class Softmax(Layer, type="Softmax", param="softmax_param"):
     """`top = exp(x) / sum(exp(x))`, the sum over `axis`, for x of any shape with that axis.
 
     Errors: ShapeError where x lacks the axis (the default, 1, is no axis of a vector).
@@ -24,10 +22,6 @@ class Softmax(Layer, type="Softmax"):
     def __init__(self, *, axis: int = 1) -> None:
         super().__init__()
         self.axis = axis
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Softmax:
-        return cls(axis=layer.softmax_param.axis)
 
     def shapes(self, x: Shape) -> list[Shape]:
         canonical_axis(self.axis, len(x))

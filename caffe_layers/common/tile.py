@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -13,7 +11,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class Tile(Layer, type="Tile"):
+class Tile(Layer, type="Tile", param="tile_param"):
     """The bottom `tiles` times, one copy behind the other along `axis`.
 
     Errors: ShapeError without a number of tiles.
@@ -25,10 +23,6 @@ class Tile(Layer, type="Tile"):
         require(tiles > 0, f"tiles is {tiles}, wants 1 or more")
         self.tiles = tiles
         self.axis = axis
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Tile:
-        return cls(layer.tile_param.tiles, axis=layer.tile_param.axis)
 
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))

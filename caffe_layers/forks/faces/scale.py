@@ -42,11 +42,6 @@ class FaceScale(BaseScale, type="Scale", fork="happynear", bottoms=(1, 2)):
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
         return any(is_set(layer.scale_param, name) for name in ("min_value", "max_value"))
 
-    @classmethod
-    def read_more(cls, param: Any) -> dict[str, Any]:
-        names = ("min_value", "max_value")
-        return {name: getattr(param, name) for name in names if is_set(param, name)}
-
     def bounded(self, scale: Tensor) -> Tensor:
         """Return the scale within its bounds: the lower one first, the upper one wins."""
         if self.min_value is not None:

@@ -31,8 +31,9 @@ class StochasticSum(EltwiseOperation, type="Eltwise", fork="tsn", bottoms=(2, No
         self.coeff = tuple(map(float32, coeff))
 
     @classmethod
-    def read_more(cls, param: Any, bottoms: int) -> dict[str, Any]:
-        return {"coeff": param.coeff or [1.0] * bottoms}
+    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+        coeff = tuple(layer.eltwise_param.coeff) or (1.0,) * len(layer.bottom)
+        return super().fields(layer, coeff=coeff, **computed)
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         terms = list(zip(bottoms, self.coeff, strict=True))[self.in_place :]
