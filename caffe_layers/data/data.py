@@ -17,7 +17,7 @@ from .batches import Array, Images
 from .data_transformer import DataTransformer
 
 
-class Data(BaseData, type="Data", bottoms=0, tops=(1, 2)):
+class Data(BaseData, type="Data", param="data_param", bottoms=0, tops=(1, 2)):
     """Images N x C x H x W and their labels N: the records of a database in the order of its keys.
 
     The database is an LMDB of Datum messages with raw or encoded images; the first one gives C, H
@@ -45,8 +45,7 @@ class Data(BaseData, type="Data", bottoms=0, tops=(1, 2)):
             samples=samples,
             lacks=lacks,
             transform=transform,
-            batch_size=batch,
-            prefetch=param.prefetch,
+            **cls.fields(layer),
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.fields import arguments_of, read_fields
 from caffe_layers.base.number import float32
 from caffe_layers.base.shape import Shape
 from prototxt import read_blob
@@ -39,25 +40,17 @@ class DataTransformer:
     force_gray: bool = False
 
     def __post_init__(self) -> None:
-        one = not (self.mean_file and self.mean_value)
-        require(one, "it has both mean_file and mean_value, wants one of them")
-        one = not (self.force_color and self.force_gray)
-        require(one, "it has both force_color and force_gray, wants one of them")
+        if self.mean_file and self.mean_value:
+            raise ShapeError("it has both mean_file and mean_value, wants one of them")
+        if self.force_color and self.force_gray:
+            raise ShapeError("it has both force_color and force_gray, wants one of them")
         object.__setattr__(self, "scale", float32(self.scale))
         object.__setattr__(self, "mean_value", tuple(map(float32, self.mean_value)))
 
     @classmethod
     def from_caffe(cls, param: Any) -> DataTransformer:
         """Read a `TransformationParameter` message."""
-        return cls(
-            scale=param.scale,
-            mirror=param.mirror,
-            crop_size=param.crop_size,
-            mean_file=param.mean_file,
-            mean_value=tuple(param.mean_value),
-            force_color=param.force_color,
-            force_gray=param.force_gray,
-        )
+        return cls(**read_fields(param, arguments_of(cls)))
 
     @property
     def color(self) -> bool | None:

@@ -13,11 +13,12 @@ from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 LEGACY = ("num", "channels", "height", "width")
 
 
-class DummyData(Layer, type="DummyData", bottoms=0, tops=(1, None)):
+class DummyData(Layer, type="DummyData", param="dummy_data_param", bottoms=0, tops=(1, None)):
     """Each top is set by a filler: once by a constant one, anew in every forward by the others.
 
     `shape` holds one shape for each top, and `data_filler` one filler for all tops or one for each
@@ -32,12 +33,13 @@ class DummyData(Layer, type="DummyData", bottoms=0, tops=(1, None)):
 
     def __init__(self, *shape: Shape, data_filler: Sequence[Filler] = ()) -> None:
         super().__init__()
-        tops, fillers = len(shape), len(data_filler)
-        fits = fillers in (0, 1, tops)
-        require(fits, f"{fillers} data fillers for {tops} tops, wants none, one, or one for each")
+        tops, fillers = len(shape), tuple(data_filler) or (Filler(),)
         self.top_shapes = shape
-        each = fillers == tops
-        self.fillers = tuple(data_filler if each else (*data_filler, Filler())[:1] * tops)
+        self.fillers = fillers * tops if len(fillers) == 1 else fillers
+        if len(self.fillers) != tops:
+            raise ShapeError(
+                f"{len(fillers)} data fillers for {tops} tops, wants none, one, or one for each"
+            )
         for top, filler in zip(shape, self.fillers, strict=True):
             require_values(top, "top")
             filler.check(top)
@@ -51,14 +53,13 @@ class DummyData(Layer, type="DummyData", bottoms=0, tops=(1, None)):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> DummyData:
         param, tops = layer.dummy_data_param, len(layer.top)
-        fillers = [Filler.from_caffe(filler) for filler in param.data_filler]
         if any(getattr(param, field) for field in LEGACY):
             require(not param.shape, "it has both shape and num, channels, ..., wants one of them")
             columns = [_for_each(field, getattr(param, field), tops) for field in LEGACY]
             shapes: list[Shape] = list(zip(*columns, strict=True))
         else:
             shapes = _for_each("shape", [tuple(shape.dim) for shape in param.shape], tops)
-        return cls(*shapes, data_filler=fillers)
+        return cls(*shapes, **cls.fields(layer))
 
     def shapes(self) -> list[Shape]:
         return list(self.top_shapes)

@@ -16,7 +16,7 @@ from prototxt.errors import FormatError, UnsupportedError, within
 from prototxt.hdf5.datasets import read_datasets, read_shapes
 
 
-class HDF5Data(Layer, type="HDF5Data", bottoms=0, tops=(1, None)):
+class HDF5Data(Layer, type="HDF5Data", param="hdf5_data_param", bottoms=0, tops=(1, None)):
     """Each top is `batch_size` rows of the dataset of its name; every forward gives the next ones.
 
     `source` lists HDF5 files; their rows follow each other, and after the last come the first
@@ -53,10 +53,7 @@ class HDF5Data(Layer, type="HDF5Data", bottoms=0, tops=(1, None)):
             raise UnsupportedError(
                 "HDF5Data does not transform data", fix="store it transformed, drop transform_param"
             )
-        param = layer.hdf5_data_param
-        return cls(
-            *layer.top, source=param.source, batch_size=param.batch_size, shuffle=param.shuffle
-        )
+        return cls(*layer.top, **cls.fields(layer))
 
     def shapes(self) -> list[Shape]:
         return list(self.top_shapes)

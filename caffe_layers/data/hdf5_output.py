@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +14,7 @@ from prototxt.errors import UnsupportedError
 from prototxt.hdf5.datasets import write_datasets
 
 
-class HDF5Output(Layer, type="HDF5Output", bottoms=2, tops=0):
+class HDF5Output(Layer, type="HDF5Output", param="hdf5_output_param", bottoms=2, tops=0):
     """Writes its bottoms, N x C x H x W each, as datasets `data` and `label` of a file.
 
     Absent axes are 1; the numbers are float32, or float64 where the data are. The file holds one
@@ -35,10 +33,6 @@ class HDF5Output(Layer, type="HDF5Output", bottoms=2, tops=0):
         require(bool(file_name), "it has no file_name to write to")
         self.file_name = file_name
         self.reset_state()
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> HDF5Output:
-        return cls(layer.hdf5_output_param.file_name)
 
     def shapes(self, data: Shape, label: Shape) -> list[Shape]:
         n, m = (legacy_shape(x, name)[0] for x, name in ((data, "data"), (label, "label")))

@@ -6,16 +6,18 @@ from functools import partial
 from typing import Any
 
 from caffe_layers.base.checks import require
+from caffe_layers.base.fields import arguments_of, read_fields
 from caffe_layers.base.shape import Shape
 from prototxt.data.images import read_image, resize
 from prototxt.data.lists import beneath, read_image_list
+from prototxt.errors import ShapeError
 
 from .base_data import BaseData, opened
 from .batches import SHUFFLE, SKIP, Array, Images, Way
 from .data_transformer import DataTransformer
 
 
-class ImageData(BaseData, type="ImageData", bottoms=0, tops=2):
+class ImageData(BaseData, type="ImageData", param="image_data_param", bottoms=0, tops=2):
     """Images N x C x H x W and their labels N, from the files that a list names.
 
     `source` has a line `image label` for each; `root_folder` stands before the names, which may
@@ -34,18 +36,14 @@ class ImageData(BaseData, type="ImageData", bottoms=0, tops=2):
         param = layer.image_data_param
         transform = DataTransformer.from_caffe(layer.transform_param)
         height, width, batch = param.new_height, param.new_width, param.batch_size
-        both = bool(height) == bool(width)
-        require(both, f"new_height is {height} and new_width {width}, wants both or none")
+        if bool(height) != bool(width):
+            raise ShapeError(f"new_height is {height} and new_width {width}, wants both or none")
         require(batch > 0, "batch_size is 0, wants 1 or more")
         files = partial(
             ImageFiles,
-            param.source,
-            transform,
-            root_folder=param.root_folder,
+            transform=transform,
             size=(height, width),
-            is_color=param.is_color,
-            shuffle=param.shuffle,
-            rand_skip=param.rand_skip,
+            **read_fields(param, arguments_of(ImageFiles)),
         )
         samples, lacks = opened(files, param.source, param, layer.transform_param)
         if transform.crop_size:
@@ -57,8 +55,8 @@ class ImageData(BaseData, type="ImageData", bottoms=0, tops=2):
             samples=samples,
             lacks=lacks,
             transform=transform,
-            batch_size=batch,
             prefetch=layer.data_param.prefetch,
+            **cls.fields(layer),
         )
 
 

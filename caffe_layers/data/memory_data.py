@@ -18,7 +18,7 @@ from .data_transformer import DataTransformer
 from .fed import NONE, Fed
 
 
-class MemoryData(Fed, type="MemoryData", bottoms=0, tops=2):
+class MemoryData(Fed, type="MemoryData", param="memory_data_param", bottoms=0, tops=2):
     """Images batch_size x channels x height x width and their labels, batch_size, from Python.
 
     `reset` gives the layer arrays as they are, `add_images` transforms images; every forward gives
@@ -53,9 +53,8 @@ class MemoryData(Fed, type="MemoryData", bottoms=0, tops=2):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> MemoryData:
-        param = layer.memory_data_param
         transform = DataTransformer.from_caffe(layer.transform_param)
-        return cls(param.batch_size, param.channels, param.height, param.width, transform)
+        return cls(transform=transform, **cls.fields(layer))
 
     def reset(self, data: Any, labels: Any) -> None:
         """Take n x channels x height x width data and n labels, a multiple of the batch size."""

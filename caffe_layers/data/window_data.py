@@ -22,7 +22,7 @@ from .data_transformer import DataTransformer
 CHANNELS = 3  # images are read in colour
 
 
-class WindowData(BaseData, type="WindowData", bottoms=0, tops=2):
+class WindowData(BaseData, type="WindowData", param="window_data_param", bottoms=0, tops=2):
     """Windows of images, N x 3 x crop_size x crop_size, and their classes N, drawn at random.
 
     `source` lists images with windows: those that overlap an object by `fg_threshold` keep their
@@ -56,8 +56,8 @@ class WindowData(BaseData, type="WindowData", bottoms=0, tops=2):
             samples=samples,
             lacks=lacks,
             transform=transform,
-            batch_size=batch,
             prefetch=layer.data_param.prefetch,
+            **cls.fields(layer),
         )
 
 
