@@ -7,12 +7,13 @@ from typing import Any
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.fields import arguments_of, read_fields
+from caffe_layers.base.message import fork_field
 from caffe_layers.base.shape import Shape
 from prototxt.data.images import read_image, resize
 from prototxt.data.lists import beneath, read_image_list
 from prototxt.errors import ShapeError
 
-from .base_data import BaseData, opened
+from .base_data import PREFETCH, BaseData, opened
 from .batches import SHUFFLE, SKIP, Array, Images, Way
 from .data_transformer import DataTransformer
 
@@ -55,7 +56,7 @@ class ImageData(BaseData, type="ImageData", param="image_data_param", bottoms=0,
             samples=samples,
             lacks=lacks,
             transform=transform,
-            prefetch=layer.data_param.prefetch,
+            prefetch=fork_field(layer.data_param, "prefetch", PREFETCH),
             **cls.fields(layer),
         )
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from caffe_layers.base.checks import require
+from caffe_layers.base.message import fork_field
 from caffe_layers.base.number import float32
 from caffe_layers.base.shape import Shape
 from prototxt.data.images import read_image, resize
 from prototxt.data.lists import beneath, read_windows
 from prototxt.errors import FormatError, within
 
-from .base_data import BaseData, opened
+from .base_data import PREFETCH, BaseData, opened
 from .batches import SAMPLE, Array, Samples, Way
 from .data_transformer import DataTransformer
 
@@ -56,7 +57,7 @@ class WindowData(BaseData, type="WindowData", param="window_data_param", bottoms
             samples=samples,
             lacks=lacks,
             transform=transform,
-            prefetch=layer.data_param.prefetch,
+            prefetch=fork_field(layer.data_param, "prefetch", PREFETCH),
             **cls.fields(layer),
         )
 

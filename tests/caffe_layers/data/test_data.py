@@ -179,3 +179,17 @@ def test_the_transform_is_kept(tmp_path: Path) -> None:
     assert transform.scale == 0.10000000149011612
     assert transform.mean_value == (104.0999984741211,)
     assert (transform.mirror, transform.crop_size, transform.mean_file) == (True, 3, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("Data", "data_param { batch_size: 6 }"),
+        ("ImageData", "image_data_param { batch_size: 6 }"),
+        ("WindowData", "window_data_param { batch_size: 6 }"),
+    ],
+)
+def test_a_fork_without_prefetch_reads_on(tmp_path: Path, kind: str, text: str) -> None:
+    text += CROP % f"multi_scale: true {MEANS}"  # yjxiong's, whose data_param has no prefetch
+    net = load(tmp_path, source(kind, text))
+    assert net.input_shapes["label"] == (6,)
