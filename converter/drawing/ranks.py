@@ -7,16 +7,17 @@ within a rank by the mean of the neighbours, positions by least squares.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 SWEEPS = 12
-GAP = 22.0
+ITEM_GAP = 22.0
 """Between neighbours in a rank."""
+LANE_WIDTH = 12.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Item:
     """A box to place, `x` its middle, `y` its upper edge; or a lane, where links pass a rank."""
 
@@ -26,6 +27,14 @@ class Item:
     x: float = 0.0
     y: float = 0.0
     lane: bool = False
+
+    @property
+    def left(self) -> float:
+        return self.x - self.width / 2
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width / 2
 
 
 @dataclass(frozen=True)
@@ -39,168 +48,191 @@ class Link:
     enters: float = 0.0
 
 
-@dataclass
-class Layers:
-    """The items by rank, left to right, and the links between neighbouring ranks."""
+@dataclass(frozen=True)
+class Ranking:
+    """Items by rank, left to right, and the links between neighbouring ranks."""
 
-    items: dict[Hashable, Item]
-    links: list[Link] = field(default_factory=list)
-    ranks: list[list[Hashable]] = field(default_factory=list)
+    items: Mapping[Hashable, Item]
+    links: Sequence[Link]
+    ranks: Sequence[Sequence[Hashable]]
 
     @property
     def left(self) -> float:
-        return min((item.x - item.width / 2 for item in self.items.values()), default=0.0)
+        return min((item.left for item in self.items.values()), default=0.0)
 
     @property
     def right(self) -> float:
-        return max((item.x + item.width / 2 for item in self.items.values()), default=0.0)
+        return max((item.right for item in self.items.values()), default=0.0)
 
     def height(self, rank: int) -> float:
         """Return the height of a rank's highest item."""
         return max((self.items[key].height for key in self.ranks[rank]), default=0.0)
 
+    def moved(self, right: Sequence[float], down: Sequence[float]) -> Ranking:
+        """Return this with each rank so much further to the right and down."""
+        items = {
+            key: replace(item, x=item.x + right[item.rank], y=item.y + down[item.rank])
+            for key, item in self.items.items()
+        }
+        return replace(self, items=items)
+
 
 def place(
-    items: dict[Hashable, Item],
+    items: Mapping[Hashable, Item],
     links: Iterable[Link],
     first: Collection[Hashable] = (),
     last: Collection[Hashable] = (),
-) -> Layers:
-    """Return the items with ranks and `x` set; they come in an order in which links point forward.
+) -> Ranking:
+    """Return the items in ranks with their `x`; they come in an order in which links point forward.
 
-    Those in `first` stay in the first rank, those in `last` share the last. The `y` are the
-    caller's to set.
+    Those in `first` stay in the first rank, those in `last` share the last. Every `y` is 0.
     """
     links = list(dict.fromkeys(links))
-    _rank(items, links, first, last)
-    layers = Layers(dict(items))
-    _break_up(layers, links)
-    _order(layers)
-    _spread(layers)
-    return layers
+    ranks = rank_of(items, links, first, last)
+    ranked = {key: replace(item, rank=ranks[key]) for key, item in items.items()}
+    return _spread(_ordered(_broken_up(ranked, links)))
 
 
-def _rank(
-    items: dict[Hashable, Item],
-    links: Sequence[Link],
-    first: Collection[Hashable],
-    last: Collection[Hashable],
-) -> None:
-    reads, feeds = defaultdict(list), defaultdict(list)
-    for link in links:
-        reads[link.target].append(link.source)
-        feeds[link.source].append(link.target)
-    for key, item in items.items():
-        item.rank = max((items[source].rank + 1 for source in reads[key]), default=0)
+def rank_of(
+    items: Iterable[Hashable],
+    links: Iterable[Link],
+    first: Collection[Hashable] = (),
+    last: Collection[Hashable] = (),
+) -> dict[Hashable, int]:
+    """Return each item's rank: one below the lowest that it is linked from, from 0 on.
+
+    What is linked from nothing stands just above the first that it is linked to.
+    """
+    above, below = _neighbours(links)
+    ranks = dict.fromkeys(items, 0)
+    for key in ranks:
+        ranks[key] = max((ranks[source] + 1 for source in above[key]), default=0)
     for key in last:
-        items[key].rank = 1 + max(item.rank for k, item in items.items() if k not in last)
-    for key, item in items.items():
-        if not reads[key] and feeds[key] and key not in first:  # stands just above its first reader
-            item.rank = min(items[target].rank for target in feeds[key]) - 1
+        ranks[key] = 1 + max(rank for other, rank in ranks.items() if other not in last)
+    for key in ranks:
+        if not above[key] and below[key] and key not in first:
+            ranks[key] = min(ranks[target] for target in below[key]) - 1
+    return ranks
 
 
-def _break_up(layers: Layers, links: Sequence[Link]) -> None:
+def _neighbours(
+    links: Iterable[Link],
+) -> tuple[dict[Hashable, list[Hashable]], dict[Hashable, list[Hashable]]]:
+    above: dict[Hashable, list[Hashable]] = defaultdict(list)
+    below: dict[Hashable, list[Hashable]] = defaultdict(list)
+    for link in links:
+        above[link.target].append(link.source)
+        below[link.source].append(link.target)
+    return above, below
+
+
+def _broken_up(items: Mapping[Hashable, Item], links: Iterable[Link]) -> Ranking:
     """Put a lane into every rank that a link passes: one for all links of a value."""
-    layers.ranks = [[] for _ in range(1 + max(item.rank for item in layers.items.values()))]
-    for key, item in layers.items.items():
-        layers.ranks[item.rank].append(key)
+    items = dict(items)
+    ranks: list[list[Hashable]] = [[] for _ in range(1 + max(i.rank for i in items.values()))]
+    for key, item in items.items():
+        ranks[item.rank].append(key)
     short: dict[Link, None] = {}
     for link in links:
-        start, end = layers.items[link.source].rank, layers.items[link.target].rank
         before, leaves = link.source, link.leaves
-        for rank in range(start + 1, end):
+        for rank in range(items[link.source].rank + 1, items[link.target].rank):
             lane = ("lane", link.source, link.value, rank)
-            if lane not in layers.items:
-                layers.items[lane] = Item(12, 0, rank, lane=True)
-                layers.ranks[rank].append(lane)
+            if lane not in items:
+                items[lane] = Item(LANE_WIDTH, 0, rank, lane=True)
+                ranks[rank].append(lane)
             short[Link(link.value, before, lane, leaves)] = None
             before, leaves = lane, 0.0
         short[Link(link.value, before, link.target, leaves, link.enters)] = None
-    layers.links = list(short)
+    return Ranking(items, list(short), ranks)
 
 
-def _order(layers: Layers) -> None:
-    above, below = defaultdict(list), defaultdict(list)
-    between = defaultdict(list)
-    for link in layers.links:
-        above[link.target].append(link.source)
-        below[link.source].append(link.target)
-        between[layers.items[link.source].rank].append(link)
-    place_of: dict[Hashable, float] = {}
-
-    def number(rank: Sequence[Hashable]) -> None:
-        place_of.update({key: index for index, key in enumerate(rank)})
-
-    def crossings() -> int:
-        total = 0
-        for group in between.values():
-            if len(group) > 1:
-                ends = sorted((place_of[a.source], place_of[a.target]) for a in group)
-                total += sum(
-                    a[0] < b[0] and a[1] > b[1] for i, a in enumerate(ends) for b in ends[i + 1 :]
-                )
-        return total
-
-    for rank in layers.ranks:
-        number(rank)
-    best, least = [list(rank) for rank in layers.ranks], crossings()
+def _ordered(ranking: Ranking) -> Ranking:
+    """Return the order, among those that the sweeps come upon, in which fewest links cross."""
+    above, below = _neighbours(ranking.links)
+    between: dict[int, list[Link]] = defaultdict(list)
+    for link in ranking.links:
+        between[ranking.items[link.source].rank].append(link)
+    ranks = best = ranking.ranks
+    position = {key: index for rank in ranks for index, key in enumerate(rank)}
+    least = _crossings(between.values(), position)
     for sweep in range(SWEEPS):
         if not least:
             break
-        down = sweep % 2 == 0
-        near = above if down else below
-        for rank in layers.ranks if down else reversed(layers.ranks):
-            means = {
-                key: sum(place_of[other] for other in near[key]) / len(near[key])
-                if near[key]
-                else place_of[key]
-                for key in rank
-            }
-            rank.sort(key=means.__getitem__)
-            number(rank)
-        if (now := crossings()) < least:
-            best, least = [list(rank) for rank in layers.ranks], now
-    layers.ranks = best
+        ranks = _swept(ranks, position, above if sweep % 2 == 0 else below, up=sweep % 2 == 1)
+        if (crossings := _crossings(between.values(), position)) < least:
+            best, least = ranks, crossings
+    return replace(ranking, ranks=best)
 
 
-def _spread(layers: Layers) -> None:
-    items = layers.items
-    near: dict[Hashable, list[tuple[Item, float, float]]] = defaultdict(list)
-    for link in layers.links:
-        source, target = items[link.source], items[link.target]
-        weight = 40.0 if source.lane and target.lane else 2.0 if source.lane or target.lane else 1.0
-        shift = link.leaves - link.enters
-        near[link.target].append((source, shift, weight))
-        near[link.source].append((target, -shift, weight))
-    for rank in layers.ranks:
-        _settle([items[key] for key in rank], [0.0] * len(rank), [1.0] * len(rank))
+def _swept(
+    ranks: Sequence[Sequence[Hashable]],
+    position: dict[Hashable, int],
+    near: Mapping[Hashable, Sequence[Hashable]],
+    *,
+    up: bool,
+) -> list[list[Hashable]]:
+    """Sort each rank by the mean position of the neighbours, and note the new positions."""
+
+    def mean(key: Hashable) -> float:
+        others = near[key]
+        return sum(position[other] for other in others) / len(others) if others else position[key]
+
+    swept: list[list[Hashable]] = []
+    for rank in reversed(ranks) if up else ranks:
+        swept.append(sorted(rank, key=mean))
+        position.update({key: index for index, key in enumerate(swept[-1])})
+    return swept[::-1] if up else swept
+
+
+def _crossings(between: Iterable[Sequence[Link]], position: Mapping[Hashable, int]) -> int:
+    total = 0
+    for group in between:
+        ends = sorted((position[link.source], position[link.target]) for link in group)
+        for index, a in enumerate(ends):
+            total += sum(a[0] < b[0] and a[1] > b[1] for b in ends[index + 1 :])
+    return total
+
+
+def _spread(ranking: Ranking) -> Ranking:
+    """Return the items with the `x` at which links are short and, between lanes, straight."""
+    items = ranking.items
+    near: dict[Hashable, list[tuple[Hashable, float, float]]] = defaultdict(list)
+    for link in ranking.links:
+        lanes = items[link.source].lane + items[link.target].lane
+        weight, shift = (1.0, 2.0, 40.0)[lanes], link.leaves - link.enters
+        near[link.target].append((link.source, shift, weight))
+        near[link.source].append((link.target, -shift, weight))
+    x = dict.fromkeys(items, 0.0)
+    for rank in ranking.ranks:
+        x.update(_settled(rank, items, [0.0] * len(rank), [1.0] * len(rank)))
     for sweep in range(4 * SWEEPS):
-        for rank in layers.ranks if sweep % 2 == 0 else reversed(layers.ranks):
+        for rank in ranking.ranks if sweep % 2 == 0 else reversed(ranking.ranks):
             wants, weights = [], []
             for key in rank:
                 weight = sum(w for _, _, w in near[key]) or 0.01
-                mean = sum(w * (item.x + shift) for item, shift, w in near[key]) / weight
-                wants.append(mean if near[key] else items[key].x)
+                mean = sum(w * (x[other] + shift) for other, shift, w in near[key]) / weight
+                wants.append(mean if near[key] else x[key])
                 weights.append(weight)
-            _settle([items[key] for key in rank], wants, weights)
+            x.update(_settled(rank, items, wants, weights))
+    return replace(ranking, items={key: replace(item, x=x[key]) for key, item in items.items()})
 
 
-def _settle(row: Sequence[Item], wants: Sequence[float], weights: Sequence[float]) -> None:
-    """Set the `x` of a rank's items: nearest to what they want in squares, without overlaps."""
+def _settled(
+    rank: Sequence[Hashable],
+    items: Mapping[Hashable, Item],
+    wants: Sequence[float],
+    weights: Sequence[float],
+) -> dict[Hashable, float]:
+    """Return the `x` of a rank's items: nearest to `wants` in squares, without overlaps."""
     offsets = [0.0]
-    for left, right in pairwise(row):
-        offsets.append(offsets[-1] + (left.width + right.width) / 2 + GAP)
-    pools: list[list[float]] = []  # each: mean, weight, how many items
+    for left, right in pairwise(rank):
+        offsets.append(offsets[-1] + (items[left].width + items[right].width) / 2 + ITEM_GAP)
+    pools: list[tuple[float, float, int]] = []  # each: mean, weight, how many items
     for want, weight, offset in zip(wants, weights, offsets, strict=False):
-        pools.append([want - offset, weight, 1])
+        pools.append((want - offset, weight, 1))
         while len(pools) > 1 and pools[-2][0] >= pools[-1][0]:
-            mean, more, count = pools.pop()
-            total = pools[-1][1] + more
-            pools[-1] = [
-                (pools[-1][0] * pools[-1][1] + mean * more) / total,
-                total,
-                pools[-1][2] + count,
-            ]
-    means = [mean for mean, _, count in pools for _ in range(int(count))]
-    for item, mean, offset in zip(row, means, offsets, strict=False):
-        item.x = mean + offset
+            (mean, less, few), (other, more, count) = pools[-2:]
+            total = less + more
+            pools[-2:] = [((mean * less + other * more) / total, total, few + count)]
+    means = [mean for mean, _, count in pools for _ in range(count)]
+    return {key: mean + offset for key, mean, offset in zip(rank, means, offsets, strict=False)}

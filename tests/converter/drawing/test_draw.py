@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -162,11 +162,53 @@ def test_sknet_is_readable(sknet, tmp_path, capsys):
 def test_links_point_down_and_lanes_fill_the_ranks_between():
     items = {name: Item(40, 10) for name in "abcd"}
     links = [Link("a", "a", "b"), Link("b", "b", "c"), Link("a", "a", "d"), Link("c", "c", "d")]
-    layers = place(items, links)
-    assert [items[name].rank for name in "abcd"] == [0, 1, 2, 3]
-    assert len(layers.items) == 6
-    for link in layers.links:
-        assert layers.items[link.target].rank == layers.items[link.source].rank + 1
-    for rank in layers.ranks:
-        for left, right in combinations((layers.items[key] for key in rank), 2):
+    ranking = place(items, links)
+    placed = ranking.items
+    assert [placed[name].rank for name in "abcd"] == [0, 1, 2, 3]
+    assert len(placed) == 6
+    for link in ranking.links:
+        assert placed[link.target].rank == placed[link.source].rank + 1
+    for rank in ranking.ranks:
+        for left, right in combinations((placed[key] for key in rank), 2):
             assert right.x - left.x >= (left.width + right.width) / 2
+
+
+def test_links_cross_only_where_they_must():
+    items = {name: Item(40, 10) for name in "abcdef"}
+    crossing = [Link("a", "a", "f"), Link("b", "b", "e"), Link("c", "c", "d")]
+    ranking = place(items, crossing)
+    position = {key: index for rank in ranking.ranks for index, key in enumerate(rank)}
+    assert len(ranking.ranks) == 2
+    assert [position[key] for key in "abc"] == [position[key] for key in "fed"]
+    assert all(ranking.items[a].x == ranking.items[b].x for a, b in zip("abc", "fed", strict=True))
+
+
+def test_lanes_of_a_value_stand_nearly_below_each_other():
+    items = {
+        name: Item(width, 10) for name, width in zip("abcde", [40, 200, 40, 120, 40], strict=True)
+    }
+    chain = [Link(a, a, b) for a, b in pairwise("abcde")]
+    ranking = place(items, [*chain, Link("a", "a", "e")])
+    lanes = [item.x for item in ranking.items.values() if item.lane]
+    assert len(lanes) == 3
+    assert max(lanes) - min(lanes) < 2
+
+
+@pytest.mark.parametrize(("between", "named"), [(2, False), (3, True)])
+def test_an_input_that_is_read_far_below_is_a_name_beside_its_reader(between, named, tmp_path):
+    layers = ['layer { name: "in" type: "Input" top: "y0" input_param { shape { dim: [2, 3] } } }']
+    layers += [
+        f'layer {{ name: "r{n}" type: "Power" bottom: "y{n}" top: "y{n + 1}" }}'
+        for n in range(between)
+    ]
+    last = f'layer {{ name: "sum" type: "Eltwise" bottom: "y{between}" bottom: "y0" top: "z" }}'
+    picture = draw(load(tmp_path, "\n".join([*layers, last])))
+    assert ("stroke-dasharray" in picture) == named
+    assert picture.count(">y0</text>") == named
+
+
+def test_a_moved_ranking_leaves_the_first_alone():
+    ranking = place({name: Item(40, 10) for name in "ab"}, [Link("a", "a", "b")])
+    moved = ranking.moved([1.0, 2.0], [3.0, 4.0])
+    assert [(item.x, item.y) for item in ranking.items.values()] == [(0, 0), (0, 0)]
+    assert [(item.x, item.y) for item in moved.items.values()] == [(1, 3), (2, 4)]
