@@ -6,6 +6,7 @@ from .euclidean_loss import EuclideanLoss
 from .hinge_loss import HingeLoss
 from .infogain_loss import InfogainLoss
 from .multinomial_logistic_loss import MultinomialLogisticLoss
+from .pyloss import PyEuclideanLoss
 from .sigmoid_cross_entropy_loss import SigmoidCrossEntropyLoss
 from .softmax_loss import SoftmaxWithLoss
 
@@ -16,6 +17,7 @@ __all__ = [
     "HingeLoss",
     "InfogainLoss",
     "MultinomialLogisticLoss",
+    "PyEuclideanLoss",
     "SigmoidCrossEntropyLoss",
     "SoftmaxWithLoss",
 ]

@@ -158,6 +158,17 @@ def test_no_layer_imports_another(name: str) -> None:
     assert not wrong, f"{name} must not know {wrong}: what both need has a module of its own"
 
 
+def test_every_layer_is_there_once_caffe_layers_is_imported() -> None:
+    code = "import sys, caffe_layers; print(*sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    python = {module_name(p) for p in FILES if "\n@register_python(" in p.read_text("utf-8")}
+    assert len(python) > 5
+    missing = (LAYERS.keys() | python) - set(ran.stdout.split())
+    assert not missing, f"the `__init__` of their families does not name {missing}"
+
+
 def test_the_formats_need_no_torch() -> None:
     names = [module_name(path) for path in FILES if path.relative_to(ROOT).parts[0] == "prototxt"]
     names = [name for name in names if not name.endswith("__main__")]

@@ -20,6 +20,7 @@ from .seg_accuracy import SegAccuracy
 from .seg_data import SegData
 from .segnet_bn import SegNetBN
 from .segnet_softmax_loss import SegNetSoftmaxWithLoss
+from .spatial_dropout import SpatialDropoutLayer
 from .sync_bn import SyncBN
 from .upsample import SegNetUpsample
 
@@ -43,6 +44,7 @@ __all__ = [
     "SegNetBN",
     "SegNetSoftmaxWithLoss",
     "SegNetUpsample",
+    "SpatialDropoutLayer",
     "SyncBN",
     "TsnBN",
     "UniqueLabel",
