@@ -18,7 +18,7 @@ from converter.network.arrays import array_of, tensors_of, write_npz
 from converter.network.backward import backward
 from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
-from converter.onnx.passes import embedded_sizes
+from converter.onnx.passes.embed_preprocessing import embedded_sizes
 from converter.onnx.runtime import ModelInputs, check_shapes, inputs_of, run_onnx
 from converter.preprocessing import (
     Preprocessing,

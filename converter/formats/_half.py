@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from converter.network.net import CaffeNet
-from converter.onnx.passes import fits_half
-from converter.onnx.passes.to_half import SMALLEST
+from converter.onnx.float16 import SMALLEST_NORMAL, fits_half
 from prototxt.errors import WeightError, within
 
 
@@ -54,7 +53,7 @@ def half_copy(net: CaffeNet) -> CaffeNet:
 def _holds(tensor: Tensor, *, whole: bool) -> bool:
     array = tensor.detach().cpu().numpy()
     sizes = abs(array[array != 0])
-    return fits_half(array) and not (whole and sizes.size and sizes.min() < SMALLEST)
+    return fits_half(array) and not (whole and sizes.size and sizes.min() < SMALLEST_NORMAL)
 
 
 def statistics_of(net: torch.nn.Module) -> set[str]:

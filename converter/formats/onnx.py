@@ -38,9 +38,6 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         why = str(error).partition("\n")[0]
         notes.insert(0, f"the batch of {path.name} is fixed, since a free one fails: {why}")
     notes += [f"{path.name}: {note}" for note in graph.notes]
-    if options.preprocessing is not None:
-        takes = f"{path.name} takes RGB images, N x H x W x 3 bytes of any size, as {graph.image!r}"
-        notes.append(f"{takes}: {options.preprocessing}")
     if left or inputs:
         what = [f"layers {', '.join(left)}"] if left else []
         what += [f"inputs {', '.join(inputs)}"] if inputs else []

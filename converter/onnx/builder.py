@@ -15,7 +15,7 @@ from caffe_layers import Shape
 from caffe_layers.base.op import Axis, Op, Values
 from prototxt.errors import UnsupportedError
 
-from .graph import Dim, Graph, subgraphs
+from .graph import Dim, Graph, rename
 
 
 class Builder:
@@ -82,7 +82,7 @@ class Builder:
                 node.name = self.layer if index == 0 else f"{self.layer}:{index}"
             self.graph.layers[top] = self.layer
         for node in self.graph.nodes[first:]:
-            _rename(node, names)
+            rename(node, names)
         for value in names:
             del self.graph.layers[value]
 
@@ -299,16 +299,3 @@ class Builder:
 
 
 VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
-
-
-def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    """Give the values that a node and its bodies read and make their new names."""
-    for index, name in enumerate(node.input):
-        if name in names:
-            node.input[index] = names[name]
-    for index, name in enumerate(node.output):
-        if name in names:
-            node.output[index] = names[name]
-    for body in subgraphs(node):
-        for inner in body.node:
-            _rename(inner, names)

@@ -18,11 +18,11 @@ from converter.preprocessing import Preprocessing, image_input
 from converter.version import VERSION
 from prototxt.errors import UnsupportedError
 
-from . import passes
 from .emit import emit
 from .file import write_onnx
 from .graph import Graph
 from .options import ExportOptions, GraphOptions
+from .passes import Request, rewrite
 
 
 def export_onnx(
@@ -37,18 +37,16 @@ def export_onnx(
     """Write the network as ONNX, whole or not at all; return the graph that was written.
 
     `dynamic` names the free axes of the inputs: batch (the default), height, width. See `emit` for
-    `opset`, `with_losses`, `softmax` and `input_shapes`.
-    `fold_bn` folds batch normalisation into the convolution before it, whose values by Caffe's
-    names are then gone. The small groups of an optimised network's convolutions are joined
-    (`passes.join_groups`). With `preprocessing` the model takes RGB images, N x H x W x 3 bytes of
-    any size, as its input `image`. `half` folds too, and turns a float32 network's model into one
-    of float16 between its inputs and outputs, with `half_io` at them too (`passes.to_half`); what
-    stays in float32 is said in the graph's `notes`. Weights of more than 2 GiB go into
-    `<path>.data`. The model's metadata name the files that the network came from, with their
-    hashes.
+    `opset`, `with_losses`, `softmax` and `input_shapes`. `fold_bn` folds batch normalisation into
+    the weights before it, whose values by Caffe's names are then gone. The small groups of an
+    optimised network's convolutions are joined (`passes.join_groups`). With `preprocessing` the
+    model takes RGB images, N x H x W x 3 bytes of any size, as its input `image`. `half` folds too,
+    and turns a float32 network's model into one of float16 between its inputs and outputs, with
+    `half_io` these too (`passes.to_half`). The graph's `notes` say what was done, and what stays in
+    float32. Weights of more than 2 GiB go into `<path>.data`. The model's metadata name the files
+    that the network came from, with their hashes.
     """
     refuse_unknown(export_onnx, ExportOptions, options)
-    asked = complete(ExportOptions, options)
     if half and net.dtype != torch.float32:
         raise UnsupportedError(
             f"the network is in {str(net.dtype).removeprefix('torch.')}, "
@@ -56,16 +54,14 @@ def export_onnx(
             fix="load it in float32",
         )
     graph = emit(net, input_shapes=input_shapes, **only(GraphOptions, options))
-    if half:
-        passes.fold_bn(graph, fits=passes.fits_half)
-    elif asked["fold_bn"]:
-        passes.fold_bn(graph)
-    if net.optimized and (joined := passes.join_groups(graph)):
-        graph.notes.append(f"joined the small groups of {joined} convolutions, zeros between them")
-    if preprocessing is not None:
-        passes.embed_preprocessing(graph, image_input(net), preprocessing)
-    if half:
-        graph.notes += passes.to_half(graph, ends=asked["half_io"])
+    request = Request(
+        complete(ExportOptions, options),
+        optimized=net.optimized,
+        half=half,
+        preprocessing=preprocessing,
+        data=image_input(net) if preprocessing is not None else "",
+    )
+    rewrite(graph, request)
     graph.metadata |= metadata(net.origin, VERSION)
     write_onnx(graph, Path(path), VERSION)
     return graph

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
+from onnx import helper
 
 Dim = int | str | None
 """A fixed size, the name of a dynamic one, or a dynamic one without a name."""
@@ -51,3 +54,34 @@ def reads(node: onnx.NodeProto) -> Iterable[str]:
     for body in subgraphs(node):
         for inner in body.node:
             yield from reads(inner)
+
+
+def makers(nodes: Iterable[onnx.NodeProto]) -> dict[str, onnx.NodeProto]:
+    """Return the node that makes each value."""
+    return {name: node for node in nodes for name in node.output}
+
+
+def readers(nodes: Iterable[onnx.NodeProto]) -> dict[str, list[onnx.NodeProto]]:
+    """Return the nodes that read each value, one as often as it does."""
+    found: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for node in nodes:
+        for name in reads(node):
+            found[name].append(node)
+    return found
+
+
+def rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
+    """Give the values that a node and its bodies read and make their new names."""
+    for values in (node.input, node.output):
+        for index, name in enumerate(values):
+            if name in names:
+                values[index] = names[name]
+    for body in subgraphs(node):
+        for inner in body.node:
+            rename(inner, names)
+
+
+def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    """Return an attribute of a node, or its default."""
+    found = (one for one in node.attribute if one.name == name)
+    return next((helper.get_attribute_value(one) for one in found), default)

@@ -16,8 +16,10 @@ from google.protobuf.message import DecodeError
 from converter.text import format_shape
 from prototxt.errors import FormatError, ShapeError, UnsupportedError
 
+from .graph import makers
+
 Arrays = Mapping[str, np.ndarray]
-HALVES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+FLOATS_BY_NAME = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 _STATE = onnxruntime.capi.onnxruntime_pybind11_state
 UNREADABLE = (_STATE.Fail, _STATE.InvalidProtobuf, _STATE.InvalidGraph, _STATE.InvalidArgument)
@@ -42,8 +44,8 @@ def inputs_of(path: str | PathLike[str]) -> ModelInputs:
     model = load_model(path)
     inputs = model.graph.input
     types = {value.name: value.type.tensor_type for value in inputs}
-    shapes = {name: tuple(dim.dim_value for dim in kind.shape.dim) for name, kind in types.items()}
-    images = (name for name, kind in types.items() if kind.elem_type == onnx.TensorProto.UINT8)
+    shapes = {name: tuple(dim.dim_value for dim in one.shape.dim) for name, one in types.items()}
+    images = (name for name, one in types.items() if one.elem_type == onnx.TensorProto.UINT8)
     said = {entry.key: entry.value for entry in model.metadata_props}
     return ModelInputs(shapes, next(images, ""), said)
 
@@ -89,8 +91,8 @@ def run_exposed(
     """
     model = load_model(path)
     have = {output.name for output in model.graph.output}
-    kinds = {info.name: info for info in model.graph.value_info}
-    model.graph.output.extend(kinds[name] for name in names if name not in have and name in kinds)
+    infos = {info.name: info for info in model.graph.value_info}
+    model.graph.output.extend(infos[name] for name in names if name not in have and name in infos)
     return _run_model(path, model, inputs)
 
 
@@ -104,17 +106,17 @@ def run_part(
     model = load_model(path)
     graph = model.graph
     infos = {info.name: info for info in (*graph.input, *graph.value_info, *graph.output)}
-    makers = {name: node for node in graph.node for name in node.output}
+    made_by = makers(graph.node)
     known = {weight.name for weight in graph.initializer} | inputs.keys() | {""}
     needed: set[int] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name not in makers:
+        if name not in made_by:
             return {}
-        if id(makers[name]) not in needed:
-            needed.add(id(makers[name]))
-            waiting += [value for value in makers[name].input if value not in known]
+        if id(made_by[name]) not in needed:
+            needed.add(id(made_by[name]))
+            waiting += [value for value in made_by[name].input if value not in known]
     nodes = [node for node in graph.node if id(node) in needed]
     read = {name for node in nodes for name in node.input} & inputs.keys()
     part = onnx.ModelProto()
@@ -169,7 +171,7 @@ def _run(
     wanted = {value.name: value.type for value in session.get_inputs()}
     if lost := [name for name in wanted if name not in inputs]:
         raise ShapeError(f"{path}: the model wants input {lost[0]!r}", fix="give it with --input")
-    feeds = {name: _fitting(np.asarray(inputs[name]), kind) for name, kind in wanted.items()}
+    feeds = {name: _fitting(np.asarray(inputs[name]), dtype) for name, dtype in wanted.items()}
     try:
         outputs = session.run(names, feeds)
     except _STATE.InvalidArgument as error:
@@ -177,7 +179,8 @@ def _run(
     return dict(zip(names, outputs, strict=True))
 
 
-def _fitting(array: np.ndarray, kind: str) -> np.ndarray:
+def _fitting(array: np.ndarray, dtype: str) -> np.ndarray:
     """Return an input as the model takes it: half models may take either."""
-    halves = array.dtype in HALVES.values() and kind in HALVES
-    return array.astype(HALVES[kind], copy=False) if halves else array
+    wanted = FLOATS_BY_NAME.get(dtype)
+    either = wanted is not None and array.dtype in FLOATS_BY_NAME.values()
+    return array.astype(wanted, copy=False) if either else array

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from converter.network.steps import Step
+from converter.onnx.graph import makers
 from converter.onnx.runtime import load_model
 
 DISCONTINUOUS = frozenset(
@@ -63,5 +64,4 @@ def half_model(path: str | PathLike[str]) -> HalfModel | None:
     weights = {one.name for one in graph.initializer if one.data_type == TensorProto.FLOAT16}
     if not (values or weights):
         return None
-    makers = {name: node for node in graph.node for name in node.output}
-    return HalfModel(frozenset(values), frozenset(weights), makers)
+    return HalfModel(frozenset(values), frozenset(weights), makers(graph.node))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from caffe_layers import Filler, Layer
-from caffe_layers.arithmetic.affine import Affine
+from caffe_layers.arithmetic.affine import Affine, affine_chain
 from caffe_layers.vision.base_conv import BaseConvolution
 from converter.network.steps import Step
 
@@ -39,18 +39,12 @@ def fold_normalization(wiring: Wiring) -> str:
 
 
 def _chain(wiring: Wiring, conv: Step, channels: int) -> tuple[list[Step], Affine | None]:
-    """Return the steps behind a convolution that can be folded into it."""
-    chain: list[Step] = []
-    whole: Affine | None = None
-    value = conv.tops[0]
-    while (step := wiring.reader(value)) is not None:
-        affine = affine_of(wiring.layers[step.key], channels) if len(step.bottoms) == 1 else None
-        if affine is None:
-            break
-        chain.append(step)
-        whole = whole.then(affine) if whole else affine
-        value = step.tops[0]
-    return chain, whole
+    """Return the steps after a convolution that can be folded into it."""
+
+    def affine(step: Step, value: str) -> Affine | None:
+        return affine_of(wiring.layers[step.key], channels) if len(step.bottoms) == 1 else None
+
+    return affine_chain(conv.tops[0], wiring.reader, affine, lambda step: step.tops[0])
 
 
 def affine_of(layer: Layer, channels: int) -> Affine | None:

@@ -1,15 +1,37 @@
-"""Rewritings of an emitted ONNX graph, one a file: each changes the graph and says what it did."""
+"""Rewritings of an emitted ONNX graph, one a file.
 
-from .embed_preprocessing import embed_preprocessing, embedded_sizes
+Each takes the graph and what is asked for, changes the graph, and returns one sentence of what it
+did, "" where nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from converter.onnx.graph import Graph
+
+from .embed_preprocessing import embed_preprocessing
 from .fold_bn import fold_bn
 from .join_groups import join_groups
-from .to_half import fits_half, to_half
+from .request import Request
+from .to_half import to_half
 
-__all__ = [
-    "embed_preprocessing",
-    "embedded_sizes",
-    "fits_half",
-    "fold_bn",
-    "join_groups",
-    "to_half",
-]
+__all__ = ["PASSES", "Request", "rewrite"]
+
+PASSES: tuple[Callable[[Graph, Request], str], ...] = (
+    # First: it wants weights that are as the layers hold them, and a Conv beside its normalisation.
+    fold_bn,
+    # After folding, which tells the channels apart.
+    join_groups,
+    # Before half precision, which leaves resizing in float32.
+    embed_preprocessing,
+    # Last: it puts casts between all the nodes that there are.
+    to_half,
+)
+
+
+def rewrite(graph: Graph, request: Request) -> None:
+    """Run every pass in its turn; the graph's notes say what they did."""
+    for one in PASSES:
+        if done := one(graph, request):
+            graph.notes.append(done)

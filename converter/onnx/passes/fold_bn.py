@@ -1,66 +1,72 @@
-"""Folding batch normalisation, and the scale behind it, into the convolution before it."""
+"""Folding batch normalisation, and the scale after it, into the weights before it."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
 import torch
 from torch import Tensor
 
-from caffe_layers.arithmetic.affine import Affine
-from converter.onnx.graph import Graph
+from caffe_layers.arithmetic.affine import Affine, affine_chain
+from converter.onnx.float16 import fits_half
+from converter.onnx.graph import Graph, attribute, readers
+
+from .request import Request
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
+"""What takes a factor and a shift for each of its output channels into its weights."""
 
 
-def fold_bn(graph: Graph, *, fits: Callable[[np.ndarray], bool] = lambda blob: True) -> int:
-    """Fold every BatchNormalization that alone reads a Conv's output; return how many were folded.
+def fold_bn(graph: Graph, request: Request) -> str:
+    """Fold every BatchNormalization that alone reads a convolution's output, or a Gemm's.
 
-    Mul and Add by constants per channel that follow it go along. The Conv then writes the last of
+    Mul and Add by constants per channel that follow it go along. The node then writes the last of
     these values, and the ones before it are gone. Outputs of the graph stay, and so does a
-    BatchNormalization whose folded weights would overflow the weights' type, or do not satisfy
-    `fits`.
+    BatchNormalization whose folded weights would overflow the weights' type, or do not fit into
+    float16 where that is asked for.
     """
-    readers = Counter(name for node in graph.nodes for name in node.input)
-    before = set(readers)
-    following = {name: node for node in graph.nodes for name in node.input if readers[name] == 1}
-    gone: set[int] = set()
-    folded = 0
-    for conv in [node for node in graph.nodes if node.op_type == "Conv"]:
-        if not all(name in graph.initializers for name in conv.input[1:]):
-            continue
-        chain, affine = _chain(graph, conv, following)
-        if affine is None or not _apply(graph, conv, affine, fits):
-            continue
-        folded += sum(node.op_type == "BatchNormalization" for node in chain)
-        graph.values.pop(conv.output[0], None)
-        for node in chain[:-1]:
-            graph.values.pop(node.output[0], None)
-        conv.output[0] = chain[-1].output[0]
-        gone.update(map(id, chain))
-    graph.nodes[:] = [node for node in graph.nodes if id(node) not in gone]
-    graph.drop_unread(before)
-    return folded
+    if not (request.options["fold_bn"] or request.half):
+        return ""
+    fits = fits_half if request.half else _anything
+    reading = readers(graph.nodes)
+    alone = {name: nodes[0] for name, nodes in reading.items() if len(nodes) == 1}
+    gone: list[onnx.NodeProto] = []
+    for node in graph.nodes:
+        if node.op_type in WEIGHTED and all(name in graph.initializers for name in node.input[1:]):
+            chain, affine = _chain(graph, node, alone)
+            if affine is not None and _apply(graph, node, affine, fits):
+                _put_last(graph, node, chain)
+                gone += chain
+    places = {id(node) for node in gone}
+    graph.nodes[:] = [node for node in graph.nodes if id(node) not in places]
+    graph.drop_unread(reading)
+    folded = sum(node.op_type == "BatchNormalization" for node in gone)
+    return f"folded {folded} batch normalisations into the weights before them" if folded else ""
+
+
+def _anything(blob: np.ndarray) -> bool:
+    return True
 
 
 def _chain(
-    graph: Graph, conv: onnx.NodeProto, following: dict[str, onnx.NodeProto]
+    graph: Graph, node: onnx.NodeProto, alone: Mapping[str, onnx.NodeProto]
 ) -> tuple[list[onnx.NodeProto], Affine | None]:
-    """Return the nodes behind a Conv that can be folded, the first a BatchNormalization."""
-    weight = graph.initializers[conv.input[1]]
-    chain: list[onnx.NodeProto] = []
-    whole: Affine | None = None
-    value = conv.output[0]
-    while value not in graph.outputs and value in following:
-        node = following[value]
-        affine = _affine(graph, node, value, weight.shape[0], weight.ndim)
-        if affine is None or (whole is None and node.op_type != "BatchNormalization"):
-            break
-        chain.append(node)
-        whole = whole.then(affine) if whole else affine
-        value = node.output[0]
-    return chain, whole
+    """Return the nodes that can be folded into one before them, the first a BatchNormalization."""
+    weight = graph.initializers[node.input[1]]
+    channels = len(_swapped(node, torch.empty(weight.shape, device="meta")))
+
+    def reader(value: str) -> onnx.NodeProto | None:
+        return None if value in graph.outputs else alone.get(value)
+
+    def affine_of(node: onnx.NodeProto, value: str) -> Affine | None:
+        return _affine(graph, node, value, channels, weight.ndim)
+
+    first = reader(node.output[0])
+    if first is None or first.op_type != "BatchNormalization":
+        return [], None
+    return affine_chain(node.output[0], reader, affine_of, lambda node: node.output[0])
 
 
 def _affine(
@@ -72,9 +78,8 @@ def _affine(
     if not constants or len(constants) != len(others):
         return None
     if node.op_type == "BatchNormalization":
-        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
         weight, bias, mean, var = constants
-        scale = weight / torch.sqrt(var + epsilon)
+        scale = weight / torch.sqrt(var + attribute(node, "epsilon", 1e-5))
         return Affine(scale, bias - mean * scale)
     if node.op_type not in ("Mul", "Add"):
         return None
@@ -97,17 +102,40 @@ def _per_channel(constant: Tensor, channels: int, rank: int) -> Tensor | None:
 
 
 def _apply(
-    graph: Graph, conv: onnx.NodeProto, affine: Affine, fits: Callable[[np.ndarray], bool]
+    graph: Graph, node: onnx.NodeProto, affine: Affine, fits: Callable[[np.ndarray], bool]
 ) -> bool:
-    """Put an affine step behind a Conv into its weights; False if they cannot hold it."""
-    weight, *biases = (torch.tensor(graph.initializers[name]) for name in conv.input[1:])
-    folded = affine.folded_into(weight, biases[0] if biases else None)
-    if folded is None or not all(fits(blob.numpy()) for blob in folded):
+    """Put what follows a node into its weights; False if they cannot hold it."""
+    weight, *biases = (torch.tensor(graph.initializers[name]) for name in node.input[1:])
+    folded = affine.folded_into(_swapped(node, weight), biases[0] if biases else None)
+    if folded is None:
+        return False
+    blobs = [blob.numpy() for blob in (_swapped(node, folded[0]), folded[1])]
+    if not all(fits(blob) for blob in blobs):
         return False
     # New names: another node may read the old weights too.
-    names = [f"{conv.name}.folded_{what}" for what in ("weight", "bias")]
-    graph.initializers.update(zip(names, (blob.numpy() for blob in folded), strict=True))
+    names = [f"{node.name}.folded_{what}" for what in ("weight", "bias")]
+    graph.initializers.update(zip(names, blobs, strict=True))
     graph.learned.update(names)
-    del conv.input[1:]
-    conv.input.extend(names)
+    del node.input[1:]
+    node.input.extend(names)
     return True
+
+
+def _swapped(node: onnx.NodeProto, weight: Tensor) -> Tensor:
+    """Return a node's weights with the output channels in front, and such ones as it stores them.
+
+    A ConvTranspose has the inputs in front, group by group, and so has a Gemm without `transB`.
+    """
+    if node.op_type == "Conv" or attribute(node, "transB", 0):
+        return weight
+    groups = attribute(node, "group", 1)
+    first, second, *kernel = weight.shape
+    grouped = weight.reshape(groups, first // groups, second, *kernel).transpose(1, 2)
+    return grouped.reshape(groups * second, first // groups, *kernel)
+
+
+def _put_last(graph: Graph, node: onnx.NodeProto, chain: list[onnx.NodeProto]) -> None:
+    """Let a node write the last value of a chain; the values before it are gone."""
+    for before in (node, *chain[:-1]):
+        graph.values.pop(before.output[0], None)
+    node.output[0] = chain[-1].output[0]

@@ -5,45 +5,56 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from converter.onnx.graph import Graph
+from converter.onnx.graph import Graph, attribute
 
-BLOCK = 16
+from .request import Request
+
+CHANNEL_BLOCK = 16
 """Channels that ONNX Runtime's kernels take at a time on a processor with AVX-512; on others 8."""
-MOST = 4
-"""Groups that are joined at most: each makes as many times the products."""
+MOST_GROUPS_JOINED = 4
+"""Each group that is joined makes as many times the products."""
 
 
-def join_groups(graph: Graph) -> int:
-    """Join groups of a few channels into groups of 16; return how many convolutions changed.
+def join_groups(graph: Graph, request: Request) -> str:
+    """Join groups of a few channels into groups of 16, where the network is an optimised one.
 
     ONNX Runtime computes a convolution whose groups are no multiple of its block by a general
     matrix product for each group, out of the layout that the others share. Joined, with zeros where
     groups do not meet, there are more products, and yet it takes less time, most of all with eight
     channels a group. Convolutions with one channel a group have kernels of their own and stay.
     """
-    joined = []
+    if not request.optimized:
+        return ""
+    replaced = []
     for node in graph.nodes:
         weight = graph.initializers.get(node.input[1]) if node.op_type == "Conv" else None
-        if weight is None:
-            continue
-        group = _group(node)
-        channels, number = weight.shape[1], group.i if group is not None else 1
-        times = BLOCK // channels if channels else 0
-        whole = channels * times == BLOCK and weight.shape[0] % number == 0
-        if group is None or not 1 < times <= MOST or not whole or number % times:
+        groups = attribute(node, "group", 1)
+        times = _times(weight, groups) if weight is not None else 1
+        if weight is None or times == 1:
             continue
         name = f"{node.name}.joined_weight"
-        graph.initializers[name] = _joined(weight, number, times)
+        graph.initializers[name] = _joined(weight, groups, times)
         graph.learned.add(name)
-        joined.append(node.input[1])
+        replaced.append(node.input[1])
         node.input[1] = name
-        group.i = number // times
-    graph.drop_unread(joined)
-    return len(joined)
+        _set_groups(node, groups // times)
+    graph.drop_unread(replaced)
+    if not replaced:
+        return ""
+    return f"joined the small groups of {len(replaced)} convolutions, zeros between them"
 
 
-def _group(node: onnx.NodeProto) -> onnx.AttributeProto | None:
-    return next((attribute for attribute in node.attribute if attribute.name == "group"), None)
+def _times(weight: np.ndarray, groups: int) -> int:
+    """Return how many groups become one; 1 where they stay."""
+    outputs, channels = weight.shape[:2]
+    times = CHANNEL_BLOCK // channels if channels else 1
+    whole = channels * times == CHANNEL_BLOCK and outputs % groups == 0 and groups % times == 0
+    return times if whole and times <= MOST_GROUPS_JOINED else 1
+
+
+def _set_groups(node: onnx.NodeProto, groups: int) -> None:
+    (group,) = (one for one in node.attribute if one.name == "group")
+    group.i = groups
 
 
 def _joined(weight: np.ndarray, groups: int, times: int) -> np.ndarray:

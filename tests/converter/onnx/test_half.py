@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 import converter
 from converter.__main__ import main
 from converter.onnx.graph import Graph
-from converter.onnx.passes import to_half
+from converter.onnx.passes import Request
+from converter.onnx.passes.to_half import to_half
 from converter.onnx.runtime import run_exposed, run_onnx
 from converter.verification.compare import Comparison
 from converter.verification.half import (
@@ -109,8 +110,9 @@ def test_what_is_in_float16(net: converter.CaffeNet, opset: int, tmp_path: Path)
     for conv in ("conv1", "conv2", "scores"):
         assert {kind for name, kind in weights(graph).items() if name.startswith(conv)} == {HALF}
     assert notes == [
-        "5 of 8 layers compute in float16",
-        "in float32 stay before (BatchNormalization), whole (GlobalAveragePool), prob (Softmax)",
+        "folded 2 batch normalisations into the weights before them",
+        "5 of 8 layers compute in float16; in float32 stay before (BatchNormalization), "
+        "whole (GlobalAveragePool), prob (Softmax)",
     ]
     assert converter.verify(net, path).passed
 
@@ -200,7 +202,7 @@ def test_normalization_that_would_overflow_stays(tmp_path: Path) -> None:
     graph, notes = export(net, tmp_path / "net.onnx")
     assert [node.op_type for node in graph.node].count("BatchNormalization") == 2
     assert weights(graph)["conv1.weight"] == HALF
-    assert "conv1/bn (BatchNormalization)" in notes[1]
+    assert "conv1/bn (BatchNormalization)" in notes[-1]
     assert converter.verify(net, tmp_path / "net.onnx").passed
 
 
@@ -219,7 +221,7 @@ def test_the_lowest_number_of_an_empty_window(tmp_path: Path) -> None:
     text = INPUT + convolution("conv1", "data", 4) + layer("pool", "Pooling", "conv1", "pool", pool)
     net = load(tmp_path, text)
     _, notes = export(net, tmp_path / "net.onnx")
-    assert notes[1].startswith("layer 'pool' is in float32: ")
+    assert notes[0].startswith("layer 'pool' is in float32: ")
     assert converter.verify(net, tmp_path / "net.onnx").passed
 
 
@@ -230,7 +232,7 @@ def test_squares_overflow(tmp_path: Path) -> None:
     net = load(tmp_path, INPUT + convolution("conv1", "data", 4) + square)
     net.params["conv1"][0].data *= 1000
     _, notes = export(net, tmp_path / "net.onnx")
-    assert notes[1] == "in float32 stay square (Mul)"
+    assert notes[-1].endswith("layers compute in float16; in float32 stay square (Mul)")
     assert run_onnx(tmp_path / "net.onnx", {"data": images(2)})["square"].max() > 1e5
     assert converter.verify(net, tmp_path / "net.onnx").passed
 
@@ -261,7 +263,10 @@ def test_what_a_loop_takes_from_outside() -> None:
         helper.make_node("MatMul", ["x", "w"], ["y"]),
         helper.make_node("Scan", ["x"], ["z"], body=step, num_scan_inputs=1),
     ]
-    to_half(graph)
+    assert (
+        to_half(graph, Request(half=True))
+        == "1 of 2 layers compute in float16; in float32 stay z (Scan)"
+    )
     assert [node.op_type for node in graph.nodes] == ["Cast", "MatMul", "Cast", "Scan"]
     assert graph.nodes[3].attribute[0].g.node[0].input == ["y/float"]
 
@@ -294,7 +299,7 @@ def test_recurrent_layers_compute_in_float32(tmp_path: Path) -> None:
     net = load(tmp_path, LSTM)
     path = tmp_path / "net.onnx"
     graph, notes = export(net, path)
-    assert notes[1] == "in float32 stay lstm (Scan)"
+    assert notes[-1].endswith("layers compute in float16; in float32 stay lstm (Scan)")
     large = {one.name: one.data_type for one in graph.initializer if len(one.dims) == 2}
     assert len(large) == 3, large
     assert set(large.values()) == {HALF}
@@ -314,7 +319,7 @@ def test_a_detector(shared: Path, tmp_path: Path) -> None:
     )
     path = tmp_path / "net.onnx"
     _, notes = export(net, path)
-    assert "detection_out" in notes[1]
+    assert "detection_out" in notes[-1]
     report = converter.verify(net, path)
     assert report.passed
     rows = {row.blob: row for row in report.comparisons[1].rows}
@@ -392,7 +397,7 @@ def test_a_loss_is_named_by_what_it_computes(tmp_path: Path) -> None:
     end = layer("loss", "SoftmaxWithLoss", "scores", "loss", 'bottom: "label"')
     net = load(tmp_path, INPUT + label + scores + end)
     _, notes = export(net, tmp_path / "net.onnx", with_losses=True)
-    assert notes[1] == "in float32 stay loss (LogSoftmax)"
+    assert notes[-1].endswith("layers compute in float16; in float32 stay loss (LogSoftmax)")
 
 
 def test_probabilities_that_are_appended_are_judged(tmp_path: Path) -> None:

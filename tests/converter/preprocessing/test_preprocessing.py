@@ -220,7 +220,7 @@ def test_convert_embeds_verifies_and_reports(tmp_path, capsys):
     args = ["convert", str(tmp_path / "net.prototxt"), "-o", str(tmp_path / "out")]
     assert main([*args, "--embed-preprocessing", "--family", "sknet"]) == 0
     report = (tmp_path / "out" / "report.md").read_text()
-    assert "net.onnx takes RGB images, N x H x W x 3 bytes of any size, as 'image'" in report
+    assert "net.onnx: takes RGB images, N x H x W x 3 bytes of any size, as 'image'" in report
     assert "resize to shorter side 256, crop the middle 8x8, BGR" in report
     assert "BGR, minus 103.94/116.78/123.68, times 0.017 (known of SKNet)" in report
     assert "| conv | 2x2x6x6 |" in report

@@ -11,9 +11,12 @@ import pytest
 import torch
 
 import converter
+from converter.keywords import complete
 from converter.onnx.emit import emit
 from converter.onnx.graph import Graph
-from converter.onnx.passes import fold_bn
+from converter.onnx.options import ExportOptions
+from converter.onnx.passes import Request
+from converter.onnx.passes.fold_bn import fold_bn
 from tests.support.definitions import SCALE, convolution, layer
 from tests.support.recorded import assert_close
 
@@ -65,6 +68,15 @@ def kinds(graph: Graph) -> list[str]:
     return [node.op_type for node in graph.nodes]
 
 
+def fold(graph: Graph) -> int:
+    """Fold, and return how many normalisations are said to be folded."""
+    said = fold_bn(graph, Request(complete(ExportOptions, {"fold_bn": True})))
+    number = int(said.split()[1]) if said else 0
+    if number:
+        assert said == f"folded {number} batch normalisations into the weights before them"
+    return number
+
+
 def outputs(net: converter.CaffeNet, path: Path, *, fold_bn: bool) -> dict[str, np.ndarray]:
     converter.export_onnx(net, path, fold_bn=fold_bn)
     converter.check_onnx(path)
@@ -85,7 +97,7 @@ def test_outputs_stay_and_the_nodes_go(text: str, number: int, tmp_path: Path) -
         assert_close(got[name], value, name, 1e-5)
     whole, folded = emit(net), emit(net)
     assert kinds(whole).count("BatchNormalization") == number
-    assert fold_bn(folded) == number
+    assert fold(folded) == number
     left = [kind for kind in kinds(folded) if kind in ("BatchNormalization", "Mul", "Add")]
     assert left == (["Mul", "Add"] if text is SE else []), "Axpy's alone may stay"
     used = {name for node in folded.nodes for name in node.input}
@@ -96,6 +108,39 @@ def test_outputs_stay_and_the_nodes_go(text: str, number: int, tmp_path: Path) -
             assert torch.equal(old, now), f"{key} has changed"
 
 
+INNER = "inner_product_param {{ num_output: 5 weight_filler {{ type: 'gaussian' }} {more} }}"
+UP = """convolution_param { num_output: 6 kernel_size: 3 stride: 2 group: 3
+    weight_filler { type: 'gaussian' } bias_term: false }"""
+
+
+@pytest.mark.parametrize(
+    ("op_type", "layer_type", "param"),
+    [
+        ("Gemm", "InnerProduct", INNER.format(more="")),
+        ("Gemm", "InnerProduct", INNER.format(more="transpose: true bias_term: false")),
+        ("ConvTranspose", "Deconvolution", UP),
+    ],
+    ids=["Gemm", "Gemm of transposed weights", "ConvTranspose in groups"],
+)
+def test_other_weights_take_it_in_too(
+    op_type: str, layer_type: str, param: str, tmp_path: Path
+) -> None:
+    text = (
+        INPUT
+        + convolution("six", "data", 6)
+        + layer("weighted", layer_type, "six", "weighted", param)
+        + layer("bn", "BatchNorm", "weighted", "bn")
+        + layer("scale", "Scale", "bn", "bn", SCALE)
+    )
+    net = load(tmp_path, text)
+    want = outputs(net, tmp_path / "whole.onnx", fold_bn=False)
+    got = outputs(net, tmp_path / "folded.onnx", fold_bn=True)
+    assert_close(got["bn"], want["bn"], "bn", 1e-5)
+    graph = emit(net)
+    assert fold(graph) == 1
+    assert [kind for kind in kinds(graph) if kind != "Flatten"] == ["Conv", op_type]
+
+
 def bn_after_conv(more: str = "", conv: str = "") -> str:
     bn = layer("bn", "BatchNorm", "conv", "bn")
     return INPUT + convolution("conv", "data", 4) + conv + bn + more
@@ -103,22 +148,22 @@ def bn_after_conv(more: str = "", conv: str = "") -> str:
 
 def test_a_value_that_others_read_is_not_folded(tmp_path: Path) -> None:
     two = bn_after_conv(conv=layer("relu", "ReLU", "conv", "relu"))
-    assert fold_bn(emit(load(tmp_path, two))) == 0
+    assert fold(emit(load(tmp_path, two))) == 0
 
 
 def test_an_output_is_not_folded_away(tmp_path: Path) -> None:
     graph = emit(load(tmp_path, bn_after_conv()))
     graph.outputs["conv"] = graph.values["conv"]
-    assert fold_bn(graph) == 0
+    assert fold(graph) == 0
 
 
 def test_what_is_no_batch_normalisation_stays(tmp_path: Path) -> None:
     scale = layer("scale", "Scale", "conv", "scale", SCALE)
     graph = emit(load(tmp_path, INPUT + convolution("conv", "data", 4) + scale))
-    assert fold_bn(graph) == 0
+    assert fold(graph) == 0
     assert kinds(graph) == ["Conv", "Mul", "Add"]
     between = bn_after_conv(conv=layer("relu", "ReLU", "conv", "conv"))
-    assert fold_bn(emit(load(tmp_path, between))) == 0
+    assert fold(emit(load(tmp_path, between))) == 0
 
 
 @pytest.mark.parametrize("axis", [0, 2])
@@ -126,7 +171,7 @@ def test_a_scale_along_another_axis_stays(axis: int, tmp_path: Path) -> None:
     param = f"scale_param {{ axis: {axis} filler {{ type: 'gaussian' }} }}"
     text = bn_after_conv(layer("scale", "Scale", "bn", "scale", param))
     graph = emit(load(tmp_path, text), dynamic=())
-    assert fold_bn(graph) == 1
+    assert fold(graph) == 1
     assert kinds(graph) == ["Conv", "Mul"]
 
 
@@ -136,7 +181,7 @@ def test_a_factor_that_adds_channels_stays(tmp_path: Path) -> None:
     graph.initializers["wide"] = np.ones((4, 1, 1), np.float32)
     graph.nodes.append(onnx.helper.make_node("Mul", ["bn", "wide"], ["product"], "product"))
     graph.outputs["product"] = graph.outputs.pop("bn")
-    assert fold_bn(graph) == 1
+    assert fold(graph) == 1
     assert kinds(graph) == ["Conv", "Mul"]
 
 
@@ -158,8 +203,8 @@ def test_weights_that_would_overflow_stay(tmp_path: Path) -> None:
     net = load(tmp_path, bn_after_conv())
     net.params["conv"][0].data.fill_(60000)
     net.params["bn"][1].fill_(1e-6)
-    assert fold_bn(emit(net)) == 1
-    assert fold_bn(emit(net.half())) == 0
+    assert fold(emit(net)) == 1
+    assert fold(emit(net.half())) == 0
 
 
 def test_off_unless_asked_for(tmp_path: Path) -> None:

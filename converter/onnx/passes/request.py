@@ -1,0 +1,22 @@
+"""What is asked of a graph's rewriting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from converter.keywords import complete
+from converter.onnx.options import ExportOptions
+from converter.preprocessing.spec import Preprocessing
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of the export, all of them, and what comes from elsewhere."""
+
+    options: ExportOptions = field(default_factory=lambda: complete(ExportOptions, {}))
+    optimized: bool = False
+    """Whether the network is an optimised one."""
+    half: bool = False
+    preprocessing: Preprocessing | None = None
+    data: str = ""
+    """The input that `preprocessing` makes of images."""
