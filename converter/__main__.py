@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from prototxt.errors import CaffeError
 
-from .commands import NAMES, get_command
+from .commands import COMMANDS, get_command
 from .version import VERSION
 
 
@@ -24,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"caffeport {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     argv = sys.argv[1:] if argv is None else argv
-    for name in argv[:1] if set(argv[:1]) & set(NAMES) else NAMES:  # others load what they need
+    named = [name for name in argv[:1] if name in COMMANDS]
+    for name in named or COMMANDS:  # the others would import what they alone need
         command = get_command(name)
         command.add_arguments(
             commands.add_parser(name, help=command.HELP, description=command.HELP)

@@ -16,6 +16,7 @@ from .network.net import CaffeNet
 from .onnx.export import export_onnx
 from .onnx.runtime import open_onnx
 from .progress import progress
+from .seed import SEED
 from .text import format_table
 
 ROUNDS = 7
@@ -85,7 +86,7 @@ def _in_onnx(path: Path) -> Run:
 
 def _inputs(net: CaffeNet, batch: int) -> dict[str, torch.Tensor]:
     shapes = net.exported().inputs
-    generator = torch.Generator().manual_seed(1701)
+    generator = torch.Generator().manual_seed(SEED)
     return {
         name: torch.randn(batch, *shape[1:], generator=generator).to(net.device, net.dtype)
         for name, shape in shapes.items()

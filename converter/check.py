@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from os import PathLike, fspath
+from os import fspath
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 from caffe_layers import Layer, Shape
 from prototxt import Net, filter_net, read_net, read_weights
 from prototxt.errors import CaffeError, ShapeError
+from prototxt.paths import PathName
 from prototxt.upgrade import declare_shapeless
 
 from .keywords import refuse_unknown
@@ -29,7 +30,6 @@ from .onnx.graph import Graph
 from .onnx.options import DEFAULT_OPSET
 from .text import format_table
 
-PathName = str | PathLike[str]
 UNSEEN = "not looked at"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from typing_extensions import Unpack
 
 from prototxt.atomic import filling
 from prototxt.errors import CaffeError, UnsupportedError
+from prototxt.paths import PathName
 
 from .formats import FORMATS, Format, Options, get_format
 from .keywords import complete, only, refuse_unknown
@@ -25,8 +25,6 @@ from .preprocessing import image_input, preprocessing_of
 from .preprocessing.inputs import as_arrays
 from .verification.report import Report
 from .verification.verify import verify
-
-PathName = str | PathLike[str]
 
 DEFAULT_FORMATS = ("onnx", "safetensors")
 

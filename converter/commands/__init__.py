@@ -11,7 +11,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol
 
-NAMES: tuple[str, ...] = tuple(
+COMMANDS: tuple[str, ...] = tuple(
     module.name for module in iter_modules(__path__) if not module.name.startswith("_")
 )
 

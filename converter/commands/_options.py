@@ -14,6 +14,7 @@ from converter.keywords import only, options_of
 from converter.loading.options import LoadOptions
 from converter.network.net import CaffeNet
 from converter.onnx.options import FormatOptions
+from converter.seed import SEED
 
 DTYPES = {
     "float16": torch.float16,
@@ -87,7 +88,7 @@ def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
     group.add_argument(
         "--allow-missing", action="store_true", help="fill layers that the weights lack"
     )
-    group.add_argument("--seed", type=int, default=1701, help="of fillers and random inputs")
+    group.add_argument("--seed", type=int, default=SEED, help="of fillers and random inputs")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 

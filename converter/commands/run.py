@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from prototxt.errors import CaffeError, ShapeError
 from ._options import add_inputs, add_net, add_preprocessing, load_net, preprocessing_options, say
 
 HELP = "run the network: write every blob by name, draw on the photo what it says"
-ONNX = ".onnx"
+ONNX_SUFFIX = ".onnx"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -65,48 +66,58 @@ def run(args: Namespace) -> int:
     """
     if not (args.output or args.draw):
         raise CaffeError("nothing is asked for", fix="give --output FILE.npz, --draw OUT.png")
-    if args.net.endswith(ONNX):
-        blobs, outputs, photo = _run_onnx(args)
-    else:
-        blobs, outputs, photo = _run_torch(args)
-    for name in outputs:
-        say(args, f"{name} {format_shape(blobs[name].shape)}")
+    computed = _run_onnx(args) if args.net.endswith(ONNX_SUFFIX) else _run_torch(args)
+    for name, blob in computed.outputs.items():
+        say(args, f"{name} {format_shape(blob.shape)}")
     if args.output:
         with writing(Path(args.output)) as file:
-            write_npz(file, blobs)
-        say(args, f"wrote {args.output} ({len(blobs)} arrays)")
+            write_npz(file, computed.blobs)
+        say(args, f"wrote {args.output} ({len(computed.blobs)} arrays)")
     if args.draw:
-        _draw(args, {name: blobs[name] for name in outputs}, photo)
+        assert computed.photo is not None  # `_read` has seen to it
+        _draw(args, computed.outputs, computed.photo)
     return 0
 
 
-Ran = tuple[dict[str, np.ndarray], list[str], Photo | None]
+@dataclass(frozen=True)
+class _Computed:
+    """What there is to write, the outputs among it, and the photo that was fed, if one was."""
+
+    blobs: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
+    photo: Photo | None
 
 
-def _run_torch(args: Namespace) -> Ran:
+def _run_torch(args: Namespace) -> _Computed:
     net = load_net(args)
     given, photo = _read(args, net, ModelInputs({}))
     fed = tensors_of(net, given) if given else random_inputs(net, args.seed, losses=True)
     if args.backward:
-        got = backward(net, fed)
-        blobs = {name: array_of(blob) for name, blob in got.blobs.items()}
-        blobs |= {f"diff|{name}": array_of(diff) for name, diff in got.diffs.items()}
-        for layer, diffs in got.params.items():
-            blobs |= {f"pdiff|{layer}[{i}]": array_of(diff) for i, diff in enumerate(diffs)}
+        blobs = _with_diffs(net, fed)
     else:
         with torch.no_grad():
             blobs = {name: array_of(blob) for name, blob in net.blobs(fed).items()}
-    return blobs, list(net.plan(fed).outputs), photo
+    return _Computed(blobs, {name: blobs[name] for name in net.plan(fed).outputs}, photo)
 
 
-def _run_onnx(args: Namespace) -> Ran:
+def _with_diffs(net: CaffeNet, fed: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """Return the blobs, their diffs, and those of the layers' blobs, by the names of the file."""
+    got = backward(net, fed)
+    blobs = {name: array_of(blob) for name, blob in got.blobs.items()}
+    blobs |= {f"diff|{name}": array_of(diff) for name, diff in got.diffs.items()}
+    for layer, diffs in got.params.items():
+        blobs |= {f"pdiff|{layer}[{i}]": array_of(diff) for i, diff in enumerate(diffs)}
+    return blobs
+
+
+def _run_onnx(args: Namespace) -> _Computed:
     if args.weights or args.backward:
         raise CaffeError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
     taken = inputs_of(args.net)
     given, photo = _read(args, None, taken)
     check_shapes(args.net, taken, {name: value.shape for name, value in given.items()})
     blobs = run_onnx(args.net, given)
-    return blobs, list(blobs), photo
+    return _Computed(blobs, blobs, photo)
 
 
 def _read(
@@ -150,8 +161,7 @@ def _for_model(
     return preprocessing_for(shape, **settings)
 
 
-def _draw(args: Namespace, outputs: dict[str, np.ndarray], photo: Photo | None) -> None:
-    assert photo is not None  # `_read` has seen to it
+def _draw(args: Namespace, outputs: dict[str, np.ndarray], photo: Photo) -> None:
     labels = read_labels(args.labels) if args.labels else []
     _, result = read_result(outputs, blob=args.blob, least=args.least)
     height, width = photo.pixels.shape[:2]

@@ -8,11 +8,11 @@ import torch
 
 from converter.loading.user_layers import load_layers
 
-from ._options import add_reading, say
+from ._options import DTYPES, add_reading, say
 
 HELP = "train a network as its solver's file says, and write snapshots, a log and a loss curve"
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+TRAINED_IN = ("float32", "float64")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     start.add_argument("--snapshot", metavar="FILE", help="a .solverstate to go on from")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: what the solver wants)")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    parser.add_argument("--dtype", choices=TRAINED_IN, default="float32")
     parser.add_argument("--amp", action="store_true", help="multiply matrices in bfloat16")
     parser.add_argument("--seed", type=int, help="in place of the solver's random_seed")
     parser.add_argument("--workers", type=int, default=0, help="processes that read data ahead")

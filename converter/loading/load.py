@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -18,6 +17,7 @@ from converter.network import global_pool as pools
 from converter.network.build import Draft, draft
 from converter.network.net import CaffeNet
 from converter.network.origin import Loaded, Origin
+from converter.seed import SEED
 from prototxt import Net, Weights, filter_net, read_net, read_weights
 from prototxt.errors import (
     CaffeError,
@@ -28,14 +28,13 @@ from prototxt.errors import (
     within,
 )
 from prototxt.passes.phase_stamps import unstamp
+from prototxt.paths import PathName
 from prototxt.upgrade import declare_shapeless
 
 from .deploy import deploy as deployed
+from .options import Phase
 from .user_layers import load_layers
 from .weights import fill
-
-PathName = str | PathLike[str]
-Phase = Literal["TRAIN", "TEST"]
 
 
 def load(
@@ -56,7 +55,7 @@ def load(
     rename: Mapping[str, str] | None = None,
     ignore: Iterable[str] = (),
     allow_missing: bool = False,
-    seed: int = 1701,
+    seed: int = SEED,
     deploy: bool = False,
     layers: PathName | Sequence[PathName] | None = None,
 ) -> CaffeNet:

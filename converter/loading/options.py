@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from os import PathLike
 from typing import Literal, TypedDict
 
 import torch
 
 from caffe_layers import Shape
+from prototxt.paths import PathName
 
 Phase = Literal["TRAIN", "TEST"]
 
@@ -32,4 +32,4 @@ class LoadOptions(TypedDict, total=False):
     allow_missing: bool
     seed: int
     deploy: bool
-    layers: str | PathLike[str] | Sequence[str | PathLike[str]] | None
+    layers: PathName | Sequence[PathName] | None

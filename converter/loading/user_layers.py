@@ -11,8 +11,7 @@ from pathlib import Path
 from caffe_layers.base.registry import OWN_FORKS, registered
 from prototxt import schema
 from prototxt.errors import FormatError, UnsupportedError
-
-PathName = str | PathLike[str]
+from prototxt.paths import PathName
 
 _loaded: set[Path] = set()
 

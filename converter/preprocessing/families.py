@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from converter.loading.load import Phase
+from converter.loading.options import Phase
 from converter.network.net import CaffeNet
 from prototxt import Net, filter_net
 from prototxt.errors import CaffeError, UnsupportedError

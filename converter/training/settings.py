@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from converter.seed import SEED
 from prototxt import Net, read_solver
 from prototxt.errors import CaffeError, FormatError, UnsupportedError, within
 from prototxt.hdf5.weights import check_names, h5py_for
@@ -20,7 +21,6 @@ from .optimizer import CaffeOptimizer
 from .policies import Policy
 from .rules import SGD, AdaDelta, AdaGrad, Adam, Nesterov, RMSProp
 
-SEED = 1701
 """Where neither the solver nor the caller gives a seed."""
 
 OPTIMIZERS: dict[str, tuple[type[CaffeOptimizer], tuple[str, ...]]] = {

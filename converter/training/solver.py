@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from os import PathLike, fspath
+from os import fspath
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from converter.network.parameters import learnable
 from converter.parallel import Processes
 from prototxt import insert_splits
 from prototxt.errors import UnsupportedError, within
+from prototxt.paths import PathName
 
 from .events import Displayed, Event, NetTested, SnapshotWritten
 from .networks import ask_recurrent, check_fed, check_loss, load_net, share_trained
@@ -28,8 +29,6 @@ from .settings import Settings, make_optimizer
 from .signal_handler import Requests
 from .snapshot import restore_state, save_state
 from .testing import Outputs, mean_outputs, outputs_of
-
-PathName = str | PathLike[str]
 
 LOGGED_LOSSES = 200
 """How many losses a log has at least, where `display` asks for none."""

@@ -22,7 +22,7 @@ from .model_file import ModelFile
 
 
 @dataclass(frozen=True)
-class Fed:
+class Feed:
     """The inputs of the network; `images` are what a model that prepares them is fed for one."""
 
     tensors: dict[str, Tensor]
@@ -47,7 +47,7 @@ def feed(
     inputs: Mapping[str, Any],
     preprocessing: Preprocessing | None,
     seed: int,
-) -> Fed:
+) -> Feed:
     """Return the inputs given, or seeded random ones, for the network and its model (if any).
 
     A model that prepares images itself is fed images, and the network what `preprocessing` makes
@@ -61,9 +61,9 @@ def feed(
         random = random_inputs(net, seed, losses=losses, several=True)
         fed = _feed_images(net, inputs, random, preprocessing, seed)
     elif inputs:
-        fed = Fed(tensors_of(net, inputs))
+        fed = Feed(tensors_of(net, inputs))
     else:
-        fed = Fed(random_inputs(net, seed, losses=losses))
+        fed = Feed(random_inputs(net, seed, losses=losses))
     if model is not None:
         net.feed(fed.tensors)  # what the network itself refuses is said by its layer
         check_shapes(model.path, model.inputs, fed.shapes)
@@ -93,7 +93,7 @@ def _feed_images(
     random: Mapping[str, Tensor],
     preprocessing: Preprocessing,
     seed: int,
-) -> Fed:
+) -> Feed:
     """Return images, and what `preprocessing` makes of them in the place of the random input."""
     data = image_input(net)
     if inputs:
@@ -101,7 +101,7 @@ def _feed_images(
     else:
         images, others = random_images(seed, len(random[data])), {}
     prepared = Transform(preprocessing, net.dtype).to(net.device)(images)
-    return Fed({**random, **tensors_of(net, others), data: prepared}, images, preprocessing)
+    return Feed({**random, **tensors_of(net, others), data: prepared}, images, preprocessing)
 
 
 def _images_among(

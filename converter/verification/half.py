@@ -13,12 +13,12 @@ from torch import Tensor
 from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
-from converter.onnx.runtime import run_part
+from converter.onnx.runtime import Arrays, run_part
 
 from .compare import BlobError, Comparison, compare, relative_error, softmax_of
 from .half_model import HalfModel
 from .rounded import run_replaced, with_rounded_weights
-from .run import Arrays, Runs
+from .run import Runs
 
 LEAST_TOLERANCE = 2.0**-9
 """Four roundings to float16, of 2**-11 each: the limit where rounding happens to do less."""

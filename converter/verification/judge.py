@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from converter.onnx.runtime import Arrays
+
 from .compare import Comparison, compare, softmax_of
-from .run import Arrays, Runs, TorchRun
+from .run import Runs, TorchRun
 
 TOLERANCE_BY_DTYPE = {
     torch.float64: 1e-9,

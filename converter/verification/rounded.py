@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
+from converter.onnx.runtime import Arrays
 
 from .half_model import HalfModel
-from .run import Arrays
 
 
 def run_replaced(

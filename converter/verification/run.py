@@ -15,12 +15,10 @@ from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.onnx.export import export_onnx
-from converter.onnx.runtime import ModelInputs, run_exposed, run_onnx
+from converter.onnx.runtime import Arrays, ModelInputs, run_exposed, run_onnx
 
-from .feed import Fed
+from .feed import Feed
 from .model_file import ModelFile
-
-Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def run_torch(net: CaffeNet, fed: Mapping[str, Tensor]) -> TorchRun:
     return TorchRun(plan.steps, values, inputs | blobs_of(plan.steps, values), outputs)
 
 
-def made_model(net: CaffeNet, fed: Fed, folder: str, *, half: bool) -> ModelFile:
+def made_model(net: CaffeNet, fed: Feed, folder: str, *, half: bool) -> ModelFile:
     """Write an ONNX file of the network, for these inputs alone."""
     path = Path(folder, "net.onnx")
     graph = export_onnx(
@@ -68,7 +66,7 @@ class ModelRun:
     exposed: Arrays
 
 
-def run_model(file: ModelFile, fed: Fed, steps: tuple[Step, ...]) -> ModelRun:
+def run_model(file: ModelFile, fed: Feed, steps: tuple[Step, ...]) -> ModelRun:
     """Run a model in ONNX Runtime, as it is and with the tops of these steps exposed."""
     arrays = fed.arrays(file.inputs.image)
     shipped = run_onnx(file.path, arrays)

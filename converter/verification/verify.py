@@ -12,6 +12,7 @@ import torch
 from converter.network.net import CaffeNet
 from converter.preprocessing import Preprocessing
 from converter.progress import progress
+from converter.seed import SEED
 from prototxt.errors import UnsupportedError
 
 from .compare import Comparison
@@ -23,8 +24,6 @@ from .judge import FloatJudge, Judge
 from .model_file import given_model
 from .report import Report
 from .run import Runs, made_model, run_model, run_torch
-
-SEED = 1701
 
 
 def verify(

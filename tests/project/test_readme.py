@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from converter.commands import NAMES
+from converter.commands import COMMANDS
 from converter.commands.layers import format_layers
 from tests.support.paths import ROOT
 
@@ -19,7 +19,7 @@ def test_table_of_layers_is_the_programs() -> None:
 def test_every_command_is_real() -> None:
     named = set(re.findall(r"^caffeport (\w+)", README, re.MULTILINE))
     assert named
-    assert named <= set(NAMES)
+    assert named <= set(COMMANDS)
 
 
 def test_ci_runs_the_second_command() -> None:

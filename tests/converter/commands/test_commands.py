@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 import converter
 from converter.__main__ import main
-from converter.commands import NAMES
+from converter.commands import COMMANDS
 from converter.version import VERSION
 from prototxt.nets.sknet import sknet
 from tests.support.paths import ROOT
@@ -329,8 +329,8 @@ def test_version(capsys: Printed) -> None:
 
 
 def test_every_command_has_help(capsys: Printed) -> None:
-    assert {"check", "convert", "run", "show", "upgrade", "verify"} <= set(NAMES)
-    for name in NAMES:
+    assert {"check", "convert", "run", "show", "upgrade", "verify"} <= set(COMMANDS)
+    for name in COMMANDS:
         with pytest.raises(SystemExit) as caught:
             main([name, "--help"])
         assert caught.value.code == 0

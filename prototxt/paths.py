@@ -1,0 +1,7 @@
+"""What a file is named by."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+PathName = str | PathLike[str]
