@@ -1,6 +1,6 @@
 """Evaluation of a classifier on labelled images: its top-1 and top-5 error."""
 
 from .evaluate import Evaluation, evaluate
-from .samples import Samples, open_samples
+from .samples import LabelledImages, open_samples
 
-__all__ = ["Evaluation", "Samples", "evaluate", "open_samples"]
+__all__ = ["Evaluation", "LabelledImages", "evaluate", "open_samples"]

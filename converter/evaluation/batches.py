@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from converter.preprocessing import Transform
 from prototxt.errors import CaffeError, within
 
-from .samples import Samples
+from .samples import LabelledImages
 
 
 class Batch(NamedTuple):
@@ -24,7 +24,12 @@ class Batch(NamedTuple):
 
 
 def batches(
-    samples: Samples, indices: Sequence[int], transform: Transform, *, batch: int, workers: int
+    samples: LabelledImages,
+    indices: Sequence[int],
+    transform: Transform,
+    *,
+    batch: int,
+    workers: int,
 ) -> Iterator[Batch]:
     """Yield these samples in order, resized and cropped by `workers` processes, 0 for this one.
 
@@ -44,7 +49,9 @@ class _Prepared(Dataset[Any]):
     An error is a value: torch would bring it from a worker as a traceback.
     """
 
-    def __init__(self, samples: Samples, indices: Sequence[int], transform: Transform) -> None:
+    def __init__(
+        self, samples: LabelledImages, indices: Sequence[int], transform: Transform
+    ) -> None:
         self.samples, self.indices, self.transform = samples, indices, transform
 
     def __len__(self) -> int:

@@ -23,12 +23,13 @@ from converter.preprocessing import Preprocessing, Transform, image_input
 from converter.progress import progress
 from prototxt.errors import CaffeError, ShapeError, WeightError
 
-from .batches import batches
-from .resume import State
-from .samples import Samples, in_classes
+from .batches import Batch, batches
+from .resume import EvaluationState
+from .samples import LabelledImages, check_label
 
 ENGINES = ("torch", "onnx")
-TOP = 5
+TOP_RANKS = 5
+"""An image counts for top-5 if its class is one of so many highest."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Evaluation:
 
 def evaluate(
     net: CaffeNet,
-    samples: Samples,
+    samples: LabelledImages,
     preprocessing: Preprocessing,
     *,
     engine: str = "torch",
@@ -95,45 +96,56 @@ def evaluate(
     """
     group = Processes.joined()
     mine = range(group.rank, len(samples), group.count)
-    identity = {
-        "network": [source.info().__dict__ if source.info() else None for source in net.sources],
-        "samples": [len(samples), samples.name(0), samples.name(len(samples) - 1)],
-        "preprocessing": str(preprocessing),
-        "engine": engine,
-        "processes": [group.rank, group.count],
-    }
-    kept = State.open(state, identity, group.rank)
-    left, transform = mine[kept.done :], Transform(preprocessing)
+    kept = EvaluationState.open(state, _identity(net, samples, preprocessing, engine), group.rank)
     begin = time.monotonic()
-    classes = kept.classes
     with (
         _scorer(net, engine, output) as scores_of,
         progress("evaluate", len(mine), quiet=quiet or not group.is_primary, unit="image") as bar,
         kept.saving(),
     ):
         bar.update(kept.done)
-        for images, labels, indices in batches(
-            samples, left, transform, batch=batch, workers=workers
-        ):
-            scores = scores_of(images)
-            classes = scores.shape[1]
-            for label, index in zip(labels.tolist(), indices, strict=True):
-                in_classes(label, classes, samples, index)
-            ranks = rank_of(scores, labels)
-            kept.add(len(labels), int((ranks > 0).sum()), int((ranks >= TOP).sum()), classes)
-            bar.update(len(labels))
+        left, transform = mine[kept.done :], Transform(preprocessing)
+        for loaded in batches(samples, left, transform, batch=batch, workers=workers):
+            _count(scores_of(loaded.images), loaded, samples, kept)
+            bar.update(len(loaded.labels))
     seconds = time.monotonic() - begin
-    total = group.sum([kept.done, kept.top1_wrong, kept.top5_wrong], net.device)
+    done, top1_wrong, top5_wrong = group.sum(
+        [kept.done, kept.top1_wrong, kept.top5_wrong], net.device
+    )
     kept.finish()
     return Evaluation(
-        total[0],
-        classes,
-        total[1],
-        total[2] if classes > TOP else None,
+        done,
+        kept.classes,
+        top1_wrong,
+        top5_wrong if kept.classes > TOP_RANKS else None,
         seconds,
         str(preprocessing),
         "torch" if engine == "torch" else "ONNX Runtime",
     )
+
+
+def _identity(
+    net: CaffeNet, samples: LabelledImages, preprocessing: Preprocessing, engine: str
+) -> dict[str, Any]:
+    """Return what must be the same where an evaluation goes on."""
+    group = Processes.joined()
+    infos = [source.info() for source in net.sources]
+    return {
+        "network": [vars(info) if info else None for info in infos],
+        "samples": [len(samples), samples.name(0), samples.name(len(samples) - 1)],
+        "preprocessing": str(preprocessing),
+        "engine": engine,
+        "processes": [group.rank, group.count],
+    }
+
+
+def _count(scores: Tensor, loaded: Batch, samples: LabelledImages, kept: EvaluationState) -> None:
+    classes = scores.shape[1]
+    for label, index in zip(loaded.labels.tolist(), loaded.indices, strict=True):
+        check_label(label, classes, samples, index)
+    ranks = rank_of(scores, loaded.labels)
+    top1_wrong, top5_wrong = (int((ranks >= count).sum()) for count in (1, TOP_RANKS))
+    kept.add(len(ranks), top1_wrong, top5_wrong, classes)
 
 
 def rank_of(scores: Tensor, labels: Tensor) -> Tensor:

@@ -14,14 +14,13 @@ from typing import Any
 from prototxt.atomic import writing
 from prototxt.errors import CaffeError, FormatError
 
-SECONDS = 10.0
-"""Between two writings."""
+SECONDS_BETWEEN_WRITES = 10.0
 
 COUNTS = ("done", "top1_wrong", "top5_wrong", "classes")
 
 
 @dataclass
-class State:
+class EvaluationState:
     """Counts of the first `done` samples of one process, and what evaluation they are of."""
 
     path: Path | None
@@ -35,7 +34,7 @@ class State:
     @classmethod
     def open(
         cls, path: str | PathLike[str] | None, identity: dict[str, Any], rank: int = 0
-    ) -> State:
+    ) -> EvaluationState:
         """Read the state of one process, if there is one; CaffeError if it is of something else."""
         if path is None:
             return cls(None, identity)
@@ -47,12 +46,12 @@ class State:
             counts = {name: int(kept[name]) for name in COUNTS}
             other = kept["identity"]
         except (ValueError, KeyError, TypeError):
-            raise FormatError(f"{own}: no state of an evaluation", fix="remove it") from None
+            raise FormatError(f"{own} is no state of an evaluation", fix="remove it") from None
         identity = json.loads(json.dumps(identity))
         if other != identity:
             changed = ", ".join(key for key in identity if other.get(key) != identity[key])
             raise CaffeError(
-                f"{own}: the state of another evaluation: its {changed} differ",
+                f"{own} is the state of another evaluation, which differs in its {changed}",
                 fix="remove it to begin anew",
             )
         return cls(own, identity, **counts)
@@ -63,7 +62,7 @@ class State:
         self.top1_wrong += top1_wrong
         self.top5_wrong += top5_wrong
         self.classes = classes
-        if time.monotonic() - self._written > SECONDS:
+        if time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
             self.write()
 
     @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -18,15 +18,15 @@ from prototxt.errors import CaffeError, FormatError, within
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 
 
-class Samples(Protocol):
-    """A sequence of samples: `samples[i]` is an RGB image, H x W x 3, and its class."""
+class LabelledImages(Protocol):
+    """A sequence of RGB images, each H x W x 3, with their classes."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]: ...
 
     def name(self, index: int) -> str:
-        """Say which sample this is."""
+        """Return what an image is called."""
 
 
 def open_samples(
@@ -34,7 +34,7 @@ def open_samples(
     *,
     labels: str | PathLike[str] | None = None,
     root: str | PathLike[str] | None = None,
-) -> Samples:
+) -> LabelledImages:
     """Open labelled images.
 
     `data` is a folder with a folder of images for each class, a text file with `path label` lines
@@ -45,17 +45,17 @@ def open_samples(
     """
     path = Path(data)
     if (path / FILE).is_file():
-        return DatabaseSamples(Database(path))
+        return ImageDatabase(Database(path))
     if path.is_dir():
         return _tree(path, labels)
     if path.is_file():
         folder = Path(root) if root is not None else path.parent
-        return FileSamples([(folder / name, label) for name, label in read_image_list(path)])
+        return ImageFiles([(folder / name, label) for name, label in read_image_list(path)])
     raise CaffeError(f"{path}: no such folder, list or database")
 
 
 @dataclass(frozen=True)
-class FileSamples:
+class ImageFiles:
     """Image files with their classes."""
 
     entries: list[tuple[Path, int]]
@@ -68,12 +68,12 @@ class FileSamples:
         return np.ascontiguousarray(read_image(path)[:, :, ::-1]), label
 
     def name(self, index: int) -> str:
-        """Give the image's path."""
+        """Return the image's path."""
         return str(self.entries[index][0])
 
 
 @dataclass(frozen=True)
-class DatabaseSamples:
+class ImageDatabase:
     """Caffe's LMDB of Datum records, raw or encoded."""
 
     database: Database
@@ -91,11 +91,11 @@ class DatabaseSamples:
         return np.ascontiguousarray(rgb.transpose(1, 2, 0)), label
 
     def name(self, index: int) -> str:
-        """Give the record's key."""
+        """Return the record's key."""
         return self.database[index][0]
 
 
-def _tree(path: Path, labels: str | PathLike[str] | None) -> FileSamples:
+def _tree(path: Path, labels: str | PathLike[str] | None) -> ImageFiles:
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir())
     if not folders:
         raise FormatError(f"{path}: no folders in it, wants one with images for each class")
@@ -108,7 +108,7 @@ def _tree(path: Path, labels: str | PathLike[str] | None) -> FileSamples:
     ]
     if not entries:
         raise FormatError(f"{path}: no images in its folders")
-    return FileSamples(entries)
+    return ImageFiles(entries)
 
 
 def _numbers(path: Path, names: list[str], labels: str | PathLike[str] | None) -> dict[str, int]:
@@ -134,13 +134,10 @@ def read_labels(path: str | PathLike[str]) -> list[str]:
     return [line.strip() for line in text.splitlines()]
 
 
-def in_classes(label: int, classes: int, samples: Samples, index: int) -> None:
+def check_label(label: int, classes: int, samples: LabelledImages, index: int) -> None:
     """Raise FormatError for a label that the network has no score for."""
     if not 0 <= label < classes:
         raise FormatError(
             f"{samples.name(index)}: label {label}, the network has {classes} classes",
             fix="is --labels missing, or the data another network's?",
         )
-
-
-__all__: Any = ["Samples", "in_classes", "open_samples", "read_labels"]

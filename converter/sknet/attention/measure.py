@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from converter.evaluation.batches import batches
-from converter.evaluation.samples import Samples
+from converter.evaluation.samples import LabelledImages
 from converter.network.net import CaffeNet
 from converter.preprocessing import Preprocessing, Transform
 from converter.progress import progress
@@ -46,7 +46,7 @@ class Attention:
 
 def measure_attention(
     net: CaffeNet | PlainSKNet,
-    samples: Samples,
+    samples: LabelledImages,
     preprocessing: Preprocessing,
     *,
     scales: Sequence[float] = (1.0, 1.5, 2.0),

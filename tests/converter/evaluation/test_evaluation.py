@@ -163,7 +163,7 @@ def test_a_cut_off_evaluation_goes_on(network, tree, wrong, tmp_path):
         evaluate(network, samples, wanted, state=state, batch=50)
     assert json.loads(state.read_text())["done"] == 200
     other = preprocessing_of(network, **{**SETTINGS, "scale": 1.0})
-    with pytest.raises(CaffeError, match="another evaluation: its preprocessing differ"):
+    with pytest.raises(CaffeError, match="another evaluation, which differs in its preprocessing"):
         evaluate(network, samples, other, state=state)
     samples.at, samples.read = -1, []
     got = evaluate(network, samples, wanted, state=state, batch=50)
