@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import numpy as np
+from tqdm import tqdm
 
-from converter.evaluation.batches import batches
+from converter.evaluation.batches import Batch, batches
 from converter.evaluation.samples import LabelledImages
 from converter.network.net import CaffeNet
 from converter.preprocessing import Preprocessing, Transform
@@ -16,6 +19,8 @@ from converter.sknet.model import PlainSKNet
 from prototxt.errors import CaffeError, ShapeError
 
 from .units import Unit, attention_of, units_of
+
+Attentions = dict[str, np.ndarray]  # by unit
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,8 @@ class Attention:
     scales: list[float]
     names: list[str]
     classes: np.ndarray
-    mean: list[dict[str, np.ndarray]]
-    channels: list[dict[str, np.ndarray]]
+    mean: list[Attentions]
+    channels: list[Attentions]
     first_images: list[np.ndarray]
 
     def difference(self, scale: int, unit: Unit) -> np.ndarray:
@@ -64,38 +69,37 @@ def measure_attention(
     units = units_of(net)
     if not scales or min(scales) < 1:
         raise CaffeError(f"scales {list(scales)}, wants numbers of 1 and more")
-    parameter = next(net.parameters())
-    means: list[dict[str, np.ndarray]] = []
-    channels: list[dict[str, np.ndarray]] = []
-    classes: list[int] = []
-    every = range(len(samples))
     net.eval()
+    means, channels, classes = [], [], np.empty(0, np.int64)
     with progress("attention", len(samples) * len(scales), quiet=quiet, unit="image") as bar:
         for scale in scales:
             transform = Transform(enlarged(preprocessing, scale))
-            classes = []
-            parts: list[dict[str, np.ndarray]] = []
-            for images, labels, _ in batches(
-                samples, every, transform, batch=batch, workers=workers
-            ):
-                data = images.to(parameter.device, parameter.dtype)
-                found = {
-                    name: value.double().cpu().numpy()
-                    for name, value in attention_of(net, data).items()
-                }
-                if not parts:
-                    channels.append({name: value[0] for name, value in found.items()})
-                parts.append({name: value.mean(2) for name, value in found.items()})
-                classes += labels.tolist()
-                bar.update(len(labels))
-            means.append(
-                {unit.name: np.concatenate([part[unit.name] for part in parts]) for unit in units}
-            )
-    names = [samples.name(index) for index in every]
-    first, _ = samples[0]
-    return Attention(
-        units, list(scales), names, np.array(classes, np.int64), means, channels, [first]
-    )
+            every = batches(samples, range(len(samples)), transform, batch=batch, workers=workers)
+            mean, first, classes = _at_one_scale(net, every, bar)
+            means.append(mean)
+            channels.append(first)
+    names = [samples.name(index) for index in range(len(samples))]
+    return Attention(units, list(scales), names, classes, means, channels, [samples[0][0]])
+
+
+def _at_one_scale(
+    net: CaffeNet | PlainSKNet, every: Iterable[Batch], bar: tqdm[NoReturn]
+) -> tuple[Attentions, Attentions, np.ndarray]:
+    """Return each unit's mean over the channels, the first image's channels, and the classes."""
+    parameter = next(net.parameters())
+    first: Attentions = {}
+    means: dict[str, list[np.ndarray]] = defaultdict(list)
+    classes: list[int] = []
+    for images, labels, _ in every:
+        data = images.to(parameter.device, parameter.dtype)
+        for name, value in attention_of(net, data).items():
+            found = value.double().cpu().numpy()
+            first.setdefault(name, found[0])
+            means[name].append(found.mean(2))
+        classes += labels.tolist()
+        bar.update(len(labels))
+    joined = {name: np.concatenate(parts) for name, parts in means.items()}
+    return joined, first, np.array(classes, np.int64)
 
 
 def enlarged(preprocessing: Preprocessing, scale: float) -> Preprocessing:
