@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-BUCKET = 1 << 23
+BUCKET_VALUES = 1 << 23
 """How many values go around in one message: enough to be quick, few enough to need no memory."""
 
 
@@ -68,9 +68,9 @@ class Processes:
         """Tell of each flag whether one of the processes has it set."""
         if self.count == 1:
             return list(flags)
-        said = torch.tensor(flags, dtype=torch.int32, device=device)
-        dist.all_reduce(said, dist.ReduceOp.MAX)
-        return [bool(flag) for flag in said.tolist()]
+        joined = torch.tensor(flags, dtype=torch.int32, device=device)
+        dist.all_reduce(joined, dist.ReduceOp.MAX)
+        return [bool(flag) for flag in joined.tolist()]
 
 
 def join(device: str) -> str:
@@ -98,7 +98,8 @@ def _buckets(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
     buckets: list[list[Tensor]] = []
     size = 0
     for tensor in tensors:
-        if not buckets or size + tensor.numel() > BUCKET or tensor.dtype != buckets[-1][-1].dtype:
+        full = size + tensor.numel() > BUCKET_VALUES
+        if not buckets or full or tensor.dtype != buckets[-1][-1].dtype:
             buckets.append([])
             size = 0
         buckets[-1].append(tensor)

@@ -14,8 +14,8 @@ from prototxt.errors import CaffeError
 
 from .predictions import Boxes, Classes, ClassMap, Result
 
-GOLDEN = 0.618034  # steps of it keep the hues of neighbouring labels apart
-TINT = 0.5
+HUE_STEP = 0.618034  # the golden ratio: steps of it keep the hues of neighbouring labels apart
+TINT_OPACITY = 0.5
 SMALLEST_TEXT = 12
 Corners = tuple[float, float, float, float]
 
@@ -68,10 +68,10 @@ def describe(result: Result, labels: Sequence[str] = ()) -> list[str]:
 
 def save(image: Any, file: BinaryIO, suffix: str) -> None:
     """Write a Pillow image in the format of a file name's suffix."""
-    kind = _pillow().registered_extensions().get(suffix.lower())
-    if kind is None:
+    image_format = _pillow().registered_extensions().get(suffix.lower())
+    if image_format is None:
         raise CaffeError(f"{suffix!r} is no suffix of an image file", fix="write OUT.png")
-    image.save(file, format=kind)
+    image.save(file, format=image_format)
 
 
 @dataclass
@@ -109,7 +109,9 @@ class _Canvas:
         size = (right - left, bottom - top)
         pillow = _pillow()
         nearest = pillow.Resampling.NEAREST
-        mask = pillow.fromarray(((result.classes != 0) * round(255 * TINT)).astype(np.uint8))
+        mask = pillow.fromarray(
+            ((result.classes != 0) * round(255 * TINT_OPACITY)).astype(np.uint8)
+        )
         colour_map = pillow.fromarray(tints).resize(size, nearest)
         self.image.paste(colour_map, (left, top), mask.resize(size, nearest))
         self.write_list([(_name(label, self.labels), colours[label]) for label in colours])
@@ -148,7 +150,7 @@ def _name(label: int, labels: Sequence[str]) -> str:
 
 
 def _colour(label: int) -> tuple[int, int, int]:
-    red, green, blue = colorsys.hsv_to_rgb(label * GOLDEN % 1, 0.8, 0.95)
+    red, green, blue = colorsys.hsv_to_rgb(label * HUE_STEP % 1, 0.8, 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from converter.text import format_shape
 from prototxt.errors import UnsupportedError
 
-ROW = 7
+DETECTION_FIELDS = 7
 """What a detector's row holds: image, label, score, xmin, ymin, xmax, ymax."""
 MAP_AXES = 4
 
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Box:
+class DetectedBox:
     """A box in fractions of the network's input."""
 
     label: int
@@ -31,7 +31,7 @@ class Box:
 class Boxes:
     """The boxes of a detector's output, 1 x 1 x K x 7, the best last."""
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[DetectedBox, ...]
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,13 @@ def read_result(
     `blob` names it where several do; boxes of a score below `least` are left out, and of classes
     the `most` best stay. Raises UnsupportedError where no output can be told, or several can.
     """
-    kinds = {name: _kind(value) for name, value in outputs.items() if blob in (None, name)}
-    for kind in ("boxes", "map", "classes"):
-        found = [name for name, own in kinds.items() if own == kind]
+    forms = {name: _form(value) for name, value in outputs.items() if blob in (None, name)}
+    for form, read in _READERS.items():
+        found = [name for name, own in forms.items() if own == form]
         if len(found) > 1:
             raise UnsupportedError(f"{', '.join(found)} could be drawn", fix="name one with --blob")
         if found:
-            values = np.asarray(outputs[found[0]], np.float64)
-            read: Result = _READERS[kind](values, least, most)
-            return found[0], read
+            return found[0], read(np.asarray(outputs[found[0]], np.float64), least, most)
     listed = ", ".join(f"{name} {format_shape(np.shape(value))}" for name, value in outputs.items())
     raise UnsupportedError(
         f"none of the outputs ({listed}) is a detector's rows (1x1xKx7), a map or scores of "
@@ -79,9 +77,9 @@ def read_result(
     )
 
 
-def _kind(value: NDArray[np.generic]) -> str:
+def _form(value: NDArray[np.generic]) -> str:
     shape = np.shape(value)
-    if len(shape) == MAP_AXES and shape[:2] == (1, 1) and shape[3] == ROW:
+    if len(shape) == MAP_AXES and shape[:2] == (1, 1) and shape[3] == DETECTION_FIELDS:
         return "boxes"
     if len(shape) == MAP_AXES and shape[0] == 1 and min(shape[2:]) > 1:
         return "map"
@@ -89,9 +87,13 @@ def _kind(value: NDArray[np.generic]) -> str:
 
 
 def _boxes(values: Array, least: float, most: int) -> Boxes:
-    rows = [row for row in values.reshape(-1, ROW).tolist() if row[1] >= 0 and row[2] >= least]
-    rows.sort(key=lambda row: row[2])
-    return Boxes(tuple(Box(int(row[1]), row[2], (row[3], row[4], row[5], row[6])) for row in rows))
+    rows = values.reshape(-1, DETECTION_FIELDS).tolist()
+    boxes = [
+        DetectedBox(int(label), score, (left, top, right, bottom))
+        for _, label, score, left, top, right, bottom in rows
+        if label >= 0 and score >= least
+    ]
+    return Boxes(tuple(sorted(boxes, key=lambda box: box.score)))
 
 
 def _map(values: Array, least: float, most: int) -> ClassMap:

@@ -15,7 +15,7 @@ from prototxt.data.lists import read_image_list
 from prototxt.data.lmdb import FILE, Database
 from prototxt.errors import CaffeError, FormatError, within
 
-IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 
 
 class LabelledImages(Protocol):
@@ -104,7 +104,7 @@ def _tree(path: Path, labels: str | PathLike[str] | None) -> ImageFiles:
         (file, numbers[folder.name])
         for folder in folders
         for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in IMAGES and file.is_file()
+        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
     ]
     if not entries:
         raise FormatError(f"{path}: no images in its folders")

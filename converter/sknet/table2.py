@@ -13,7 +13,7 @@ from converter.text import format_table as format_rows
 from prototxt import filter_net
 from prototxt.nets.networks import build as define
 
-CLOSE = 0.01
+TOLERANCE = 0.01
 """How far a figure may be from the paper's without a remark."""
 
 
@@ -95,7 +95,7 @@ class Counted:
     @property
     def close(self) -> bool:
         """Tell whether both figures are the paper's, but for 1 %."""
-        return all(abs(difference) <= CLOSE for difference in self.differences)
+        return all(abs(difference) <= TOLERANCE for difference in self.differences)
 
 
 def count(rows: Sequence[Row] = ROWS) -> list[Counted]:

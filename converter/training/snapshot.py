@@ -34,7 +34,7 @@ def save_state(
     current_step: int,
     hdf5: bool,
 ) -> tuple[Path, Path]:
-    """Write `<prefix>_iter_<n>.caffemodel` and `.solverstate`; both with `.h5` behind in HDF5."""
+    """Write `<prefix>_iter_<n>.caffemodel` and `.solverstate`, with `.h5` added to HDF5 files."""
     suffix = ".h5" if hdf5 else ""
     model = Path(f"{prefix}_iter_{iteration}.caffemodel{suffix}")
     path = Path(f"{prefix}_iter_{iteration}.solverstate{suffix}")

@@ -15,9 +15,9 @@ from prototxt.errors import CaffeError
 from .measure import Attention
 from .units import Unit
 
-PAPERS = ("SK_2_3", "SK_3_4", "SK_5_3")
+PAPER_UNITS = ("SK_2_3", "SK_3_4", "SK_5_3")
 """The units that the paper shows class by class."""
-SHOWN = 60
+MOST_NAMED_CLASSES = 60
 """The most classes whose names an axis can carry."""
 
 
@@ -75,14 +75,14 @@ def _units(attention: Attention, _: Sequence[str]) -> Any:
 
 def _chosen(attention: Attention) -> list[Unit]:
     known = attention.units
-    papers = [unit for unit in known if unit.name in PAPERS]
+    papers = [unit for unit in known if unit.name in PAPER_UNITS]
     return papers or list(dict.fromkeys([known[0], known[len(known) // 2], known[-1]]))
 
 
 def _classes(attention: Attention, names: Sequence[str]) -> Any:
     units = _chosen(attention)
     numbers = sorted(set(attention.classes.tolist()))
-    few = len(numbers) <= SHOWN
+    few = len(numbers) <= MOST_NAMED_CLASSES
     figure = _figure(max(7.0, min(16.0, 0.3 * len(numbers) + 2)), 2.6 * len(units) + 0.8)
     grid = figure.subplots(len(units), 1, sharex=True, squeeze=False)[:, 0]
     for axes, unit in zip(grid, units, strict=True):
@@ -97,8 +97,8 @@ def _classes(attention: Attention, names: Sequence[str]) -> Any:
         axes.grid(alpha=0.3)
     grid[0].legend(title="scale", loc="best", fontsize="small")
     if few:
-        said = [names[number] if number < len(names) else str(number) for number in numbers]
-        grid[-1].set_xticks(range(len(numbers)), said, rotation=60 if names else 0)
+        called = [names[number] if number < len(names) else str(number) for number in numbers]
+        grid[-1].set_xticks(range(len(numbers)), called, rotation=60 if names else 0)
     grid[-1].set_xlabel("class")
     return figure
 

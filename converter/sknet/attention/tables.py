@@ -43,16 +43,16 @@ def write_tables(attention: Attention, folder: Path, classes: Sequence[str] = ()
     return paths
 
 
-Row = tuple[Sequence[object], Unit, Sequence[float]]
+CsvRow = tuple[Sequence[object], Unit, Sequence[float]]
 
 
-def _units(attention: Attention) -> Iterable[Row]:
+def _units(attention: Attention) -> Iterable[CsvRow]:
     for index, scale in enumerate(attention.scales):
         for unit in attention.units:
             yield (scale, unit.name), unit, attention.mean[index][unit.name].mean(0).tolist()
 
 
-def _classes(attention: Attention, names: Sequence[str]) -> Iterable[Row]:
+def _classes(attention: Attention, names: Sequence[str]) -> Iterable[CsvRow]:
     for index, scale in enumerate(attention.scales):
         for unit in attention.units:
             for number in sorted(set(attention.classes.tolist())):
@@ -61,7 +61,7 @@ def _classes(attention: Attention, names: Sequence[str]) -> Iterable[Row]:
                 yield (scale, unit.name, number, name, len(rows)), unit, rows.mean(0).tolist()
 
 
-def _images(attention: Attention) -> Iterable[Row]:
+def _images(attention: Attention) -> Iterable[CsvRow]:
     for index, scale in enumerate(attention.scales):
         for unit in attention.units:
             rows = attention.mean[index][unit.name].tolist()
@@ -69,7 +69,7 @@ def _images(attention: Attention) -> Iterable[Row]:
                 yield (scale, unit.name, name, number), unit, row
 
 
-def _channels(attention: Attention) -> Iterable[Row]:
+def _channels(attention: Attention) -> Iterable[CsvRow]:
     for index, scale in enumerate(attention.scales):
         for unit in attention.units:
             for channel, row in enumerate(attention.channels[index][unit.name].T.tolist()):

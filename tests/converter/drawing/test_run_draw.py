@@ -12,7 +12,7 @@ from PIL import Image
 import converter
 from converter.__main__ import main
 from converter.drawing.overlay import covered, describe, draw_result
-from converter.drawing.predictions import Box, Boxes, Classes, ClassMap, read_result
+from converter.drawing.predictions import Boxes, Classes, ClassMap, DetectedBox, read_result
 from converter.onnx.runtime import run_onnx
 from converter.preprocessing import Preprocessing
 from prototxt.errors import UnsupportedError
@@ -87,7 +87,7 @@ def test_several_are_asked_about() -> None:
 
 
 def test_boxes_are_where_they_belong() -> None:
-    result = Boxes((Box(3, 0.8, (0.2, 0.5, 0.6, 0.9)),))
+    result = Boxes((DetectedBox(3, 0.8, (0.2, 0.5, 0.6, 0.9)),))
     image = np.asarray(draw_result(GREY, result))
     changed = (image != GREY).any(2)
     ys, xs = np.nonzero(changed[33:])  # the label's ground is above
