@@ -291,6 +291,23 @@ class Layer(nn.Module):
             delattr(self, name)
             self._shared[name] = (owner, owned, shape)
 
+    def lay_out_shared(self) -> None:
+        """Lay out in Caffe's order what a blob of another shape is a view of."""
+        for owner, owned, _ in self._shared.values():
+            theirs = getattr(owner, owned)
+            theirs.data = theirs.data.contiguous()
+
+    def take_blobs(self, other: Layer) -> None:
+        """Hold the very blobs of a layer of the same sizes, shared and trained as there."""
+        for name in other.blob_names:
+            if name in other._shared:
+                delattr(self, name)
+            else:
+                setattr(self, name, getattr(other, name))
+        self._fillers, self._shared = dict(other._fillers), dict(other._shared)
+        self.param_specs, self.phase = other.param_specs, other.phase
+        super().train(other.training)
+
     def shares_blob(self, name: str) -> bool:
         """Tell whether a blob is another layer's."""
         return name in self.blob_names and name not in self._fillers

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from .net import CaffeNet
+from .step_index import StepIndex
 from .steps import Step
 
 DEEPEST = 4
@@ -55,7 +56,7 @@ def make_boxes(net: CaffeNet) -> list[Box]:
     A layer joins its producer where it has one bottom, writes over it, and alone reads it: then
     nobody sees the value in between.
     """
-    readers = Counter(bottom for step in net.steps for bottom in step.bottoms)
+    index = StepIndex(net.steps)
     boxes: list[Box] = []
     makers: dict[str, Box] = {}
     for step in net.steps:
@@ -64,7 +65,7 @@ def make_boxes(net: CaffeNet) -> list[Box]:
             maker is not None
             and maker.tops == step.bottoms
             and step.blobs == maker.steps[-1].blobs
-            and readers[step.bottoms[0]] == 1
+            and index.reader(step.bottoms[0]) is step
             and not maker.steps[0].cls.is_source
         ):
             maker.steps.append(step)

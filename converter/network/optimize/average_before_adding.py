@@ -14,13 +14,17 @@ from .wiring import Wiring
 def average_before_adding(wiring: Wiring) -> str:
     """Let a global average of a sum, as SK units take it of their branches, pool the terms."""
     moved = 0
-    for step in list(wiring.steps):
+    for step in wiring.steps:
         if not _is_average(wiring.layers.get(step.key)):
             continue
         pool = wiring.current(step)
         (value,) = pool.bottoms
-        added = next((other for other in wiring.steps if value in other.tops), None)
-        if added is None or not _is_sum(wiring.layers[added.key]) or wiring.reader(value) != pool:
+        added = wiring.index.maker(value)
+        if (
+            added is None
+            or not _is_sum(wiring.layers[added.key])
+            or wiring.index.reader(value) != pool
+        ):
             continue
         means = tuple(f"{value}/mean{index}" for index in range(len(added.bottoms)))
         for mean, term in zip(means, added.bottoms, strict=True):

@@ -8,11 +8,11 @@ from .wiring import Wiring
 def drop_identities(wiring: Wiring) -> str:
     """Take away every layer that is the identity in testing, unless it makes an output."""
     dropped = 0
-    for step in list(wiring.steps):
+    for step in wiring.steps:
         step = wiring.current(step)
         if not wiring.layers[step.key].is_identity or len(step.bottoms) != 1:
             continue
-        if not all(wiring.readers[top] for top in step.tops):
+        if not all(wiring.index.readers(top) for top in step.tops):
             continue
         (bottom,) = step.bottoms
         wiring.remove([step])

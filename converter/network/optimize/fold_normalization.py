@@ -21,7 +21,7 @@ def fold_normalization(wiring: Wiring) -> str:
     A layer stays where the folded weights would overflow their type.
     """
     convolutions = layers = 0
-    for conv in list(wiring.steps):
+    for conv in wiring.steps:
         layer = wiring.layers.get(conv.key)
         if not isinstance(layer, BaseConvolution) or not layer.absorbs or len(conv.tops) != 1:
             continue
@@ -44,7 +44,7 @@ def _chain(wiring: Wiring, conv: Step, channels: int) -> tuple[list[Step], Affin
     def affine(step: Step, value: str) -> Affine | None:
         return affine_of(wiring.layers[step.key], channels) if len(step.bottoms) == 1 else None
 
-    return affine_chain(conv.tops[0], wiring.reader, affine, lambda step: step.tops[0])
+    return affine_chain(conv.tops[0], wiring.index.reader, affine, lambda step: step.tops[0])
 
 
 def affine_of(layer: Layer, channels: int) -> Affine | None:

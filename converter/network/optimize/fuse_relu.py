@@ -13,12 +13,12 @@ from .wiring import Wiring
 def fuse_relu(wiring: Wiring) -> str:
     """Let every convolution do the ReLU that alone reads it, as some forks' layer does."""
     fused = 0
-    for conv in list(wiring.steps):
+    for conv in wiring.steps:
         layer = wiring.layers.get(conv.key)
         if type(layer) is not Convolution or layer.relu or len(conv.tops) != 1:
             continue
         conv = wiring.current(conv)
-        if (step := wiring.reader(conv.tops[0])) is None:
+        if (step := wiring.index.reader(conv.tops[0])) is None:
             continue
         after = wiring.layers[step.key]
         if not isinstance(after, ReLU):

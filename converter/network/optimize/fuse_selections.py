@@ -26,7 +26,7 @@ def fuse_selections(wiring: Wiring) -> str:
     """Let one layer weigh and add the branches of each SK unit."""
     shapes = wiring.shapes
     fused = 0
-    for step in list(wiring.steps):
+    for step in wiring.steps:
         found = _find(wiring, step, shapes) if step.cls.caffe_type == "Softmax" else None
         if found is None:
             continue
@@ -43,7 +43,7 @@ def fuse_selections(wiring: Wiring) -> str:
 
 def _find(wiring: Wiring, softmax: Step, shapes: Mapping[str, Shape]) -> Found | None:
     """Follow the weights of every branch to the layer that multiplies its features."""
-    sliced = wiring.reader(softmax.tops[0])
+    sliced = wiring.index.reader(softmax.tops[0])
     if sliced is None or sliced.cls.caffe_type != "Slice":
         return None
     scores = shapes[softmax.tops[0]]
@@ -53,10 +53,10 @@ def _find(wiring: Wiring, softmax: Step, shapes: Mapping[str, Shape]) -> Found |
         return None
     others, products = [sliced], []
     for top in sliced.tops:
-        value, step = top, wiring.reader(top)
+        value, step = top, wiring.index.reader(top)
         while step is not None and step.cls.caffe_type == "Reshape":
             others.append(step)
-            value, step = step.tops[0], wiring.reader(step.tops[0])
+            value, step = step.tops[0], wiring.index.reader(step.tops[0])
         if step is None:
             return None
         products.append((value, step))
@@ -93,7 +93,7 @@ def _sum(
     steps = {step.key: step for _, step in products}
     value, chain = first.tops[0], [first]
     while value in partial:
-        if wiring.reader(value) is None:
+        if wiring.index.reader(value) is None:
             return None
         chain.append(steps[partial.pop(value)])
         value = chain[-1].tops[0]

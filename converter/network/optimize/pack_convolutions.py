@@ -1,92 +1,19 @@
-"""Convolutions whose weights are kept in oneDNN's own order, for inference on a CPU."""
+"""Convolutions that keep their weights in oneDNN's own order."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-import torch
-from torch import Tensor
-
-from caffe_layers.base.tracing import may_look
+from caffe_layers.fused.packed_convolution import PackedConvolution
 from caffe_layers.vision.conv import Convolution
 
 from .wiring import Wiring
-
-Self = TypeVar("Self", bound="PackedConvolution")
-
-NEEDED = ("_reorder_convolution_weight", "_convolution_pointwise")
-HAS_ONEDNN: bool = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]  # so in torch
-    hasattr(torch.ops.mkldnn, name) for name in NEEDED
-)
-"""What torch's own compiler calls for a frozen network; nothing public keeps the order."""
 
 
 def pack_convolutions(wiring: Wiring) -> str:
     """Let the convolutions of two axes keep their weights packed; each at its first call."""
     packed = 0
-    for step in wiring.steps if HAS_ONEDNN else ():
+    for step in wiring.steps:
         layer = wiring.layers[step.key]
-        if type(layer) is not Convolution or layer.tf_pad is not None or layer.axis != 1:
-            continue
-        if len(layer.window.kernel) == 2 and _can_pack(layer.weight):
-            wiring.layers[step.key] = PackedConvolution.of(layer)
+        if type(layer) is Convolution and PackedConvolution.can_pack(layer):
+            wiring.layers[step.key] = PackedConvolution(layer)
             packed += 1
     return f"packed the weights of {packed} convolutions for oneDNN" if packed else ""
-
-
-class PackedConvolution(Convolution):
-    """A convolution that holds its weight twice: as it was, and as oneDNN multiplies it.
-
-    Torch's own call brings the weight into that order each time, which takes as long as a small
-    image's products. The copy is made anew when the weight has changed. Where the copy is of no
-    use (gradients, tracing, another device or type), it is an ordinary convolution.
-    """
-
-    _packed: tuple[Any, Tensor] | None = None
-
-    @classmethod
-    def of(cls: type[Self], layer: Convolution) -> Self:
-        """Return the convolution with a layer's blobs and numbers."""
-        made = cls.__new__(cls)
-        made.__dict__.update(layer.__dict__)
-        return made
-
-    def is_packed_for(self, x: Tensor) -> bool:
-        """Tell whether the packed weight is of use for a bottom."""
-        alike = x.dtype == self.weight.dtype and _can_pack(self.weight)
-        learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        return alike and not learns and may_look(x) and not any(self.window.missing(x.shape[2:]))
-
-    def convolve(self, x: Tensor) -> Tensor:
-        if not self.is_packed_for(x):
-            return super().convolve(x)
-        slope = [self.negative_slope] if self.relu and self.negative_slope else []
-        after = ("leaky_relu" if slope else "relu") if self.relu else "none"
-        top: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, *self.packed_arguments(x), after, slope, ""
-        )
-        return top
-
-    def packed_arguments(self, x: Tensor) -> tuple[Any, ...]:
-        """Return what oneDNN's operators want after their bottoms."""
-        window = self.window
-        packed = self._packed_for(x)
-        return packed, self.bias, window.pad, window.stride, window.dilation, self.group
-
-    def _packed_for(self, x: Tensor) -> Tensor:
-        """Return the weight in oneDNN's order, which it chooses by the first input's size."""
-        weight, window = self.weight.detach(), self.window
-        mark = (weight.data_ptr(), None if weight.is_inference() else self.weight._version)
-        if self._packed is None or self._packed[0] != mark:
-            packed = torch.ops.mkldnn._reorder_convolution_weight(
-                weight, window.pad, window.stride, window.dilation, self.group, list(x.shape)
-            )
-            self._packed = (mark, packed)
-        return self._packed[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_packed"}
-
-
-def _can_pack(weight: Tensor) -> bool:
-    return weight.device.type == "cpu" and weight.dtype == torch.float32

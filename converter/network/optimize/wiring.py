@@ -2,62 +2,68 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from caffe_layers import Layer, Shape
 from converter.network.layers import Layers
+from converter.network.step_index import StepIndex
 from converter.network.steps import Step
 
 
 class Wiring:
     """The steps of a network that may be changed, and their layers.
 
-    `shapes` are those of the values before anything was changed.
+    `shapes` are those of the values before anything was changed. `index` says who makes and who
+    reads each value as the steps are now.
     """
 
     def __init__(self, steps: Iterable[Step], layers: Layers, shapes: Mapping[str, Shape]) -> None:
-        self.steps = list(steps)
+        self._steps = list(steps)
         self.layers: dict[str, Layer] = dict(layers.items())
         self.shapes = shapes
+        self.index = StepIndex(self._steps)
 
     @property
-    def readers(self) -> Counter[str]:
-        """How often each value is read."""
-        return Counter(name for step in self.steps for name in step.bottoms)
-
-    def reader(self, value: str) -> Step | None:
-        """Return the step that alone reads a value, once; None if there is none, or several."""
-        reading = [step for step in self.steps if value in step.bottoms]
-        alone = len(reading) == 1 and reading[0].bottoms.count(value) == 1
-        return reading[0] if alone else None
+    def steps(self) -> tuple[Step, ...]:
+        """The steps as they are now."""
+        return tuple(self._steps)
 
     def current(self, step: Step) -> Step:
         """Return a step as it is now: what it reads may have another name since."""
-        return next(now for now in self.steps if now.key == step.key)
+        return next(now for now in self._steps if now.key == step.key)
 
     def put(self, old: Step, new: Step, layer: Layer, gone: Iterable[Step] = ()) -> None:
         """Put a step, and its layer, in the place of another; others go."""
-        self.remove(gone)
+        self._drop(gone)
         del self.layers[old.key]
         self.layers[new.key] = layer
-        self.steps[self.steps.index(old)] = new
+        self._steps[self._steps.index(old)] = new
+        self._changed()
 
     def insert(self, before: Step, new: Step, layer: Layer) -> None:
         """Put a step, and its layer, in front of another."""
         self.layers[new.key] = layer
-        self.steps.insert(self.steps.index(before), new)
+        self._steps.insert(self._steps.index(before), new)
+        self._changed()
 
     def remove(self, gone: Iterable[Step]) -> None:
         """Take steps away."""
-        for step in gone:
-            self.steps.remove(step)
-            del self.layers[step.key]
+        self._drop(gone)
+        self._changed()
 
     def rename(self, old: str, new: str) -> None:
         """Let whoever reads one value read another."""
-        self.steps = [
+        self._steps = [
             replace(step, bottoms=tuple(new if name == old else name for name in step.bottoms))
-            for step in self.steps
+            for step in self._steps
         ]
+        self._changed()
+
+    def _drop(self, gone: Iterable[Step]) -> None:
+        for step in gone:
+            self._steps.remove(step)
+            del self.layers[step.key]
+
+    def _changed(self) -> None:
+        self.index = StepIndex(self._steps)

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import converter
+from caffe_layers.fused.packed_convolution import HAS_ONEDNN, PackedConvolution
 from caffe_layers.fused.selection import Selection
-from converter.network.optimize.add_shortcuts import HAS_SUMS
-from converter.network.optimize.pack_convolutions import HAS_ONEDNN
+from caffe_layers.fused.shortcut_convolution import HAS_SUMS
+from converter.network.parameters import learnable
 from converter.onnx.runtime import run_onnx
 from converter.verification.compare import relative_error
 from prototxt import ShapeError, UnsupportedError, nets
@@ -241,6 +242,22 @@ class TestPacked:
         for twin in (copy.deepcopy(faster), pickle.loads(pickle.dumps(faster))):
             assert twin.layers["conv"]._packed is None
             agree(net, twin, data(net))
+
+    def test_blobs_are_shared_and_trained_as_before(self, tmp_path):
+        rows = 'param { name: "w" share_mode: PERMISSIVE lr_mult: 3 } convolution_param {'
+        first = CONV.replace("BIAS", "false").replace("convolution_param {", rows)
+        second = first.replace('"conv"', '"more"').replace("num_output: 6", "num_output: 3")
+        net = load(tmp_path, INPUT + first + second.replace("group: 2", "")).float()
+        assert net.layers["more"].weight.shape != net.layers["conv"].weight.shape
+        faster = net.optimize()
+        agree(net, faster, data(net))
+        assert all(type(faster.layers[name]) is PackedConvolution for name in ("conv", "more"))
+        assert len(learnable(faster.layers)) == len(learnable(net.layers)) == 1
+        assert learnable(faster.layers)[0].lr_mult == 3
+        with torch.no_grad():
+            for each in (net, faster):
+                each.layers["conv"].weight.mul_(-2)
+        agree(net, faster, data(net))
 
     def test_gradients_and_other_types_take_torchs_own(self, packed):
         net, faster = packed
