@@ -13,8 +13,8 @@ from prototxt.errors import UnsupportedError
 from prototxt.nets import networks
 
 from .network.net import CaffeNet
-from .network.same_layers import require_same
 from .sknet import arguments, from_net
+from .sknet.same_layers import require_same
 
 SKRESNEXT50 = "skresnext50_32x4d"
 SENETS = {

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from .net import CaffeNet
-from .step_index import StepIndex
-from .steps import Step
+from .steps import Step, StepIndex
 
 DEEPEST = 4
 """How many parts of a name may make a block's title."""

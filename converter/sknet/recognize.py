@@ -9,12 +9,12 @@ import torch
 
 import prototxt
 from converter.network.net import CaffeNet
-from converter.network.same_layers import require_same
 from prototxt.errors import UnsupportedError
 from prototxt.nets.sknet import sknet
 
 from .caffe import caffe_names
 from .networks import SKNet
+from .same_layers import require_same
 
 
 def from_net(net: CaffeNet) -> SKNet:

@@ -3,119 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from math import prod
 
 from caffe_layers import Shape
 from caffe_layers.fused.selection import Selection
+from converter.network.selections import Branch, Found, find_selection
 from converter.network.steps import Step
 
 from .wiring import Wiring
 
 
-@dataclass(frozen=True)
-class Found:
-    """The steps of one selection, and what it reads and makes."""
-
-    softmax: Step
-    others: list[Step]
-    features: list[str]
-    last: Step
-
-
 def fuse_selections(wiring: Wiring) -> str:
     """Let one layer weigh and add the branches of each SK unit."""
-    shapes = wiring.shapes
     fused = 0
     for step in wiring.steps:
-        found = _find(wiring, step, shapes) if step.cls.caffe_type == "Softmax" else None
-        if found is None:
+        found = find_selection(step, wiring.index, wiring.layers, wiring.shapes)
+        products = _chain(wiring, found) if found and _is_alone(wiring, found) else []
+        if found is None or not products:
             continue
-        new = replace(
-            found.last,
-            cls=Selection,
-            bottoms=(found.softmax.bottoms[0], *found.features),
-        )
-        gone = [found.softmax, *(other for other in found.others if other is not found.last)]
-        wiring.put(found.last, new, Selection(len(found.features)), gone)
+        features = [branch.features for branch in found.branches]
+        last = products[-1]
+        new = replace(last, cls=Selection, bottoms=(found.scores, *features))
+        between = [step for branch in found.branches for step in branch.between]
+        gone = [*_weighing(found), *between, *products[:-1]]
+        wiring.put(last, new, Selection(len(features)), gone)
         fused += 1
     return f"fused {fused} selections of kernels" if fused else ""
 
 
-def _find(wiring: Wiring, softmax: Step, shapes: Mapping[str, Shape]) -> Found | None:
-    """Follow the weights of every branch to the layer that multiplies its features."""
-    sliced = wiring.index.reader(softmax.tops[0])
-    if sliced is None or sliced.cls.caffe_type != "Slice":
-        return None
-    scores = shapes[softmax.tops[0]]
-    axis = getattr(wiring.layers[softmax.key], "axis", None)
-    whole = axis == 1 and len(scores) > 2 and len(sliced.tops) == scores[1]
-    if not whole or any(shapes[top][1] != 1 for top in sliced.tops):
-        return None
-    others, products = [sliced], []
-    for top in sliced.tops:
-        value, step = top, wiring.index.reader(top)
-        while step is not None and step.cls.caffe_type == "Reshape":
-            others.append(step)
-            value, step = step.tops[0], wiring.index.reader(step.tops[0])
-        if step is None:
-            return None
-        products.append((value, step))
-    return _sum(wiring, softmax, others, products, shapes)
+def _weighing(found: Found) -> list[Step]:
+    """Return the steps that make the weights."""
+    return [found.step, *([found.sliced] if found.sliced else [])]
 
 
-def _sum(
-    wiring: Wiring,
-    softmax: Step,
-    others: list[Step],
-    products: list[tuple[str, Step]],
-    shapes: Mapping[str, Shape],
-) -> Found | None:
-    """Check that the products are one Scale and a chain of Axpy that ends in one value."""
-    features: list[str] = [""] * len(products)
-    partial: dict[str, str] = {}  # a partial sum, and the Axpy that goes on with it
-    first = last = None
-    for branch, (weight, step) in enumerate(products):
-        channels = shapes[softmax.tops[0]][2:]
-        feature = _feature(wiring, step, weight)
-        if feature is None or _size(shapes[weight]) != shapes[feature][0] * _size(channels):
-            return None
-        if len(shapes[feature]) != 4 or shapes[feature][1] != _size(channels):
-            return None
-        features[branch] = feature
-        if step.cls.caffe_type == "Scale":
-            if first is not None:
-                return None
-            first = step
-        else:
-            partial[step.bottoms[2]] = step.key
-    if first is None or len(partial) != len(products) - 1:
-        return None
-    steps = {step.key: step for _, step in products}
-    value, chain = first.tops[0], [first]
-    while value in partial:
-        if wiring.index.reader(value) is None:
-            return None
-        chain.append(steps[partial.pop(value)])
-        value = chain[-1].tops[0]
-    last = chain[-1]
-    if partial:
-        return None
-    return Found(softmax, [*others, *chain], features, last)
+def _is_alone(wiring: Wiring, found: Found) -> bool:
+    """Tell whether the weights are read by the selection only, by way of Reshape layers."""
+    between = [step for branch in found.branches for step in branch.between]
+    if found.sliced is None or any(step.cls.caffe_type != "Reshape" for step in between):
+        return False
+    values = [top for step in (*_weighing(found), *between) for top in step.tops]
+    return all(wiring.index.reader(value) is not None for value in values)
 
 
-def _feature(wiring: Wiring, step: Step, weight: str) -> str | None:
-    """Return what a Scale or an Axpy multiplies by a weight, channel by channel."""
-    layer = wiring.layers[step.key]
-    if step.cls.caffe_type == "Axpy" and step.bottoms[0] == weight and not layer.in_place:
-        return step.bottoms[1]
-    scales = step.cls.caffe_type == "Scale" and len(step.bottoms) == 2
-    if scales and step.bottoms[1] == weight and layer.axis == 0 and not layer.bias_term:
-        return step.bottoms[0]
-    return None
+def _chain(wiring: Wiring, found: Found) -> list[Step]:
+    """Return the products, one Scale and a chain of Axpy that goes on with it; [] if others."""
+    if not all(_multiplies(wiring, branch, found.channels) for branch in found.branches):
+        return []
+    products = [branch.product for branch in found.branches]
+    first = [step for step in products if step.cls.caffe_type == "Scale"]
+    adding = {step.bottoms[2]: step for step in products if step.cls.caffe_type == "Axpy"}
+    if len(first) != 1 or len(adding) != len(products) - 1:
+        return []
+    chain = first
+    while chain[-1].tops[0] in adding:
+        if wiring.index.reader(chain[-1].tops[0]) is None:
+            return []
+        chain.append(adding.pop(chain[-1].tops[0]))
+    return [] if adding else chain
 
 
-def _size(shape: Shape) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
+def _multiplies(wiring: Wiring, branch: Branch, channels: int) -> bool:
+    """Tell whether a Scale or an Axpy multiplies a branch's features channel by channel."""
+    return _reads_as_factor(wiring, branch) and _fits(branch, channels, wiring.shapes)
+
+
+def _reads_as_factor(wiring: Wiring, branch: Branch) -> bool:
+    step, layer = branch.product, wiring.layers[branch.product.key]
+    if step.cls.caffe_type == "Axpy":
+        return step.bottoms[0] == branch.weights and not layer.in_place
+    scales = step.cls.caffe_type == "Scale" and step.bottoms == (branch.features, branch.weights)
+    return bool(scales and layer.axis == 0 and not layer.bias_term)
+
+
+def _fits(branch: Branch, channels: int, shapes: Mapping[str, Shape]) -> bool:
+    features = shapes[branch.features]
+    if len(features) != 4 or features[1] != channels:
+        return False
+    return prod(shapes[branch.weights]) == features[0] * channels

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from caffe_layers import Layer, Shape
 from converter.network.layers import Layers
-from converter.network.step_index import StepIndex
-from converter.network.steps import Step
+from converter.network.steps import Step, StepIndex
 
 
 class Wiring:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from converter.network.net import CaffeNet
-from converter.network.steps import Step
+from converter.network.selections import Branch, Found, find_selections
+from converter.network.steps import StepIndex
 from converter.preprocessing import image_input
 from converter.sknet.model import PlainSKNet, SelectiveKernel
 from prototxt.errors import UnsupportedError
@@ -52,8 +53,7 @@ class Unit:
 def units_of(net: CaffeNet | PlainSKNet) -> list[Unit]:
     """Return a network's SK units in order; UnsupportedError for a network without."""
     if isinstance(net, CaffeNet):
-        shapes = net.shapes()
-        found = [_unit(net, step, shapes[step.tops[0]]) for step in _selections(net)]
+        found = [_unit(net, selection) for selection in _selections(net)]
     else:
         found = [
             Unit(
@@ -86,55 +86,36 @@ def _of_converted(net: CaffeNet, images: Tensor) -> dict[str, Tensor]:
     fed = net.feed({image_input(net): images})
     values = net.run(fed, net.plan(fed))
     return {
-        unit.name: values[step.tops[0]].reshape(len(images), unit.branches, unit.channels)
-        for unit, step in zip(units, _selections(net), strict=True)
+        unit.name: _softmax(values[found.scores], unit)
+        for unit, found in zip(units, _selections(net), strict=True)
     }
 
 
-def _selections(net: CaffeNet) -> list[Step]:
-    """Return the Softmax steps whose top is sliced along the same axis into its branches."""
-    slices: Mapping[str, Step] = {
-        step.bottoms[0]: step for step in net.steps if step.cls.caffe_type == "Slice"
-    }
-    shapes = net.shapes()
-    found = []
-    for step in net.steps:
-        if step.cls.caffe_type != "Softmax" or step.tops[0] not in slices:
-            continue
-        axis: Any = net.layers[step.key].axis
-        shape = shapes[step.tops[0]]
-        sliced = slices[step.tops[0]]
-        if axis == 1 and len(shape) > 2 and len(sliced.tops) == shape[1]:
-            found.append(step)
-    return found
+def _softmax(scores: Tensor, unit: Unit) -> Tensor:
+    return scores.reshape(len(scores), unit.branches, unit.channels).softmax(1)
 
 
-def _unit(net: CaffeNet, step: Step, shape: tuple[int, ...]) -> Unit:
-    channels = torch.Size(shape[2:]).numel()
-    (sliced,) = (other for other in net.steps if other.bottoms[:1] == step.tops)
-    kernels = tuple(_kernel(net, weights) for weights in sliced.tops)
-    return Unit(_paper_name(step.key), kernels, channels)
+def _selections(net: CaffeNet) -> Iterator[Found]:
+    return find_selections(net.steps, net.layers, net.shapes())
 
 
-def _kernel(net: CaffeNet, weights: str) -> int:
-    """Return the span of the convolution whose result a branch's weights multiply.
+def _unit(net: CaffeNet, found: Found) -> Unit:
+    index = StepIndex(net.steps)
+    kernels = tuple(_kernel(net, index, branch) for branch in found.branches)
+    return Unit(_paper_name(found.step.key), kernels, found.channels)
 
-    They pass through Reshape layers into a Scale or an Axpy, whose features are followed back.
-    """
-    readers = {bottom: step for step in net.steps for bottom in step.bottoms}
-    makers = {top: step for step in net.steps for top in step.tops}
-    step = readers[weights]
-    while len(step.bottoms) == 1 and step.tops[0] in readers:
-        weights, step = step.tops[0], readers[step.tops[0]]
-    features = next((name for name in step.bottoms if name != weights), "")
-    while features in makers and makers[features].cls.caffe_type != "Convolution":
-        features = next(iter(makers[features].bottoms), "")
-    if features not in makers:
+
+def _kernel(net: CaffeNet, index: StepIndex, branch: Branch) -> int:
+    """Return the span of the convolution that a branch's features come from."""
+    maker = index.maker(branch.features)
+    while maker is not None and maker.cls.caffe_type != "Convolution":
+        maker = index.maker(maker.bottoms[0]) if maker.bottoms else None
+    if maker is None:
         raise UnsupportedError(
-            f"what the weights {weights!r} multiply comes from no convolution",
+            f"what the weights {branch.weights!r} multiply comes from no convolution",
             fix="is this the selection of an SK unit?",
         )
-    window: Any = net.layers[makers[features].key].window
+    window: Any = net.layers[maker.key].window
     return _span(window.kernel, window.dilation)
 
 

@@ -104,6 +104,25 @@ def test_native_and_converted_agree(network, files):
     assert not any(module._forward_hooks for module in native.modules())
 
 
+def test_an_optimised_network_has_the_same_attention(network):
+    faster = network.optimize()
+    assert "Selection" in {step.cls.__name__ for step in faster.steps}
+    assert units_of(faster) == units_of(network)
+    want = attention_of(network, data())
+    for name, value in attention_of(faster, data()).items():
+        assert torch.allclose(value, want[name], rtol=0, atol=1e-12)
+
+
+def test_another_reader_of_the_weights_hides_no_unit(tmp_path):
+    text = str(nets.sknet.sknet("small", **SMALL))
+    text += 'layer { name: "x" type: "AbsVal" bottom: "conv2_1/B_softmax" top: "x" }'
+    (tmp_path / "net.prototxt").write_text(text)
+    shapes = {"data": (2, 3, 56, 56), "label": (2,)}
+    net = converter.load(tmp_path / "net.prototxt", input_shapes=shapes)
+    assert [unit.name for unit in units_of(net)] == ["SK_2_1", "SK_3_1", "SK_3_2"]
+    assert units_of(net.optimize()) == units_of(net)
+
+
 def test_means_differences_and_scales(network, files, tree):
     _, branches = files
     samples = open_samples(tree)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
+from converter.network.global_pool import whole_pools
+from converter.network.net import CaffeNet
 from prototxt.errors import UnsupportedError
 
-from .global_pool import whole_pools
-from .net import CaffeNet
-
-APART = ("Input", "SoftmaxWithLoss", "Accuracy", "Split")
+NOT_COMPUTING = ("Input", "SoftmaxWithLoss", "Accuracy", "Split")
 """Layers that compute nothing of the scores."""
 
-INDIFFERENT = {
+IGNORED_FIELDS = {
     *("param", "phase", "include", "exclude", "blobs", "propagate_down", "loss_weight"),
     *("engine", "momentum", "frozen", "weight_filler", "bias_filler", "scale_filler", "filler"),
     *("use_global_stats", "moving_average_fraction"),
@@ -33,8 +32,8 @@ def require_same(net: CaffeNet, wanted: Sequence[Any], name: str) -> None:
     """
     assert net.definition is not None
     pools = [layer.name for layer in wanted if _averages(layer)]
-    ours = list(_essence(wanted, pools))
-    theirs = list(_essence(net.definition.layers, _whole_pools(net)))
+    ours = list(_computing_layers(wanted, pools))
+    theirs = list(_computing_layers(net.definition.layers, _whole_pools(net)))
     for our, their in zip(ours, theirs, strict=False):
         if our != their:
             raise UnsupportedError(
@@ -47,7 +46,7 @@ def require_same(net: CaffeNet, wanted: Sequence[Any], name: str) -> None:
         raise UnsupportedError(f"no {name}: layer {longer.name!r} ({longer.type}) {what}")
 
 
-def _essence(layers: Sequence[Any], whole_pools: Container[str]) -> Iterator[Any]:
+def _computing_layers(layers: Sequence[Any], whole_pools: Container[str]) -> Iterator[Any]:
     """Yield the layers that make the scores, with only those fields that matter to them."""
     source: dict[str, str] = {}
     used = {bottom for layer in layers for bottom in layer.bottom}
@@ -55,16 +54,16 @@ def _essence(layers: Sequence[Any], whole_pools: Container[str]) -> Iterator[Any
         if layer.type == "Split":
             source |= dict.fromkeys(layer.top, source.get(layer.bottom[0], layer.bottom[0]))
         last = layer.type == "Softmax" and used.isdisjoint(layer.top)
-        if layer.type in APART or last:
+        if layer.type in NOT_COMPUTING or last:
             continue
         kept = type(layer)()
         kept.CopyFrom(layer)
         kept.bottom[:] = [source.get(bottom, bottom) for bottom in layer.bottom]
-        for name in INDIFFERENT.intersection(kept.DESCRIPTOR.fields_by_name):
+        for name in IGNORED_FIELDS.intersection(kept.DESCRIPTOR.fields_by_name):
             kept.ClearField(name)
         for field, message in kept.ListFields():
             if field.message_type is not None:
-                for name in INDIFFERENT.intersection(field.message_type.fields_by_name):
+                for name in IGNORED_FIELDS.intersection(field.message_type.fields_by_name):
                     message.ClearField(name)
         lifted = layer.type == "CuDNNBatchNorm" and layer.batch_norm_param.eps <= EPS
         if lifted or (layer.type == "BatchNorm" and _is_torchs(layer.batch_norm_param.eps)):
