@@ -12,6 +12,7 @@ import numpy as np
 from typing_extensions import Unpack
 
 from caffe_layers import Layer, Shape
+from caffe_layers.base.layer import Registry
 from prototxt import Net, filter_net, read_net, read_weights
 from prototxt.errors import CaffeError, ShapeError
 from prototxt.paths import PathName
@@ -21,7 +22,7 @@ from .keywords import refuse_unknown
 from .loading.deploy import deploy
 from .loading.load import load, weight_files
 from .loading.options import LoadOptions
-from .loading.user_layers import load_layers
+from .loading.user_layers import registry_of
 from .network.build import build_layer
 from .network.steps import AUTOMATIC, read_layer
 from .onnx.builder import Builder
@@ -99,24 +100,27 @@ def check(
     cannot be read at all.
     """
     refuse_unknown(check, LoadOptions, options)
-    load_layers(options.get("layers"))
+    registry = registry_of(options.get("layers"))
+    schema = registry.schema
     dialect, phase = options.get("dialect"), options.get("phase", "TEST")
     given = options.get("input_shapes") or {}
     values = options.get("values")
-    definition = read_net(fspath(net), allow_unknown=True, dialect=dialect, values=values)
-    files = [read_weights(path) for path in weight_files(net, weights)]
+    definition = read_net(
+        fspath(net), allow_unknown=True, dialect=dialect, values=values, schema=schema
+    )
+    files = [read_weights(path, schema=schema) for path in weight_files(net, weights)]
     blobs = {layer.name: _shapes(layer.blobs) for file in files for layer in file.layers}
     level, stages = options.get("level", 0), tuple(options.get("stages", ()))
     filtered = filter_net(definition, phase=phase, level=level, stages=stages)
     filtered = declare_shapeless(filtered, given)
     if options.get("deploy"):
-        filtered, _ = deploy(filtered, dialect=dialect)
-    walk = _Walk(filtered, given, opset, dialect, training=phase == "TRAIN")
+        filtered, _ = deploy(filtered, registry, dialect=dialect)
+    walk = _Walk(filtered, given, opset, dialect, registry, training=phase == "TRAIN")
     found = Check([walk.look(layer, blobs.get(layer.name)) for layer in filtered.layers])
     if definition.unknown and not options.get("allow_unknown"):
         found.problems = [f"{field}: an unknown field" for field in definition.unknown]
     elif not any(verdict.torch for verdict in found.verdicts):
-        wanted: LoadOptions = {**options, "stages": stages}
+        wanted: LoadOptions = {**options, "stages": stages, "layers": registry}
         found.problems = _whole(net, weights, opset, wanted, emits=found.passed)
     return found
 
@@ -130,11 +134,12 @@ class _Walk:
         given: Mapping[str, Shape],
         opset: int,
         dialect: str | None,
+        registry: Registry,
         *,
         training: bool,
     ) -> None:
         self.net, self.given, self.opset = net, given, opset
-        self.dialect, self.training = dialect, training
+        self.dialect, self.registry, self.training = dialect, registry, training
         self.shapes: dict[str, Shape | None] = {}
 
     def look(self, layer: Any, blobs: Sequence[Shape] | None) -> Verdict:
@@ -148,7 +153,7 @@ class _Walk:
         return Verdict(layer.name, layer.type, torch, onnx)
 
     def _supported(self, layer: Any, blobs: Sequence[Shape] | None) -> tuple[str, str]:
-        cls, layer = read_layer(layer, self.net, blobs, self.dialect)
+        cls, layer = read_layer(layer, self.net, blobs, self.dialect, self.registry)
         bottoms: list[Shape] = []
         for name in layer.bottom:
             if name not in self.shapes:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .file_state import FileState
+from .schema import SHIPPED, Schema
 from .schema.layer_types import written_type
-
-if TYPE_CHECKING:
-    from .schema.recognize import Recognized
+from .schema.recognize import Recognized
 
 
 @dataclass
@@ -21,7 +20,8 @@ class Net:
     the fields that were passed over because the caller allowed it, `dropped` what an upgrade left
     out, as Caffe's own does with no more than a log line, `shapeless` the inputs among that.
     `dialects` are those that the file was recognized as, `phase` the one that it was filtered for.
-    `file` is the one that it was read from; None where there is none.
+    `file` is the one that it was read from; None where there is none. `schema` has the dialects
+    that its messages may be of.
     """
 
     header: Any
@@ -34,6 +34,7 @@ class Net:
     dialects: list[Recognized] = field(default_factory=list)
     phase: str = ""
     file: FileState | None = None
+    schema: Schema = SHIPPED
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from .errors import FormatError, within
 from .file_state import FileState, Form
 from .hdf5 import weights as hdf5
 from .net import Net
+from .schema import SHIPPED, Schema
 from .solverstate import SolverState
 from .text.parse import format_message, parse_message, parse_text
 from .upgrade import name_snapshots, upgrade, upgrade_solver
@@ -41,14 +42,17 @@ def read_net(
     allow_unknown: bool = False,
     dialect: str | None = None,
     values: Mapping[str, str] | None = None,
+    schema: Schema = SHIPPED,
 ) -> Net:
     """Read a definition in today's form: text, or the network that a .caffemodel embeds.
 
     Older generations are upgraded as Caffe upgrades them; phases are not yet filtered. `values`
-    are those of a template's placeholders.
+    are those of a template's placeholders, `schema` has the dialects that it may be of.
     """
     return upgrade(
-        read_as_written(path, allow_unknown=allow_unknown, dialect=dialect, values=values)
+        read_as_written(
+            path, allow_unknown=allow_unknown, dialect=dialect, values=values, schema=schema
+        )
     )
 
 
@@ -58,6 +62,7 @@ def read_as_written(
     allow_unknown: bool = False,
     dialect: str | None = None,
     values: Mapping[str, str] | None = None,
+    schema: Schema = SHIPPED,
 ) -> Net:
     """Read a definition of any generation as it stands."""
     file = FileState.of(path, kind_of(path))
@@ -71,11 +76,12 @@ def read_as_written(
             dialect=dialect,
             allow_unknown=allow_unknown,
             values=values,
+            schema=schema,
         )
         return replace(text, file=file)
     if values:
         raise FormatError(f"{path}: a binary network has no placeholders, so no values fill them")
-    net = caffemodel.read_binary(path, dialect).net
+    net = caffemodel.read_binary(path, dialect, schema=schema).net
     assert net is not None
     unknown = unknown_fields(net)
     if unknown and not allow_unknown:
@@ -84,13 +90,15 @@ def read_as_written(
     return replace(net, unknown=[f"{path}: {field}" for field in unknown], file=file)
 
 
-def read_weights(path: str | Path) -> Weights:
+def read_weights(path: str | Path, *, schema: Schema = SHIPPED) -> Weights:
     """Read weights: a .caffemodel of any generation, or HDF5."""
     file = FileState.of(path, kind_of(path))
     if file.form == "text":
         _refuse_text(path, "weights")
-    read = hdf5.read_hdf5 if file.form == "hdf5" else caffemodel.read_binary
-    weights = read(path)
+    if file.form == "hdf5":
+        weights = hdf5.read_hdf5(path)
+    else:
+        weights = caffemodel.read_binary(path, schema=schema)
     weights.file = file
     return weights
 
@@ -104,21 +112,21 @@ def read_blob(path: str | Path) -> Blob:
         return blob.read(data, 0, len(data))
 
 
-def read_solver(path: str | Path) -> Any:
+def read_solver(path: str | Path, *, schema: Schema = SHIPPED) -> Any:
     """Read a solver's text as a SolverParameter in today's form.
 
     Caffe: src/caffe/util/upgrade_proto.cpp, ReadSolverParamsFromTextFileOrDie
     """
     if (kind := kind_of(path)) != "text":
         raise FormatError(f"{path}: a {kind} file, wants a solver's text")
-    message = parse_message(_decoded(path), "SolverParameter", str(path))
+    message = parse_message(_decoded(path), "SolverParameter", str(path), schema=schema)
     with within(str(path)):
         return name_snapshots(upgrade_solver(message), path)
 
 
-def embedded_net(message: Any, source: str) -> Net:
+def embedded_net(message: Any, source: str, *, schema: Schema = SHIPPED) -> Net:
     """Give the network of a NetParameter that stands inside a solver, upgraded."""
-    return upgrade(parse_text(format_message(message), source))
+    return upgrade(parse_text(format_message(message), source, schema=schema))
 
 
 def read_solverstate(path: str | Path) -> SolverState:

@@ -14,6 +14,7 @@ from .binary.blob import Blob
 from .binary.caffemodel import LayerWeights, Weights, read_binary, write_caffemodel
 from .net import Net
 from .read import kind_of, read_as_written
+from .schema import SHIPPED, Schema
 from .text.parse import format_text
 from .upgrade import upgrade
 
@@ -45,21 +46,24 @@ def upgrade_file(
     allow_unknown: bool = False,
     dialect: str | None = None,
     values: Mapping[str, str] | None = None,
+    schema: Schema = SHIPPED,
 ) -> Rewritten:
     """Write the network of `source`, text or binary of any generation, to `target` as today's.
 
     The suffix of `target` says text or binary; any other keeps the form of `source`. In binary the
     weights stay, with Caffe's own legacy shapes; half precision becomes float. The file appears
-    whole or not at all. `values` are those of a template's placeholders. FormatError where Caffe
-    refuses.
+    whole or not at all. `values` are those of a template's placeholders, `schema` has the dialects
+    that the file may be of. FormatError where Caffe refuses.
     """
     weights = None
     if kind_of(source) == "binary" and not values:  # which binary refuses, below
-        weights = read_binary(source, dialect)
+        weights = read_binary(source, dialect, schema=schema)
         assert weights.net is not None
         old = weights.net
     else:
-        old = read_as_written(source, allow_unknown=allow_unknown, dialect=dialect, values=values)
+        old = read_as_written(
+            source, allow_unknown=allow_unknown, dialect=dialect, values=values, schema=schema
+        )
     net = upgrade(old)
     form = FORMS.get(Path(target).suffix, "text" if weights is None else "binary")
     done = Rewritten(generation(old), same(old, net), form, [*net.unknown, *net.dropped])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prototxt import Blob
 from prototxt.errors import CaffeError
+from prototxt.schema import SHIPPED, Schema
 
 from .checks import require_axes, require_values
 from .fields import arguments_of, read_fields
@@ -33,9 +34,6 @@ Family = Literal[
     "sum",
     "shape",
 ]
-
-LAYERS: dict[str, dict[str, type[Layer]]] = {}
-"""Caffe type -> fork -> class."""
 
 
 class Count(NamedTuple):
@@ -172,11 +170,8 @@ class Layer(nn.Module):
             cls.param = param
         if type is None:
             return
-        readings = LAYERS.setdefault(type, {})
-        if fork in readings:
-            raise TypeError(f"{fork}'s {type!r} is taken by {readings[fork].__module__}")
+        registering().add(cls, type, fork)
         cls.caffe_type, cls.fork = type, fork
-        readings[fork] = cls
 
     def __init__(self) -> None:
         super().__init__()
@@ -201,8 +196,11 @@ class Layer(nn.Module):
         return cls.adds_blobs
 
     @classmethod
-    def meant_by(cls, layer: Any) -> type[Layer]:
-        """Return the class that a layer of this reading is: another one only for type Python."""
+    def meant_by(cls, layer: Any, registry: Registry) -> type[Layer]:
+        """Return the class that a layer of this reading is, if it is another one of the registry's.
+
+        So it is for type Python.
+        """
         return cls
 
     @classmethod
@@ -390,6 +388,74 @@ def _calls_add_blob(cls: type[Layer]) -> bool:
 
 def _count(number: int | tuple[int, int | None]) -> Count:
     return Count(number, number) if isinstance(number, int) else Count(*number)
+
+
+@dataclass
+class Registry:
+    """The layers that a network may have, and the schema that their parameters are in.
+
+    A value, but for the default one, to which every class statement adds that runs outside of a
+    user's file of layers.
+    """
+
+    schema: Schema = SHIPPED
+    layers: dict[str, dict[str, type[Layer]]] = field(default_factory=dict)
+    """Caffe type -> fork -> class."""
+    python: dict[tuple[str, str], type[Layer]] = field(default_factory=dict)
+    """(module, layer) of a python_param -> the class that stands for it."""
+    own_forks: frozenset[str] = frozenset()
+    """The forks of the user's files: of several readings that fit, theirs is meant."""
+
+    def add(self, cls: type[Layer], type: str, fork: str) -> None:
+        """Add a reading of a type; TypeError where the fork has another one."""
+        readings = self.layers.setdefault(type, {})
+        if readings.get(fork, cls) is not cls:
+            raise TypeError(f"{fork}'s {type!r} is taken by {readings[fork].__module__}")
+        readings[fork] = cls
+
+    def add_python(self, cls: type[Layer], module: str, layer: str) -> None:
+        """Add what stands for a Python layer; TypeError where another class does."""
+        if self.python.get((module, layer), cls) is not cls:
+            raise TypeError(f"{module}.{layer} is taken by {self.python[module, layer]!r}")
+        self.python[module, layer] = cls
+
+    def with_layers(self, more: Registry) -> Registry:
+        """Return a registry with the layers of another one too, and with its schema.
+
+        TypeError for what is taken.
+        """
+        layers = {kind: dict(readings) for kind, readings in self.layers.items()}
+        both = Registry(more.schema, layers, dict(self.python), self.own_forks | more.own_forks)
+        for kind, readings in more.layers.items():
+            for fork, cls in readings.items():
+                both.add(cls, kind, fork)
+        for (module, layer), cls in more.python.items():
+            both.add_python(cls, module, layer)
+        return both
+
+
+DEFAULT = Registry()
+"""The shipped layers, and those that the program itself has declared."""
+
+LAYERS = DEFAULT.layers
+"""Caffe type -> fork -> class, of the shipped layers."""
+
+_registering: ContextVar[Registry] = ContextVar("registering", default=DEFAULT)
+
+
+def registering() -> Registry:
+    """Return the registry that class statements add to."""
+    return _registering.get()
+
+
+@contextmanager
+def filling(registry: Registry) -> Iterator[None]:
+    """Let the class statements that run inside add to this registry."""
+    token = _registering.set(registry)
+    try:
+        yield
+    finally:
+        _registering.reset(token)
 
 
 _unfilled: ContextVar[bool] = ContextVar("unfilled", default=False)

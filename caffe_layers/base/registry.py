@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from prototxt import schema
 from prototxt.errors import ShapeError, UnsupportedError
+from prototxt.schema import Schema, dialect_of
 
-from .layer import LAYERS, Layer, ParamSpec
+from .layer import DEFAULT, Count, Layer, ParamSpec, Registry
 from .shape import Shape
 
 CLOSE = 0.8
 """How alike a type must be to be taken for a misspelling, as difflib counts."""
 
-OWN_FORKS: set[str] = set()
-"""The forks that the user's own files brought: of several readings that fit, theirs is meant."""
+PHASES = {0: "TRAIN", 1: "TEST"}
+"""Caffe's enum."""
 
 
 def find(
     layer: Any,
     blobs: Sequence[Shape] | None = None,
     *,
+    registry: Registry = DEFAULT,
     dialect: str | None = None,
     phase: str = "",
     likely: Collection[str] = (),
 ) -> type[Layer]:
-    """Return the class of a LayerParameter.
+    """Return the class of a LayerParameter, of those of the registry.
 
     `blobs` are its weights' shapes where known; `dialect` names the fork whose reading to take,
     `likely` the forks that the rest of the file is of. In the TEST `phase` fields may be set that
@@ -36,34 +37,25 @@ def find(
     Raises UnsupportedError for an unknown type, for one whose readings fit none or several, and for
     a set field that its reading does not read.
     """
-    readings = LAYERS.get(layer.type)
+    readings, schema = registry.layers.get(layer.type), registry.schema
     if readings is None:
-        close = difflib.get_close_matches(layer.type, LAYERS, 1, CLOSE)
-        fix = (
-            f"did you mean {close[0]!r}?"
-            if close
-            else "`caffeport layers` lists the types that are here; --layers adds your own"
-        )
-        raise UnsupportedError(f"layer type {layer.type!r} is unknown", fix=fix)
-    phase = {0: "TRAIN", 1: "TEST"}[layer.phase] if layer.HasField("phase") else phase
-    unread = {fork: _unread(cls, layer, phase) for fork, cls in readings.items()}
-    if dialect is not None:
-        chain = (dialect, *sorted(schema.dialect(dialect).bases))
-        own = [readings[fork] for fork in chain if fork in readings and not unread[fork]]
-        if own:  # a fork may keep its base's meaning beside its own, and BVLC's
-            bvlc = readings.get("bvlc")
-            if bvlc and not unread["bvlc"] and not (own[0].replaces_bvlc and not blobs):
-                own.append(bvlc)
-            return next((cls for cls in own if cls.fits(layer, blobs)), own[0]).meant_by(layer)
-    fitting = [cls for fork, cls in readings.items() if not unread[fork] and cls.fits(layer, blobs)]
-    for preferred in (OWN_FORKS, likely):
+        raise _unknown(layer.type, registry.layers)
+    phase = PHASES[layer.phase] if layer.HasField("phase") else phase
+    unread = {fork: _unread(cls, layer, phase, schema) for fork, cls in readings.items()}
+    read = {fork: cls for fork, cls in readings.items() if not unread[fork]}
+    if dialect is not None and (named := _named(read, dialect, blobs, schema)):
+        cls = next((cls for cls in named if cls.fits(layer, blobs)), named[0])
+        return cls.meant_by(layer, registry)
+    fitting = [cls for cls in read.values() if cls.fits(layer, blobs)]
+    for preferred in (registry.own_forks, likely):
         if len(fitting) > 1:
-            fitting = _foremost([cls for cls in fitting if cls.fork in preferred]) or fitting
+            ours = [cls for cls in fitting if cls.fork in preferred]
+            fitting = _foremost(ours, schema) or fitting
     if len(fitting) == 1:
-        return fitting[0].meant_by(layer)
-    if not fitting and all(unread.values()):
+        return fitting[0].meant_by(layer, registry)
+    if not read:
         field = min(unread.values(), key=len)
-        forks = ", ".join(sorted(schema.readers(layer))) or schema.dialect_of(layer)
+        forks = ", ".join(sorted(schema.readers(layer))) or dialect_of(layer)
         raise UnsupportedError(
             f"{field} is set, a field of {forks}, which {layer.type} does not read here"
         )
@@ -76,19 +68,35 @@ def find(
     )
 
 
-def registered() -> set[tuple[str, str]]:
-    """Return the type and the fork of every class that is here."""
-    return {(kind, fork) for kind, readings in LAYERS.items() for fork in readings}
+def _unknown(layer_type: str, known: Iterable[str]) -> UnsupportedError:
+    close = difflib.get_close_matches(layer_type, known, 1, CLOSE)
+    fix = (
+        f"did you mean {close[0]!r}?"
+        if close
+        else "`caffeport layers` lists the types that are here; --layers adds your own"
+    )
+    return UnsupportedError(f"layer type {layer_type!r} is unknown", fix=fix)
 
 
-def _foremost(fitting: list[type[Layer]]) -> list[type[Layer]]:
+def _named(
+    read: Mapping[str, type[Layer]], fork: str, blobs: Sequence[Shape] | None, schema: Schema
+) -> list[type[Layer]]:
+    """Return the readings that a fork which is named has: it may keep its base's, and BVLC's."""
+    chain = (fork, *sorted(schema.bases(fork)))
+    own = [read[one] for one in chain if one in read]
+    if own and "bvlc" in read and not (own[0].replaces_bvlc and not blobs):
+        own.append(read["bvlc"])
+    return own
+
+
+def _foremost(fitting: Sequence[type[Layer]], schema: Schema) -> list[type[Layer]]:
     """Leave out the readings of forks that another one builds upon."""
     known = [cls.fork for cls in fitting if schema.is_known(cls.fork)]
-    bases = frozenset[str]().union(*(schema.dialect(fork).bases for fork in known))
+    bases = frozenset[str]().union(*map(schema.bases, known))
     return [cls for cls in fitting if cls.fork not in bases]
 
 
-def _unread(cls: type[Layer], layer: Any, phase: str) -> str:
+def _unread(cls: type[Layer], layer: Any, phase: str, schema: Schema) -> str:
     """Name a set field that a class does not read, or return ""."""
     known = () if cls.fork == "bvlc" or not schema.is_known(cls.fork) else (cls.fork,)
     for extra in schema.extra_fields(layer, *known, phase=phase):
@@ -106,14 +114,18 @@ def build(layer: Any, bottoms: list[Shape], cls: type[Layer] | None = None) -> L
     tops = len(layer.top)
     if cls.auto_tops:
         tops = max(tops, cls.tops.least)
-    for what, want, got in (("bottom", cls.bottoms, len(bottoms)), ("top", cls.tops, tops)):
-        if got not in want:
-            raise ShapeError(f"{got} {what}{'s' * (got != 1)}, wants {want}")
+    _require_number(len(bottoms), "bottom", cls.bottoms)
+    _require_number(tops, "top", cls.tops)
     module = cls.from_caffe(layer, bottoms)
     if len(layer.param) > len(module.blob_names):
         raise ShapeError(f"{len(layer.param)} param rows, but only {len(module.blob_names)} blobs")
     module.param_specs = tuple(ParamSpec.from_caffe(spec) for spec in layer.param)
     if layer.HasField("phase"):
-        module.phase = "TEST" if layer.phase else "TRAIN"
+        module.phase = PHASES[layer.phase]
         module.train(module.training)
     return module
+
+
+def _require_number(got: int, what: str, wants: Count) -> None:
+    if got not in wants:
+        raise ShapeError(f"{got} {what if got == 1 else what + 's'}, wants {wants}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import LAYERS, Layer
+from caffe_layers.base.layer import Layer, Registry
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError
@@ -32,8 +32,8 @@ class EltwiseOperation(Layer, param="eltwise_param"):
         return enum_name(layer.eltwise_param, "operation") == cls.operation
 
     @classmethod
-    def meant_by(cls, layer: Any) -> type[Layer]:
-        return cls if cls.fits(layer, None) else LAYERS["Eltwise"]["bvlc"]
+    def meant_by(cls, layer: Any, registry: Registry) -> type[Layer]:
+        return cls if cls.fits(layer, None) else registry.layers["Eltwise"]["bvlc"]
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> EltwiseOperation:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from caffe_layers.base.layer import Layer
+from caffe_layers.base.layer import Layer, Registry, registering
 from caffe_layers.base.shape import Shape
 from prototxt.errors import FormatError, UnsupportedError
 
 from .fed import Fed
 
 Class = TypeVar("Class", bound=type[Layer])
-
-REGISTERED: dict[tuple[str, str], type[Layer]] = {}
-"""(module, layer) of a python_param -> the class that stands for it."""
 
 
 def register_python(module: str, layer: str) -> Callable[[Class], Class]:
@@ -30,10 +27,8 @@ def register_python(module: str, layer: str) -> Callable[[Class], Class]:
     def register(cls: Class) -> Class:
         if not (isinstance(cls, type) and issubclass(cls, Layer)) or hasattr(cls, "caffe_type"):
             raise TypeError(f"{cls!r} is no subclass of caffe_layers.Layer without a type")
-        if (module, layer) in REGISTERED:
-            raise TypeError(f"{module}.{layer} is taken by {REGISTERED[module, layer]!r}")
+        registering().add_python(cls, module, layer)
         cls.caffe_type, cls.fork = Python.caffe_type, Python.fork
-        REGISTERED[module, layer] = cls
         return cls
 
     return register
@@ -50,11 +45,11 @@ class Python(Layer, type="Python", bottoms=(0, None), tops=(0, None)):
     """
 
     @classmethod
-    def meant_by(cls, layer: Any) -> type[Layer]:
+    def meant_by(cls, layer: Any, registry: Registry) -> type[Layer]:
         module, name = layer.python_param.module, layer.python_param.layer
         if not (module and name):
             raise FormatError("python_param does not name both module and layer")
-        if (module, name) not in REGISTERED:
+        if (module, name) not in registry.python:
             if not layer.bottom:
                 return PythonData
             raise UnsupportedError(
@@ -63,7 +58,7 @@ class Python(Layer, type="Python", bottoms=(0, None), tops=(0, None)):
                 fix=f"@caffe_layers.register_python({module!r}, {name!r}) on a caffe_layers.Layer "
                 "of your own, before loading",
             )
-        return REGISTERED[module, name]
+        return registry.python[module, name]
 
 
 class PythonData(Fed, bottoms=0, tops=(1, None)):

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 import torch
 
-from converter.loading.user_layers import load_layers
+from converter.loading.user_layers import registry_of
 
 from ._options import DTYPES, add_reading, say
 
@@ -48,8 +48,8 @@ def run(args: Namespace) -> int:
     from converter.training.solver import solver_device
     from prototxt import read_solver
 
-    load_layers(args.layers)
-    device = join(args.device or solver_device(read_solver(args.solver)))
+    layers = registry_of(args.layers)
+    device = join(args.device or solver_device(read_solver(args.solver, schema=layers.schema)))
     try:
         if device.startswith("cuda"):
             torch.backends.cudnn.benchmark = True  # batches have one size
@@ -64,6 +64,7 @@ def run(args: Namespace) -> int:
             workers=args.workers,
             dialect=args.dialect,
             allow_unknown=args.allow_unknown,
+            layers=layers,
         )
         return train(solver, log=args.log, quiet=args.quiet, say=lambda line: say(args, line))
     finally:

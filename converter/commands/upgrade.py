@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from converter.loading.user_layers import load_layers
+from converter.loading.user_layers import registry_of
 from prototxt.upgrade_file import upgrade_file
 
 from ._options import add_reading, add_values, say
@@ -30,13 +30,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the file; say what was left out."""
-    load_layers(args.layers)
     done = upgrade_file(
         args.source,
         args.target,
         allow_unknown=args.allow_unknown,
         dialect=args.dialect,
         values=dict(args.values),
+        schema=registry_of(args.layers).schema,
     )
     before = "today's form" if done.up_to_date else done.generation
     say(args, f"wrote {args.target}: {done.form}, today's form; {args.source} was {before}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import caffe_layers
 from caffe_layers import Layer, Shape
+from caffe_layers.base.layer import DEFAULT, Registry
 from caffe_layers.data.fed import Fed
 from caffe_layers.data.input import Input
 from converter.network.steps import read_layer
@@ -20,7 +21,9 @@ Value = tuple[int, str]
 """The layer that wrote a blob, by its index, and the blob's name."""
 
 
-def deploy(net: Net, *, dialect: str | None = None) -> tuple[Net, list[str]]:
+def deploy(
+    net: Net, registry: Registry = DEFAULT, *, dialect: str | None = None
+) -> tuple[Net, list[str]]:
     """Return the part of a filtered network that predicts, and notes on what was left out.
 
     Losses, accuracies and what is computed from them go, and so does all that only they used;
@@ -30,7 +33,7 @@ def deploy(net: Net, *, dialect: str | None = None) -> tuple[Net, list[str]]:
 
     Raises UnsupportedError where nothing would be left.
     """
-    wires = _Wires.of(net, dialect)
+    wires = _Wires.of(net, registry, dialect)
     dropped = wires.dropped()
     wanted = wires.outputs(dropped)
     if not wanted:
@@ -72,11 +75,11 @@ class _Reading:
     learns: bool = False
 
     @classmethod
-    def of(cls, layer: Any, net: Net, dialect: str | None) -> _Reading:
+    def of(cls, layer: Any, net: Net, registry: Registry, dialect: str | None) -> _Reading:
         try:
-            found, message = read_layer(layer, net, None, dialect)
+            found, message = read_layer(layer, net, None, dialect, registry)
         except CaffeError:
-            readings = caffe_layers.LAYERS.get(layer.type, {})
+            readings = registry.layers.get(layer.type, {})
             return cls(next(iter(readings.values()), Layer))
         return cls(found, message, found.learns(message))
 
@@ -91,7 +94,7 @@ class _Wires:
     readers: dict[Value, list[int]]
 
     @classmethod
-    def of(cls, net: Net, dialect: str | None) -> _Wires:
+    def of(cls, net: Net, registry: Registry, dialect: str | None) -> _Wires:
         now: dict[str, int] = {}
         bottoms: list[list[Value]] = []
         readers: dict[Value, list[int]] = defaultdict(list)
@@ -101,7 +104,7 @@ class _Wires:
             for value in bottoms[-1]:
                 readers[value].append(index)
             now.update(dict.fromkeys(layer.top, index))
-        readings = [_Reading.of(layer, net, dialect) for layer in net.layers]
+        readings = [_Reading.of(layer, net, registry, dialect) for layer in net.layers]
         return cls(net.layers, readings, bottoms, readers)
 
     def is_source(self, index: int) -> bool:

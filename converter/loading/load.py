@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from caffe_layers import Shape
+from caffe_layers.base.layer import Registry
 from caffe_layers.base.message import is_set
 from converter.network import global_pool as pools
 from converter.network.build import Draft, draft
@@ -29,11 +30,12 @@ from prototxt.errors import (
 )
 from prototxt.passes.phase_stamps import unstamp
 from prototxt.paths import PathName
+from prototxt.schema import SHIPPED
 from prototxt.upgrade import declare_shapeless
 
 from .deploy import deploy as deployed
 from .options import Phase
-from .user_layers import load_layers
+from .user_layers import Layers, registry_of
 from .weights import fill
 
 
@@ -57,7 +59,7 @@ def load(
     allow_missing: bool = False,
     seed: int = SEED,
     deploy: bool = False,
-    layers: PathName | Sequence[PathName] | None = None,
+    layers: Layers = None,
 ) -> CaffeNet:
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
@@ -68,29 +70,36 @@ def load(
     TEST networks come in `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have
     `requires_grad` False, but for the definition's `force_backward`. `deploy` takes a training
     definition's deployable part; the network's `notes` say what that left out. `layers` names
-    Python files with layers of your own.
+    Python files with layers of your own, for this network alone.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
-    load_layers(layers)
+    registry = registry_of(layers, net.schema if isinstance(net, Net) else SHIPPED)
+    schema = registry.schema
     paths = weight_files(net, weights)
     if isinstance(net, Net):
-        definition = net
+        definition = replace(net, schema=schema)
         if values:
             raise FormatError(f"{net.source}: a network that was read already takes no values")
     else:
         definition = read_net(
-            fspath(net), allow_unknown=allow_unknown, dialect=dialect, values=values
+            fspath(net),
+            allow_unknown=allow_unknown,
+            dialect=dialect,
+            values=values,
+            schema=schema,
         )
     if definition.file is not None and definition.file.form == "binary":
         definition = unstamp(definition)
-    files = [read_weights(path) for path in paths]
+    files = [read_weights(path, schema=schema) for path in paths]
     if require_weights and not files:
         raise WeightError(f"{definition.source}: no weights are given", fix="name the caffemodel")
     with within(definition.source):
         filtered = filter_net(definition, phase=phase, level=level, stages=tuple(stages))
         filtered = declare_shapeless(filtered, input_shapes or {})
-        filtered, notes = deployed(filtered, dialect=dialect) if deploy else (filtered, [])
+        notes: list[str] = []
+        if deploy:
+            filtered, notes = deployed(filtered, registry, dialect=dialect)
     given = dict(input_shapes or {})
     filled = partial(
         _filled,
@@ -99,6 +108,7 @@ def load(
         given,
         dialect,
         dtype,
+        registry,
         rename=rename,
         ignore=ignore,
         allow_missing=allow_missing,
@@ -109,7 +119,7 @@ def load(
     except (ShapeError, WeightError) as error:
         if given and not global_pool:
             with suppress(CaffeError):  # said only where it helps
-                own = draft(filtered, files, dialect=dialect)
+                own = draft(filtered, files, dialect=dialect, registry=registry)
                 _blame_other_inputs(error, own, given)
                 filled(global_pool=True)
                 error.fix = pools.advice(pools.fixed_pools(own.steps, own.layers, own.shapes))
@@ -132,6 +142,7 @@ def _filled(
     input_shapes: Mapping[str, Shape],
     dialect: str | None,
     dtype: torch.dtype,
+    registry: Registry,
     *,
     global_pool: bool,
     rename: Mapping[str, str] | None,
@@ -141,7 +152,7 @@ def _filled(
 ) -> tuple[Draft, Loaded]:
     """Return the parts of a filtered network with their blobs set, and what was loaded."""
     with within(net.source):
-        made = draft(net, files, input_shapes, dialect, global_pool=global_pool)
+        made = draft(net, files, input_shapes, dialect, registry, global_pool=global_pool)
     made.layers.to(torch.float64 if dtype == torch.float64 else torch.float32)
     loaded = fill(
         made.steps,

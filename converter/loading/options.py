@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypedDict
 
 import torch
 
 from caffe_layers import Shape
-from prototxt.paths import PathName
+
+from .user_layers import Layers
 
 Phase = Literal["TRAIN", "TEST"]
 
@@ -32,4 +33,4 @@ class LoadOptions(TypedDict, total=False):
     allow_missing: bool
     seed: int
     deploy: bool
-    layers: PathName | Sequence[PathName] | None
+    layers: Layers

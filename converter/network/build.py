@@ -10,6 +10,7 @@ from torch import nn
 
 import caffe_layers
 from caffe_layers import Layer, Shape
+from caffe_layers.base.layer import DEFAULT, Registry
 from caffe_layers.data.input import Input
 from prototxt import Net, Weights
 from prototxt.errors import FormatError, ShapeError, within
@@ -63,6 +64,7 @@ def draft(
     files: Sequence[Weights] = (),
     input_shapes: Mapping[str, Shape] | None = None,
     dialect: str | None = None,
+    registry: Registry = DEFAULT,
     *,
     global_pool: bool = False,
 ) -> Draft:
@@ -72,14 +74,14 @@ def draft(
     """
     net = merge_scales(net, files)
     if global_pool:
-        own = draft(net, files, dialect=dialect)
+        own = draft(net, files, dialect=dialect, registry=registry)
         net = make_pools_global(net, own.steps, fixed_pools(own.steps, own.layers, own.shapes))
     blobs = {
         layer.name: [blob.shape for blob in layer.blobs if blob is not None]
         for weights in files
         for layer in weights.layers
     }
-    steps = build_steps(net, blobs=blobs, dialect=dialect)
+    steps = build_steps(net, blobs=blobs, dialect=dialect, registry=registry)
     layers, shapes = _build_layers(steps, dict(input_shapes or {}))
     share(steps, layers)
     if not net.header.force_backward:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import caffe_layers
 from caffe_layers import Layer, Shape
-from prototxt import Net, schema
+from caffe_layers.base.layer import DEFAULT, Registry
+from caffe_layers.base.registry import find
+from prototxt import Net
 from prototxt.errors import ShapeError, UnsupportedError, within
 from prototxt.schema.recognize import certain
 
@@ -72,11 +73,13 @@ def build_steps(
     *,
     blobs: Mapping[str, Sequence[Shape]] | None = None,
     dialect: str | None = None,
+    registry: Registry = DEFAULT,
 ) -> list[Step]:
     """Return a filtered network's layers as steps in file order.
 
     `blobs` are the shapes of the weights by layer, where known, and `dialect` a fork's name: both
-    help to tell what a type stands for that means different things in different forks.
+    help to tell what a type stands for that means different things in different forks. The layers
+    are those of the `registry`.
 
     Raises ShapeError for a bottom that no earlier layer makes, a top made twice and wrong numbers
     of loss weights; UnsupportedError for an unknown layer type and for a field that is not read.
@@ -84,7 +87,7 @@ def build_steps(
     refuse_unread(net)
     if not net.layers:
         raise ShapeError("the network has no layers", fix="is every layer left out by its phase?")
-    tops = _top_names(net.layers)
+    tops = _top_names(net.layers, registry)
     last = {top: index for index, names in enumerate(tops) for top in names}
     now: dict[str, str] = {}
     final = last.copy()
@@ -93,7 +96,8 @@ def build_steps(
     for index, (layer, names) in enumerate(zip(net.layers, tops, strict=True)):
         key = _unique(layer.name, keys)
         with within(f"layer {layer.name!r} ({layer.type})"):
-            cls, layer = read_layer(layer, net, (blobs or {}).get(layer.name), dialect)
+            shapes = (blobs or {}).get(layer.name)
+            cls, layer = read_layer(layer, net, shapes, dialect, registry)
             bottoms = _resolve(layer, now, last)
             if cls.is_source:
                 final.update(dict.fromkeys(names, index))
@@ -115,19 +119,29 @@ def build_steps(
 
 def refuse_unread(net: Net) -> None:
     """Raise UnsupportedError for a field of the network itself that could change its outputs."""
-    for field in schema.extra_fields(net.header, phase=net.phase):
-        forks = ", ".join(sorted(schema.readers(net.header))) or "an unknown fork"
+    for field in net.schema.extra_fields(net.header, phase=net.phase):
+        forks = ", ".join(sorted(net.schema.readers(net.header))) or "an unknown fork"
         raise UnsupportedError(f"{field} is set, a field of {forks}, which is not read here")
 
 
 def read_layer(
-    layer: Any, net: Net, blobs: Sequence[Shape] | None, dialect: str | None
+    layer: Any,
+    net: Net,
+    blobs: Sequence[Shape] | None,
+    dialect: str | None,
+    registry: Registry,
 ) -> tuple[type[Layer], Any]:
     """Return a layer's class, and its message in the dialect that the class reads."""
     if not layer.type:
         raise UnsupportedError("the layer has no type")
-    cls = caffe_layers.find(
-        layer, blobs, dialect=dialect, phase=net.phase, likely=certain(net.dialects)
+    schema = registry.schema
+    cls = find(
+        layer,
+        blobs,
+        registry=registry,
+        dialect=dialect,
+        phase=net.phase,
+        likely=certain(net.dialects, schema),
     )
     own = cls.fork != "bvlc" and schema.is_known(cls.fork)
     # What another fork's message has besides is in `fork_fields`: the class reads it there.
@@ -136,13 +150,13 @@ def read_layer(
     return cls, layer
 
 
-def _top_names(layers: Sequence[Any]) -> list[tuple[str, ...]]:
+def _top_names(layers: Sequence[Any], registry: Registry) -> list[tuple[str, ...]]:
     """Return each layer's tops, those that Caffe makes up for losses included."""
     names: list[tuple[str, ...]] = []
     automatic = 0
     for layer in layers:
         tops = list(layer.top)
-        readings = caffe_layers.LAYERS.get(layer.type, {})
+        readings = registry.layers.get(layer.type, {})
         least = max((cls.tops.least for cls in readings.values() if cls.auto_tops), default=0)
         while len(tops) < least:
             tops.append(f"{AUTOMATIC}{automatic + 1}" if automatic else AUTOMATIC)

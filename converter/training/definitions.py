@@ -13,6 +13,7 @@ from prototxt import Net, embedded_net, read_net
 from prototxt.errors import CaffeError, FormatError, within
 from prototxt.named_file import find_named
 from prototxt.passes.filter import PHASES
+from prototxt.schema import SHIPPED, Schema
 
 TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
@@ -39,6 +40,7 @@ class Reader:
     source: str
     dialect: str | None = None
     allow_unknown: bool = False
+    schema: Schema = SHIPPED
     notes: list[str] = field(default_factory=list)
     _read: dict[str, Net] = field(default_factory=dict)
 
@@ -47,13 +49,16 @@ class Reader:
         if path not in self._read:
             found = self.find(name, path)
             self._read[path] = read_net(
-                found, dialect=self.dialect, allow_unknown=self.allow_unknown
+                found,
+                dialect=self.dialect,
+                allow_unknown=self.allow_unknown,
+                schema=self.schema,
             )
         return self._read[path]
 
     def embedded(self, name: str, message: Any) -> Net:
         """Read the definition that stands in the solver's own file."""
-        return embedded_net(message, f"{self.source}: {name}")
+        return embedded_net(message, f"{self.source}: {name}", schema=self.schema)
 
     def find(self, name: str, path: str) -> str:
         """Return where a file is; raises CaffeError where it is in neither folder."""

@@ -7,6 +7,7 @@ from os import PathLike
 
 import torch
 
+from caffe_layers.base.layer import Registry
 from caffe_layers.recurrent.base import Recurrent
 from converter.loading.load import load
 from converter.network.net import CaffeNet
@@ -24,6 +25,7 @@ def load_net(
     device: torch.device,
     dialect: str | None,
     seed: int,
+    layers: Registry,
 ) -> CaffeNet:
     """Load one network of a solver; layers that no weights have keep their fillers' values."""
     return load(
@@ -37,6 +39,7 @@ def load_net(
         dialect=dialect,
         allow_missing=True,
         seed=seed,
+        layers=layers,
     )
 
 

@@ -15,6 +15,7 @@ from converter.seed import SEED
 from prototxt import Net, read_solver
 from prototxt.errors import CaffeError, FormatError, UnsupportedError, within
 from prototxt.hdf5.weights import check_names, h5py_for
+from prototxt.schema import Schema
 
 from .definitions import Reader, SolverNet, tested_nets, trained_net
 from .optimizer import CaffeOptimizer
@@ -48,12 +49,15 @@ class Settings:
     """What is done otherwise than in Caffe."""
 
     @classmethod
-    def read(cls, path: str, dialect: str | None, *, allow_unknown: bool) -> Settings:
+    def read(
+        cls, path: str, dialect: str | None, *, allow_unknown: bool, schema: Schema
+    ) -> Settings:
         """Read a solver's file and the definitions that it names.
 
         Raises CaffeError for what Caffe refuses and for what cannot be done here.
         """
-        param, reader = read_solver(path), Reader(path, dialect, allow_unknown)
+        param = read_solver(path, schema=schema)
+        reader = Reader(path, dialect, allow_unknown, schema)
         with within(path):
             otherwise = check(param)
             policy = Policy.from_caffe(param)

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from caffe_layers.base.layer import Registry
+from converter.loading.user_layers import Layers, registry_of
 from converter.network.net import CaffeNet, Inputs
 from converter.network.parameters import learnable
 from converter.parallel import Processes
@@ -42,8 +44,9 @@ class Solver:
     those that the solver names, `snapshot` is a .solverstate to go on from. Without `device` it is
     the solver's: the GPU, if it wants one and there is one. `amp` multiplies matrices in bfloat16,
     weights and updates stay in `dtype`. `feed` is called with a network for the inputs of each of
-    its passes; without it the definition must read its own data. `report` is told what happens, as
-    `follow` says; a signal handler may set `requests`.
+    its passes; without it the definition must read its own data. `layers` names Python files with
+    layers of your own. `report` is told what happens, as `follow` says; a signal handler may set
+    `requests`.
 
     Started by `torchrun` every process has its own Solver, and gradients are averaged.
 
@@ -63,12 +66,16 @@ class Solver:
         workers: int = 0,
         dialect: str | None = None,
         allow_unknown: bool = False,
+        layers: Layers = None,
         feed: Callable[[CaffeNet], Inputs] | None = None,
         report: Callable[[Event], None] | None = None,
     ) -> None:
         if amp and dtype != torch.float32:
             raise UnsupportedError(f"amp wants float32 weights, not {dtype}")
-        self.settings = Settings.read(fspath(solver), dialect, allow_unknown=allow_unknown)
+        registry = registry_of(layers)
+        self.settings = Settings.read(
+            fspath(solver), dialect, allow_unknown=allow_unknown, schema=registry.schema
+        )
         self.param, self.policy = self.settings.param, self.settings.policy
         self.device = _device(device or solver_device(self.param))
         self.seed = self.settings.seed if seed is None else seed
@@ -81,7 +88,7 @@ class Solver:
             weights = []  # its own are the state's
         elif weights is None:
             weights = self.settings.weights()
-        self._load(weights, dtype, dialect)
+        self._load(weights, dtype, dialect, registry)
         self.optimizer = make_optimizer(self.param, self.net.parameter_groups())
         self.iter = 0
         self._losses: deque[Tensor] = deque(maxlen=self.param.average_loss)
@@ -93,7 +100,11 @@ class Solver:
         self._seed_everything(workers)
 
     def _load(
-        self, weights: PathName | Sequence[PathName], dtype: torch.dtype, dialect: str | None
+        self,
+        weights: PathName | Sequence[PathName],
+        dtype: torch.dtype,
+        dialect: str | None,
+        layers: Registry,
     ) -> None:
         settings = self.settings
         load = partial(
@@ -103,6 +114,7 @@ class Solver:
             device=self.device,
             dialect=dialect,
             seed=self.seed,
+            layers=layers,
         )
         self.net = load(settings.train)
         check_loss(self.net)

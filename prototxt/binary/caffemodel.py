@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from prototxt import schema
 from prototxt.atomic import writing
 from prototxt.errors import FormatError, UnsupportedError, WeightError, within
 from prototxt.file_state import FileState
 from prototxt.net import Net, describe
+from prototxt.schema import SHIPPED, Schema
 
 from . import blob, wire
 from .blob import Array, Blob
@@ -63,6 +63,7 @@ class Weights:
     source: str
     generation: str
     dialect: str | None = None
+    schema: Schema = SHIPPED
     file: FileState | None = None
     _parts: list[tuple[_Generation, str, bytes]] = field(default_factory=list, repr=False)
     _header: bytearray = field(default_factory=bytearray, repr=False)
@@ -79,19 +80,23 @@ class Weights:
         blobs = (blob for layer in self.layers for blob in layer.blobs if blob is not None)
         raw = {"BlobProto.raw_data": frozenset({"nvidia"})} if any(b.raw for b in blobs) else {}
         with within(self.source):
-            (header, *layers), dialects = decode(parts, self.dialect, raw)
-        return Net(header, layers, self.source, dialects=dialects)
+            (header, *layers), dialects = decode(parts, self.dialect, raw, self.schema)
+        return Net(header, layers, self.source, dialects=dialects, schema=self.schema)
 
 
-def read_binary(path: str | Path, dialect: str | None = None) -> Weights:
+def read_binary(
+    path: str | Path, dialect: str | None = None, *, schema: Schema = SHIPPED
+) -> Weights:
     """Read a .caffemodel of any generation; FormatError names the byte where it is damaged."""
     with within(str(path)):
-        return parse_binary(mapped(path), str(path), dialect)
+        return parse_binary(mapped(path), str(path), dialect, schema=schema)
 
 
-def parse_binary(data: memoryview, source: str, dialect: str | None = None) -> Weights:
+def parse_binary(
+    data: memoryview, source: str, dialect: str | None = None, *, schema: Schema = SHIPPED
+) -> Weights:
     """Read a .caffemodel's bytes; blobs are views of them."""
-    weights = Weights([], source, "V2", dialect)
+    weights = Weights([], source, "V2", dialect, schema)
     generations: set[str] = set()
     entries = list(wire.fields(data, 0, len(data)))  # first of all: a truncated file ends here
     for entry in entries:
@@ -106,7 +111,7 @@ def parse_binary(data: memoryview, source: str, dialect: str | None = None) -> W
         if entry.kind != wire.BYTES:
             raise FormatError(f"byte {entry.start}: a layer has wire type {entry.kind}")
         generation = _V2 if entry.number == _V2.number else _V1
-        layer, generation, part = _layer(data, entry, generation)
+        layer, generation, part = _layer(data, entry, generation, schema)
         generations.add(generation.name)
         weights.layers.append(layer)
         kind = layer.type if generation is _V2 else ""
@@ -128,7 +133,7 @@ def mapped(path: str | Path) -> memoryview:
 
 
 def _layer(
-    data: memoryview, entry: wire.Field, generation: _Generation
+    data: memoryview, entry: wire.Field, generation: _Generation, schema: Schema
 ) -> tuple[LayerWeights, _Generation, bytes]:
     """Read one layer: its blobs, its true generation, and its message without the blobs."""
     name, kind, blobs, part, inner = _walk(data, entry, generation)
@@ -138,7 +143,7 @@ def _layer(
         part += key + wire.encode_varint(len(bare)) + bare
         generation = _V0
     elif generation is _V1:
-        kind = _v1_type(kind)
+        kind = _v1_type(kind, schema)
     layer = LayerWeights(name, kind, [])
     with within(f"layer {name!r}"):
         for index, found in enumerate(blobs):
@@ -170,10 +175,10 @@ def _walk(
     return name, kind, blobs, b"".join(rest), inner
 
 
-def _v1_type(number: str) -> str:
+def _v1_type(number: str, schema: Schema) -> str:
     """Name a V1 type by its number; the number stays where only forks have it, or several do."""
     names = {}
-    for one in schema.dialects():
+    for one in schema.dialects:
         kind: Any = one.message("V1LayerParameter").DESCRIPTOR.fields_by_name["type"].enum_type
         if found := kind.values_by_number.get(int(number or "0")):
             names[one.name] = str(found.name)

@@ -14,8 +14,8 @@ from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from prototxt import schema
 from prototxt.errors import FormatError, UnsupportedError, within
+from prototxt.schema import Dialect, Schema, dialect_of
 from prototxt.schema.layer_types import type_of
 from prototxt.schema.recognize import Recognized, certain, grouped, signs
 
@@ -52,7 +52,10 @@ class Part:
 
 
 def decode(
-    parts: Sequence[Part], forced: str | None, markers: Mapping[str, frozenset[str]]
+    parts: Sequence[Part],
+    forced: str | None,
+    markers: Mapping[str, frozenset[str]],
+    schema: Schema,
 ) -> tuple[list[Any], list[Recognized]]:
     """Give the messages of a network's header and layers, and the dialects that they are of.
 
@@ -60,30 +63,30 @@ def decode(
     damaged layer; UnsupportedError for one that two dialects read as different things, where
     nothing in the file tells which of them it is of.
     """
-    fitting = [_fitting(part, forced) for part in parts]
+    fitting = [_fitting(part, forced, schema) for part in parts]
     found = dict(markers)
     for messages in fitting:
         if not messages or "bvlc" in messages:
             continue
         names = frozenset(messages)
-        for sign in signs(next(iter(messages.values()))):
+        for sign in signs(next(iter(messages.values())), schema):
             found[sign] = found.get(sign, names) & names or names
-    groups = grouped(found)
-    likely = _ranked(groups)
+    groups = grouped(found, schema)
+    likely = _ranked(groups, schema)
     chosen = []
     for part, messages in zip(parts, fitting, strict=True):
         with within(part.place):
-            chosen.append(_chosen(part, messages, likely, forced))
+            chosen.append(_chosen(part, messages, likely, forced, schema))
     return chosen, groups
 
 
-def _ranked(groups: Sequence[Recognized]) -> list[str]:
+def _ranked(groups: Sequence[Recognized], schema: Schema) -> list[str]:
     """Name the dialects that the file is of, the one with the most signs first."""
     names = [name for group in groups if len(group.names) == 1 for name in group.names]
-    return list(dict.fromkeys([*names, *sorted(certain(groups))]))
+    return list(dict.fromkeys([*names, *sorted(certain(groups, schema))]))
 
 
-def _fitting(part: Part, forced: str | None) -> dict[str, Any]:
+def _fitting(part: Part, forced: str | None, schema: Schema) -> dict[str, Any]:
     """Give the message of each dialect that reads the whole part."""
     messages = {}
     for dialect in schema.candidates(part.type, forced):
@@ -91,25 +94,27 @@ def _fitting(part: Part, forced: str | None) -> dict[str, Any]:
         data = memoryview(part.data)
         if _reads(data, 0, len(data), kind.DESCRIPTOR):
             message = _parse(kind, part.data)
-            if message is not None and _may_be(dialect, part, message):
+            if message is not None and _may_be(dialect, part, message, schema):
                 messages[dialect.name] = message
     # Where one has a field of the type's own, what others have at its number is not meant.
-    owning = {name: message for name, message in messages.items() if _owns(name, message)}
+    owning = {
+        name: message for name, message in messages.items() if _owns(schema.dialect(name), message)
+    }
     return owning or messages
 
 
-def _owns(name: str, message: Any) -> bool:
+def _owns(dialect: Dialect, message: Any) -> bool:
     """Tell whether a field is set that belongs to the layer's type alone."""
-    owners = schema.dialect(name).owners
+    owners = dialect.owners
     used = [field.name for field, _ in message.ListFields() if field.name in owners]
     return bool(used) and any(type_of(message) in owners[one] for one in used)
 
 
-def _may_be(dialect: schema.Dialect, part: Part, message: Any) -> bool:
+def _may_be(dialect: Dialect, part: Part, message: Any, schema: Schema) -> bool:
     if part.message == "NetParameter":
         return True
     kind = type_of(message)
-    if dialect.stray(kind, message):
+    if schema.stray(dialect.name, kind, message):
         return False
     if part.message == "V1LayerParameter" and kind == "Deconvolution" and not message.bottom:
         return False
@@ -122,17 +127,23 @@ def _may_be(dialect: schema.Dialect, part: Part, message: Any) -> bool:
     return paired and flat and not {"hole", "hole_h"} <= given
 
 
-def _chosen(part: Part, fitting: dict[str, Any], likely: Sequence[str], forced: str | None) -> Any:
+def _chosen(
+    part: Part,
+    fitting: dict[str, Any],
+    likely: Sequence[str],
+    forced: str | None,
+    schema: Schema,
+) -> Any:
     names = likely if forced is None else [forced]
     own = next((fitting[name] for name in names if name in fitting), None)
     if not fitting:
-        if forced is not None and (others := _fitting(part, None)):
+        if forced is not None and (others := _fitting(part, None, schema)):
             _refuse_named(forced, next(iter(others.values())))
-        return _likeliest(part, likely, forced)
+        return _likeliest(part, likely, forced, schema)
     if "bvlc" in fitting:
         # BVLC's reading, unless the file is of a dialect that reads something else there.
         plain = fitting["bvlc"]
-        if own is not None and (_own(own) != _own(plain) or _beyond(own)):
+        if own is not None and (_own(own) != _own(plain) or _beyond(own, schema)):
             return own
         if forced is None and own is None and part.type:
             _refuse_doubt(part, plain, fitting)
@@ -146,7 +157,7 @@ def _chosen(part: Part, fitting: dict[str, Any], likely: Sequence[str], forced: 
     return first
 
 
-def _beyond(message: Any) -> bool:
+def _beyond(message: Any, schema: Schema) -> bool:
     return next(schema.extra_fields(message, neutral=True), None) is not None
 
 
@@ -169,7 +180,7 @@ def _refuse_doubt(part: Part, plain: Any, fitting: Mapping[str, Any]) -> None:
 
 
 def _refuse(one: Any, other: Any) -> None:
-    both = [f"{schema.dialect_of(message)} reads {_said(message)}" for message in (one, other)]
+    both = [f"{dialect_of(message)} reads {_said(message)}" for message in (one, other)]
     raise UnsupportedError(
         f"its bytes are of one dialect or of another: {', '.join(both)}",
         fix="name the file's dialect with --dialect",
@@ -179,7 +190,7 @@ def _refuse(one: Any, other: Any) -> None:
 def _refuse_named(forced: str, other: Any) -> None:
     """Refuse a named dialect that would leave out what another one reads."""
     raise UnsupportedError(
-        f"{forced} has not all its fields: {schema.dialect_of(other)} reads {_said(other)}",
+        f"{forced} has not all its fields: {dialect_of(other)} reads {_said(other)}",
         fix="name another dialect with --dialect, or none",
     )
 
@@ -216,7 +227,7 @@ def _own(message: Any) -> list[str]:
     ]
 
 
-def _likeliest(part: Part, likely: Collection[str], forced: str | None) -> Any:
+def _likeliest(part: Part, likely: Collection[str], forced: str | None, schema: Schema) -> Any:
     """Parse what no dialect reads whole by the first that can; unknown fields stay in it."""
     candidates = schema.candidates(part.type, forced)
     for dialect in sorted(candidates, key=lambda one: one.name not in likely):

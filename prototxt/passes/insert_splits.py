@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from prototxt import schema
 from prototxt.errors import ShapeError, within
 from prototxt.net import Net
+from prototxt.schema import dialect
 
 
 class Top(NamedTuple):
@@ -82,7 +82,7 @@ def split_name(net: Net, top: Top) -> str:
 
 def split(net: Net, top: Top, readers: int, loss_weight: float) -> Any:
     layer: Any = net.layers[top.layer]
-    new: Any = schema.dialect("bvlc").message("LayerParameter")()
+    new: Any = dialect("bvlc").message("LayerParameter")()
     new.name, new.type = split_name(net, top), "Split"
     new.bottom.append(layer.top[top.number])
     new.top.extend(f"{new.name}_{number}" for number in range(readers))

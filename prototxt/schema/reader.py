@@ -223,7 +223,10 @@ class _Reader:
                 self.expect(";")
             elif self.word in ("reserved", "extensions"):
                 while not self.accept(";"):
-                    self.value() if self.kind != "mark" else self.expect(",")
+                    if self.kind == "mark":
+                        self.expect(",")
+                    else:
+                        self.value()
             elif not self.definition(message):
                 raise self.error(f"{self.word} where a field of message {name} belongs")
         return message

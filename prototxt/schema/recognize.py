@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prototxt import schema
-
+from .dialects import Schema
 from .layer_types import type_of
 
 UNIONS = frozenset({"ncnn", "x2paddle", "synopsys", "huawei"})
@@ -25,7 +24,7 @@ class Recognized:
         return f"{' or '.join(self.names)} ({', '.join(self.signs)})"
 
 
-def recognize(messages: Sequence[Any]) -> list[Recognized]:
+def recognize(messages: Sequence[Any], schema: Schema) -> list[Recognized]:
     """Tell the dialects of a network, given its header and its layers.
 
     What only one dialect has tells it. What several have tells nothing by itself, but one of them
@@ -34,12 +33,12 @@ def recognize(messages: Sequence[Any]) -> list[Recognized]:
     found: dict[str, frozenset[str]] = {}
     for message in messages:
         if names := schema.readers(message):
-            for sign in signs(message):
+            for sign in signs(message, schema):
                 found[sign] = found.get(sign, names) & names or names
-    return grouped(found)
+    return grouped(found, schema)
 
 
-def signs(message: Any) -> list[str]:
+def signs(message: Any, schema: Schema) -> list[str]:
     """Name what tells a message's dialect: its type where BVLC lacks it, else the fields."""
     extras = list(dict.fromkeys(extra.path for extra in schema.extra_fields(message, neutral=True)))
     if "LayerParameter" not in message.DESCRIPTOR.name:
@@ -48,34 +47,30 @@ def signs(message: Any) -> list[str]:
     return extras if kind in schema.dialect("bvlc").types else [kind]
 
 
-def grouped(found: Mapping[str, frozenset[str]]) -> list[Recognized]:
-    """Give the fewest dialects that have every sign between them, those with most signs first."""
+def grouped(found: Mapping[str, frozenset[str]], schema: Schema) -> list[Recognized]:
+    """Return the fewest dialects that have every sign between them, those with most signs first."""
     left = dict(found)
     groups = []
     while left:
         has = {
             name: tuple(sign for sign, names in left.items() if name in names)
-            for name in _order()
+            for name in schema.names
             if any(name in names for names in left.values())
         }
         explained = max(has.values(), key=len)
-        best = _plainest({name for name in has if has[name] == explained})
+        best = _plainest({name for name in has if has[name] == explained}, schema)
         groups.append(Recognized(tuple(name for name in has if name in best), explained))
         left = {sign: names for sign, names in left.items() if sign not in explained}
     return groups
 
 
-def certain(groups: Sequence[Recognized]) -> frozenset[str]:
+def certain(groups: Sequence[Recognized], schema: Schema) -> frozenset[str]:
     """Name the dialects that are told for sure, with those that they build upon."""
     names = {group.names[0] for group in groups if len(group.names) == 1}
-    return frozenset(names).union(*(schema.dialect(name).bases for name in names))
+    return frozenset(names).union(*(schema.bases(name) for name in names))
 
 
-def _plainest(names: set[str]) -> set[str]:
+def _plainest(names: set[str], schema: Schema) -> set[str]:
     """Leave out what builds upon another of the dialects, and converters' schemas."""
     names = names - UNIONS or names
-    return {name for name in names if not schema.dialect(name).bases & names}
-
-
-def _order() -> list[str]:
-    return [one.name for one in schema.dialects()]
+    return {name for name in names if not schema.bases(name) & names}

@@ -12,8 +12,8 @@ from typing import Any
 from google.protobuf import text_encoding, text_format
 from google.protobuf.message import Message
 
-from prototxt import schema
 from prototxt.net import Net
+from prototxt.schema import SHIPPED, Dialect, Schema
 from prototxt.schema.layer_types import NAMES
 from prototxt.schema.recognize import recognize
 
@@ -38,6 +38,7 @@ def parse_text(
     dialect: str | None = None,
     allow_unknown: bool = False,
     values: Mapping[str, str] | None = None,
+    schema: Schema = SHIPPED,
 ) -> Net:
     """Read a network's text as it stands: nothing is upgraded or filtered.
 
@@ -45,25 +46,27 @@ def parse_text(
     template's placeholders. FormatError names the line and column; with `allow_unknown` an unknown
     field is passed over and listed in the Net.
     """
-    text = template.fill(text, values or {}, source)
+    text = template.fill(text, values or {}, source, schema)
     scan.refuse_no_text(text, source)
     entries = list(scan.entries(text, source))
-    parser = _Parser(text, source, dialect, allow_unknown, values or {})
-    net = Net(parser.header(entries), [], source, unknown=parser.unknown)
+    parser = _Parser(text, source, schema, dialect, allow_unknown, values or {})
+    net = Net(parser.header(entries), [], source, unknown=parser.unknown, schema=schema)
     line, at = 1, 0
     for entry in entries:
         for span in entry.messages if entry.name in _MESSAGES else ():
             line, at = line + text.count("\n", at, span.start), span.start
             net.layers.append(parser.layer(_MESSAGES[entry.name], span))
             net.lines.append(line)
-    net.dialects = recognize([net.header, *net.layers])
+    net.dialects = recognize([net.header, *net.layers], schema)
     return net
 
 
-def parse_message(text: str, name: str, source: str = "text") -> Message:
+def parse_message(
+    text: str, name: str, source: str = "text", *, schema: Schema = SHIPPED
+) -> Message:
     """Read the text of one whole message, as `SolverParameter`."""
     scan.refuse_no_text(text, source, is_net=False)
-    return _Parser(text, source, None, False).first_fit(name, "", text, 0)
+    return _Parser(text, source, schema, None, False).first_fit(name, "", text, 0)
 
 
 def format_text(net: Net) -> str:
@@ -94,6 +97,7 @@ class _Failure:
 class _Parser:
     text: str
     source: str
+    schema: Schema
     dialect: str | None
     allow_unknown: bool
     values: Mapping[str, str] = field(default_factory=dict)
@@ -115,12 +119,12 @@ class _Parser:
 
     def first_fit(self, name: str, layer_type: str, text: str, start: int) -> Message:
         """Give the first dialect's message that reads the text, else the best one's error."""
-        dialects = schema.candidates(layer_type, self.dialect)
-        best: tuple[_Failure, schema.Dialect] | None = None
+        dialects = self.schema.candidates(layer_type, self.dialect)
+        best: tuple[_Failure, Dialect] | None = None
         for dialect in dialects:
             message, failure = _parse(text, dialect.message(name))
             if failure is None:
-                if not (stray := dialect.stray(layer_type, message)):
+                if not (stray := self.schema.stray(dialect.name, layer_type, message)):
                     return message
                 failure = _Failure(0, f"{stray!r} is no field of a {layer_type} layer")
             if best is None or failure.at > best[0].at:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from prototxt import schema
 from prototxt.errors import FormatError
+from prototxt.schema import SHIPPED, Schema
 
 from .literals import STRING
 
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _FIELD = re.compile(r"(?:\s|#[^\n]*)*[:{<]")
 
 
-def fill(text: str, values: Mapping[str, str], source: str) -> str:
+def fill(text: str, values: Mapping[str, str], source: str, schema: Schema = SHIPPED) -> str:
     """Give the text with the placeholders that have a value replaced by it, as it is written.
 
     FormatError for a value of several lines, for one whose placeholder is not in the text, and for
@@ -36,7 +36,7 @@ def fill(text: str, values: Mapping[str, str], source: str) -> str:
     for name, value in values.items():
         if "\n" in value:
             raise FormatError(f"{source}: the value of {name!r} is of several lines, wants one")
-    found = list(_placeholders(text))
+    found = list(_placeholders(text, schema))
     if lost := [name for name in values if name not in {name for name, _, _ in found}]:
         raise FormatError(f"{source}: no placeholder is named {lost[0]!r}", fix=_known(found))
     parts, at = [], 0
@@ -54,7 +54,7 @@ def _known(found: list[tuple[str, int, int]]) -> str:
     return f"the placeholders are {names}" if names else "it has none: give no values"
 
 
-def _placeholders(text: str) -> Iterator[tuple[str, int, int]]:
+def _placeholders(text: str, schema: Schema) -> Iterator[tuple[str, int, int]]:
     """Yield each placeholder's name, its start and its end, in order."""
     spoken: frozenset[str] | None = None
     before = ""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from prototxt import schema
 from prototxt.errors import FormatError, within
 from prototxt.net import Net
+from prototxt.schema import dialect
 
 DIMS = 4  # input_dim gives so many for each input
 FIELDS = ("input", "input_shape", "input_dim")
@@ -59,7 +59,7 @@ def declare_shapeless(net: Net, shapes: Mapping[str, Sequence[int]]) -> Net:
 
 
 def input_layer(tops: Iterable[str]) -> Any:
-    layer: Any = schema.dialect("bvlc").message("LayerParameter")()
+    layer: Any = dialect("bvlc").message("LayerParameter")()
     layer.name, layer.type = "input", "Input"
     layer.top.extend(tops)
     return layer

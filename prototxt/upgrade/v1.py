@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from prototxt import schema
 from prototxt.errors import UnsupportedError, within
 from prototxt.net import Net
+from prototxt.schema import Schema, dialect_of
 from prototxt.schema.layer_types import NAMES, written_type
 
 # The rows of V1's parallel lists become V2's `param` messages.
@@ -24,12 +24,12 @@ def to_v2(net: Net) -> Net:
     layers = []
     for index, layer in enumerate(net.layers):
         with within(net.place(index)):
-            layers.append(rewrite(layer))
+            layers.append(rewrite(layer, net.schema))
     return replace(net, layers=layers)
 
 
-def rewrite(old: Any) -> Any:
-    new: Any = schema.dialect(schema.dialect_of(old)).message("LayerParameter")()
+def rewrite(old: Any, schema: Schema) -> Any:
+    new: Any = schema.dialect(dialect_of(old)).message("LayerParameter")()
     for field, value in old.ListFields():
         if field.name == "type":
             if (name := written_type(old)) not in NAMES:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
-from caffe_layers.base.layer import LAYERS, Layer
+from caffe_layers.base.layer import Layer, Registry
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
@@ -33,8 +33,8 @@ class TopKReduction(Layer, type="Reduction", fork="tsn"):
         return enum_name(layer.reduction_param, "operation") == "TOPK"
 
     @classmethod
-    def meant_by(cls, layer: Any) -> type[Layer]:
-        return cls if cls.fits(layer, None) else LAYERS["Reduction"]["bvlc"]
+    def meant_by(cls, layer: Any, registry: Registry) -> type[Layer]:
+        return cls if cls.fits(layer, None) else registry.layers["Reduction"]["bvlc"]
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> TopKReduction:

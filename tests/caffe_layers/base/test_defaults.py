@@ -105,7 +105,7 @@ def defaults_of(cls: type[Layer]) -> dict[str, Any]:
 
 def message_of(cls: type[Layer]) -> Any:
     """Return the empty message of a type's parameters, None where it has none."""
-    known = {dialect.name for dialect in schema.dialects()}
+    known = schema.SHIPPED.names
     layer = schema.dialect(cls.fork if cls.fork in known else "bvlc").message("LayerParameter")()
     for field in layer.DESCRIPTOR.fields:
         plain = field.name.replace("_", "") == f"{cls.caffe_type.lower()}param"

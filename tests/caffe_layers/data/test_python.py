@@ -14,7 +14,7 @@ from torch import Tensor
 import caffe_layers
 import converter
 from caffe_layers import Layer, Shape
-from caffe_layers.data import python
+from caffe_layers.base.layer import DEFAULT
 from prototxt import FormatError, ShapeError, UnsupportedError
 
 NET = (
@@ -49,7 +49,7 @@ def shift() -> Iterator[type[Layer]]:
             return op.Add(x, by), op.Sub(x, by)
 
     yield Shift
-    del python.REGISTERED["os.path", "Shift"]
+    del DEFAULT.python["os.path", "Shift"]
 
 
 def write(folder: Path, text: str) -> Path:

@@ -9,8 +9,9 @@ import torch
 import converter
 from caffe_layers.base.layer import LAYERS
 from caffe_layers.base.registry import find
-from prototxt import UnsupportedError, parse_text, read_net, schema, write_caffemodel
+from prototxt import UnsupportedError, parse_text, read_net, write_caffemodel
 from prototxt.binary.wire import BYTES, VARINT, encode_key, encode_varint
+from prototxt.schema import SHIPPED
 from tests.support.recorded import assert_close
 
 RNG = np.random.default_rng(1701)
@@ -61,7 +62,7 @@ def definition(kind: str, fields: str, bottoms: list[np.ndarray], tops: int) -> 
 def saved(folder, text: str, blobs=(), fork: str = "bvlc"):
     """Write the network as a .caffemodel, its last layer as the fork's Caffe would."""
     net = parse_text(text, dialect=fork)
-    net.layers[-1] = schema.as_dialect(net.layers[-1], fork)
+    net.layers[-1] = SHIPPED.as_dialect(net.layers[-1], fork)
     path = folder / "net.caffemodel"
     write_caffemodel(path, net, {"L": [blob.astype("f") for blob in blobs]})
     return path

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from textwrap import dedent
+from threading import Barrier
 
 import numpy as np
 import onnxruntime
@@ -14,35 +18,17 @@ import torch
 
 import converter
 from caffe_layers import LAYERS
-from caffe_layers.base.registry import OWN_FORKS
 from converter.__main__ import main
-from converter.loading import user_layers as own_layers
-from prototxt import schema, write_caffemodel
+from converter.loading.user_layers import registry_of
+from converter.training import Solver
+from prototxt import write_caffemodel
 from prototxt.errors import CaffeError, FormatError, UnsupportedError
 from prototxt.read import read_net
+from prototxt.schema import SHIPPED
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.usefixtures("_forgotten")
 DOCS = ROOT / "docs" / "own_layers.md"
 FILES = {"prototxt": "net.prototxt", "proto": "my_layers.proto", "python": "my_layers.py"}
-
-
-@pytest.fixture(scope="module")
-def _forgotten():
-    """Forget the layers again: other tests count what there is."""
-    modules, layers = set(sys.modules), {kind: dict(forks) for kind, forks in LAYERS.items()}
-    yield
-    LAYERS.clear()
-    LAYERS.update(layers)
-    OWN_FORKS.clear()
-    own_layers._loaded.clear()
-    for name in set(sys.modules) - modules:
-        if name.endswith("_layers"):
-            del sys.modules[name]
-    schema._added.clear()
-    for cached in (schema._paths, schema.dialect, schema._foreign):
-        cached.cache_clear()
-    schema._known_readers.clear()
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +79,7 @@ def test_the_pages_example_is_converted_and_verified(example):
 
 def test_its_numbers_and_its_weights(example):
     layers = example / "my_layers.py"
-    own_layers.load_layers(layers)
-    definition = read_net(example / "net.prototxt")
+    definition = read_net(example / "net.prototxt", schema=registry_of(layers).schema)
     rng = np.random.default_rng(1701)
     threshold = rng.normal(size=4).astype("f4")
     weights = {"conv": [rng.normal(size=(4, 3, 3, 3)).astype("f4"), np.zeros(4, "f4")]}
@@ -128,6 +113,23 @@ def test_every_command_takes_layers(example, words, said, monkeypatch, capsys):
     assert said in capsys.readouterr().out
 
 
+def test_a_solver_takes_layers(example, tmp_path, monkeypatch):
+    text = (example / "net.prototxt").read_text().replace('type: "Input"', 'type: "DummyData"')
+    text = text.replace("input_param { shape", "dummy_data_param { data_filler { value: 1 } shape")
+    text += 'layer { name: "loss" type: "EuclideanLoss" bottom: "prob" bottom: "gate" top: "loss" }'
+    (tmp_path / "train.prototxt").write_text(text)
+    rates = "base_lr: 0.1 lr_policy: 'fixed' max_iter: 2 solver_mode: CPU snapshot_after_train: "
+    (tmp_path / "solver.prototxt").write_text(f"net: 'train.prototxt' {rates} false")
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "solver.prototxt", "--log", "log.jsonl"]
+    assert main([*words, "--layers", str(example / "my_layers.py")]) == 0
+    assert main(words) == 1
+    solver = Solver("solver.prototxt", layers=example / "my_layers.py")
+    before = solver.net.layers["gate"].threshold.detach().clone()
+    solver.step(1)
+    assert not torch.equal(solver.net.layers["gate"].threshold, before)
+
+
 def test_without_the_file_the_type_is_unknown(example):
     done = commanded(example, "show", "net.prototxt")
     assert done.returncode == 1
@@ -136,12 +138,13 @@ def test_without_the_file_the_type_is_unknown(example):
 
 
 def test_its_field_is_its_types_alone(example, tmp_path):
-    converter.load(example / "net.prototxt", layers=example / "my_layers.py")
     text = (example / "net.prototxt").read_text()
     path = tmp_path / "net.prototxt"
     path.write_text(text.replace('type: "Softmax"', 'type: "Softmax" soft_gate_param {}'))
-    with pytest.raises(FormatError, match="LayerParameter has no field 'soft_gate_param'"):
-        converter.load(path)
+    line = text[: text.index('type: "Softmax"')].count("\n") + 1
+    said = f"{path}:{line}:.*LayerParameter has no field 'soft_gate_param'"
+    with pytest.raises(FormatError, match=said):
+        converter.load(path, layers=example / "my_layers.py")
 
 
 @pytest.mark.parametrize(
@@ -180,3 +183,206 @@ def test_a_reading_of_ones_own_comes_first(tmp_path):
     path.write_text(text + "layer { type: 'L1Loss' bottom: 'a' bottom: 'b' top: 'l' }")
     net = converter.load(path, layers=tmp_path / "own_l1.py")
     assert net({"a": torch.tensor([1.0, 5]), "b": torch.tensor([0.0, 2])})["l"] == 3
+
+
+# ---- One load's layers are not another's --------------------------------------------------------
+
+RELU = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 } } }
+layer { name: "y" type: "ReLU" bottom: "x" top: "y" }
+"""
+
+ANSWER = """
+import torch
+from caffe_layers import Layer
+
+class Answer(Layer, type="ReLU", fork="answers"):
+    def shapes(self, x): return [x]
+    def forward(self, x): return torch.full_like(x, {answer})
+    def onnx(self, op, x): return op.Add(op.Mul(x, op.scalar(0.0), name="no"), op.scalar({answer}))
+"""
+
+
+def write(folder: Path, **files: str) -> Path:
+    """Write files; the names' last underscore stands for a dot."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / ".".join(name.rsplit("_", 1))).write_text(text)
+    return folder
+
+
+def answer(net: converter.CaffeNet) -> float:
+    return float(net(torch.tensor([-3.0, 5.0]))["y"][1])
+
+
+def test_a_later_load_is_not_changed(tmp_path):
+    write(tmp_path, net_prototxt=RELU, answers_py=ANSWER.format(answer=42.0))
+    path = tmp_path / "net.prototxt"
+    before = {kind: dict(readings) for kind, readings in LAYERS.items()}
+    assert answer(converter.load(path)) == 5
+    own = converter.load(path, layers=tmp_path / "answers.py")
+    assert answer(own) == 42
+    assert answer(converter.load(path)) == 5
+    assert before == LAYERS
+    # The network that has them keeps them.
+    assert answer(own.optimize()) == 42
+    converter.export_onnx(own, tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    assert session.run(["y"], {"x": np.float32([1, 2])})[0].tolist() == [42, 42]
+    converter.save_caffemodel(own, tmp_path / "net.caffemodel")
+    assert answer(converter.load(own.definition, layers=tmp_path / "answers.py")) == 42
+    assert answer(converter.load(own.definition)) == 5
+
+
+def test_its_schema_is_not_another_load_s(example):
+    own = converter.load(example / "net.prototxt", layers=example / "my_layers.py")
+    with pytest.raises(FormatError, match="LayerParameter has no field 'soft_gate_param'"):
+        converter.load(example / "net.prototxt")
+    with pytest.raises(UnsupportedError, match="layer type 'SoftGate' is unknown"):
+        converter.load(own.definition)
+    assert "my_layers" not in SHIPPED.names
+    assert converter.preprocess(own.optimize(), mean="1,2,3")  # reads the definition once more
+    copied = pickle.loads(pickle.dumps(own))
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(copied(x)["prob"], own(x)["prob"])
+
+
+PYTHON = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 } } }
+layer {
+  name: "y" type: "Python" bottom: "x" top: "y" python_param { module: "mine" layer: "Answer" }
+}
+"""
+REGISTERED = """
+import torch
+from caffe_layers import Layer, register_python
+
+@register_python("mine", "Answer")
+class Answer(Layer):
+    def shapes(self, x): return [x]
+    def forward(self, x): return torch.full_like(x, {answer})
+"""
+
+
+def test_python_layers_are_one_load_s_too(tmp_path):
+    for number in (1.0, 2.0):
+        folder = write(tmp_path / f"{number:g}", python_py=REGISTERED.format(answer=number))
+        path = write(folder, net_prototxt=PYTHON) / "net.prototxt"
+        assert answer(converter.load(path, layers=folder / "python.py")) == number
+        with pytest.raises(UnsupportedError, match=r"mine\.Answer is Python code"):
+            converter.load(path)
+    both = [tmp_path / "1" / "python.py", tmp_path / "2" / "python.py"]
+    with pytest.raises(UnsupportedError, match=r"mine\.Answer is taken by <class"):
+        converter.load(path, layers=both)
+
+
+def test_a_file_is_loaded_again_and_as_it_is_now(tmp_path):
+    write(tmp_path, net_prototxt=RELU, answers_py=ANSWER.format(answer=42.0))
+    path, layers = tmp_path / "net.prototxt", tmp_path / "answers.py"
+    first, again = (converter.load(path, layers=layers) for _ in range(2))
+    assert type(first.layers["y"]) is type(again.layers["y"])
+    assert answer(converter.load(path, layers=[layers, str(layers)])) == 42
+    write(tmp_path, answers_py=ANSWER.format(answer=43.0))  # as long, and of the same second
+    changed = converter.load(path, layers=layers)
+    assert [answer(net) for net in (first, again, changed)] == [42, 42, 43]
+    for net in (first, changed):  # pickle finds both classes
+        assert answer(pickle.loads(pickle.dumps(net))) == answer(net)
+
+
+def test_a_schema_is_read_as_it_is_now(example, tmp_path):
+    for name in FILES.values():
+        (tmp_path / name).write_text((example / name).read_text())
+    path, layers = tmp_path / "net.prototxt", tmp_path / "my_layers.py"
+    proto = tmp_path / "my_layers.proto"
+    assert converter.load(path, layers=layers).layers["gate"].sharpness == 2.5
+    path.write_text(path.read_text().replace("sharpness: 2.5", ""))
+    proto.write_text(proto.read_text().replace("[default = 1]", "[default = 7]"))
+    assert converter.load(path, layers=layers).layers["gate"].sharpness == 7
+
+
+def test_a_repaired_file_is_loaded(tmp_path):
+    write(tmp_path, net_prototxt=RELU, answers_py="import not_there\n")
+    path, layers = tmp_path / "net.prototxt", tmp_path / "answers.py"
+    with pytest.raises(UnsupportedError, match="not_there"):
+        converter.load(path, layers=layers)
+    write(tmp_path, answers_py=ANSWER.format(answer=42.0))
+    assert answer(converter.load(path, layers=layers)) == 42
+
+
+def test_two_files_of_one_name_type_and_fork(tmp_path):
+    nets = []
+    for number in (1.0, 2.0):
+        folder = write(tmp_path / f"{number:g}", answers_py=ANSWER.format(answer=number))
+        path = write(folder, net_prototxt=RELU) / "net.prototxt"
+        nets.append(converter.load(path, layers=folder / "answers.py"))
+    assert [answer(net) for net in nets] == [1, 2]
+    both = [tmp_path / "1" / "answers.py", tmp_path / "2" / "answers.py"]
+    with pytest.raises(UnsupportedError, match="answers's 'ReLU' is taken by"):
+        converter.load(path, layers=both)
+
+
+def test_files_share_what_they_import(tmp_path, monkeypatch):
+    """A module that both import runs once, and its layers are those of either file's load."""
+    monkeypatch.syspath_prepend(tmp_path)
+    write(
+        tmp_path,
+        net_prototxt=RELU,
+        shared_by_both_py=ANSWER.format(answer=42.0),
+        one_py="from shared_by_both import Answer\n",
+        other_py="from shared_by_both import Answer\nMORE = []\n",
+    )
+    path = tmp_path / "net.prototxt"
+    for name in ("one", "other", "one"):
+        assert answer(converter.load(path, layers=tmp_path / f"{name}.py")) == 42
+    both = [tmp_path / "one.py", tmp_path / "other.py"]
+    assert answer(converter.load(path, layers=both)) == 42
+    assert answer(converter.load(path)) == 5
+
+
+def test_two_threads_load_at_once(tmp_path):
+    """Each has its own layers and its own schema, under one name."""
+    proto = """
+    message LayerParameter {{ optional TwoParameter two_param = 4712 [(type) = "Two"]; }}
+    message TwoParameter {{ optional float {field} = 1 [default = {number}]; }}
+    """
+    python = """
+    import time, torch
+    from caffe_layers import Layer
+
+    time.sleep(0.01)  # lets the others in
+
+    class Two(Layer, type="Two", fork="threads"):
+        def __init__(self, value):
+            super().__init__()
+            self.value = value
+
+        @classmethod
+        def from_caffe(cls, layer, bottoms): return cls(layer.two_param.{field})
+        def shapes(self, x): return [x]
+        def forward(self, x): return torch.full_like(x, self.value + {number})
+    """
+    text = RELU.replace('"ReLU"', '"Two" two_param {{ {field}: {number} }}')
+    count, times = 4, 5
+    folders = []
+    for number in range(count):
+        how = {"field": f"field_{number}", "number": number}
+        folder = write(
+            tmp_path / str(number),
+            threads_py=dedent(python).format(**how),
+            threads_proto=proto.format(**how),
+            net_prototxt=text.replace("{ shape { dim: 2 } }", "{{ shape {{ dim: 2 }} }}")
+            .replace("layer {", "layer {{")
+            .replace("}\n", "}}\n")
+            .format(**how),
+        )
+        folders.append(folder)
+    start = Barrier(count)
+
+    def work(folder: Path) -> list[float]:
+        start.wait()
+        path, layers = folder / "net.prototxt", folder / "threads.py"
+        return [answer(converter.load(path, layers=layers)) for _ in range(times)]
+
+    with ThreadPoolExecutor(count) as pool:
+        results = list(pool.map(work, folders))
+    assert results == [[2.0 * number] * times for number in range(count)]

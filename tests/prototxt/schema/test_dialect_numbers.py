@@ -6,10 +6,10 @@ import struct
 
 import pytest
 
-from prototxt import FormatError, UnsupportedError, parse_text, read_net, schema
+from prototxt import FormatError, UnsupportedError, parse_text, read_net
 from prototxt.binary.caffemodel import read_binary
 from prototxt.binary.wire import BYTES, FIXED32, VARINT, encode_key, encode_varint
-from prototxt.schema import dialect_of
+from prototxt.schema import SHIPPED, dialect_of
 from prototxt.schema.layer_types import written_type
 
 
@@ -259,8 +259,8 @@ def test_a_number_is_read_by_its_type(tmp_path, field, kind, fork, said):
     message = embedded(tmp_path, layer)
     assert dialect_of(message) == fork or fork == "genet"  # which is SKNet's in other words
     (written,) = parse_text(f'layer {{ name: "l" type: "{kind}" {said} }}').layers
-    assert schema.as_dialect(written, fork).SerializeToString() == layer
-    assert fork == "genet" or schema.as_dialect(written, fork) == message
+    assert SHIPPED.as_dialect(written, fork).SerializeToString() == layer
+    assert fork == "genet" or SHIPPED.as_dialect(written, fork) == message
 
 
 def test_an_empty_message_must_be_empty(tmp_path):
@@ -276,8 +276,8 @@ def test_a_v1_number_is_read_by_its_type(tmp_path, kind_number, field, fork, kin
     message = embedded(tmp_path, layer, 2)
     assert (dialect_of(message), written_type(message)) == (fork, kind)
     (written,) = parse_text(f'layers {{ name: "l" type: {kind} {said} }}').layers
-    assert schema.as_dialect(written, fork) == message
-    assert schema.as_dialect(written, fork).SerializeToString() == layer
+    assert SHIPPED.as_dialect(written, fork) == message
+    assert SHIPPED.as_dialect(written, fork).SerializeToString() == layer
 
 
 @pytest.mark.parametrize(("kind_number", "happynear", "deeplab_v1"), DOUBTFUL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,8 @@ import numpy as np
 import pytest
 
 from prototxt import FormatError, UnsupportedError, parse_text, schema
-from prototxt.schema import dialect, reader
+from prototxt.schema import SHIPPED, Schema, dialect, reader
+from prototxt.schema.fragment import FOLDER
 
 # message: field=default, in the order of the numbers; an enum's default by its name
 DEFAULTS = """
@@ -193,13 +196,13 @@ def test_the_61_types_are_bvlcs():
 
 
 def test_candidates_come_in_order():
-    names = [one.name for one in schema.dialects()]
+    names = list(SHIPPED.names)
     assert names[:4] == ["bvlc", "sknet", "sknet_139", "genet"]
-    assert [one.name for one in schema.candidates("CuDNNBatchNorm")] == names[1:4]
-    assert schema.candidates("Convolution")[0].name == "bvlc"
-    assert schema.candidates("NobodysLayer")[0].name == "bvlc"
-    assert [one.name for one in schema.candidates("CuDNNBatchNorm", "genet")] == ["genet"]
-    assert [one.name for one in schema.candidates("ReLU", "genet")] == ["bvlc", "genet"]
+    assert [one.name for one in SHIPPED.candidates("CuDNNBatchNorm")] == names[1:4]
+    assert SHIPPED.candidates("Convolution")[0].name == "bvlc"
+    assert SHIPPED.candidates("NobodysLayer")[0].name == "bvlc"
+    assert [one.name for one in SHIPPED.candidates("CuDNNBatchNorm", "genet")] == ["genet"]
+    assert [one.name for one in SHIPPED.candidates("ReLU", "genet")] == ["bvlc", "genet"]
 
 
 def test_an_unknown_dialect_lists_the_known_ones():
@@ -209,17 +212,14 @@ def test_an_unknown_dialect_lists_the_known_ones():
 
 @pytest.fixture
 def add(tmp_path):
-    """Give a function that registers a fragment, and forget them all afterwards."""
+    """Return a function that adds a fragment to a schema."""
 
-    def register(text: str, name: str = "mine"):
+    def register(text: str, name: str = "mine", to: Schema = SHIPPED) -> Schema:
         path = tmp_path / f"{name}.proto"
         path.write_text(text)
-        return schema.add(path)
+        return to.with_file(path)
 
-    yield register
-    schema._added.clear()
-    for cached in (schema._paths, schema._foreign, schema._overlay, schema.dialect):
-        cached.cache_clear()
+    return register
 
 
 MINE = """
@@ -229,25 +229,28 @@ message MineParameter { repeated float gain = 1; }
 
 
 def test_a_users_fragment_is_one_more_dialect(add):
-    assert add(MINE).types == {"Mine", "Other"}
-    net = parse_text('layer { type: "Mine" mine_param { gain: [1, 2] } }')
+    own = add(MINE)
+    assert own.names[:3] == ("bvlc", "mine", "sknet")
+    assert own.dialect("mine").types == {"Mine", "Other"}
+    net = parse_text('layer { type: "Mine" mine_param { gain: [1, 2] } }', schema=own)
+    assert net.schema is own
     assert schema.dialect_of(net.layers[0]) == "mine"
     assert list(net.layers[0].mine_param.gain) == [1, 2]
     with pytest.raises(FormatError, match="LayerParameter has no field 'mine_param'"):
-        parse_text('layer { type: "ReLU" mine_param { gain: 1 } }')
+        parse_text('layer { type: "ReLU" mine_param { gain: 1 } }', schema=own)
 
 
 def test_a_fragment_may_add_to_replace_and_import(add):
-    add(MINE, "base")
-    add(
+    own = add(
         'import "base.proto";\n'
         "message MineParameter { optional int32 more = 2 [default = -3]; }\n"
         "message PoolingParameter { optional bool ceil_mode = 77; }\n"
         "message EltwiseParameter { enum EltwiseOp { PROD = 0; SUM = 1; MAX = 2; MIN = 9; } }\n"
         "message ReLUParameter { option (redefines) = true; optional bool leaky = 1; }",
         "child",
+        add(MINE, "base"),
     )
-    child = dialect("child").message
+    child = own.dialect("child").message
     assert {field.name for field in child("MineParameter").DESCRIPTOR.fields} == {"gain", "more"}
     assert child("MineParameter")().more == -3
     assert [field.name for field in child("ReLUParameter").DESCRIPTOR.fields] == ["leaky"]
@@ -257,7 +260,7 @@ def test_a_fragment_may_add_to_replace_and_import(add):
         'layer { type: "Eltwise" eltwise_param { operation: MIN } }'
         'layer { type: "ReLU" relu_param { negative_slope: 1 } }'
     )
-    assert [schema.dialect_of(one) for one in parse_text(text).layers] == [
+    assert [schema.dialect_of(one) for one in parse_text(text, schema=own).layers] == [
         "child",
         "child",
         "bvlc",
@@ -269,15 +272,53 @@ def test_what_is_imported_need_not_be_a_dialect(add, tmp_path):
         'import "ssd.proto"; message Mine { optional int32 a = 1; }'
     )
     mine = add('import "parts.proto"; message LayerParameter { optional Mine mine = 321; }')
-    assert mine.bases == {"ssd"}
-    assert mine.message("LayerParameter")().mine.a == 0
-    assert dialect("yolo").bases == dialect("intel").bases == {"ssd"}
-    assert "darknet" not in [one.name for one in schema.dialects()]
+    assert mine.bases("mine") == {"ssd"}
+    assert mine.dialect("mine").message("LayerParameter")().mine.a == 0
+    assert SHIPPED.bases("yolo") == SHIPPED.bases("intel") == {"ssd"}
+    assert "darknet" not in SHIPPED.names
+
+
+def test_a_schema_is_a_value(add):
+    text = 'layer { type: "Mine" mine_param { gain: 1 } }'
+    own = add(MINE)
+    with pytest.raises(FormatError, match="LayerParameter has no field 'mine_param'"):
+        parse_text(text)
+    net = parse_text(text, schema=own)
+    changed = add(MINE.replace("gain", "loss"))
+    assert parse_text(text, schema=own).layers == net.layers
+    with pytest.raises(FormatError, match="MineParameter has no field 'gain'"):
+        parse_text(text, schema=changed)
+    again = add(MINE)  # of one text there is one dialect: the messages can be mixed
+    assert again.dialect("mine") is own.dialect("mine")
+
+
+def test_a_network_takes_its_schema_along_when_it_is_copied(add):
+    net = parse_text('layer { type: "Mine" mine_param { gain: 1 } }', schema=add(MINE))
+    for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert copied.layers == net.layers
+        assert copied.schema.names == net.schema.names
+    assert pickle.loads(pickle.dumps(SHIPPED)) is SHIPPED
+
+
+def test_two_threads_share_a_dialect_s_classes():
+    code = (
+        "import threading\n"
+        "from prototxt.schema import dialect\n"
+        "start, classes = threading.Barrier(8), set()\n"
+        "def ask():\n"
+        "    start.wait()\n"
+        "    classes.add(dialect('ssd').message('LayerParameter'))\n"
+        "threads = [threading.Thread(target=ask) for _ in range(8)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+        "assert len(classes) == 1, classes"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=FOLDER.parents[1])
 
 
 def test_a_field_of_the_same_number_is_replaced(add):
-    add("message LayerParameter { optional string note = 148 [(type) = 'Note']; }")
-    fields = dialect("mine").message("LayerParameter").DESCRIPTOR.fields_by_name
+    own = add("message LayerParameter { optional string note = 148 [(type) = 'Note']; }")
+    fields = own.dialect("mine").message("LayerParameter").DESCRIPTOR.fields_by_name
     assert "note" in fields
     assert "clip_param" not in fields
 
@@ -288,6 +329,11 @@ def test_a_dialects_name_is_taken_once(add, tmp_path):
     assert str(caught.value) == (
         f"{tmp_path}/sknet.proto: a dialect named 'sknet' is known already\n  fix: rename the file"
     )
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "mine.proto").write_text(MINE)
+    with pytest.raises(FormatError, match="a dialect named 'mine' is known already"):
+        add(MINE).with_file(tmp_path / "beside" / "mine.proto")
+    assert add(MINE, to=add(MINE)).names == add(MINE).names
 
 
 @pytest.mark.parametrize(
@@ -344,8 +390,8 @@ def test_the_reader_knows_all_of_proto2_that_forks_use():
 
 def test_import_brings_neither_torch_nor_h5py_and_reads_no_schema():
     code = (
-        "import sys, prototxt; from prototxt import schema\n"
+        "import sys, prototxt; from prototxt.schema import fragment\n"
         "assert not {'torch', 'h5py', 'onnx'} & set(sys.modules)\n"
-        "assert schema._overlay.cache_info().currsize == 0"
+        "assert fragment._shipped.cache_info().currsize == 0"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=schema._FOLDER.parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=FOLDER.parents[1])

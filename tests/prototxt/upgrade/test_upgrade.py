@@ -6,6 +6,7 @@ import pytest
 from google.protobuf import text_format
 
 from prototxt import CaffeError, FormatError, Net, UnsupportedError, parse_text, schema
+from prototxt.schema import SHIPPED
 from prototxt.upgrade import upgrade, upgrade_solver
 
 CASES = [
@@ -194,18 +195,15 @@ def test_batch_norm_without_multipliers_gets_them(rows):
 
 
 @pytest.fixture
-def fork(tmp_path, monkeypatch):
-    """Register a fork with a V1 type and a V1 field that V2 never had."""
+def fork(tmp_path):
+    """Return a schema with a fork with a V1 type and a V1 field that V2 never had."""
     (tmp_path / "old_fork.proto").write_text(
         "message V1LayerParameter {\n"
         "  enum LayerType { NONE = 0; RELU = 18; ODD_DATA = 39; }\n"
         "  optional int32 rounds = 2001;\n"
         "}\n"
     )
-    monkeypatch.setattr(schema, "_added", {})
-    yield schema.add(tmp_path / "old_fork.proto")
-    schema._paths.cache_clear()
-    schema.dialect.cache_clear()
+    return SHIPPED.with_file(tmp_path / "old_fork.proto")
 
 
 @pytest.mark.parametrize(
@@ -216,9 +214,10 @@ def fork(tmp_path, monkeypatch):
     ],
 )
 def test_what_a_fork_had_in_v1_alone_is_refused(text, message, fork):
-    layer = text_format.Parse(text, fork.message("V1LayerParameter")())
+    own = fork.dialect("old_fork").message
+    layer = text_format.Parse(text, own("V1LayerParameter")())
     with pytest.raises(UnsupportedError, match=message):
-        upgrade(Net(fork.message("NetParameter")(), [layer]))
+        upgrade(Net(own("NetParameter")(), [layer], schema=fork))
 
 
 @pytest.mark.parametrize(

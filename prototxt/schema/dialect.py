@@ -1,0 +1,112 @@
+"""One dialect: BVLC's message classes with a fork's file merged over them."""
+
+from __future__ import annotations
+
+import copyreg
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.message import Message
+
+from prototxt.errors import FormatError
+
+from . import reader
+from .fragment import FOLDER, Fragment
+
+_BVLC = FOLDER / "bvlc.proto"
+
+_building = RLock()
+"""Two threads must not build one dialect twice: messages of two classes cannot be mixed."""
+
+
+class Dialect:
+    """The message classes of one dialect, built when first asked for."""
+
+    def __init__(self, fragment: Fragment) -> None:
+        self.fragment = fragment
+        self.name = fragment.path.stem
+        self._classes: dict[str, type[Message]] = {}
+
+    @classmethod
+    def read(cls, path: Path) -> Dialect:
+        """Return the dialect of a file, named as its stem; of one text there is one dialect."""
+        with _building:
+            return _of(Fragment.read(path))
+
+    @property
+    def definitions(self) -> reader.Message:
+        """What its own file and those that it imports define."""
+        return self.fragment.merged
+
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """The layer types that the dialect's own file claims."""
+        layer = self.definitions.messages.get("LayerParameter")
+        return layer.types.union(*self.owners.values()) if layer else frozenset()
+
+    @cached_property
+    def owners(self) -> dict[str, frozenset[str]]:
+        """The fields that belong to certain layer types alone."""
+        layer = self.definitions.messages.get("LayerParameter")
+        return {field.name: field.types for field in layer.fields if field.types} if layer else {}
+
+    @cached_property
+    def neutral(self) -> dict[str, str]:
+        """The fields that no forward pass depends on: "true", or "TEST" where that is so there."""
+        return dict(_neutral(self.definitions, "caffe"))
+
+    def message(self, name: str) -> type[Message]:
+        """Return the class of one message, as `LayerParameter`."""
+        with _building:
+            if name not in self._classes:
+                found = self._pool.FindMessageTypeByName(f"caffe.{name}")
+                made = message_factory.GetMessageClass(found)
+                copyreg.pickle(made, self._reduce)  # pickle would look for it in a module
+                self._classes[name] = made
+            return self._classes[name]
+
+    @cached_property
+    def _pool(self) -> descriptor_pool.DescriptorPool:
+        whole = self.definitions
+        if self.fragment.path != _BVLC:
+            whole = whole.over(Fragment.read(_BVLC).merged)
+        pool = descriptor_pool.DescriptorPool()
+        # The file's name is where `dialect_of` reads the dialect from.
+        file = reader.to_file(whole, f"{self.name}.proto")
+        try:
+            pool.AddSerializedFile(file.SerializeToString())
+            pool.FindFileByName(file.name)
+        except (TypeError, ValueError, KeyError) as error:  # by protobuf's implementation
+            raise FormatError(f"{self.fragment.path}: {error}") from None
+        return pool
+
+    def _reduce(self, message: Message) -> tuple[Any, ...]:
+        path = self.fragment.path
+        where = path.name if path.parent == FOLDER else str(path)  # ours moves with the package
+        return _restore, (where, message.DESCRIPTOR.name, message.SerializePartialToString())
+
+
+@cache
+def _of(fragment: Fragment) -> Dialect:
+    return Dialect(fragment)
+
+
+def _restore(path: str, name: str, data: bytes) -> Message:
+    return Dialect.read(FOLDER / path).message(name).FromString(data)
+
+
+def _neutral(scope: reader.Message, path: str) -> Iterator[tuple[str, str]]:
+    for name, message in scope.messages.items():
+        for field in message.fields:
+            if field.neutral:
+                yield f"{path}.{name}.{field.name}", field.neutral
+        yield from _neutral(message, f"{path}.{name}")
+
+
+def dialect_of(message: Message) -> str:
+    """Name the dialect whose class a message is of: "bvlc", "sknet", ..."""
+    return str(message.DESCRIPTOR.file.name).removesuffix(".proto")

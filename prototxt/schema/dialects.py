@@ -1,0 +1,216 @@
+"""Which dialects there are, and which of them a message may be of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from prototxt.errors import FormatError, UnsupportedError
+
+from . import reader
+from .dialect import Dialect, dialect_of
+from .extra_fields import Extra, extra_fields
+from .fragment import FOLDER
+from .layer_types import type_of
+
+# Readings are tried in this order, others after: a fork before those that build upon it.
+ORDER = (
+    *("bvlc", "sknet", "sknet_139", "genet", "ssd", "chuanqi", "refinedet", "rcnn", "rfcn"),
+    *("deeplab", "pspnet", "segnet", "enet", "yolo", "mobile", "nvidia", "intel", "tsn"),
+    *("flownet2", "openpose", "deformable", "happynear", "augmentation", "soeaver"),
+    *("early", "deeplab_v1", "ncnn", "x2paddle", "synopsys", "huawei"),
+)
+_FILES = {path.stem: path for path in sorted(FOLDER.glob("*.proto"))}
+
+
+class Schema:
+    """The dialects that files are read by: those shipped, and the user's own.
+
+    A value: `with_file` returns another one, and what is read by this one stays as it is. A network
+    carries the schema that it was read by.
+    """
+
+    def __init__(self, own: Mapping[str, Dialect] | None = None) -> None:
+        self._own = dict(own or {})
+        self._known = dict(self._own)
+        self._foreign: dict[tuple[str, str], frozenset[str]] = {}
+        self._readers: dict[tuple[str, ...], frozenset[str]] = {}
+
+    def with_file(self, path: str | Path) -> Schema:
+        """Return the schema with a user's own file as one more dialect, named as the file's stem.
+
+        FormatError for what is wrong with the file, and for a name that is known already.
+        """
+        path = Path(path).resolve()
+        name = path.stem
+        own = self._own.get(name)
+        if name in _FILES or (own is not None and own.fragment.path != path):
+            message = f"{path}: a dialect named {name!r} is known already"
+            raise FormatError(message, fix="rename the file")
+        new = Dialect.read(path)
+        new.message("LayerParameter")  # what protobuf finds wrong is said now
+        return Schema(self._own | {name: new})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, tuple(str(own.fragment.path) for own in self._own.values())
+
+    def __deepcopy__(self, memo: Any) -> Schema:
+        return self
+
+    # ---- Which there are ------------------------------------------------------------------------
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every dialect's name, BVLC's first, in the order in which readings are tried."""
+        return tuple(dict.fromkeys(["bvlc", *self._own, *ORDER, *_FILES]))
+
+    def dialect(self, name: str) -> Dialect:
+        """Find a dialect by its name; UnsupportedError lists the known ones."""
+        if name not in self._known:
+            if name not in _FILES:
+                known = ", ".join(self.names)
+                raise UnsupportedError(f"dialect {name!r} is not known, wants one of {known}")
+            self._known[name] = Dialect.read(_FILES[name])
+        return self._known[name]
+
+    def is_known(self, name: str) -> bool:
+        """Tell whether a dialect has this name."""
+        return name in self.names
+
+    @property
+    def dialects(self) -> list[Dialect]:
+        """Every dialect, in the order of the names."""
+        return [self.dialect(name) for name in self.names]
+
+    def bases(self, name: str) -> frozenset[str]:
+        """Name the dialects that one builds upon, directly or not; BVLC's is not named."""
+        imported = {one.path.stem for one in self.dialect(name).fragment.ancestors}
+        return frozenset(filter(self.is_known, imported))
+
+    def value_names(self) -> frozenset[str]:
+        """Name every value of every dialect's enums."""
+        return frozenset(name for one in self.dialects for name in _enum_values(one.definitions))
+
+    # ---- Which of them a message is of ----------------------------------------------------------
+
+    def candidates(self, layer_type: str, forced: str | None = None) -> list[Dialect]:
+        """Return the dialects that may read a layer of this type, the likeliest first.
+
+        A type that forks claim and BVLC lacks is read by those forks alone, so that a shared field
+        name cannot mean another fork's message. A `forced` dialect that lacks such a type has no
+        say.
+        """
+        every = self.dialects
+        bvlc = every[0]
+        claiming = [one for one in every if layer_type in one.types]
+        foreign = bool(claiming) and bvlc not in claiming
+        if forced is not None:
+            own = self.dialect(forced)
+            if foreign and own in claiming:
+                return [own]
+            if not foreign:
+                return list(dict.fromkeys([bvlc, own]))
+        if foreign:
+            return claiming
+        return list(dict.fromkeys([bvlc, *claiming, *every]))
+
+    def stray(self, name: str, layer_type: str, message: Any) -> str:
+        """Name a field that a layer of this type cannot mean in a dialect, or return ""."""
+        foreign = self._foreign_fields(name, layer_type)
+        used: list[str] = [field.name for field, _ in message.ListFields()] if foreign else []
+        return next((field for field in used if field in foreign), "")
+
+    def _foreign_fields(self, name: str, layer_type: str) -> frozenset[str]:
+        """Name the fields of a dialect that are another type's, or this type's in another fork."""
+        key = (name, layer_type)
+        if key not in self._foreign:
+            own = self.dialect(name)
+            foreign = {field for field, types in own.owners.items() if layer_type not in types}
+            if layer_type in own.types and layer_type not in self.dialect("bvlc").types:
+                for one in self.dialects:
+                    foreign |= _fields_of(one, layer_type)
+                foreign -= _fields_of(own, layer_type)
+            self._foreign[key] = frozenset(foreign)
+        return self._foreign[key]
+
+    def extra_fields(
+        self, message: Any, *known: str, phase: str = "", neutral: bool = False
+    ) -> Iterator[Extra]:
+        """Yield the set fields that neither BVLC's schema nor those of the `known` dialects have.
+
+        Without `neutral` those are left out that no forward pass depends on, in `phase` if it is
+        TEST.
+        """
+        skipped = {} if neutral else self.dialect(dialect_of(message)).neutral
+        kind = message.DESCRIPTOR.name
+        bases = [self.dialect(name).message(kind).DESCRIPTOR for name in ("bvlc", *known)]
+        for extra in extra_fields(message, bases):
+            when = skipped.get(extra.full_name, "")
+            if when != "true" and not (when and when == phase):
+                yield extra
+
+    def readers(self, message: Any) -> frozenset[str]:
+        """Name the dialects that a layer, or a network's header, may be of by type and fields.
+
+        There are none where BVLC's schema has them all: that says nothing.
+        """
+        extras = list(self.extra_fields(message, neutral=True))
+        layer_type = type_of(message) if "LayerParameter" in message.DESCRIPTOR.name else ""
+        key = (dialect_of(message), message.DESCRIPTOR.name, layer_type, *map(str, extras))
+        if key not in self._readers:
+            every: Sequence[Dialect] = self.candidates(layer_type)
+            if every[0].name == "bvlc":
+                every = every[1:] if extras else []
+            names = [one.name for one in every if self._reads(one.name, layer_type, message)]
+            self._readers[key] = frozenset(names)
+        return self._readers[key]
+
+    def _reads(self, name: str, layer_type: str, message: Any) -> bool:
+        more = next(self.extra_fields(message, name, neutral=True), None)
+        return more is None and not self.stray(name, layer_type, message)
+
+    def as_dialect(self, message: Any, name: str) -> Any:
+        """Return a message as another dialect's class has it, so that its defaults are that one's.
+
+        FormatError for a field that the dialect lacks.
+        """
+        if dialect_of(message) == name:
+            return message
+        new: Any = self.dialect(name).message(message.DESCRIPTOR.name)()
+        try:
+            text_format.Parse(text_format.MessageToString(message), new)
+        except text_format.ParseError as error:
+            raise FormatError(f"no {name} layer: {error}") from None
+        return new
+
+
+SHIPPED = Schema()
+"""BVLC's dialect and its forks'."""
+
+
+def dialect(name: str) -> Dialect:
+    """Return a shipped dialect by its name; UnsupportedError lists them."""
+    return SHIPPED.dialect(name)
+
+
+def _restored(*paths: str) -> Schema:
+    schema = SHIPPED
+    for path in paths:
+        schema = schema.with_file(path)
+    return schema
+
+
+def _enum_values(scope: reader.Message) -> Iterator[str]:
+    for enum in scope.enums.values():
+        yield from enum.values
+    for message in scope.messages.values():
+        yield from _enum_values(message)
+
+
+def _fields_of(one: Dialect, layer_type: str) -> set[str]:
+    """Name a dialect's fields that belong to layers of this type alone."""
+    return {field for field, types in one.owners.items() if layer_type in types}

@@ -1,0 +1,51 @@
+"""The set fields of a message that a schema lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A set field that BVLC's schema lacks, or one with an enum value that it lacks."""
+
+    path: str
+    """As `convolution_param.relu`."""
+    full_name: str
+    value: str = ""
+    """Of an enum, by name."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.value}" if self.value else self.path
+
+
+def extra_fields(message: Any, bases: Sequence[Any], path: str = "") -> Iterator[Extra]:
+    """Yield the set fields that none of the `bases` has: other dialects' forms of the message.
+
+    `path` is where the message stands in a layer's, as `convolution_param.`.
+    """
+    if bases[0] == message.DESCRIPTOR:
+        return
+    for field, value in message.ListFields():
+        same = [base.fields_by_name.get(field.name) for base in bases]
+        known = [one for one in same if one is not None and one.cpp_type == field.cpp_type]
+        here, of = f"{path}{field.name}", field.full_name
+        if field.enum_type is not None:
+            for number in [value] if isinstance(value, int) else value:
+                name = _value_name(field, number)
+                if not name or name not in [_value_name(one, number) for one in known]:
+                    yield Extra(here, of, name or str(number))
+        elif not known:
+            yield Extra(here, of)
+        elif field.message_type is not None:
+            for one in [value] if isinstance(value, Message) else value:
+                yield from extra_fields(one, [base.message_type for base in known], f"{here}.")
+
+
+def _value_name(field: Any, number: int) -> str:
+    found = field.enum_type.values_by_number.get(number)
+    return str(found.name) if found else ""
