@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
+import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
@@ -22,7 +23,12 @@ class KeepsSums(Layer):
     """
 
     family = "normalization"
+    scale_of_factor_0: ClassVar[float]
+    """What the sums are multiplied by where the factor is 0."""
     use_global_stats: bool | None
+    mean: Tensor
+    variance: Tensor
+    factor: Tensor
 
     def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         def exactly(blob: Tensor) -> Tensor:
@@ -38,6 +44,13 @@ class KeepsSums(Layer):
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
         require(x[1] == channels, f"bottom {x} has {x[1]} channels, the layer has {channels}")
         return [x]
+
+    def statistics(self, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+        """Return mean and variance as torch holds them, computed in the blobs' dtype or another."""
+        blobs = (self.factor, self.mean, self.variance)
+        factor, mean, variance = (blob.detach().flatten().to(dtype or blob.dtype) for blob in blobs)
+        scale = torch.where(factor == 0, self.scale_of_factor_0, 1 / factor)
+        return mean * scale, variance * scale
 
     def uses_batch(self) -> bool:
         """Tell whether the statistics are the batch's."""

@@ -48,6 +48,7 @@ class BatchNorm(KeepsSums, type="BatchNorm"):
     Caffe: BVLC/caffe, src/caffe/layers/batch_norm_layer.cpp
     """
 
+    scale_of_factor_0 = 0.0
     fork_fields = (
         "batch_norm_param.update_global_stats",
         "batch_norm_param.engine",
@@ -101,8 +102,7 @@ class BatchNorm(KeepsSums, type="BatchNorm"):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.uses_batch():
-            scale = torch.where(self.factor == 0, 0, 1 / self.factor)
-            mean, var = self.mean * scale, self.variance * scale
+            mean, var = self.statistics()
             if self.moves_while_global():
                 var = self._move(x, mean)
             return F.batch_norm(x, mean, var, None, None, False, 0.0, self.eps)
@@ -141,12 +141,7 @@ class BatchNorm(KeepsSums, type="BatchNorm"):
                 "update_global_stats in training changes the statistics with every pass",
                 fix="export the TEST phase",
             )
-        factor = float(self.factor)
-        scale = 0 if factor == 0 else 1 / factor
-        mean, var = (
-            np.asarray(blob.detach().cpu().numpy(), np.float64) * scale
-            for blob in (self.mean, self.variance)
-        )
+        mean, var = (value.cpu().numpy() for value in self.statistics(torch.float64))
         return op.BatchNormalization(
             x,
             op.array("scale", np.ones_like(mean)),
@@ -159,6 +154,5 @@ class BatchNorm(KeepsSums, type="BatchNorm"):
     def python(self, py: Py, x: str) -> str:
         if self.uses_batch():
             return py.call("F.batch_norm", x, None, None, training=True, eps=self.eps)
-        scale = torch.where(self.factor == 0, 0, 1 / self.factor)
-        tensors = {"running_mean": self.mean * scale, "running_var": self.variance * scale}
+        tensors = dict(zip(("running_mean", "running_var"), self.statistics(), strict=True))
         return norm_source(py, x, tensors, eps=self.eps, affine=False)

@@ -39,6 +39,7 @@ class ScaledBatchNorm(KeepsSums):
     """
 
     replaces_bvlc = True
+    scale_of_factor_0 = 1.0
     order: ClassVar[tuple[str, ...]]
     whole: ClassVar[bool] = False
     """Whether the file's blobs have four axes: 1 x C x 1 x 1."""
@@ -95,12 +96,6 @@ class ScaledBatchNorm(KeepsSums):
         want = self.blobs[self.blob_names.index(name)].numel()
         return prod(shape) == want == max(shape, default=1)
 
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """Return mean and variance as torch holds them."""
-        factor = self.factor.flatten()
-        divisor = torch.where(factor == 0, 1, factor)
-        return self.mean.flatten() / divisor, self.variance.flatten() / divisor
-
     def keep(self, mean: Tensor, var: Tensor) -> None:
         """Add a batch's statistics to what is stored."""
         raise NotImplementedError
@@ -128,9 +123,7 @@ class ScaledBatchNorm(KeepsSums):
                 product = op.Mul(y, weight)
                 y = op.Add(product, op.weight(self, "bias", shape=shape))
             return op.Relu(y) if self.relu else y
-        mean, var = (
-            blob.detach().double().cpu().numpy().astype(np.float64) for blob in self.statistics()
-        )
+        mean, var = (value.cpu().numpy() for value in self.statistics(torch.float64))
         y = op.BatchNormalization(
             x,
             op.weight(self, "weight", shape=(channels,)),
@@ -182,7 +175,9 @@ class NvidiaBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="nvidia"):
 
     Blobs as NVIDIA's Caffe 0.16 and later stores them with `scale_bias`: mean, variance, factor,
     weight, bias. The statistics are running means, of which the first two passes of training set
-    the values: `mean = f * mean + (1 - f) * batch mean` later. See `ScaledBatchNorm`.
+    the values: `mean = f * mean + (1 - f) * batch mean` later. As in torch `num_batches_tracked`
+    counts the passes; Caffe's files lack it, and training that goes on from one counts anew. See
+    `ScaledBatchNorm`.
 
     Caffe: NVIDIA/caffe, src/caffe/layers/batch_norm_layer.cpp, cudnn_batch_norm_layer.cu
     """
@@ -193,7 +188,7 @@ class NvidiaBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="nvidia"):
     def __init__(self, channels: int, **fields: Any) -> None:
         super().__init__(channels, **fields)
         self.eps = max(self.eps, MIN_EPS)
-        self.passes = 0
+        self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.int64))
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> NvidiaBatchNorm:
@@ -210,10 +205,11 @@ class NvidiaBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="nvidia"):
         return Filler(value=1.0)
 
     def keep(self, mean: Tensor, var: Tensor) -> None:
-        kept = self.moving_average_fraction if self.passes >= 2 else 0.0
-        self.passes += 1
+        settled = self.num_batches_tracked >= 2
+        kept = torch.where(settled, self.moving_average_fraction, 0.0).to(mean.dtype)
+        self.num_batches_tracked += 1
         for blob, new in ((self.mean, mean), (self.variance, var)):
-            blob.mul_(kept).add_(new.reshape(blob.shape), alpha=1 - kept)
+            blob.mul_(kept).add_(new.reshape(blob.shape) * (1 - kept))
 
 
 class Nvidia015BatchNorm(NvidiaBatchNorm, type="BatchNorm", fork="nvidia_0_15"):

@@ -12,7 +12,7 @@ import torch
 
 import converter
 from caffe_layers.base.registry import find
-from prototxt import UnsupportedError, WeightError, parse_text
+from prototxt import UnsupportedError, WeightError, parse_text, read_weights
 from tests.support import restated
 from tests.support.recorded import assert_close
 from tests.support.restated import check, check_gradients
@@ -161,6 +161,33 @@ def test_nvidia_moves_after_the_second_pass(tmp_path: Path):
         x = torch.full((2, C, 2, 2), value, dtype=torch.float64)
         net({"x": x})
     assert net.layers["L"].mean.tolist() == [0.75 * 2 + 0.25 * 6] * C
+
+
+@pytest.mark.parametrize("passes", [0, 1, 2, 3])
+def test_training_goes_on_from_a_state_dict(passes: int, tmp_path: Path):
+    text = layer("scale_bias: true moving_average_fraction: 0.75")
+    batches = [torch.full((2, C, 2, 2), value, dtype=torch.float64) for value in (1, 2, 6, 3, 5)]
+    one, two = (
+        restated.load(text, {"x": image(2, C, 2, 2)}, tmp_path, phase="TRAIN") for _ in range(2)
+    )
+    for x in batches[:passes]:
+        one({"x": x})
+    two.load_state_dict(one.state_dict())
+    for x in batches[passes:]:
+        for net in (one, two):
+            net({"x": x})
+        assert two.layers["L"].mean.tolist() == one.layers["L"].mean.tolist()
+    state = one.state_dict()
+    assert int(state["layers.L.num_batches_tracked"]) == len(batches)
+
+
+def test_caffes_file_has_no_count(tmp_path: Path):
+    net = restated.load(layer("scale_bias: true"), {"x": image(2, C, 2, 2)}, tmp_path)
+    converter.save_caffemodel(net, tmp_path / "net.caffemodel")
+    blobs = {
+        held.name: len(held.blobs) for held in read_weights(tmp_path / "net.caffemodel").layers
+    }
+    assert blobs["L"] == 5
 
 
 def test_nvidia_lifts_a_small_eps(tmp_path: Path):
