@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 from torch.library import Library
 
+from caffe_layers.base.private_torch import AUTOCAST_KEYS, overload_of, without_key
+
 NAMESPACE = "caffeport"
 _LIBRARY = Library(NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]  # torch's has none
-_AUTOCAST = {
-    "cpu": torch._C.DispatchKey.AutocastCPU,
-    "cuda": torch._C.DispatchKey.AutocastCUDA,
-}
 
 
 def register_autocast(operator: Any, cast: Callable[..., tuple[Any, ...]]) -> None:
@@ -23,17 +21,17 @@ def register_autocast(operator: Any, cast: Callable[..., tuple[Any, ...]]) -> No
     Torch's own `register_autocast` casts all arguments to one dtype that is fixed beforehand: not
     to the one that the user chose, and weights, which cost nothing, would lose their float32.
     """
-    overload = operator._opoverload
+    overload = overload_of(operator)
 
     def register(device: str, key: Any) -> None:
         def run(*arguments: Any) -> Any:
             dtype = torch.get_autocast_dtype(device)
-            with torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(key)):
+            with without_key(key):
                 return overload(*cast(dtype, *arguments))
 
         _LIBRARY.impl(overload, run, key.name)  # type: ignore[no-untyped-call]  # as above
 
-    for device, key in _AUTOCAST.items():
+    for device, key in AUTOCAST_KEYS.items():
         register(device, key)
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._dynamo.exc import UserError
 from torch.export import Dim
-from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from caffe_layers import Shape
+from caffe_layers.base.private_torch import argument_shapes, is_fixed, trace_error
 from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
 from converter.onnx.free_axes import AXES, dynamic_dims
@@ -55,12 +54,13 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     torch.export.save(program, memory)
     with writing(path) as file:
         file.write(memory.getbuffer())
-    taken = _inputs(program)
+    taken: dict[str, Shape]
+    (taken,) = argument_shapes(program)
     fixed = [
         f"axis {axis} of {name} at {shape[axis]}"
         for name, shape in taken.items()
         for axis in free[name]
-        if is_concrete_int(shape[axis])
+        if is_fixed(shape[axis])
     ]
     if options.asked["dynamic"] is None and not any(free.values()):
         fixed = [f"{name} of {format_shape(shape)}" for name, shape in taken.items()]
@@ -78,25 +78,12 @@ def _trace(
     """Return the network's program, its axes free where torch's trace allows it."""
     try:
         return torch.export.export(net, (dict(inputs),), dynamic_shapes=(free,))
-    except UserError:  # the trace depends on an axis: a recurrent layer's loop, on its steps
+    except trace_error():  # the trace depends on an axis: a recurrent layer's loop, on its steps
         pass
     auto = {name: dict.fromkeys(axes, Dim.AUTO) for name, axes in free.items()}
     zeros = {name: torch.zeros(shape, dtype=net.dtype) for name, shape in shapes.items()}
     try:
         return torch.export.export(net, (zeros,), dynamic_shapes=(auto,))
-    except UserError as error:
+    except trace_error() as error:
         why = str(error).partition("\n")[0]
         raise UnsupportedError(f"{path.name}: torch.export cannot trace it: {why}") from None
-
-
-def _inputs(program: torch.export.ExportedProgram) -> dict[str, torch.Size]:
-    """Return the shapes of the program's inputs: an axis that is free is no int."""
-    (taken,), _ = torch.utils._pytree.tree_unflatten(
-        [
-            node.meta["val"].shape
-            for node in program.graph.nodes
-            if node.name in program.graph_signature.user_inputs
-        ],
-        program.call_spec.in_spec,
-    )
-    return dict(taken)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch._higher_order_ops.while_loop import while_loop
 
 from caffe_layers.base.op import Op
+from caffe_layers.base.private_torch import while_loop
 
 from .bbox import emit_overlap, overlap
 
@@ -49,8 +49,7 @@ def _suppress_traced(boxes: Tensor, valid: Tensor, limit: Tensor, eta: float) ->
 
     start = torch.zeros((), dtype=torch.int64, device=boxes.device)
     state = (start, torch.zeros_like(valid), limit)
-    kept: Tensor = while_loop(goes_on, step, state)[1]  # type: ignore[no-untyped-call]  # torch's
-    return kept
+    return while_loop(goes_on, step, state)[1]
 
 
 def _adapted(limit: Tensor, stays: Tensor, eta: float) -> Tensor:
