@@ -242,7 +242,8 @@ class CaffeNet(nn.Module):
 
     def use_channels_last(self) -> None:
         """Lay out weights of four axes, and from now on inputs too, with the channels last."""
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        for blob in (*self.parameters(), *self.buffers()):
+            blob.data = _channels_last(blob.data)
         for layer in self.layers.values():
             layer.lay_out_shared()
         self._channels_last = True

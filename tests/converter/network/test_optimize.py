@@ -390,3 +390,10 @@ def test_other_averages_stay(tmp_path, text):
     faster = check(load(tmp_path, INPUT + SAME + text), tmp_path)
     assert "mean" in faster.layers
     assert "sum" in faster.layers
+
+
+def test_weights_of_five_axes_keep_their_layout(tmp_path: Path) -> None:
+    text = 'input: "data" input_shape { dim: 1 dim: 2 dim: 4 dim: 5 dim: 6 }\n'
+    net = load(tmp_path, text + CONV.replace("group: 2 bias_term: BIAS", "") + BN)
+    assert net.params["conv"][0].dim() == 5
+    check(net, tmp_path)
