@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
 
 from .file_state import FileState
 from .schema import SHIPPED, Schema
 from .schema.layer_types import written_type
 from .schema.recognize import Recognized
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 @dataclass
@@ -45,6 +50,19 @@ class Net:
         layer = self.layers[index]
         line = f":{self.lines[index]}" if index < len(self.lines) else ""
         return f"{self.source}{line}: {describe(layer)}"
+
+    def keeping(self, indices: Iterable[int]) -> Net:
+        """Return the network of these layers alone, in the order of the indices."""
+        kept = list(indices)
+        lines = [self.lines[index] for index in kept] if self.lines else []
+        return replace(self, layers=[self.layers[index] for index in kept], lines=lines)
+
+
+def copied(message: AnyMessage) -> AnyMessage:
+    """Return a copy of a message, which can be changed without changing what was read."""
+    new = type(message)()
+    new.CopyFrom(message)
+    return new
 
 
 def describe(layer: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,11 +13,9 @@ from caffe_layers.data.fed import Fed
 from caffe_layers.data.input import Input
 from converter.network.steps import read_layer
 from prototxt import Net
+from prototxt.blob_index import NOBODY, BlobIndex, Value
 from prototxt.errors import CaffeError, UnsupportedError
 from prototxt.net import describe
-
-Value = tuple[int, str]
-"""The layer that wrote a blob, by its index, and the blob's name."""
 
 
 def deploy(
@@ -33,34 +30,26 @@ def deploy(
 
     Raises UnsupportedError where nothing would be left.
     """
-    wires = _Wires.of(net, registry, dialect)
-    dropped = wires.dropped()
-    wanted = wires.outputs(dropped)
+    parts = _Parts.of(net, registry, dialect)
+    dropped = parts.dropped()
+    wanted = parts.outputs(dropped)
     if not wanted:
         raise UnsupportedError("--deploy: no layer is left that makes an output")
-    values, kept = wires.needed(wanted)
-    layers: list[Any] = []
-    lines: list[int] = []
-    inputs: list[str] = []
+    values, kept = parts.needed(wanted)
+    layers = list(net.layers)
     notes: list[str] = []
-    for index, layer in enumerate(net.layers):
-        if index not in kept:
-            continue
-        if wires.is_source(index):
-            tops = [top for top in layer.top if (index, top) in values]
-            inputs += tops
-            layer, note = _as_input(wires.readings[index], layer, tops)
-            notes += note
-        layers.append(layer)
-        lines += net.lines[index : index + 1]
+    for index in filter(parts.is_source, sorted(kept)):
+        tops = [value.blob for value in parts.blobs.tops[index] if value in values]
+        layers[index], note = _as_input(parts.readings[index], layers[index], tops)
+        notes += note
     gone = [layer for index, layer in enumerate(net.layers) if index not in kept]
     if gone:
         notes.append(f"--deploy left out {', '.join(map(describe, gone))}")
-    lost = _lost_inputs(wires, kept, values)
+    lost = _lost_inputs(parts, kept, values)
     if lost:
         notes.append(f"--deploy left out what only they use: {_quoted(lost)}")
-    notes += _output_notes(wires, wanted, dropped)
-    return replace(net, layers=layers, lines=lines), notes
+    notes += _output_notes(parts, wanted, dropped)
+    return replace(net, layers=layers).keeping(sorted(kept)), notes
 
 
 @dataclass(frozen=True)
@@ -84,28 +73,18 @@ class _Reading:
         return cls(found, message, found.learns(message))
 
 
-@dataclass
-class _Wires:
-    """Who writes and who reads each value of a network."""
+@dataclass(frozen=True)
+class _Parts:
+    """The layers of a network, what their classes say of them, and who reads their tops."""
 
     layers: Sequence[Any]
-    readings: list[_Reading]
-    bottoms: list[list[Value]]
-    readers: dict[Value, list[int]]
+    readings: Sequence[_Reading]
+    blobs: BlobIndex
 
     @classmethod
-    def of(cls, net: Net, registry: Registry, dialect: str | None) -> _Wires:
-        now: dict[str, int] = {}
-        bottoms: list[list[Value]] = []
-        readers: dict[Value, list[int]] = defaultdict(list)
-        for index, layer in enumerate(net.layers):
-            # A bottom that nobody makes is -1's; building the network complains of it.
-            bottoms.append([(now.get(name, -1), name) for name in layer.bottom])
-            for value in bottoms[-1]:
-                readers[value].append(index)
-            now.update(dict.fromkeys(layer.top, index))
+    def of(cls, net: Net, registry: Registry, dialect: str | None) -> _Parts:
         readings = [_Reading.of(layer, net, registry, dialect) for layer in net.layers]
-        return cls(net.layers, readings, bottoms, readers)
+        return cls(net.layers, readings, BlobIndex.of(net.layers))
 
     def is_source(self, index: int) -> bool:
         """Tell whether a layer brings data from outside."""
@@ -114,44 +93,44 @@ class _Wires:
     def dropped(self) -> set[int]:
         """Return the losses, the accuracies, the sinks and all that is computed from them."""
         found: set[int] = set()
-        for index in range(len(self.layers)):
-            made_from = any(maker in found for maker, _ in self.bottoms[index])
-            if made_from or self._measures(index) or self.readings[index].cls.is_sink:
+        for index, reading in enumerate(self.readings):
+            if self._reads(index, found) or self._measures(index) or reading.cls.is_sink:
                 found.add(index)
         for index in range(len(self.layers) - 1, -1, -1):
-            if self.readings[index].cls.is_copy:  # copies for losses only: what it reads is left
-                users = [r for top in self.layers[index].top for r in self.readers[index, top]]
+            if self.readings[index].cls.is_copy:  # for losses only: what it reads is left
+                users = [user for top in self.blobs.tops[index] for user in self.blobs.read_by(top)]
                 if users and found.issuperset(users):
                     found.add(index)
         return found
+
+    def _reads(self, index: int, makers: set[int]) -> bool:
+        return any(value.maker in makers for value in self.blobs.bottoms[index])
 
     def _measures(self, index: int) -> bool:
         layer, cls = self.layers[index], self.readings[index].cls
         if cls.is_loss or cls.is_metric:
             return True
-        read = any(self.readers[index, top] for top in layer.top)
+        read = any(map(self.blobs.read_by, self.blobs.tops[index]))
         return any(layer.loss_weight) and not read
 
     def outputs(self, dropped: set[int]) -> list[Value]:
         """Return what is an output without the dropped layers: predictions, not labels."""
         learned: set[int] = set()
         for index, reading in enumerate(self.readings):
-            if reading.learns or any(maker in learned for maker, _ in self.bottoms[index]):
+            if reading.learns or self._reads(index, learned):
                 learned.add(index)
         if not learned:  # nothing tells labels apart: whatever is computed is an output
             learned = {index for index in range(len(self.layers)) if not self.is_source(index)}
-        found: dict[Value, None] = {}
-        for index, layer in enumerate(self.layers):
-            if index in dropped:
-                continue
-            for top in dict.fromkeys(layer.top):
-                users = self.readers[index, top]
-                ends = not users or any(
-                    self._predicts(user, (index, top), dropped) for user in users
-                )
-                if ends and index in learned:
-                    found[index, top] = None
-        return list(found)
+        return [
+            value
+            for index in sorted(learned - dropped)
+            for value in self.blobs.tops[index]
+            if self._is_output(value, dropped)
+        ]
+
+    def _is_output(self, value: Value, dropped: set[int]) -> bool:
+        users = self.blobs.read_by(value)
+        return not users or any(self._predicts(user, value, dropped) for user in users)
 
     def _predicts(self, user: int, value: Value, dropped: set[int]) -> bool:
         """Tell whether a layer that goes takes a value as a prediction, which it judges."""
@@ -160,12 +139,13 @@ class _Wires:
             return False
         if cls.is_copy:
             return any(
-                self._predicts(reader, (user, top), dropped)
-                for top in self.layers[user].top
-                for reader in self.readers[user, top]
+                self._predicts(reader, top, dropped)
+                for top in self.blobs.tops[user]
+                for reader in self.blobs.read_by(top)
             )
         labels = (1,) if cls.is_metric else cls.fixed_bottoms
-        here = any(v == value and at not in labels for at, v in enumerate(self.bottoms[user]))
+        bottoms = self.blobs.bottoms[user]
+        here = any(bottom == value and at not in labels for at, bottom in enumerate(bottoms))
         return here and self._measures(user)
 
     def needed(self, wanted: Iterable[Value]) -> tuple[set[Value], set[int]]:
@@ -176,9 +156,10 @@ class _Wires:
         while ahead:
             value = ahead.pop()
             values.add(value)
-            if value[0] not in kept and value[0] >= 0:
-                kept.add(value[0])
-                ahead += self.bottoms[value[0]]
+            # A bottom that nobody makes is left: building the network complains of it.
+            if value.maker not in kept and value.maker != NOBODY:
+                kept.add(value.maker)
+                ahead += self.blobs.bottoms[value.maker]
         return values, kept
 
 
@@ -223,23 +204,22 @@ def _transform(module: Layer) -> str:
     return "; ".join([*words, "mirror"] if how.mirror else words)
 
 
-def _lost_inputs(wires: _Wires, kept: set[int], values: set[Value]) -> list[str]:
+def _lost_inputs(parts: _Parts, kept: set[int], values: set[Value]) -> list[str]:
     return [
-        top
-        for index, layer in enumerate(wires.layers)
-        if index in kept and wires.is_source(index)
-        for top in layer.top
-        if (index, top) not in values
+        value.blob
+        for index in filter(parts.is_source, sorted(kept))
+        for value in parts.blobs.tops[index]
+        if value not in values
     ]
 
 
-def _output_notes(wires: _Wires, wanted: Sequence[Value], dropped: set[int]) -> list[str]:
+def _output_notes(parts: _Parts, wanted: Sequence[Value], dropped: set[int]) -> list[str]:
     notes = []
     for value in wanted:
-        users = [wires.readings[user].cls for user in wires.readers[value] if user in dropped]
-        last = next((cls.applies for cls in users if cls.applies), "")
-        if last:
-            notes.append(f"the output {value[1]!r} is logits: the {last} went with its loss")
+        users = [user for user in parts.blobs.read_by(value) if user in dropped]
+        applied = [parts.readings[user].cls.applies for user in users]
+        if last := next(filter(None, applied), ""):
+            notes.append(f"the output {value.blob!r} is logits: the {last} went with its loss")
     return notes
 
 

@@ -32,12 +32,7 @@ def filter_net(
         with within(net.place(index)):
             if allows(layer, *state):
                 kept.append(index)
-    return replace(
-        net,
-        layers=[net.layers[index] for index in kept],
-        lines=[net.lines[index] for index in kept] if net.lines else [],
-        phase=phase,
-    )
+    return replace(net.keeping(kept), phase=phase)
 
 
 def allows(layer: Any, phase: int, level: int, stages: Collection[str]) -> bool:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
+from prototxt.blob_index import BlobIndex, Value
 from prototxt.errors import ShapeError, within
-from prototxt.net import Net
+from prototxt.net import Net, copied
 from prototxt.schema import dialect
 
 
-class Top(NamedTuple):
-    """One top: its layer's index and its own among that layer's tops."""
-
-    layer: int
-    number: int
-
-
 def insert_splits(net: Net) -> Net:
-    """Give the network with a Split after every top that is read more than once.
+    """Return the network with a Split after every top that is read more than once.
 
     A loss weight reads its top, too, and before all others: the Split's first top carries the
     weight. As in Caffe, the layer then loses the weights of its other tops as well. The layers are
@@ -27,65 +21,55 @@ def insert_splits(net: Net) -> Net:
 
     Caffe: src/caffe/util/insert_splits.cpp
     """
-    readers, weights, sources = trace(net)
+    blobs = BlobIndex.of(net.layers)
+    for index in range(len(net.layers)):
+        for name in blobs.missing(index):
+            with within(net.place(index)):
+                raise ShapeError(f"bottom {name!r} is no earlier layer's top")
+    weights = loss_weights(net.layers, blobs)
+    copies = {
+        value: len(blobs.read_by(value)) + bool(weights.get(value))
+        for tops in blobs.tops
+        for value in tops
+    }
+    taken = {value: 1 for value, weight in weights.items() if weight}
     layers: list[Any] = []
     lines: list[int] = []
-    taken = {top: 1 for top, weight in weights.items() if weight}
     for index, original in enumerate(net.layers):
-        layer: Any = type(original)()
-        layer.CopyFrom(original)
-        line = net.lines[index : index + 1]
+        layer = copied(original)
         layers.append(layer)
-        lines += line
-        for bottom, source in enumerate(sources[index]):
-            if readers[source] > 1:
-                number = taken.get(source, 0)
-                layer.bottom[bottom] = f"{split_name(net, source)}_{number}"
-                taken[source] = number + 1
-        for number in range(len(layer.top)):
-            top = Top(index, number)
-            if readers[top] > 1:
-                layers.append(split(net, top, readers[top], weights.get(top, 0)))
-                lines += line
-                if weights.get(top):
+        for bottom, value in enumerate(blobs.bottoms[index]):
+            if copies[value] > 1:
+                number = taken.get(value, 0)
+                layer.bottom[bottom] = f"{split_name(net, value)}_{number}"
+                taken[value] = number + 1
+        for value in blobs.tops[index]:
+            if copies[value] > 1:
+                layers.append(split(net, value, copies[value], weights.get(value, 0)))
+                if weights.get(value):
                     layer.ClearField("loss_weight")
+        lines += net.lines[index : index + 1] * (len(layers) - len(lines))
     return replace(net, layers=layers, lines=lines)
 
 
-def trace(net: Net) -> tuple[dict[Top, int], dict[Top, float], list[list[Top]]]:
-    """Count each top's readers; give the tops' loss weights, and each layer's bottoms as tops."""
-    last: dict[str, Top] = {}
-    readers: dict[Top, int] = defaultdict(int)
-    weights: dict[Top, float] = {}
-    sources: list[list[Top]] = []
-    for index, message in enumerate(net.layers):
-        layer: Any = message
-        with within(net.place(index)):
-            for bottom in layer.bottom:
-                if bottom not in last:
-                    raise ShapeError(f"bottom {bottom!r} is no earlier layer's top")
-        sources.append([last[bottom] for bottom in layer.bottom])
-        for source in sources[-1]:
-            readers[source] += 1
-        tops = [Top(index, number) for number in range(len(layer.top))]
-        last.update(zip(layer.top, tops, strict=True))
-        for top, weight in zip(tops, layer.loss_weight, strict=False):
-            weights[top] = weight
-            readers[top] += bool(weight)
-    return readers, weights, sources
+def loss_weights(layers: Sequence[Any], blobs: BlobIndex) -> Mapping[Value, float]:
+    """Return the weights that the layers give to their tops."""
+    return {
+        value: weight
+        for layer, tops in zip(layers, blobs.tops, strict=True)
+        for value, weight in zip(tops, layer.loss_weight, strict=False)
+    }
 
 
-def split_name(net: Net, top: Top) -> str:
-    layer: Any = net.layers[top.layer]
-    return f"{layer.top[top.number]}_{layer.name}_{top.number}_split"
+def split_name(net: Net, value: Value) -> str:
+    return f"{value.blob}_{net.layers[value.maker].name}_{value.number}_split"
 
 
-def split(net: Net, top: Top, readers: int, loss_weight: float) -> Any:
-    layer: Any = net.layers[top.layer]
+def split(net: Net, value: Value, copies: int, loss_weight: float) -> Any:
     new: Any = dialect("bvlc").message("LayerParameter")()
-    new.name, new.type = split_name(net, top), "Split"
-    new.bottom.append(layer.top[top.number])
-    new.top.extend(f"{new.name}_{number}" for number in range(readers))
+    new.name, new.type = split_name(net, value), "Split"
+    new.bottom.append(value.blob)
+    new.top.extend(f"{new.name}_{number}" for number in range(copies))
     if loss_weight:
-        new.loss_weight.extend([loss_weight] + [0] * (readers - 1))
+        new.loss_weight.extend([loss_weight] + [0] * (copies - 1))
     return new

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from prototxt import Net, Weights
+from prototxt.binary.caffemodel import Weights
+from prototxt.blob_index import BlobIndex
 from prototxt.errors import WeightError, within
+from prototxt.net import Net, copied
 
 
 def merge_scales(net: Net, files: Sequence[Weights]) -> Net:
@@ -20,39 +22,27 @@ def merge_scales(net: Net, files: Sequence[Weights]) -> Net:
     whose weights are followed by those of a Scale that the network lacks.
     """
     held = {layer.name: len(layer.blobs) for file in files for layer in file.layers if layer.blobs}
+    blobs = BlobIndex.of(net.layers)
     layers: list[Any] = list(net.layers)
     gone: set[int] = set()
     for index, layer in enumerate(net.layers):
         if layer.type != "BatchNorm" or len(layer.top) != 1 or layer.name not in held:
             continue
-        readers = _readers(net.layers, index)
+        readers = blobs.read_by(blobs.tops[index][0])
         scale = readers[0] if len(readers) == 1 else -1
         if scale >= 0 and net.layers[scale].type != "Scale":
             scale = -1
         if held[layer.name] == 3 and scale < 0:
             _refuse_lost_scale(net, index, files)
         if held[layer.name] in (4, 5) and scale >= 0 and net.layers[scale].name not in held:
-            merged = type(layer)()
-            merged.CopyFrom(layer)
+            merged = copied(layer)
             merged.top[0] = net.layers[scale].top[0]
             layers[index] = merged
             gone.add(scale)
     if not gone:
         return net
     kept = [index for index in range(len(layers)) if index not in gone]
-    lines = [net.lines[index] for index in kept] if net.lines else []
-    return replace(net, layers=[layers[index] for index in kept], lines=lines)
-
-
-def _readers(layers: Sequence[Any], writer: int) -> list[int]:
-    """Return the layers that read a layer's top, up to the one that overwrites it."""
-    top, readers = layers[writer].top[0], []
-    for index in range(writer + 1, len(layers)):
-        if top in layers[index].bottom:
-            readers.append(index)
-        if top in layers[index].top:
-            break
-    return readers
+    return replace(net, layers=layers).keeping(kept)
 
 
 def _refuse_lost_scale(net: Net, index: int, files: Sequence[Weights]) -> None:

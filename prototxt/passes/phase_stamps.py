@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from prototxt import Net
+from prototxt.net import Net, copied
 
 from .filter import PHASES
 
 
 def stamp(net: Net, phase: str) -> Net:
     """Return the network with its phase on every layer that has none of its own."""
-    layers = [_copy(layer) for layer in net.layers]
+    layers = [copied(layer) for layer in net.layers]
     for layer in layers:
         if not layer.HasField("phase"):
             layer.phase = PHASES[phase]
@@ -27,13 +26,7 @@ def unstamp(net: Net) -> Net:
     """
     if not all(layer.HasField("phase") for layer in net.layers):
         return net
-    layers = [_copy(layer) for layer in net.layers]
+    layers = [copied(layer) for layer in net.layers]
     for layer in layers:
         layer.ClearField("phase")
     return replace(net, layers=layers)
-
-
-def _copy(layer: Any) -> Any:
-    copy = type(layer)()
-    copy.CopyFrom(layer)
-    return copy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from prototxt.net import Net
+from prototxt.net import Net, copied
 
 BLOBS = 3
 
@@ -28,8 +28,7 @@ def learns(layer: Any) -> bool:
 
 
 def frozen(layer: Any) -> Any:
-    new = type(layer)()
-    new.CopyFrom(layer)
+    new = copied(layer)
     for row in new.param:
         row.lr_mult = row.decay_mult = 0
     return new

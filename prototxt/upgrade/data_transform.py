@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from prototxt.net import Net
+from prototxt.net import Net, copied
 
 MESSAGES = {
     "DATA": "data_param",
@@ -24,8 +24,7 @@ def move_layer(layer: Any) -> Any:
     message = MESSAGES.get(layer.LayerType.Name(layer.type))
     if message is None:
         return layer
-    new = type(layer)()
-    new.CopyFrom(layer)
+    new = copied(layer)
     old = getattr(new, message)
     for name in FIELDS:
         if old.HasField(name):

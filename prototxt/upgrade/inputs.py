@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from prototxt.errors import FormatError, within
-from prototxt.net import Net
+from prototxt.net import Net, copied
 from prototxt.schema import dialect
 
 DIMS = 4  # input_dim gives so many for each input
@@ -19,8 +19,7 @@ def to_layer(net: Net) -> Net:
     old: Any = net.header
     if not old.input:
         return net
-    header: Any = type(old)()
-    header.CopyFrom(old)
+    header = copied(old)
     for name in FIELDS:
         header.ClearField(name)
     if not old.input_shape and not old.input_dim:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prototxt.errors import FormatError
+from prototxt.net import copied
 
 TYPES = {
     "SGD": "SGD",
@@ -29,8 +30,7 @@ def upgrade_solver(solver: Any) -> Any:
         raise FormatError(
             f"both solver_type: {old} and type: {solver.type!r}, wants one", fix="keep type"
         )
-    new = type(solver)()
-    new.CopyFrom(solver)
+    new = copied(solver)
     new.type = TYPES[old]
     new.ClearField("solver_type")
     return new
@@ -48,7 +48,6 @@ def name_snapshots(solver: Any, path: str | Path) -> Any:
     if prefix and not Path(prefix).is_dir():
         return solver
     stem = Path(path).with_suffix("")
-    new = type(solver)()
-    new.CopyFrom(solver)
+    new = copied(solver)
     new.snapshot_prefix = str(Path(prefix) / stem.name if prefix else stem)
     return new

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from prototxt.errors import CaffeError, FormatError, ShapeError, within
-from prototxt.net import Net
+from prototxt.net import Net, copied
 
 TYPES = {
     "accuracy": "ACCURACY",
@@ -147,8 +147,7 @@ def fold_padding(net: Net) -> Net:
     layers: list[Any] = []
     for index, original in enumerate(net.layers):
         with within(place(net, index)):
-            layer: Any = type(original)()
-            layer.CopyFrom(original)
+            layer: Any = copied(original)
             for number, bottom in enumerate(layer.bottom):
                 if bottom not in producer:
                     raise ShapeError(f"bottom {bottom!r} is no earlier layer's top")
@@ -161,11 +160,7 @@ def fold_padding(net: Net) -> Net:
         layers.append(layer)
         if layer.layer.type != "padding":
             kept.append(index)
-    return replace(
-        net,
-        layers=[layers[index] for index in kept],
-        lines=[net.lines[index] for index in kept] if net.lines else [],
-    )
+    return replace(net, layers=layers).keeping(kept)
 
 
 def require_foldable(layer: Any, padding: Any) -> None:

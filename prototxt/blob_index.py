@@ -1,0 +1,56 @@
+"""Who makes and who reads each blob of a definition."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+NOBODY = -1
+
+
+class Value(NamedTuple):
+    """What a layer writes to a blob: the layer's index, the top's number in it, the blob's name.
+
+    A blob written several times has several values. One that is read before is NOBODY's.
+    """
+
+    maker: int
+    number: int
+    blob: str
+
+
+@dataclass(frozen=True)
+class BlobIndex:
+    """Of each layer the values of its bottoms and of its tops, and of each value its readers.
+
+    Readers are layers by their indices, in order; one that reads a value twice is there twice.
+    """
+
+    bottoms: Sequence[Sequence[Value]]
+    tops: Sequence[Sequence[Value]]
+    readers: Mapping[Value, Sequence[int]]
+
+    @classmethod
+    def of(cls, layers: Sequence[Any]) -> BlobIndex:
+        """Return the index of layers in the order in which they run."""
+        last: dict[str, Value] = {}
+        bottoms: list[list[Value]] = []
+        tops: list[list[Value]] = []
+        readers: dict[Value, list[int]] = defaultdict(list)
+        for index, layer in enumerate(layers):
+            bottoms.append([last.get(name, Value(NOBODY, NOBODY, name)) for name in layer.bottom])
+            for value in bottoms[-1]:
+                readers[value].append(index)
+            tops.append([Value(index, number, name) for number, name in enumerate(layer.top)])
+            last.update((value.blob, value) for value in tops[-1])
+        return cls(bottoms, tops, dict(readers))
+
+    def read_by(self, value: Value) -> Sequence[int]:
+        """Return the readers of a value, which may have none."""
+        return self.readers.get(value, ())
+
+    def missing(self, index: int) -> Iterator[str]:
+        """Yield the bottoms of a layer that no earlier layer makes."""
+        return (value.blob for value in self.bottoms[index] if value.maker == NOBODY)
