@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import DEFAULT, Registry
 from caffe_layers.base.registry import find
 from prototxt import Net
+from prototxt.blob_index import NOBODY, BlobIndex, Value
 from prototxt.errors import ShapeError, UnsupportedError, within
 from prototxt.schema.recognize import certain
 
@@ -87,18 +88,19 @@ def build_steps(
     refuse_unread(net)
     if not net.layers:
         raise ShapeError("the network has no layers", fix="is every layer left out by its phase?")
+    makers = BlobIndex.of(net.layers)
     tops = _top_names(net.layers, registry)
     last = {top: index for index, names in enumerate(tops) for top in names}
     now: dict[str, str] = {}
     final = last.copy()
     keys: set[str] = set()
-    steps = []
+    steps: list[Step] = []
     for index, (layer, names) in enumerate(zip(net.layers, tops, strict=True)):
         key = _unique(layer.name, keys)
         with within(f"layer {layer.name!r} ({layer.type})"):
             shapes = (blobs or {}).get(layer.name)
             cls, layer = read_layer(layer, net, shapes, dialect, registry)
-            bottoms = _resolve(layer, now, last)
+            bottoms = tuple(_read(value, steps, last) for value in makers.bottoms[index])
             if cls.is_source:
                 final.update(dict.fromkeys(names, index))
             now.update(_written(layer, names, now, final, index, key))
@@ -173,18 +175,20 @@ def _unique(name: str, keys: set[str]) -> str:
     return key
 
 
-def _resolve(layer: Any, now: dict[str, str], last: dict[str, int]) -> tuple[str, ...]:
-    for bottom in layer.bottom:
-        if bottom not in now:
-            later = bottom in last
-            raise ShapeError(
-                f"bottom {bottom!r} is " + ("a later layer's top" if later else "no layer's top"),
-                fix="layers stand in the order in which they run"
-                if later
-                else "is the layer that makes it left out by its phase, or misspelt? "
-                f"An input's shape can be given: --input-shape {bottom}=1,3,224,224",
-            )
-    return tuple(now[bottom] for bottom in layer.bottom)
+def _read(value: Value, steps: Sequence[Step], last: Collection[str]) -> str:
+    """Return the name of a value that a layer reads."""
+    if value.maker != NOBODY:
+        return steps[value.maker].tops[value.number]
+    if value.blob in last:
+        raise ShapeError(
+            f"bottom {value.blob!r} is a later layer's top",
+            fix="layers stand in the order in which they run",
+        )
+    raise ShapeError(
+        f"bottom {value.blob!r} is no layer's top",
+        fix="is the layer that makes it left out by its phase, or misspelt? "
+        f"An input's shape can be given: --input-shape {value.blob}=1,3,224,224",
+    )
 
 
 def _written(
