@@ -23,14 +23,11 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class BlobIndex:
-    """Of each layer the values of its bottoms and of its tops, and of each value its readers.
-
-    Readers are layers by their indices, in order; one that reads a value twice is there twice.
-    """
+    """Of each layer, by its index, the values of its bottoms and of its tops."""
 
     bottoms: Sequence[Sequence[Value]]
     tops: Sequence[Sequence[Value]]
-    readers: Mapping[Value, Sequence[int]]
+    _readers: Mapping[Value, Sequence[int]]
 
     @classmethod
     def of(cls, layers: Sequence[Any]) -> BlobIndex:
@@ -47,9 +44,9 @@ class BlobIndex:
             last.update((value.blob, value) for value in tops[-1])
         return cls(bottoms, tops, dict(readers))
 
-    def read_by(self, value: Value) -> Sequence[int]:
-        """Return the readers of a value, which may have none."""
-        return self.readers.get(value, ())
+    def readers(self, value: Value) -> Sequence[int]:
+        """Return the layers that read a value, in order; one that reads it twice is there twice."""
+        return self._readers.get(value, ())
 
     def missing(self, index: int) -> Iterator[str]:
         """Yield the bottoms of a layer that no earlier layer makes."""

@@ -98,7 +98,7 @@ class _Parts:
                 found.add(index)
         for index in range(len(self.layers) - 1, -1, -1):
             if self.readings[index].cls.is_copy:  # for losses only: what it reads is left
-                users = [user for top in self.blobs.tops[index] for user in self.blobs.read_by(top)]
+                users = [user for top in self.blobs.tops[index] for user in self.blobs.readers(top)]
                 if users and found.issuperset(users):
                     found.add(index)
         return found
@@ -110,7 +110,7 @@ class _Parts:
         layer, cls = self.layers[index], self.readings[index].cls
         if cls.is_loss or cls.is_metric:
             return True
-        read = any(map(self.blobs.read_by, self.blobs.tops[index]))
+        read = any(map(self.blobs.readers, self.blobs.tops[index]))
         return any(layer.loss_weight) and not read
 
     def outputs(self, dropped: set[int]) -> list[Value]:
@@ -129,7 +129,7 @@ class _Parts:
         ]
 
     def _is_output(self, value: Value, dropped: set[int]) -> bool:
-        users = self.blobs.read_by(value)
+        users = self.blobs.readers(value)
         return not users or any(self._predicts(user, value, dropped) for user in users)
 
     def _predicts(self, user: int, value: Value, dropped: set[int]) -> bool:
@@ -141,7 +141,7 @@ class _Parts:
             return any(
                 self._predicts(reader, top, dropped)
                 for top in self.blobs.tops[user]
-                for reader in self.blobs.read_by(top)
+                for reader in self.blobs.readers(top)
             )
         labels = (1,) if cls.is_metric else cls.fixed_bottoms
         bottoms = self.blobs.bottoms[user]
@@ -216,7 +216,7 @@ def _lost_inputs(parts: _Parts, kept: set[int], values: set[Value]) -> list[str]
 def _output_notes(parts: _Parts, wanted: Sequence[Value], dropped: set[int]) -> list[str]:
     notes = []
     for value in wanted:
-        users = [user for user in parts.blobs.read_by(value) if user in dropped]
+        users = [user for user in parts.blobs.readers(value) if user in dropped]
         applied = [parts.readings[user].cls.applies for user in users]
         if last := next(filter(None, applied), ""):
             notes.append(f"the output {value.blob!r} is logits: the {last} went with its loss")

@@ -28,7 +28,7 @@ def insert_splits(net: Net) -> Net:
                 raise ShapeError(f"bottom {name!r} is no earlier layer's top")
     weights = loss_weights(net.layers, blobs)
     copies = {
-        value: len(blobs.read_by(value)) + bool(weights.get(value))
+        value: len(blobs.readers(value)) + bool(weights.get(value))
         for tops in blobs.tops
         for value in tops
     }

@@ -28,7 +28,7 @@ def merge_scales(net: Net, files: Sequence[Weights]) -> Net:
     for index, layer in enumerate(net.layers):
         if layer.type != "BatchNorm" or len(layer.top) != 1 or layer.name not in held:
             continue
-        readers = blobs.read_by(blobs.tops[index][0])
+        readers = blobs.readers(blobs.tops[index][0])
         scale = readers[0] if len(readers) == 1 else -1
         if scale >= 0 and net.layers[scale].type != "Scale":
             scale = -1

@@ -27,9 +27,9 @@ def test_what_is_overwritten_is_another_value() -> None:
         [Value(4, 0, "s")],
     ]
     assert blobs.tops[0] == [Value(0, 0, "x"), Value(0, 1, "label")]
-    assert list(blobs.read_by(before)) == [2, 3]
-    assert list(blobs.read_by(after)) == [4, 4]
-    assert list(blobs.read_by(Value(0, 1, "label"))) == []
+    assert list(blobs.readers(before)) == [2, 3]
+    assert list(blobs.readers(after)) == [4, 4]
+    assert list(blobs.readers(Value(0, 1, "label"))) == []
 
 
 def test_bottoms_that_nobody_makes_first_are_missing() -> None:
