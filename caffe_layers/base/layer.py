@@ -217,7 +217,12 @@ class Layer(nn.Module):
         """
         if cls.param not in layer.DESCRIPTOR.fields_by_name:
             return computed
-        return read_fields(getattr(layer, cls.param), cls._arguments()) | computed
+        return cls.fields_of(getattr(layer, cls.param), **computed)
+
+    @classmethod
+    def fields_of(cls, message: Any, **computed: Any) -> dict[str, Any]:
+        """Return the arguments that are fields of one more message, as `fields` does."""
+        return read_fields(message, cls._arguments()) | computed
 
     @classmethod
     @cache

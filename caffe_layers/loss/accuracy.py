@@ -13,10 +13,9 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 from .labels import check_labels, emit_labels, read_labels
-from .normalizer import read_ignore_label
 
 
-class Accuracy(Layer, type="Accuracy", bottoms=2, tops=(1, 2)):
+class Accuracy(Layer, type="Accuracy", param="accuracy_param", bottoms=2, tops=(1, 2)):
     """The part of the labels whose class is among the `top_k` best scored along `axis` of x.
 
     x has any shape with that axis, and there is one label for each place of its other axes.
@@ -43,13 +42,7 @@ class Accuracy(Layer, type="Accuracy", bottoms=2, tops=(1, 2)):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Accuracy:
-        param = layer.accuracy_param
-        return cls(
-            top_k=param.top_k,
-            axis=param.axis,
-            ignore_label=read_ignore_label(param),
-            tops=len(layer.top),
-        )
+        return cls(tops=len(layer.top), **cls.fields(layer))
 
     def shapes(self, x: Shape, label: Shape) -> list[Shape]:
         check_labels(x, label, self.axis)

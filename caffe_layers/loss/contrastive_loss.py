@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,7 +19,7 @@ from .normalizer import leading_count
 GRADIENT_EPS = 1e-4  # Caffe's guard against a distance of 0, in its gradient alone
 
 
-class ContrastiveLoss(Layer, type="ContrastiveLoss", bottoms=3):
+class ContrastiveLoss(Layer, type="ContrastiveLoss", param="contrastive_loss_param", bottoms=3):
     """The mean of `d^2 / 2` over similar pairs, of `max(margin - d, 0)^2 / 2` over the others.
 
     d is the distance of a to b, each N x C (x 1 x 1), and a pair is similar where its label, one
@@ -41,11 +39,6 @@ class ContrastiveLoss(Layer, type="ContrastiveLoss", bottoms=3):
         super().__init__()
         self.margin = float32(margin)
         self.legacy_version = legacy_version
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ContrastiveLoss:
-        param = layer.contrastive_loss_param
-        return cls(margin=param.margin, legacy_version=param.legacy_version)
 
     def shapes(self, a: Shape, b: Shape, label: Shape) -> list[Shape]:
         check_batch(a, b)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
@@ -19,7 +17,7 @@ from .labels import check_batch, emit_first, first_labels
 from .normalizer import leading_count
 
 
-class HingeLoss(Layer, type="HingeLoss", bottoms=2):
+class HingeLoss(Layer, type="HingeLoss", param="hinge_loss_param", bottoms=2):
     """`top = sum(max(0, 1 + s)) / N`, a scalar, where s is x, but -x at the label of each sample.
 
     x is N x C x ..., of which all values of a sample are classes; there is one label for each of
@@ -37,10 +35,6 @@ class HingeLoss(Layer, type="HingeLoss", bottoms=2):
     def __init__(self, *, norm: str = "L1") -> None:
         super().__init__()
         self.norm = norm
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> HingeLoss:
-        return cls(norm=enum_name(layer.hinge_loss_param, "norm"))
 
     def shapes(self, x: Shape, label: Shape) -> list[Shape]:
         check_batch(x, label)

@@ -13,16 +13,18 @@ from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from prototxt import UnsupportedError, read_blob
+from prototxt import ShapeError, UnsupportedError, read_blob
 
 from .labels import check_batch, check_labels, emit_labels, read_labels
-from .normalizer import emit_normalized, normalized, read_ignore_label, read_normalization
+from .normalizer import emit_normalized, normalized, read_normalization
 from .threshold import LOG_THRESHOLD
 
 LEAST_LOG = log(LOG_THRESHOLD)
 
 
-class InfogainLoss(Layer, type="InfogainLoss", bottoms=(2, 3), tops=(1, 2)):
+class InfogainLoss(
+    Layer, type="InfogainLoss", param="infogain_loss_param", bottoms=(2, 3), tops=(1, 2)
+):
     """`top = -sum over k of infogain[label, k] * log(softmax(x)[k]) / count`, a scalar.
 
     The softmax runs along `axis` of x, which holds K classes; there is one label for each place of
@@ -67,18 +69,17 @@ class InfogainLoss(Layer, type="InfogainLoss", bottoms=(2, 3), tops=(1, 2)):
             raise UnsupportedError(
                 "InfogainLoss knows no normalize", fix="say `normalization: VALID` or BATCH_SIZE"
             )
-        weighted = len(layer.top) < 2 or len(layer.loss_weight) > 0
-        require(weighted, "2 tops without loss weights, wants a loss_weight for each")
+        if len(layer.top) == 2 and not layer.loss_weight:
+            raise ShapeError("2 tops without loss weights, wants a loss_weight for each")
         infogain = None
         if len(bottoms) < 3:
             require(bool(param.source), "it has neither a third bottom nor a source for its matrix")
             infogain = torch.from_numpy(read_blob(param.source).array.copy())
         return cls(
             infogain,
-            axis=param.axis,
-            ignore_label=read_ignore_label(loss),
-            normalization=read_normalization(loss, "VALID"),
             tops=len(layer.top),
+            **cls.fields(layer),
+            **cls.fields_of(loss, normalization=read_normalization(loss, "VALID")),
         )
 
     def shapes(self, x: Shape, label: Shape, infogain: Shape | None = None) -> list[Shape]:

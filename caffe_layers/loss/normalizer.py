@@ -33,11 +33,6 @@ def is_pre_fixed(layer: Any) -> bool:
     return enum_name(layer.loss_param, "normalization") == "PRE_FIXED"
 
 
-def read_ignore_label(param: Any) -> int | None:
-    """Return `ignore_label` of a LossParameter or AccuracyParameter, None where it is absent."""
-    return param.ignore_label if param.HasField("ignore_label") else None
-
-
 def normalized(
     losses: Tensor, valid: Tensor | None, axis: int, normalization: str, pre_fixed: float = 1.0
 ) -> Tensor:

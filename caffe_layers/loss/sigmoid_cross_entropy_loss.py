@@ -14,10 +14,10 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 from .labels import check_batch, emit_valid
-from .normalizer import emit_normalized, normalized, read_ignore_label, read_normalization
+from .normalizer import emit_normalized, normalized, read_normalization
 
 
-class SigmoidCrossEntropyLoss(Layer, type="SigmoidCrossEntropyLoss", bottoms=2):
+class SigmoidCrossEntropyLoss(Layer, type="SigmoidCrossEntropyLoss", param="loss_param", bottoms=2):
     """`top = -sum(t * log(sigmoid(x)) + (1 - t) * log(1 - sigmoid(x))) / count`, a scalar.
 
     Targets t are as many as x and as many samples, each from 0 to 1; those that `ignore_label`
@@ -44,11 +44,8 @@ class SigmoidCrossEntropyLoss(Layer, type="SigmoidCrossEntropyLoss", bottoms=2):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SigmoidCrossEntropyLoss:
-        param = layer.loss_param
-        return cls(
-            ignore_label=read_ignore_label(param),
-            normalization=read_normalization(param, "BATCH_SIZE"),
-        )
+        normalization = read_normalization(layer.loss_param, "BATCH_SIZE")
+        return cls(**cls.fields(layer, normalization=normalization))
 
     def shapes(self, x: Shape, target: Shape) -> list[Shape]:
         check_batch(x, target)

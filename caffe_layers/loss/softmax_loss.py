@@ -17,13 +17,12 @@ from .normalizer import (
     emit_normalized,
     is_pre_fixed,
     normalized,
-    read_ignore_label,
     read_normalization,
 )
 from .threshold import LOG_FLT_MIN
 
 
-class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", bottoms=2):
+class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", param="loss_param", bottoms=2):
     """`top = -sum(log(softmax(x)[label])) / count`, a scalar; the softmax runs along `axis` of x.
 
     x has any shape with that axis, and there is one label for each place of its other axes.
@@ -57,12 +56,8 @@ class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", bottoms=2):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SoftmaxWithLoss:
-        param = layer.loss_param
-        return cls(
-            axis=layer.softmax_param.axis,
-            ignore_label=read_ignore_label(param),
-            normalization=read_normalization(param, "VALID"),
-        )
+        normalization = read_normalization(layer.loss_param, "VALID")
+        return cls(axis=layer.softmax_param.axis, **cls.fields(layer, normalization=normalization))
 
     def shapes(self, x: Shape, label: Shape) -> list[Shape]:
         check_batch(x, label)

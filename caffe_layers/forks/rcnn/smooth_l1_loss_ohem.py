@@ -12,14 +12,16 @@ from torch import Tensor
 from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.base.checks import legacy_shape, require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import fork_field, is_set
+from caffe_layers.base.message import is_set
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from caffe_layers.loss.normalizer import emit_normalized, normalized, read_normalization
 
 
-class SmoothL1LossOHEM(Layer, type="SmoothL1LossOHEM", fork="rfcn", bottoms=(2, 3), tops=(1, 2)):
+class SmoothL1LossOHEM(
+    Layer, type="SmoothL1LossOHEM", fork="rfcn", param="loss_param", bottoms=(2, 3), tops=(1, 2)
+):
     """`top = sum(f(w * (a - b))) / count`, a scalar, for bottoms a, b and, if given, w.
 
     The bottoms are N x C (x H x W); `f(d)` is `d^2 / 2` where `|d| < 1`, else `|d| - 1/2`. The
@@ -46,12 +48,8 @@ class SmoothL1LossOHEM(Layer, type="SmoothL1LossOHEM", fork="rfcn", bottoms=(2, 
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SmoothL1LossOHEM:
-        param = layer.loss_param
-        return cls(
-            normalization=read_normalization(param, "VALID", pre_fixed=True),
-            pre_fixed_normalizer=fork_field(param, "pre_fixed_normalizer", 1.0),
-            tops=len(layer.top),
-        )
+        normalization = read_normalization(layer.loss_param, "VALID", pre_fixed=True)
+        return cls(tops=len(layer.top), **cls.fields(layer, normalization=normalization))
 
     def shapes(self, a: Shape, b: Shape, weight: Shape | None = None) -> list[Shape]:
         n, c, h, w = legacy_shape(a, "bottom")

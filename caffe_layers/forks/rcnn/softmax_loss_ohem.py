@@ -9,7 +9,6 @@ from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import floored
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import fork_field
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
@@ -18,13 +17,14 @@ from caffe_layers.loss.normalizer import (
     emit_normalized,
     is_pre_fixed,
     normalized,
-    read_ignore_label,
     read_normalization,
 )
 from caffe_layers.loss.threshold import LOG_FLT_MIN
 
 
-class SoftmaxWithLossOHEM(Layer, type="SoftmaxWithLossOHEM", fork="rfcn", bottoms=2, tops=(1, 3)):
+class SoftmaxWithLossOHEM(
+    Layer, type="SoftmaxWithLossOHEM", fork="rfcn", param="loss_param", bottoms=2, tops=(1, 3)
+):
     """`top = -sum(log(softmax(x)[label])) / count`, a scalar, and the terms of the sum.
 
     As SoftmaxWithLoss, but with the `normalization` PRE_FIXED, whose count is
@@ -57,13 +57,11 @@ class SoftmaxWithLossOHEM(Layer, type="SoftmaxWithLossOHEM", fork="rfcn", bottom
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SoftmaxWithLossOHEM:
-        param = layer.loss_param
+        normalization = read_normalization(layer.loss_param, "VALID", pre_fixed=True)
         return cls(
             axis=layer.softmax_param.axis,
-            ignore_label=read_ignore_label(param),
-            normalization=read_normalization(param, "VALID", pre_fixed=True),
-            pre_fixed_normalizer=fork_field(param, "pre_fixed_normalizer", 1.0),
             tops=max(len(layer.top), 1),
+            **cls.fields(layer, normalization=normalization),
         )
 
     def shapes(self, x: Shape, label: Shape) -> list[Shape]:

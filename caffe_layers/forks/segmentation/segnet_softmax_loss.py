@@ -15,11 +15,13 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from caffe_layers.loss.class_weights import emit_weighted_sums, weighted_sums
 from caffe_layers.loss.labels import check_batch, check_labels
-from caffe_layers.loss.normalizer import leading_count, read_ignore_label
+from caffe_layers.loss.normalizer import leading_count
 from prototxt.errors import UnsupportedError
 
 
-class SegNetSoftmaxWithLoss(Layer, type="SoftmaxWithLoss", fork="segnet", bottoms=2):
+class SegNetSoftmaxWithLoss(
+    Layer, type="SoftmaxWithLoss", fork="segnet", param="loss_param", bottoms=2
+):
     """`top = -sum(w[label] * log(softmax(x)[label])) / count`, a scalar, along `axis` of x.
 
     There is one label for each place of the other axes of x; those equal to `ignore_label` do not
@@ -66,12 +68,8 @@ class SegNetSoftmaxWithLoss(Layer, type="SoftmaxWithLoss", fork="segnet", bottom
                 "what the batch happens to hold, later ones want the weights",
                 fix="give a class_weighting for each class",
             )
-        return cls(
-            axis=layer.softmax_param.axis,
-            ignore_label=read_ignore_label(param),
-            normalize=param.normalize,
-            class_weighting=param.class_weighting if param.weight_by_label_freqs else (),
-        )
+        weights = param.class_weighting if param.weight_by_label_freqs else ()
+        return cls(axis=layer.softmax_param.axis, **cls.fields(layer, class_weighting=weights))
 
     def shapes(self, x: Shape, label: Shape) -> list[Shape]:
         check_batch(x, label)

@@ -91,13 +91,7 @@ class DetectionOutput(
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> DetectionOutput:
         param = layer.detection_output_param
         require(param.HasField("num_classes"), "there is no num_classes")
-        nms = param.nms_param
-        return cls(
-            nms_threshold=nms.nms_threshold,
-            top_k=nms.top_k if nms.HasField("top_k") else -1,
-            eta=nms.eta,
-            **cls.fields(layer),
-        )
+        return cls(**cls.fields(layer), **cls.fields_of(param.nms_param))
 
     @property
     def loc_classes(self) -> int:
