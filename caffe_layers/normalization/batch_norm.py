@@ -17,7 +17,6 @@ from caffe_layers.arithmetic.batch_statistics import (
 )
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.message import read_flag
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
@@ -27,7 +26,7 @@ from .base import KeepsSums
 from .layouts import readings
 
 
-class BatchNorm(KeepsSums, type="BatchNorm"):
+class BatchNorm(KeepsSums, type="BatchNorm", param="batch_norm_param"):
     """`top = (x - mean) / sqrt(variance + eps)`, per channel of N x C x ....
 
     Blobs: mean C, variance C, factor 1. The stored statistics are sums: `mean / factor` and
@@ -89,16 +88,9 @@ class BatchNorm(KeepsSums, type="BatchNorm"):
                 f"param row {index} has lr_mult {spec.lr_mult:g}, wants 0: statistics do not learn",
                 fix="three rows, or none, are read as 0",
             )
-        param = layer.batch_norm_param
         x = bottoms[0]
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
-        return cls(
-            x[1],
-            use_global_stats=read_flag(param, "use_global_stats"),
-            moving_average_fraction=param.moving_average_fraction,
-            eps=param.eps,
-            update_global_stats=read_flag(param, "update_global_stats"),
-        )
+        return cls(x[1], **cls.fields(layer))
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.uses_batch():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -17,7 +15,7 @@ NEGLIGIBLE = 1e-7
 """An eps up to which the true derivative and Caffe's differ by less than float can tell."""
 
 
-class MVN(Layer, type="MVN"):
+class MVN(Layer, type="MVN", param="mvn_param"):
     """`top = (x - mean) / (std + eps)`, over each plane of N x C x H x W on its own.
 
     `across_channels` takes mean and standard deviation over C x H x W instead, and without
@@ -41,15 +39,6 @@ class MVN(Layer, type="MVN"):
         super().__init__()
         self.normalize_variance, self.across_channels = normalize_variance, across_channels
         self.eps = float32(eps)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> MVN:
-        param = layer.mvn_param
-        return cls(
-            normalize_variance=param.normalize_variance,
-            across_channels=param.across_channels,
-            eps=param.eps,
-        )
 
     @property
     def axes(self) -> tuple[int, ...]:

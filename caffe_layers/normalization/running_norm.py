@@ -21,7 +21,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class RunningNorm(Layer):
+class RunningNorm(Layer, param="bn_param"):
     """`top = (x - mean) / sqrt(var + eps) * weight + bias`, per channel of N x C x H x W.
 
     Blobs, each 1 x C x 1 x 1 (1 x C in some forks, which is loaded alike): weight (the slope),
@@ -57,17 +57,10 @@ class RunningNorm(Layer):
         self.add_blob("running_var", shape, Filler(value=1.0 if frozen else 0.0), learnable=False)
 
     @classmethod
-    def read(cls, param: Any, x: Shape) -> Any:
-        """Build the layer from a BNParameter for a bottom of this shape."""
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> RunningNorm:
+        x = bottoms[0]
         require(2 <= len(x) <= 4, f"bottom {x} has {len(x)} axes, wants 2 to 4")
-        return cls(
-            x[1],
-            slope_filler=Filler.from_caffe(param.slope_filler),
-            bias_filler=Filler.from_caffe(param.bias_filler),
-            momentum=param.momentum,
-            eps=param.eps,
-            frozen=param.frozen,
-        )
+        return cls(x[1], **cls.fields(layer))
 
     def admits(self, name: str, shape: Shape) -> bool:
         channels = int(self.weight.shape[1])

@@ -14,7 +14,7 @@ from torch import Tensor
 from caffe_layers.arithmetic.batch_statistics import normalize_batch, onnx_normalize_batch
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.message import fork_field, is_set, read_flag
+from caffe_layers.base.message import is_set
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
@@ -25,7 +25,7 @@ from .layouts import readings
 MIN_EPS = 1e-5  # CUDNN_BN_MIN_EPSILON, a double: NVIDIA lifts a smaller eps to it
 
 
-class ScaledBatchNorm(KeepsSums):
+class ScaledBatchNorm(KeepsSums, param="batch_norm_param"):
     """`top = (x - mean) / sqrt(variance + eps) * weight + bias`, per channel of N x C x ....
 
     Blobs: weight C, bias C, mean C, variance C and factor 1, in an order of the fork's. Mean and
@@ -76,17 +76,10 @@ class ScaledBatchNorm(KeepsSums):
         return cls.fork in readings(layer, blobs)
 
     @classmethod
-    def read(cls, layer: Any, x: Shape, **more: Any) -> Any:
-        """Build the layer for a bottom of this shape; `more` are further arguments."""
-        param = layer.batch_norm_param
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ScaledBatchNorm:
+        x = bottoms[0]
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
-        return cls(
-            x[1],
-            use_global_stats=read_flag(param, "use_global_stats"),
-            moving_average_fraction=param.moving_average_fraction,
-            eps=param.eps,
-            **more,
-        )
+        return cls(x[1], **cls.fields(layer))
 
     def factor_filler(self) -> Filler:
         """Return what the factor is before training."""
@@ -149,21 +142,11 @@ class IntelBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="intel"):
     order = ("mean", "variance", "factor", "weight", "bias")
 
     @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> IntelBatchNorm:
+    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
         param = layer.batch_norm_param
-        more = {}
         if is_set(param, "filler"):
-            more["scale_filler"] = Filler.from_caffe(param.filler)
-        if is_set(param, "bias_filler"):
-            more["bias_filler"] = Filler.from_caffe(param.bias_filler)
-        made: IntelBatchNorm = cls.read(
-            layer,
-            bottoms[0],
-            bias_term=fork_field(param, "bias_term", True),
-            relu=fork_field(param, "relu", False),
-            **more,
-        )
-        return made
+            computed["scale_filler"] = Filler.from_caffe(param.filler)
+        return super().fields(layer, **computed)
 
     def keep(self, mean: Tensor, var: Tensor) -> None:
         for blob, new in ((self.mean, mean), (self.variance, var), (self.factor, 1)):
@@ -189,17 +172,6 @@ class NvidiaBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="nvidia"):
         super().__init__(channels, **fields)
         self.eps = max(self.eps, MIN_EPS)
         self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.int64))
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> NvidiaBatchNorm:
-        param = layer.batch_norm_param
-        more = {
-            name: Filler.from_caffe(getattr(param, name))
-            for name in ("scale_filler", "bias_filler")
-            if is_set(param, name)
-        }
-        made: NvidiaBatchNorm = cls.read(layer, bottoms[0], **more)
-        return made
 
     def factor_filler(self) -> Filler:
         return Filler(value=1.0)

@@ -26,11 +26,6 @@ class BN(RunningNorm, type="BN", fork="pspnet"):
         given = {field.name for field, _ in layer.bn_param.ListFields()}
         return given <= FIELDS and (bool(given) or not blobs or len(blobs) == 4)
 
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> BN:
-        made: BN = cls.read(layer.bn_param, bottoms[0])
-        return made
-
 
 class TsnBN(BN, type="BN", fork="tsn"):
     """PSPNet's BN, for `--dialect tsn`: without it the reading of PSPNet is the one that fits."""

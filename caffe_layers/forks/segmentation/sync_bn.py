@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from caffe_layers.base.shape import Shape
 from caffe_layers.normalization.running_norm import RunningNorm
 
 
@@ -16,8 +13,3 @@ class SyncBN(RunningNorm, type="SyncBN", fork="tsn"):
     Errors: ShapeError for bottoms of fewer than 2 or more than 4 axes.
     Caffe: yjxiong/caffe, src/caffe/layers/sync_bn_layer.cpp
     """
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SyncBN:
-        made: SyncBN = cls.read(layer.bn_param, bottoms[0])
-        return made

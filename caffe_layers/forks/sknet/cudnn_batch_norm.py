@@ -16,7 +16,7 @@ from prototxt.errors import FormatError
 MIN_EPS = 1e-5  # CUDNN_BN_MIN_EPSILON, a double: a smaller eps is lifted to it
 
 
-class CuDNNBatchNorm(RunningNorm, type="CuDNNBatchNorm", fork="sknet"):
+class CuDNNBatchNorm(RunningNorm, type="CuDNNBatchNorm", fork="sknet", param="batch_norm_param"):
     """`top = (x - mean) / sqrt(var + eps) * weight + bias`, per channel of N x C x H x W.
 
     Blobs, each 1 x C x 1 x 1: weight (scale), bias, running_mean, running_var. Not BVLC's
@@ -75,14 +75,7 @@ class CuDNNBatchNorm(RunningNorm, type="CuDNNBatchNorm", fork="sknet"):
             param = layer.cudnn_batch_norm_param
         x = bottoms[0]
         require(2 <= len(x) <= 4, f"bottom {x} has {len(x)} axes, wants 2 to 4")
-        return cls(
-            x[1],
-            frozen=param.frozen,
-            momentum=param.momentum,
-            eps=param.eps,
-            scale_filler=Filler.from_caffe(param.scale_filler),
-            bias_filler=Filler.from_caffe(param.bias_filler),
-        )
+        return cls(x[1], **cls.fields_of(param))
 
     def admits(self, name: str, shape: Shape) -> bool:
         return False  # no fork of SKNet's writes its blobs in another shape
