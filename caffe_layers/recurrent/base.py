@@ -16,7 +16,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Recurrent(Layer):
+class Recurrent(Layer, param="recurrent_param"):
     """Base of layers that run over x, T x N x ..., one step for each of T, N sequences at a time.
 
     `inputs` is the number of values of x in a step, `static_inputs` that of a further bottom, N x
@@ -80,11 +80,8 @@ class Recurrent(Layer):
         require(tops == 1 + exposed, f"{tops} tops {says} expose_hidden, wants {1 + exposed}")
         return cls(
             prod(bottoms[0][2:]),
-            param.num_output,
             static_inputs=prod(bottoms[2][1:]) if given else 0,
-            weight_filler=Filler.from_caffe(param.weight_filler),
-            bias_filler=Filler.from_caffe(param.bias_filler),
-            expose_hidden=param.expose_hidden,
+            **cls.fields(layer),
         )
 
     def shapes(self, x: Shape, cont: Shape, *rest: Shape) -> list[Shape]:
