@@ -109,21 +109,22 @@ def patches(x: Tensor, window: Window) -> Tensor:
     return x.permute(order)
 
 
-def read_window(param: Any, bottom: Shape) -> tuple[int, Window]:
-    """Read a ConvolutionParameter: the channel axis and the window over the axes after it.
+def read_window(param: Any, bottom: Shape) -> tuple[int, dict[str, Shape]]:
+    """Read a ConvolutionParameter: the channel axis, and `make_window`'s arguments by name.
 
-    Forks name the dilation otherwise (`hole`), give it by `_h` and `_w` too, take one number where
-    BVLC takes several, or lack the axis.
+    The window is that over the axes after the channels'. Forks name the dilation otherwise
+    (`hole`), give it by `_h` and `_w` too, take one number where BVLC takes several, or lack the
+    axis.
     """
     axis = canonical_axis(fork_field(param, "axis", 1), len(bottom))
     axes = len(bottom) - axis - 1
     dilation = "hole" if "hole" in param.DESCRIPTOR.fields_by_name else "dilation"
-    return axis, make_window(
-        _sizes(param, "kernel_size", ("kernel_h", "kernel_w"), axes, None),
-        _sizes(param, "stride", ("stride_h", "stride_w"), axes, 1),
-        _sizes(param, "pad", ("pad_h", "pad_w"), axes, 0),
-        _sizes(param, dilation, (f"{dilation}_h", f"{dilation}_w"), axes, 1),
-    )
+    return axis, {
+        "kernel_size": _sizes(param, "kernel_size", ("kernel_h", "kernel_w"), axes, None),
+        "stride": _sizes(param, "stride", ("stride_h", "stride_w"), axes, 1),
+        "pad": _sizes(param, "pad", ("pad_h", "pad_w"), axes, 0),
+        "dilation": _sizes(param, dilation, (f"{dilation}_h", f"{dilation}_w"), axes, 1),
+    }
 
 
 def _sizes(

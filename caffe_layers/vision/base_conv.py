@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor
 
@@ -13,12 +13,10 @@ from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
-
-Self = TypeVar("Self", bound="BaseConvolution")
+from prototxt.errors import ShapeError, UnsupportedError
 
 
-class BaseConvolution(Layer):
+class BaseConvolution(Layer, param="convolution_param"):
     """Products of a sliding window with weights: each bottom gives one top, all by one weight.
 
     `axis` is the channels'; axes before it count as batch, the window moves over those after it.
@@ -57,32 +55,13 @@ class BaseConvolution(Layer):
             self.register_parameter("bias", None)
 
     @classmethod
-    def from_caffe(cls: type[Self], layer: Any, bottoms: list[Shape]) -> Self:
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> BaseConvolution:
         require(
             len(layer.top) == len(bottoms),
             f"{len(bottoms)} bottoms and {len(layer.top)} tops, wants one top for each bottom",
         )
-        param = layer.convolution_param
-        axis, window = read_window(param, bottoms[0])
-        return cls(
-            bottoms[0][axis],
-            num_output=param.num_output,
-            kernel_size=window.kernel,
-            bias_term=param.bias_term,
-            pad=window.pad,
-            stride=window.stride,
-            dilation=window.dilation,
-            group=param.group,
-            axis=axis,
-            weight_filler=Filler.from_caffe(param.weight_filler),
-            bias_filler=Filler.from_caffe(param.bias_filler),
-            **cls.read_more(param),
-        )
-
-    @classmethod
-    def read_more(cls, param: Any) -> dict[str, Any]:
-        """Read what only this type has of a ConvolutionParameter, as keyword arguments."""
-        return {}
+        axis, window = read_window(layer.convolution_param, bottoms[0])
+        return cls(bottoms[0][axis], **cls.fields(layer, axis=axis, **window))
 
     def weight_shape(self) -> Shape:
         """Return the weight's shape."""
@@ -103,7 +82,7 @@ class BaseConvolution(Layer):
         top = (*first[:axis], self.num_output, *self.places(first[axis + 1 :]))
         if min(top) < 1:
             kernel = self.window.kernel
-            require(False, f"the top would be {top}: kernel_size {kernel} does not fit {first}")
+            raise ShapeError(f"the top would be {top}: kernel_size {kernel} does not fit {first}")
         return [top] * len(bottoms)
 
     @property

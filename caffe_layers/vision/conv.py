@@ -11,7 +11,6 @@ from caffe_layers.arithmetic.rectifier import onnx_rectify, rectify, rectify_sou
 from caffe_layers.arithmetic.tf_pad import same_pads, same_places
 from caffe_layers.arithmetic.window import pad_spatial
 from caffe_layers.base.checks import require
-from caffe_layers.base.message import enum_name, fork_field, is_set
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
@@ -71,14 +70,6 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
             self.window = self.window._replace(pad=(0,) * len(self.window.kernel))
         self.relu = relu
         self.negative_slope = float32(negative_slope)
-
-    @classmethod
-    def read_more(cls, param: Any) -> dict[str, Any]:
-        return {
-            "relu": fork_field(param, "relu", False),
-            "negative_slope": fork_field(param, "negative_slope", 0.0),
-            "tf_pad": enum_name(param, "tf_pad") if is_set(param, "tf_pad") else None,
-        }
 
     def places(self, spatial: Shape) -> Shape:
         if self.tf_pad != "SAME":

@@ -13,6 +13,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 from .base_conv import batched, onnx_conv_pads, onnx_slide, unbatched
 
@@ -44,13 +45,7 @@ class Im2col(Layer, type="Im2col"):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Im2col:
         axis, window = read_window(layer.convolution_param, bottoms[0])
-        return cls(
-            kernel_size=window.kernel,
-            pad=window.pad,
-            stride=window.stride,
-            dilation=window.dilation,
-            axis=axis,
-        )
+        return cls(axis=axis, **window)
 
     def shapes(self, x: Shape) -> list[Shape]:
         axes = self.axis + 1 + len(self.window.kernel)
@@ -58,7 +53,8 @@ class Im2col(Layer, type="Im2col"):
         channels = x[self.axis] * prod(self.window.kernel)
         top = (*x[: self.axis], channels, *self.window.convolved(x[self.axis + 1 :]))
         if min(top) < 1:
-            require(False, f"the top would be {top}: kernel {self.window.kernel} does not fit {x}")
+            kernel = self.window.kernel
+            raise ShapeError(f"the top would be {top}: kernel {kernel} does not fit {x}")
         return [top]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -20,16 +20,16 @@ from caffe_layers.arithmetic.stochastic_pool import drawn, onnx_weighted_mean, w
 from caffe_layers.arithmetic.window import Sizes, Window, make_window
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name, fork_field, is_set
+from caffe_layers.base.message import enum_name, is_set
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 METHODS = ("MAX", "AVE", "STOCHASTIC")
 MODES = ("CEIL", "FLOOR")
 
 
-class Pooling(Layer, type="Pooling", tops=(1, 2)):
+class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
     """The largest value (MAX), the mean (AVE) or a drawn value (STOCHASTIC) of each window.
 
     N x C x H x W becomes N x C x H' x W', `H' = ceil((H + 2 pad - kernel) / stride) + 1`, or
@@ -89,16 +89,13 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Pooling:
         param = layer.pooling_param
-        return cls(
-            pool=enum_name(param, "pool"),
-            kernel_size=_kernel_size(param),
-            stride=_sizes(param, "stride"),
-            pad=_sizes(param, "pad"),
-            global_pooling=param.global_pooling,
-            round_mode=_round_mode(param),
-            mask=len(layer.top) == 2,
-            avg_include_pad=fork_field(param, "avg_include_pad", True),
-        )
+        computed = {
+            "kernel_size": _kernel_size(param),
+            "stride": _sizes(param, "stride"),
+            "pad": _sizes(param, "pad"),
+            "round_mode": _round_mode(param),
+        }
+        return cls(mask=len(layer.top) == 2, **cls.fields(layer, **computed))
 
     @property
     def details(self) -> list[str]:
@@ -110,7 +107,7 @@ class Pooling(Layer, type="Pooling", tops=(1, 2)):
         top = (*x[:2], *pool.sizes(x[2:]))
         if min(top) < 1:
             kernel = pool.window.kernel
-            require(False, f"the top would be {top}: kernel {kernel} does not fit {x}")
+            raise ShapeError(f"the top would be {top}: kernel {kernel} does not fit {x}")
         return [top] * (1 + self.mask)
 
     def _pool(self, spatial: Sequence[int]) -> Pool:

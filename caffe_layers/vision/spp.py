@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,13 +12,12 @@ from caffe_layers.arithmetic.pool import Pool, ave_pool, max_pool, onnx_ave_pool
 from caffe_layers.arithmetic.window import make_window
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
-class SPP(Layer, type="SPP"):
+class SPP(Layer, type="SPP", param="spp_param"):
     """Level l of `pyramid_height` levels pools N x C x H x W into about 2**l x 2**l bins.
 
     The top is N x (sum of the levels' C bins), level after level; a single level is not
@@ -39,11 +37,6 @@ class SPP(Layer, type="SPP"):
         if pool not in ("MAX", "AVE"):
             raise UnsupportedError(f"pool {pool!r} pads no window, wants MAX or AVE")
         self.pyramid_height, self.pool = pyramid_height, pool
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SPP:
-        param = layer.spp_param
-        return cls(pyramid_height=param.pyramid_height, pool=enum_name(param, "pool"))
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")

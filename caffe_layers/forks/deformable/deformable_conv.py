@@ -17,7 +17,13 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class DeformableConvolution(Layer, type="DeformableConvolution", fork="deformable", bottoms=2):
+class DeformableConvolution(
+    Layer,
+    type="DeformableConvolution",
+    fork="deformable",
+    param="deformable_convolution_param",
+    bottoms=2,
+):
     """A convolution whose window reads each value at an offset of its own, between pixels bilinear.
 
     The bottoms are x, N x C x H x W, and the offsets, N x 2 D K x H' x W', for the K places of the
@@ -68,22 +74,10 @@ class DeformableConvolution(Layer, type="DeformableConvolution", fork="deformabl
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> DeformableConvolution:
-        param, x = layer.deformable_convolution_param, bottoms[0]
-        axis, window = read_window(param, x)
+        x = bottoms[0]
+        axis, window = read_window(layer.deformable_convolution_param, x)
         require(axis == 1 and len(x) == 4, f"bottom {x} with axis {axis}, wants N x C x H x W")
-        return cls(
-            x[1],
-            num_output=param.num_output,
-            kernel_size=window.kernel,
-            bias_term=param.bias_term,
-            pad=window.pad,
-            stride=window.stride,
-            dilation=window.dilation,
-            group=param.group,
-            deformable_group=param.deformable_group,
-            weight_filler=Filler.from_caffe(param.weight_filler),
-            bias_filler=Filler.from_caffe(param.bias_filler),
-        )
+        return cls(x[1], **cls.fields(layer, **window))
 
     @property
     def details(self) -> list[str]:
