@@ -18,7 +18,14 @@ from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
-class ChannelScale(Layer, type="ChannelScale", fork="happynear", bottoms=2, tops=(1, 2)):
+class ChannelScale(
+    Layer,
+    type="ChannelScale",
+    fork="happynear",
+    param="channel_scale_param",
+    bottoms=2,
+    tops=(1, 2),
+):
     """`top = x * s` for x, N x C x H x W, and a scale s for every pixel, of N H W values.
 
     Without `do_forward` the top is x; without `do_backward_feature` x gets the top's gradient as
@@ -61,17 +68,7 @@ class ChannelScale(Layer, type="ChannelScale", fork="happynear", bottoms=2, tops
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ChannelScale:
-        param = layer.channel_scale_param
-        return cls(
-            do_forward=param.do_forward,
-            do_backward_feature=param.do_backward_feature,
-            do_backward_scale=param.do_backward_scale,
-            global_scale=param.global_scale,
-            max_global_scale=param.max_global_scale,
-            min_global_scale=param.min_global_scale,
-            init_global_scale=param.init_global_scale,
-            tops=len(layer.top),
-        )
+        return cls(tops=len(layer.top), **cls.fields(layer))
 
     def shapes(self, x: Shape, s: Shape) -> list[Shape]:
         n, _, h, w = legacy_shape(x, "bottom")

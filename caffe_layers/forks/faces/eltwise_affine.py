@@ -16,7 +16,7 @@ SLOPE, BIAS = Filler(value=1.0001), Filler(value=0.0001)
 """Where nothing is said: nearly what changes nothing."""
 
 
-class EltwiseAffine(Layer, type="EltwiseAffine", fork="happynear"):
+class EltwiseAffine(Layer, type="EltwiseAffine", fork="happynear", param="eltwise_affine_param"):
     """`top = slope * x + bias`, per channel of N x C x ..., or by one pair with `channel_shared`.
 
     Blobs: slope C and bias C, or two numbers without axes.
@@ -42,14 +42,9 @@ class EltwiseAffine(Layer, type="EltwiseAffine", fork="happynear"):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> EltwiseAffine:
-        param, x = layer.eltwise_affine_param, bottoms[0]
+        x = bottoms[0]
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
-        fillers = {
-            name: Filler.from_caffe(getattr(param, name))
-            for name in ("slope_filler", "bias_filler")
-            if param.HasField(name)
-        }
-        return cls(x[1], channel_shared=param.channel_shared, **fillers)
+        return cls(x[1], **cls.fields(layer))
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")

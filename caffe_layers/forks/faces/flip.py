@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape
@@ -12,7 +10,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Flip(Layer, type="Flip", fork="happynear"):
+class Flip(Layer, type="Flip", fork="happynear", param="flip_param"):
     """N x C x H x W mirrored, left for right and, with `flip_height`, upside down.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/flip_layer.cpp
@@ -21,11 +19,6 @@ class Flip(Layer, type="Flip", fork="happynear"):
     def __init__(self, *, flip_width: bool = True, flip_height: bool = False) -> None:
         super().__init__()
         self.flip_width, self.flip_height = flip_width, flip_height
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Flip:
-        param = layer.flip_param
-        return cls(flip_width=param.flip_width, flip_height=param.flip_height)
 
     def shapes(self, x: Shape) -> list[Shape]:
         legacy_shape(x, "bottom")

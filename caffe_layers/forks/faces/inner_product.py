@@ -22,7 +22,9 @@ from prototxt.errors import UnsupportedError
 EPS = 1e-6
 
 
-class FaceInnerProduct(Layer, type="InnerProduct", fork="happynear", bottoms=(1, 3)):
+class FaceInnerProduct(
+    Layer, type="InnerProduct", fork="happynear", param="inner_product_param", bottoms=(1, 3)
+):
     """InnerProduct whose weight is of unit length for each output, or comes from a bottom.
 
     With `normalize` each pass first divides each row w of the stored weight by
@@ -84,14 +86,8 @@ class FaceInnerProduct(Layer, type="InnerProduct", fork="happynear", bottoms=(1,
         x, *given = bottoms
         return cls(
             prod(x[canonical_axis(param.axis, len(x)) :]),
-            given[0][0] if given else param.num_output,
-            bias_term=param.bias_term,
-            weight_filler=Filler.from_caffe(param.weight_filler),
-            bias_filler=Filler.from_caffe(param.bias_filler),
-            axis=param.axis,
-            transpose=param.transpose,
-            normalize=is_set(param, "normalize") and param.normalize,
             bottoms=len(bottoms),
+            **cls.fields(layer, num_output=given[0][0] if given else param.num_output),
         )
 
     def shapes(self, x: Shape, *given: Shape) -> list[Shape]:

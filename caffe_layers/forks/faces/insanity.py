@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import log
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Insanity(Layer, type="Insanity", fork="happynear"):
+class Insanity(Layer, type="Insanity", fork="happynear", param="insanity_param"):
     """`top = max(x, 0) + min(x, 0) / a`, for x of two axes or more: a randomised leaky ReLU.
 
     In training every value has an `a` of its own, drawn between `lb` and `ub`; in testing it is
@@ -36,10 +35,6 @@ class Insanity(Layer, type="Insanity", fork="happynear"):
         rise = log(abs(self.ub)) - log(abs(self.lb))
         require(rise != 0, f"lb {self.lb:g} and ub {self.ub:g} have no mean slope")
         self.mean_slope = (self.ub - self.lb) / rise
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Insanity:
-        return cls(lb=layer.insanity_param.lb, ub=layer.insanity_param.ub)
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")

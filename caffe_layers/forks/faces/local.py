@@ -18,7 +18,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Local(Layer, type="Local", fork="happynear"):
+class Local(Layer, type="Local", fork="happynear", param="local_param"):
     """A convolution with weights of its own at every place of N x C x H x W.
 
     The top is N x O x H' x W', `H' = (H + 2 pad - kernel_size) / stride + 1` rounded down. Blobs:
@@ -64,17 +64,7 @@ class Local(Layer, type="Local", fork="happynear"):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Local:
-        param = layer.local_param
-        return cls(
-            bottoms[0],
-            num_output=param.num_output,
-            kernel_size=param.kernel_size,
-            bias_term=param.bias_term,
-            pad=param.pad,
-            stride=param.stride,
-            weight_filler=Filler.from_caffe(param.weight_filler),
-            bias_filler=Filler.from_caffe(param.bias_filler),
-        )
+        return cls(bottoms[0], **cls.fields(layer))
 
     def shapes(self, x: Shape) -> list[Shape]:
         wants = " x ".join(map(str, self.made_for))

@@ -18,7 +18,9 @@ EPS = 1e-6
 """What the CPU adds to the sum, a double; the GPU adds 1e-12 to that of squares."""
 
 
-class FaceNormalize(Layer, type="Normalize", fork="happynear", tops=(1, 2)):
+class FaceNormalize(
+    Layer, type="Normalize", fork="happynear", param="normalize_param", tops=(1, 2)
+):
     """`top = x / norm`, `norm = sqrt(sum over c of x^2 + 1e-6)`, for every pixel of N x C x H x W.
 
     With `normalize_type` L1 it is `norm = sum over c of |x| + 1e-6`. The norm, N x 1 x H x W, is
@@ -50,10 +52,7 @@ class FaceNormalize(Layer, type="Normalize", fork="happynear", tops=(1, 2)):
         tops = len(layer.top)
         if is_set(layer.softmax_param, "normalize_type"):  # before the layer had its own message
             return cls(normalize_type=layer.softmax_param.normalize_type, tops=tops)
-        if not is_set(layer, "normalize_param"):
-            return cls(tops=tops)
-        param = layer.normalize_param
-        return cls(normalize_type=param.normalize_type, bp_norm=param.bp_norm, tops=tops)
+        return cls(tops=tops, **cls.fields(layer))
 
     def shapes(self, x: Shape) -> list[Shape]:
         n, c, h, w = legacy_shape(x, "bottom")

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Pairwise(Layer, type="Pairwise", fork="happynear", bottoms=2):
+class Pairwise(Layer, type="Pairwise", fork="happynear", param="pairwise_param", bottoms=2):
     """Each row of a, M x K, with each row of b, N x K: M x N x K.
 
     `operation` is SUM (`coeff[0] * a + coeff[1] * b`), PROD or MAX, whose ties go to b.
@@ -33,11 +31,6 @@ class Pairwise(Layer, type="Pairwise", fork="happynear", bottoms=2):
         require(operation != "PROD" or not coeff, "coeff with PROD, they are for sums")
         self.operation = operation
         self.coeff = tuple(map(float32, coeff)) or (1.0, 1.0)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Pairwise:
-        param = layer.pairwise_param
-        return cls(operation=enum_name(param, "operation"), coeff=param.coeff)
 
     def shapes(self, a: Shape, b: Shape) -> list[Shape]:
         (m, k, *behind), (n, also, *more) = (legacy_shape(shape, "bottom") for shape in (a, b))

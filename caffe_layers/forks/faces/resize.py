@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
@@ -15,7 +13,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Resize(Layer, type="Resize", fork="happynear"):
+class Resize(Layer, type="Resize", fork="happynear", param="resize_param"):
     """Bilinear resizing of N x C x H x W: row i of the top lies at `i H / H'`, alike the columns.
 
     The top is `height` x `width`, or with `is_pyramid_test` H and W times `out_height_scale` and
@@ -44,13 +42,6 @@ class Resize(Layer, type="Resize", fork="happynear"):
         else:
             require(height is not None and width is not None, "no size, wants height and width")
             self.size = height or 0, width or 0
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Resize:
-        param = layer.resize_param
-        names = ("height", "width", "out_height_scale", "out_width_scale")
-        given = {name: getattr(param, name) for name in names if param.HasField(name)}
-        return cls(is_pyramid_test=param.is_pyramid_test, **given)
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants N x C x H x W")

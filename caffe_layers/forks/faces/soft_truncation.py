@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.layer import Layer
@@ -12,7 +10,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class SoftTruncation(Layer, type="SoftTruncation", fork="happynear"):
+class SoftTruncation(Layer, type="SoftTruncation", fork="happynear", param="soft_truncation_param"):
     """`top = 1 - exp(-x / c)`, for x of any shape.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/soft_truncation_layer.cpp
@@ -21,10 +19,6 @@ class SoftTruncation(Layer, type="SoftTruncation", fork="happynear"):
     def __init__(self, *, c: float) -> None:
         super().__init__()
         self.c = float32(c)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SoftTruncation:
-        return cls(c=layer.soft_truncation_param.c)
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.layer import Layer
@@ -12,7 +10,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Truncation(Layer, type="Truncation", fork="happynear"):
+class Truncation(Layer, type="Truncation", fork="happynear", param="truncation_param"):
     """`top = min(max(x, lower_bound), upper_bound)`, for x of any shape.
 
     The gradient is 0 from the bounds on, which BVLC's Clip still lets through.
@@ -23,11 +21,6 @@ class Truncation(Layer, type="Truncation", fork="happynear"):
     def __init__(self, *, lower_bound: float = 0.0, upper_bound: float = 5.0) -> None:
         super().__init__()
         self.lower_bound, self.upper_bound = float32(lower_bound), float32(upper_bound)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Truncation:
-        param = layer.truncation_param
-        return cls(lower_bound=param.lower_bound, upper_bound=param.upper_bound)
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]
