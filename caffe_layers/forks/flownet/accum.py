@@ -22,7 +22,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Accum(Layer, type="Accum", fork="flownet2", bottoms=(1, None)):
+class Accum(Layer, type="Accum", fork="flownet2", param="accum_param", bottoms=(1, None)):
     """The channels of all bottoms, N x C x H x W, bilinearly resized to one size.
 
     Corners stay at corners. The size is the largest height and the largest width; or, where both
@@ -49,15 +49,9 @@ class Accum(Layer, type="Accum", fork="flownet2", bottoms=(1, None)):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Accum:
-        param = layer.accum_param
-        require(not param.have_reference or len(bottoms) > 1, "1 bottom, a reference wants 2")
-        multiple = param.size_divisible_by if param.HasField("size_divisible_by") else None
-        return cls(
-            top_height=param.top_height,
-            top_width=param.top_width,
-            size_divisible_by=multiple,
-            have_reference=param.have_reference,
-        )
+        reference = layer.accum_param.have_reference
+        require(not reference or len(bottoms) > 1, "1 bottom, a reference wants 2")
+        return cls(**cls.fields(layer))
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         for shape in bottoms:

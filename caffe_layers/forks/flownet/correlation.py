@@ -10,10 +10,10 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
-from .cost_volume import MULTIPLY, SUBTRACT, CostVolume, check_settings, read_settings
+from .cost_volume import MULTIPLY, SUBTRACT, CostVolume, check_settings, require_settings
 
 
-class Correlation(Layer, type="Correlation", fork="flownet2", bottoms=2):
+class Correlation(Layer, type="Correlation", fork="flownet2", param="correlation_param", bottoms=2):
     """`top[q] = mean(a * shifted b)`: how well each patch of a fits b moved by up to a distance.
 
     a and b are N x C x H x W, both padded with `pad` zeros. With `g = max_displacement / stride_2`
@@ -53,7 +53,8 @@ class Correlation(Layer, type="Correlation", fork="flownet2", bottoms=2):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Correlation:
-        return cls(**read_settings(layer.correlation_param))
+        require_settings(layer.correlation_param)
+        return cls(**cls.fields(layer))
 
     def shapes(self, a: Shape, b: Shape) -> list[Shape]:
         return [self.volume.shape(a, b)]

@@ -12,10 +12,12 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
-from .cost_volume import MULTIPLY, SUBTRACT, CostVolume, check_settings, read_settings
+from .cost_volume import MULTIPLY, SUBTRACT, CostVolume, check_settings, require_settings
 
 
-class Correlation1D(Layer, type="Correlation1D", fork="flownet2", bottoms=2):
+class Correlation1D(
+    Layer, type="Correlation1D", fork="flownet2", param="correlation_param", bottoms=2
+):
     """Correlation with shifts along the rows alone, for stereo pairs.
 
     Only the width is padded, and loses `max_displacement` places a side; the height loses those of
@@ -64,8 +66,8 @@ class Correlation1D(Layer, type="Correlation1D", fork="flownet2", bottoms=2):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Correlation1D:
-        param = layer.correlation_param
-        return cls(**read_settings(param), single_direction=param.single_direction)
+        require_settings(layer.correlation_param)
+        return cls(**cls.fields(layer))
 
     def shapes(self, a: Shape, b: Shape) -> list[Shape]:
         return [self.volume.shape(a, b)]

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.message import enum_name
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
 
@@ -108,16 +107,12 @@ class CostVolume(NamedTuple):
 
 def check_settings(kernel_size: int, stride_1: int, stride_2: int) -> None:
     """Raise ShapeError for an even kernel and for strides below 1."""
-    odd = kernel_size % 2 == 1
-    require(odd, f"kernel_size is {kernel_size}, wants an odd number")
+    require(kernel_size % 2 == 1, f"kernel_size is {kernel_size}, wants an odd number")
     for name, stride in (("stride_1", stride_1), ("stride_2", stride_2)):
         require(stride >= 1, f"{name} is {stride}, wants 1 or more")
 
 
-def read_settings(param: Any) -> dict[str, Any]:
-    """Return what both correlations read of their message."""
+def require_settings(param: Any) -> None:
+    """Raise ShapeError where a CorrelationParameter leaves out what has no default."""
     for name in ("kernel_size", "max_displacement"):
         require(param.HasField(name), f"{name} is missing, it is required")
-    names = ("kernel_size", "max_displacement", "pad", "stride_1", "stride_2")
-    numbers = {name: getattr(param, name) for name in names}
-    return numbers | {"correlation_type": enum_name(param, "correlation_type")}

@@ -30,7 +30,12 @@ EDGE = np.float32(1.05)
 
 
 class DataAugmentation(
-    Layer, type="DataAugmentation", fork="flownet2", bottoms=(1, 2), tops=(1, 2)
+    Layer,
+    type="DataAugmentation",
+    fork="flownet2",
+    param="augmentation_param",
+    bottoms=(1, 2),
+    tops=(1, 2),
 ):
     """The middle of each image without the mean, as a trained network sees it in testing.
 
@@ -98,15 +103,7 @@ class DataAugmentation(
                 f"augment_during_test with {', '.join(random)} changes images at random",
                 fix="set augment_during_test to false",
             )
-        return cls(
-            bottoms[0],
-            crop_width=param.crop_width if param.HasField("crop_width") else None,
-            crop_height=param.crop_height if param.HasField("crop_height") else None,
-            recompute_mean=param.recompute_mean,
-            mean_per_pixel=param.mean_per_pixel,
-            mean=param.mean,
-            random=bool(random),
-        )
+        return cls(bottoms[0], random=bool(random), **cls.fields(layer))
 
     def adapted(self, blobs: Sequence[Blob | None]) -> Sequence[Blob | None]:
         """Return the file's blobs for images of this size.

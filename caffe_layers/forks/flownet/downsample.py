@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import nan
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -15,7 +14,9 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Downsample(Layer, type="Downsample", fork="flownet2", bottoms=(1, 2)):
+class Downsample(
+    Layer, type="Downsample", fork="flownet2", param="downsample_param", bottoms=(1, 2)
+):
     """Resizing of N x C x H x W by a weighted mean, which leaves NaN out: unknown values.
 
     The top is `top_height` x `top_width`, or has the size of a second bottom, which gets no
@@ -33,11 +34,6 @@ class Downsample(Layer, type="Downsample", fork="flownet2", bottoms=(1, 2)):
     def __init__(self, *, top_height: int = 0, top_width: int = 0) -> None:
         super().__init__()
         self.top_height, self.top_width = top_height, top_width
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Downsample:
-        param = layer.downsample_param
-        return cls(top_height=param.top_height, top_width=param.top_width)
 
     def shapes(self, x: Shape, *reference: Shape) -> list[Shape]:
         for shape in (x, *reference):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import nan
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,14 +10,13 @@ from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 FILL = {"ZERO": 0.0, "NOT_A_NUMBER": nan}
 
 
-class FlowWarp(Layer, type="FlowWarp", fork="flownet2", bottoms=2):
+class FlowWarp(Layer, type="FlowWarp", fork="flownet2", param="flow_warp_param", bottoms=2):
     """`top[y, x] = image[y + v, x + u]`, between pixels bilinear, for a flow (u, v) a pixel.
 
     The image is N x C x H x W, the flow N x 2 x H x W. Where `0 <= x + u < W` and
@@ -35,10 +33,6 @@ class FlowWarp(Layer, type="FlowWarp", fork="flownet2", bottoms=2):
     def __init__(self, *, fill_value: str = "ZERO") -> None:
         super().__init__()
         self.fill = FILL[fill_value]
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> FlowWarp:
-        return cls(fill_value=enum_name(layer.flow_warp_param, "fill_value"))
 
     def shapes(self, image: Shape, flow: Shape) -> list[Shape]:
         require(len(image) == 4, f"the image is {image}, wants N x C x H x W")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.layer import Layer
@@ -21,7 +19,7 @@ from .masked_loss import (
 )
 
 
-class L1Loss(Layer, type="L1Loss", fork="flownet2", bottoms=(1, 2)):
+class L1Loss(Layer, type="L1Loss", fork="flownet2", param="l1_loss_param", bottoms=(1, 2)):
     """`top = sum |d| / N`, a scalar, for `d = a - b` or the lone bottom; NaN counts as 0.
 
     With `l2_per_location` it is the sum over all pixels of `sqrt(sum over c of d^2 + epsilon)`,
@@ -53,19 +51,6 @@ class L1Loss(Layer, type="L1Loss", fork="flownet2", bottoms=(1, 2)):
         self.normalize_by_num_entries = normalize_by_num_entries
         self.epsilon = float32(epsilon)
         self.plateau = float32(plateau)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> L1Loss:
-        if "l1_loss_param" not in layer.DESCRIPTOR.fields_by_name:
-            return cls()
-        param = layer.l1_loss_param
-        return cls(
-            l2_per_location=param.l2_per_location,
-            l2_prescale_by_channels=param.l2_prescale_by_channels,
-            normalize_by_num_entries=param.normalize_by_num_entries,
-            epsilon=param.epsilon,
-            plateau=param.plateau,
-        )
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         check_bottoms(*bottoms)

@@ -11,7 +11,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 from .masked_loss import (
     check_bottoms,
@@ -23,7 +23,7 @@ from .masked_loss import (
 )
 
 
-class LpqLoss(Layer, type="LpqLoss", fork="flownet2", bottoms=(1, 2)):
+class LpqLoss(Layer, type="LpqLoss", fork="flownet2", param="lpq_loss_param", bottoms=(1, 2)):
     """`top = sum over pixels of (sum over c of (|d| + p_epsilon)^p + q_epsilon)^q / N`.
 
     d is `a - b` or the lone bottom, with 0 for NaN; the top is a scalar.
@@ -59,8 +59,8 @@ class LpqLoss(Layer, type="LpqLoss", fork="flownet2", bottoms=(1, 2)):
         param = layer.lpq_loss_param
         starts = list(param.pq_episode_starts_at_iter)
         numbers = f"{len(param.p)} p, {len(param.q)} q and {len(starts)} starts of episodes"
-        same = len(param.p) == len(param.q) and len(starts) in {len(param.p), 0}
-        require(same and len(param.p) > 0, f"{numbers}, wants as many of each")
+        if not len(param.p) == len(param.q) > 0 or len(starts) not in (len(param.p), 0):
+            raise ShapeError(f"{numbers}, wants as many of each")
         if len(param.p) > 1:
             raise UnsupportedError(
                 f"{numbers}: they change with the solver's iteration, which a network alone does "
@@ -68,14 +68,7 @@ class LpqLoss(Layer, type="LpqLoss", fork="flownet2", bottoms=(1, 2)):
                 fix="keep the p and q of the episode that you want, and no start",
             )
         require(starts in ([], [0]), f"the first episode starts at {starts}, wants 0")
-        return cls(
-            p=param.p[0],
-            q=param.q[0],
-            p_epsilon=param.p_epsilon,
-            q_epsilon=param.q_epsilon,
-            l2_prescale_by_channels=param.l2_prescale_by_channels,
-            normalize_by_num_entries=param.normalize_by_num_entries,
-        )
+        return cls(**cls.fields(layer, p=param.p[0], q=param.q[0]))
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         check_bottoms(*bottoms)

@@ -11,14 +11,15 @@ from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt import read_blob
 
 
-class Mean(Layer, type="Mean", fork="flownet2", bottoms=(1, None), tops=(1, None)):
+class Mean(
+    Layer, type="Mean", fork="flownet2", param="mean_param", bottoms=(1, None), tops=(1, None)
+):
     """`top = output_scale * (input_scale * x +- mean_scale * mean)`, for each bottom a top.
 
     `operation` is ADD or SUBTRACT. `mean` is one value for each channel, C' x 1 x 1, or an image
@@ -60,13 +61,7 @@ class Mean(Layer, type="Mean", fork="flownet2", bottoms=(1, None), tops=(1, None
         else:
             require(len(param.value) > 0, "no mean, wants value or file")
             mean = np.array(param.value, np.float32).reshape(-1, 1, 1)
-        return cls(
-            mean,
-            operation=enum_name(param, "operation"),
-            mean_scale=param.mean_scale,
-            input_scale=param.input_scale,
-            output_scale=param.output_scale,
-        )
+        return cls(mean, **cls.fields(layer))
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         tops: list[Shape] = []

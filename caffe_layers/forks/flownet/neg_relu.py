@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.layer import Layer
@@ -12,7 +10,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class NegReLU(Layer, type="NegReLU", fork="flownet2"):
+class NegReLU(Layer, type="NegReLU", fork="flownet2", param="relu_param"):
     """`top = min(x, 0) + negative_slope * max(x, 0)`, for x of any shape (`relu_param`).
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/neg_relu_layer.cpp
@@ -23,10 +21,6 @@ class NegReLU(Layer, type="NegReLU", fork="flownet2"):
     def __init__(self, *, negative_slope: float = 0.0) -> None:
         super().__init__()
         self.negative_slope = float32(negative_slope)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> NegReLU:
-        return cls(negative_slope=layer.relu_param.negative_slope)
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]

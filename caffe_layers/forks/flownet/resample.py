@@ -12,17 +12,16 @@ from torch import Tensor
 from caffe_layers.arithmetic.linear_map import Matrix, mapped, onnx_mapped, require_fixed_sizes
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 RADIUS = {"LINEAR": 2, "CUBIC": 4}
 """Filter -> how far it looks, in steps of the coarser grid."""
 
 
-class Resample(Layer, type="Resample", fork="flownet2", bottoms=(1, 2)):
+class Resample(Layer, type="Resample", fork="flownet2", param="resample_param", bottoms=(1, 2)):
     """Resizing of N x C x H x W to `height` x `width`, or to the size of a second bottom.
 
     `type` is NEAREST, LINEAR or CUBIC (a = -0.5). With `fx = W / W'` and `fy = H / H'` the top's
@@ -62,15 +61,11 @@ class Resample(Layer, type="Resample", fork="flownet2", bottoms=(1, 2)):
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Resample:
         param = layer.resample_param
         sized = param.HasField("width") or param.HasField("height") or len(bottoms) == 2
-        known = sized or param.HasField("factor")
-        require(known, "no size, wants height and width, a second bottom, or a factor")
-        return cls(
-            width=param.width,
-            height=param.height,
-            type=enum_name(param, "type"),
-            antialias=param.antialias,
-            factor=1.0 if sized else param.factor,
-        )
+        if sized:
+            return cls(**cls.fields(layer, factor=1.0))
+        if not param.HasField("factor"):
+            raise ShapeError("no size, wants height and width, a second bottom, or a factor")
+        return cls(**cls.fields(layer))
 
     def shapes(self, x: Shape, *reference: Shape) -> list[Shape]:
         for shape in (x, *reference):
