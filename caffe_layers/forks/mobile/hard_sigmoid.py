@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.layer import Layer
@@ -12,7 +10,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class HardSigmoid(Layer, type="HardSigmoid", fork="mobile"):
+class HardSigmoid(Layer, type="HardSigmoid", fork="mobile", param="hard_sigmoid_param"):
     """`top = min(max(alpha * x + beta, 0), 1)`, for x of any shape.
 
     Caffe: foss-for-synopsys-dwc-arc-processors/synopsys-caffe, hard_sigmoid_layer.cpp
@@ -24,11 +22,6 @@ class HardSigmoid(Layer, type="HardSigmoid", fork="mobile"):
         super().__init__()
         self.alpha = float32(alpha)
         self.beta = float32(beta)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> HardSigmoid:
-        param = layer.hard_sigmoid_param
-        return cls(alpha=param.alpha, beta=param.beta)
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.checks import require
@@ -12,7 +10,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class ShuffleChannel(Layer, type="ShuffleChannel", fork="mobile"):
+class ShuffleChannel(Layer, type="ShuffleChannel", fork="mobile", param="shuffle_channel_param"):
     """The channels of N x C x ... dealt out anew: `top[j * group + i] = x[i * (C / group) + j]`.
 
     Errors: ShapeError for a bottom of one axis, and for channels that do not split into groups.
@@ -23,10 +21,6 @@ class ShuffleChannel(Layer, type="ShuffleChannel", fork="mobile"):
         super().__init__()
         require(group > 0, f"group is {group}, wants 1 or more")
         self.group = group
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ShuffleChannel:
-        return cls(group=layer.shuffle_channel_param.group)
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,7 +17,7 @@ MANY = 1000
 """More scales than anyone averages: where the images do not shrink, all maps are alike."""
 
 
-class ImResize(Layer, type="ImResize", fork="openpose"):
+class ImResize(Layer, type="ImResize", fork="openpose", param="imresize_param"):
     """The mean of N maps of one image at falling scales, N x C x H x W, as 1 x C x H' x W'.
 
     Map n holds the image in its middle, padded: `floor(W div 2 * (1 - start_scale + n scale_gap))`
@@ -45,17 +43,6 @@ class ImResize(Layer, type="ImResize", fork="openpose"):
         self.target = target_spatial_height, target_spatial_width
         self.factor = np.float32(factor)
         self.start_scale, self.scale_gap = np.float32(start_scale), np.float32(scale_gap)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ImResize:
-        param = layer.imresize_param
-        return cls(
-            target_spatial_width=param.target_spatial_width,
-            target_spatial_height=param.target_spatial_height,
-            factor=param.factor,
-            start_scale=param.start_scale,
-            scale_gap=param.scale_gap,
-        )
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants N x C x H x W")

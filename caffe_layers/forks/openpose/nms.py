@@ -20,7 +20,7 @@ REACH = 3
 """A peak's place is the weighted mean of so many pixels around it."""
 
 
-class Nms(Layer, type="Nms", fork="openpose"):
+class Nms(Layer, type="Nms", fork="openpose", param="nms_param"):
     """The peaks of each part's map: N x C x H x W to N x num_parts x (max_peaks + 1) x 3.
 
     A peak is above `threshold` and above all its 8 neighbours; border pixels are none. Row 0 of a
@@ -41,11 +41,6 @@ class Nms(Layer, type="Nms", fork="openpose"):
         super().__init__()
         self.threshold = float32(threshold)
         self.max_peaks, self.num_parts = max_peaks, num_parts
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Nms:
-        param = layer.nms_param
-        return cls(threshold=param.threshold, max_peaks=param.max_peaks, num_parts=param.num_parts)
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants N x C x H x W")
