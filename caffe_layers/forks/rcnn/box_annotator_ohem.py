@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,9 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class BoxAnnotatorOHEM(Layer, type="BoxAnnotatorOHEM", fork="rfcn", bottoms=4, tops=2):
+class BoxAnnotatorOHEM(
+    Layer, type="BoxAnnotatorOHEM", fork="rfcn", param="box_annotator_ohem_param", bottoms=4, tops=2
+):
     """The labels and weights of the `roi_per_img` regions of each image with the largest losses.
 
     Bottoms are the regions, N x 5 (x H x W): [image, x1, y1, x2, y2], their losses and labels, as
@@ -33,11 +34,6 @@ class BoxAnnotatorOHEM(Layer, type="BoxAnnotatorOHEM", fork="rfcn", bottoms=4, t
         super().__init__()
         require(roi_per_img > 0, f"roi_per_img {roi_per_img} wants 1 or more")
         self.roi_per_img, self.ignore_label = roi_per_img, ignore_label
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> BoxAnnotatorOHEM:
-        param = layer.box_annotator_ohem_param
-        return cls(roi_per_img=param.roi_per_img, ignore_label=param.ignore_label)
 
     def shapes(self, rois: Shape, loss: Shape, label: Shape, weight: Shape) -> list[Shape]:
         n, five, h, w = legacy_shape(rois, "the regions' bottom")

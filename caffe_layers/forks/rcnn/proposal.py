@@ -13,7 +13,14 @@ from .anchors import pixel_anchors
 from .region_proposal import RegionProposal
 
 
-class Proposal(RegionProposal, type="Proposal", fork="happynear", bottoms=3, tops=(1, 2)):
+class Proposal(
+    RegionProposal,
+    type="Proposal",
+    fork="happynear",
+    param="proposal_param",
+    bottoms=3,
+    tops=(1, 2),
+):
     """Regions for the scores and shifts of anchors (`RegionProposal`), from every image.
 
     Scores are N x 2A x H x W, those of the foreground last, shifts N x 4A x H x W, and the image's
@@ -58,18 +65,7 @@ class Proposal(RegionProposal, type="Proposal", fork="happynear", bottoms=3, top
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Proposal:
-        param = layer.proposal_param
-        return cls(
-            ratio=param.ratio,
-            scale=param.scale,
-            feat_stride=param.feat_stride,
-            base_size=param.base_size,
-            min_size=param.min_size,
-            pre_nms_topn=param.pre_nms_topn,
-            post_nms_topn=param.post_nms_topn,
-            nms_thresh=param.nms_thresh,
-            tops=len(layer.top),
-        )
+        return cls(tops=len(layer.top), **cls.fields(layer))
 
     def kept(self) -> tuple[int, int]:
         return self.pre_nms_topn, self.post_nms_topn

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -28,7 +26,7 @@ from .region import (
 LEAST_SIZE = 0.1
 
 
-class PSROIPooling(Layer, type="PSROIPooling", fork="rfcn", bottoms=2):
+class PSROIPooling(Layer, type="PSROIPooling", fork="rfcn", param="psroi_pooling_param", bottoms=2):
     """`top[r, d, i, j]` = the mean of bin (i, j) of region r in channel `(d * G + i) * G + j` of x.
 
     x is N x (`output_dim` G G) x H x W with G = `group_size`, the regions are R x 5:
@@ -51,15 +49,6 @@ class PSROIPooling(Layer, type="PSROIPooling", fork="rfcn", bottoms=2):
         self.output_dim, self.group_size = output_dim, group_size
         for name, value in (("output_dim", output_dim), ("group_size", group_size)):
             require(value > 0, f"{name} {value} wants 1 or more")
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> PSROIPooling:
-        param = layer.psroi_pooling_param
-        return cls(
-            spatial_scale=param.spatial_scale,
-            output_dim=param.output_dim,
-            group_size=param.group_size,
-        )
 
     def shapes(self, x: Shape, rois: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")

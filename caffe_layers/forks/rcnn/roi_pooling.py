@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -26,7 +24,7 @@ from .region import (
 )
 
 
-class ROIPooling(Layer, type="ROIPooling", fork="rcnn", bottoms=2):
+class ROIPooling(Layer, type="ROIPooling", fork="rcnn", param="roi_pooling_param", bottoms=2):
     """`top[r, c, i, j]` = the largest value of `x[n, c]` in bin (i, j) of region r.
 
     x is N x C x H x W, the regions are R x 5: [n, x1, y1, x2, y2]. A region goes from
@@ -49,13 +47,6 @@ class ROIPooling(Layer, type="ROIPooling", fork="rcnn", bottoms=2):
         self.spatial_scale = float32(spatial_scale)
         positive = min(pooled_h, pooled_w) > 0
         require(positive, f"pooled_h {pooled_h} and pooled_w {pooled_w} want 1 or more")
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ROIPooling:
-        param = layer.roi_pooling_param
-        return cls(
-            pooled_h=param.pooled_h, pooled_w=param.pooled_w, spatial_scale=param.spatial_scale
-        )
 
     def shapes(self, x: Shape, rois: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")

@@ -10,14 +10,16 @@ from torch import Tensor
 
 from caffe_layers.base.checks import legacy_shape, require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import fork_field, is_set
+from caffe_layers.base.message import is_set
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from caffe_layers.loss.normalizer import leading_count
 
 
-class RCNNSmoothL1Loss(Layer, type="SmoothL1Loss", fork="rcnn", bottoms=(2, 4)):
+class RCNNSmoothL1Loss(
+    Layer, type="SmoothL1Loss", fork="rcnn", param="smooth_l1_loss_param", bottoms=(2, 4)
+):
     """`top = sum(w_out * f(w_in * (a - b))) / N`, a scalar, for bottoms a, b, w_in, w_out.
 
     `f(d)` is `sigma^2 d^2 / 2` where `|d| < 1 / sigma^2`, else `|d| - 1 / (2 sigma^2)`. The bottoms
@@ -43,8 +45,7 @@ class RCNNSmoothL1Loss(Layer, type="SmoothL1Loss", fork="rcnn", bottoms=(2, 4)):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> RCNNSmoothL1Loss:
         require(len(bottoms) != 3, "3 bottoms, wants 2, or 4 with the weights inside and outside")
-        param = fork_field(layer, "smooth_l1_loss_param")
-        return cls(sigma=1.0 if param is None else param.sigma)
+        return cls(**cls.fields(layer))
 
     def shapes(self, a: Shape, b: Shape, *weights: Shape) -> list[Shape]:
         wanted = legacy_shape(a, "bottom")
