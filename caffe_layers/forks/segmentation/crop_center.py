@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class CropCenter(Layer, type="CropCenter", fork="waifu2x"):
+class CropCenter(Layer, type="CropCenter", fork="waifu2x", param="crop_center_param"):
     """The middle of a bottom: `crop_size` says for each axis how much goes at either end.
 
     Errors: ShapeError unless there is one number for each axis, and something is left.
@@ -23,10 +22,6 @@ class CropCenter(Layer, type="CropCenter", fork="waifu2x"):
     def __init__(self, crop_size: Sequence[int]) -> None:
         super().__init__()
         self.crop_size = tuple(crop_size)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> CropCenter:
-        return cls(layer.crop_center_param.crop_size)
 
     def shapes(self, x: Shape) -> list[Shape]:
         got, axes = len(self.crop_size), len(x)

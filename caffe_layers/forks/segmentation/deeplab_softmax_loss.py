@@ -19,7 +19,9 @@ from caffe_layers.loss.labels import check_batch, check_labels
 from prototxt.errors import FormatError
 
 
-class DeepLabSoftmaxWithLoss(Layer, type="SoftmaxWithLoss", fork="deeplab_v1", bottoms=2):
+class DeepLabSoftmaxWithLoss(
+    Layer, type="SoftmaxWithLoss", fork="deeplab_v1", param="softmaxloss_param", bottoms=2
+):
     """`top = -sum(w[label] * log(softmax(x)[label])) / sum(w[label])`, a scalar.
 
     The softmax runs over the channels of N x C x H x W; labels are one for each pixel, and those
@@ -50,9 +52,8 @@ class DeepLabSoftmaxWithLoss(Layer, type="SoftmaxWithLoss", fork="deeplab_v1", b
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> DeepLabSoftmaxWithLoss:
-        param = layer.softmaxloss_param
-        weights = _read_weights(param.weight_source) if param.weight_source else ()
-        return cls(ignore_label=param.ignore_label, class_weights=weights)
+        source = layer.softmaxloss_param.weight_source
+        return cls(class_weights=_read_weights(source) if source else (), **cls.fields(layer))
 
     def shapes(self, x: Shape, label: Shape) -> list[Shape]:
         check_batch(x, label)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 from caffe_layers.arithmetic.window import pad_spatial
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import fork_field
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
@@ -21,7 +19,7 @@ END = 2**63 - 1
 """An end beyond every axis: ONNX's Slice stops at the axis' own."""
 
 
-class Interp(Layer, type="Interp", fork="pspnet", bottoms=(1, 2)):
+class Interp(Layer, type="Interp", fork="pspnet", param="interp_param", bottoms=(1, 2)):
     """Bilinear resizing of N x C x H x W whose corner values stay at the corners.
 
     `pad_beg` and `pad_end`, which are not positive, first cut so many rows and columns off. The
@@ -64,17 +62,6 @@ class Interp(Layer, type="Interp", fork="pspnet", bottoms=(1, 2)):
         self.zoom_factor, self.shrink_factor = zoom_factor, shrink_factor
         self.pad_beg, self.pad_end = pad_beg, pad_end
         self.use_blob_size = use_blob_size
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Interp:
-        param = layer.interp_param
-        names = ("height", "width", "zoom_factor", "shrink_factor")
-        return cls(
-            **{name: getattr(param, name) if param.HasField(name) else None for name in names},
-            pad_beg=param.pad_beg,
-            pad_end=param.pad_end,
-            use_blob_size=fork_field(param, "use_blob_size", False),
-        )
 
     def shapes(self, x: Shape, *reference: Shape) -> list[Shape]:
         for name, shape in zip(("bottom", "reference"), (x, *reference), strict=False):

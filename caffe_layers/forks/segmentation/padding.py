@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.arithmetic.window import pad_spatial
@@ -16,7 +14,7 @@ END = 2**63 - 1
 """An end beyond every axis: ONNX's Slice stops at the axis' own."""
 
 
-class Padding(Layer, type="Padding", fork="deeplab_v1"):
+class Padding(Layer, type="Padding", fork="deeplab_v1", param="padding_param"):
     """N x C x H x W with `pad_beg` zeros before and `pad_end` after both H and W.
 
     Negative pads cut so many rows and columns off instead.
@@ -30,11 +28,6 @@ class Padding(Layer, type="Padding", fork="deeplab_v1"):
         same = pad_beg * pad_end >= 0
         require(same, f"pad_beg {pad_beg} and pad_end {pad_end} differ in sign, wants one sign")
         self.pad_beg, self.pad_end = pad_beg, pad_end
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Padding:
-        param = layer.padding_param
-        return cls(pad_beg=param.pad_beg, pad_end=param.pad_end)
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
-class SegAccuracy(Layer, type="SegAccuracy", fork="deeplab", bottoms=2):
+class SegAccuracy(Layer, type="SegAccuracy", fork="deeplab", param="seg_accuracy_param", bottoms=2):
     """Three figures of a labelling, 1 x 1 x 1 x 3: how scores N x C x H x W meet labels.
 
     Labels are N x 1 x H x W; those of `ignore_label` do not count. The prediction is the largest
@@ -39,11 +38,6 @@ class SegAccuracy(Layer, type="SegAccuracy", fork="deeplab", bottoms=2):
         self.ignore_label = tuple(ignore_label)
         self.reset = reset
         self.reset_state()
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SegAccuracy:
-        param = layer.seg_accuracy_param
-        return cls(ignore_label=param.ignore_label, reset=param.reset)
 
     def shapes(self, x: Shape, label: Shape) -> list[Shape]:
         require(len(x) == 4, f"scores {x} have {len(x)} axes, wants 4")

@@ -11,7 +11,6 @@ from torch import Tensor
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
@@ -20,7 +19,7 @@ FIELDS = {"scale_filler", "shift_filler", "bn_mode"}
 EPS = 1e-9  # a double in the source, no field
 
 
-class SegNetBN(Layer, type="BN", fork="segnet", tops=(1, 3)):
+class SegNetBN(Layer, type="BN", fork="segnet", param="bn_param", tops=(1, 3)):
     """`top = (x - mean) / sqrt(var + 1e-9) * weight + bias`, with the batch's statistics always.
 
     x is N x C x H x W. Blobs: weight (the scale) and bias (the shift), each 1 x C x 1 x 1. In
@@ -62,15 +61,9 @@ class SegNetBN(Layer, type="BN", fork="segnet", tops=(1, 3)):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SegNetBN:
-        param, x = layer.bn_param, bottoms[0]
+        x = bottoms[0]
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4")
-        return cls(
-            x[1],
-            scale_filler=Filler.from_caffe(param.scale_filler),
-            shift_filler=Filler.from_caffe(param.shift_filler),
-            bn_mode=enum_name(param, "bn_mode"),
-            tops=len(layer.top),
-        )
+        return cls(x[1], tops=len(layer.top), **cls.fields(layer))
 
     def shapes(self, x: Shape) -> list[Shape]:
         channels = self.weight.shape[1]

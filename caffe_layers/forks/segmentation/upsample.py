@@ -15,7 +15,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class SegNetUpsample(Layer, type="Upsample", fork="segnet", bottoms=2):
+class SegNetUpsample(Layer, type="Upsample", fork="segnet", param="upsample_param", bottoms=2):
     """Each value of N x C x H x W at the place that the mask, of the same shape, names; else 0.
 
     The mask is MAX pooling's second top: `h * W' + w` in a plane of the top. Of several values
@@ -62,16 +62,6 @@ class SegNetUpsample(Layer, type="Upsample", fork="segnet", bottoms=2):
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
         return len(layer.bottom) == 2
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SegNetUpsample:
-        param = layer.upsample_param
-        names = ("scale", "scale_h", "scale_w", "upsample_h", "upsample_w")
-        return cls(
-            **{name: getattr(param, name) if param.HasField(name) else None for name in names},
-            pad_out_h=param.pad_out_h,
-            pad_out_w=param.pad_out_w,
-        )
 
     def shapes(self, x: Shape, mask: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4")
