@@ -22,7 +22,9 @@ from .bbox import overlap
 ROW = 5
 
 
-class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
+class DetectionEvaluate(
+    Layer, type="DetectionEvaluate", fork="ssd", param="detection_evaluate_param", bottoms=2
+):
     """Which of DetectionOutput's boxes are right: 1 x 1 x (F + K) x 5.
 
     Bottoms: K detections 1 x 1 x K x 7, and G objects 1 x 1 x G x 8 as MultiBoxLoss takes them. The
@@ -75,13 +77,7 @@ class DetectionEvaluate(Layer, type="DetectionEvaluate", fork="ssd", bottoms=2):
             mode = enum_name(param.resize_param, "resize_mode")
             if mode != "WARP":
                 raise UnsupportedError(f"boxes of images resized by {mode} are not here")
-        return cls(
-            num_classes=param.num_classes,
-            background_label_id=param.background_label_id,
-            overlap_threshold=param.overlap_threshold,
-            evaluate_difficult_gt=param.evaluate_difficult_gt,
-            name_size_file=param.name_size_file,
-        )
+        return cls(**cls.fields(layer))
 
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:

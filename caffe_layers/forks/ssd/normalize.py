@@ -19,7 +19,7 @@ from caffe_layers.base.shape import Shape
 ONES = Filler(value=1.0)
 
 
-class Normalize(Layer, type="Normalize", fork="ssd"):
+class Normalize(Layer, type="Normalize", fork="ssd", param="norm_param"):
     """`top = x / sqrt(sum(x^2) + eps) * scale`, with a learned scale; x is N x C x H x W.
 
     The sum is over all of a sample, or with `across_spatial` false over the channels of each
@@ -53,16 +53,8 @@ class Normalize(Layer, type="Normalize", fork="ssd"):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Normalize:
-        param = layer.norm_param
         _check(bottoms[0])
-        given = param.HasField("scale_filler")
-        return cls(
-            bottoms[0][1],
-            across_spatial=param.across_spatial,
-            scale_filler=Filler.from_caffe(param.scale_filler) if given else ONES,
-            channel_shared=param.channel_shared,
-            eps=param.eps,
-        )
+        return cls(bottoms[0][1], **cls.fields(layer))
 
     def shapes(self, x: Shape) -> list[Shape]:
         _check(x)

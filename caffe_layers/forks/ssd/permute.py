@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class Permute(Layer, type="Permute", fork="ssd"):
+class Permute(Layer, type="Permute", fork="ssd", param="permute_param"):
     """Change the order of the axes: axis i of the top is the bottom's axis `order[i]`.
 
     Axes that `order` leaves out follow in their own order.
@@ -29,10 +28,6 @@ class Permute(Layer, type="Permute", fork="ssd"):
         self.order = tuple(order)
         twice = len(set(self.order)) < len(self.order)
         require(not twice, f"order {self.order} names an axis twice")
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Permute:
-        return cls(order=layer.permute_param.order)
 
     def axes(self, rank: int) -> tuple[int, ...]:
         """Return the bottom's axes in the order in which the top has them."""

@@ -22,7 +22,7 @@ SAME_RATIO = 1e-6
 Pair = tuple[float, float]
 
 
-class PriorBox(Layer, type="PriorBox", fork="ssd", bottoms=2):
+class PriorBox(Layer, type="PriorBox", fork="ssd", param="prior_box_param", bottoms=2):
     """Boxes of several sizes and shapes around every place of a feature map: 1 x 2 x 4P.
 
     Bottoms: the feature map, N x C x H x W, and the image, of which only the sizes count. Channel 0
@@ -77,17 +77,9 @@ class PriorBox(Layer, type="PriorBox", fork="ssd", bottoms=2):
         param = layer.prior_box_param
         if fork_field(param, "reduce_boxes"):
             raise UnsupportedError("reduce_boxes makes other boxes, which ones is not known")
-        return cls(
-            min_size=param.min_size,
-            max_size=param.max_size,
-            aspect_ratio=param.aspect_ratio,
-            flip=param.flip,
-            clip=param.clip,
-            variance=param.variance,
-            image=_pair(param, "img_size", "img_h", "img_w"),
-            step=_pair(param, "step", "step_h", "step_w"),
-            offset=param.offset,
-        )
+        image = _pair(param, "img_size", "img_h", "img_w")
+        step = _pair(param, "step", "step_h", "step_w")
+        return cls(image=image, **cls.fields(layer, step=step))
 
     def shapes(self, feature: Shape, data: Shape) -> list[Shape]:
         *_, height, width = legacy_shape(feature, "the feature map")

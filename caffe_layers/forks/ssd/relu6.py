@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import fork_field
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 
 
-class ReLU6(Layer, type="ReLU6", fork="chuanqi"):
+class ReLU6(Layer, type="ReLU6", fork="chuanqi", param="relu6_param"):
     """`top = min(max(x, 0), 6) + negative_slope * min(x, 0)`, for x of any shape.
 
     Only MobileNet-YOLO's has a slope. At 0 and at 6 the gradient is that of outside.
@@ -28,10 +27,6 @@ class ReLU6(Layer, type="ReLU6", fork="chuanqi"):
     def __init__(self, *, negative_slope: float = 0.0) -> None:
         super().__init__()
         self.negative_slope = float32(negative_slope)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> ReLU6:
-        return cls(negative_slope=fork_field(layer.relu6_param, "negative_slope", 0.0))
 
     def shapes(self, x: Shape) -> list[Shape]:
         return [x]
