@@ -10,13 +10,12 @@ from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
 
-class BatchReduction(Layer, type="BatchReduction", fork="tsn"):
+class BatchReduction(Layer, type="BatchReduction", fork="tsn", param="batch_reduction_param"):
     """Sums, means or means of the k largest values along one axis: the segments of a video.
 
     With one `level` of 1, or none, `axis` goes away. Otherwise its `sum of level^2` places are
@@ -54,14 +53,7 @@ class BatchReduction(Layer, type="BatchReduction", fork="tsn"):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> BatchReduction:
         param = layer.batch_reduction_param
-        inner = param.reduction_param
-        return cls(
-            level=param.level,
-            operation=enum_name(inner, "operation"),
-            axis=inner.axis,
-            k=inner.k,
-            pos=param.pos,
-        )
+        return cls(**cls.fields(layer), **cls.fields_of(param.reduction_param))
 
     def _pieces(self, size: int) -> list[int]:
         return [size] if self.whole else [level * level for level in self.level]

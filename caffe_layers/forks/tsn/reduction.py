@@ -16,7 +16,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class TopKReduction(Layer, type="Reduction", fork="tsn"):
+class TopKReduction(Layer, type="Reduction", fork="tsn", param="reduction_param"):
     """`operation` TOPK: `top = coeff * mean of the k largest` values from `axis` on.
 
     Errors: ShapeError for a k below 1 or beyond the number of values.
@@ -35,11 +35,6 @@ class TopKReduction(Layer, type="Reduction", fork="tsn"):
     @classmethod
     def meant_by(cls, layer: Any, registry: Registry) -> type[Layer]:
         return cls if cls.fits(layer, None) else registry.layers["Reduction"]["bvlc"]
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> TopKReduction:
-        param = layer.reduction_param
-        return cls(k=param.k, axis=param.axis, coeff=param.coeff)
 
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from caffe_layers.base.checks import require
 from caffe_layers.base.shape import Shape
 from caffe_layers.base.shapes_only import ShapesOnly
 
 
-class EvalDetection(ShapesOnly, type="EvalDetection", fork="intel", bottoms=(2, 3)):
+class EvalDetection(
+    ShapesOnly, type="EvalDetection", fork="intel", param="eval_detection_param", bottoms=(2, 3)
+):
     """Counts of labelled boxes and of hits, N x (`num_class` + 4 S S B): shapes alone.
 
     S is the `side` of the grid, B `num_object`, the boxes of one of its cells.
@@ -25,11 +25,6 @@ class EvalDetection(ShapesOnly, type="EvalDetection", fork="intel", bottoms=(2, 
     def __init__(self, *, side: int = 7, num_class: int = 20, num_object: int = 2) -> None:
         super().__init__()
         self.boxes, self.num_class = side * side * num_object, num_class
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> EvalDetection:
-        param = layer.eval_detection_param
-        return cls(side=param.side, num_class=param.num_class, num_object=param.num_object)
 
     def shapes(self, x: Shape, *labels: Shape) -> list[Shape]:
         count = 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from caffe_layers.base.checks import require
@@ -12,7 +10,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 
-class Reorg(Layer, type="Reorg", fork="yolo"):
+class Reorg(Layer, type="Reorg", fork="yolo", param="reorg_param"):
     """N x C x H x W becomes N x (C s s) x (H / s) x (W / s), with s = `stride`; not by blocks.
 
     Darknet takes the sizes of the bottom for those of the top: the values of an image are read as
@@ -28,10 +26,6 @@ class Reorg(Layer, type="Reorg", fork="yolo"):
         super().__init__()
         require(stride > 0, f"stride {stride} wants to be given, and 1 or more")
         self.stride, self.reverse = stride, reverse
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Reorg:
-        return cls(stride=layer.reorg_param.stride, reverse=layer.reorg_param.reverse)
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")

@@ -15,7 +15,13 @@ from caffe_layers.base.shape import Shape
 from .grid_detection import GridDetection
 
 
-class YoloDetectionOutput(GridDetection, type="YoloDetectionOutput", fork="yolo", bottoms=(1, 2)):
+class YoloDetectionOutput(
+    GridDetection,
+    type="YoloDetectionOutput",
+    fork="yolo",
+    param="yolo_detection_output_param",
+    bottoms=(1, 2),
+):
     """One row for each box (`GridDetection`) with `s(objectness) * max(softmax(classes))` enough.
 
     That is, `confidence_threshold` or more; the label is the class's index plus 1. `biases` are
@@ -56,14 +62,7 @@ class YoloDetectionOutput(GridDetection, type="YoloDetectionOutput", fork="yolo"
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> YoloDetectionOutput:
         param = layer.yolo_detection_output_param
         require(param.HasField("num_classes"), "num_classes is not given")
-        return cls(
-            num_classes=param.num_classes,
-            num_box=param.num_box,
-            coords=param.coords,
-            confidence_threshold=param.confidence_threshold,
-            nms_threshold=param.nms_threshold,
-            biases=param.biases,
-        )
+        return cls(**cls.fields(layer))
 
     def scores(self, objectness: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         best, label = classes.softmax(1).max(1, keepdim=True)

@@ -18,7 +18,11 @@ from .grid_detection import GridDetection
 
 
 class Yolov3DetectionOutput(
-    GridDetection, type="Yolov3DetectionOutput", fork="yolo", bottoms=(1, None)
+    GridDetection,
+    type="Yolov3DetectionOutput",
+    fork="yolo",
+    param="yolov3_detection_output_param",
+    bottoms=(1, None),
 ):
     """A row for each box and class (`GridDetection`) with `s(class) * s(objectness)` enough.
 
@@ -85,17 +89,7 @@ class Yolov3DetectionOutput(
         require(param.HasField("num_classes"), "num_classes is not given")
         groups = param.mask_group_num
         require(len(bottoms) == groups, f"{len(bottoms)} bottoms, wants {groups}: mask_group_num")
-        return cls(
-            num_classes=param.num_classes,
-            num_box=param.num_box,
-            confidence_threshold=param.confidence_threshold,
-            nms_threshold=param.nms_threshold,
-            biases=param.biases,
-            anchors_scale=param.anchors_scale,
-            mask_group_num=groups,
-            mask=param.mask,
-            gaussian_box=param.gaussian_box,
-        )
+        return cls(**cls.fields(layer))
 
     def scores(self, objectness: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         scores = classes.sigmoid() * objectness.sigmoid()
