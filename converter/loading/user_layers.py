@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import RLock
 from types import ModuleType
 
+from caffe_layers.base.declaration import check_declarations
 from caffe_layers.base.layer import DEFAULT, Registry, filling
 from prototxt.errors import FormatError, UnsupportedError
 from prototxt.paths import PathName
@@ -49,7 +50,9 @@ def _with_file(registry: Registry, path: Path) -> Registry:
     if path.suffix != ".py":
         raise FormatError(f"{path}: no Python file", fix="name it with .py")
     try:
-        return registry.with_layers(replace(_declared(path), schema=schema))
+        declared = _declared(path)
+        check_declarations(declared, schema)
+        return registry.with_layers(replace(declared, schema=schema))
     except (ImportError, TypeError) as error:
         raise UnsupportedError(f"{path}: {error}") from error
 

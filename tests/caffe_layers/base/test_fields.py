@@ -9,8 +9,9 @@ import pytest
 from google.protobuf import text_format
 
 import caffe_layers
-from caffe_layers import Filler, Layer
-from caffe_layers.base.declaration import check_declaration
+from caffe_layers import Filler, Layer, Shape
+from caffe_layers.base.declaration import check_declarations
+from caffe_layers.base.layer import Registry
 from prototxt import schema
 
 CLASSES = [cls for readings in caffe_layers.LAYERS.values() for cls in readings.values()]
@@ -140,23 +141,60 @@ def test_a_class_without_a_message_takes_nothing() -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_every_argument_is_given_by_something(cls: type[Layer]) -> None:
-    known = schema.SHIPPED.names
-    check_declaration(cls, parameter(dialect=cls.fork if cls.fork in known else "bvlc"))
+    only = Registry(layers={cls.caffe_type: {cls.fork: cls}})
+    check_declarations(only, schema.SHIPPED)
+
+
+def check(cls: type[Layer]) -> None:
+    check_declarations(Registry(layers={"Own": {"bvlc": cls}}), schema.SHIPPED)
 
 
 def test_a_class_that_nothing_gives_an_argument_is_told() -> None:
     with pytest.raises(TypeError, match="Norm: lrn_param has no field for the argument 'inner'"):
-        check_declaration(Norm, parameter())
+        check(Norm)
 
     class Unnamed(Layer):
-        def __init__(self, slope: float = 1.0) -> None:
+        def __init__(self, slope: float) -> None:
             super().__init__()
 
     with pytest.raises(TypeError, match="Unnamed: it names no param for the argument 'slope'"):
-        check_declaration(Unnamed, parameter())
+        check(Unnamed)
 
     class Misspelt(Layer, param="lnr_param"):
         pass
 
-    with pytest.raises(TypeError, match="Misspelt: LayerParameter has no message 'lnr_param'"):
-        check_declaration(Misspelt, parameter())
+    with pytest.raises(TypeError, match=r"Misspelt: bvlc's LayerParameter has no .* 'lnr_param'"):
+        check(Misspelt)
+
+    class NoMessage(Layer, param="name"):
+        pass
+
+    with pytest.raises(TypeError, match=r"NoMessage: bvlc's LayerParameter has no .* 'name'"):
+        check(NoMessage)
+
+
+def test_what_needs_nothing_of_the_file_is_left_alone() -> None:
+    class ByHand(Layer):
+        def __init__(self, scale: float = 1.0) -> None:
+            super().__init__()
+
+    class Derived(Dropped):
+        def __init__(self, scale: float = 1.0, **more: Any) -> None:
+            super().__init__(**more)
+
+    class Elsewhere(Layer, param="prior_box_param"):
+        fork_fields = ("prior_box_param",)
+
+        def __init__(self, flip: bool) -> None:
+            super().__init__()
+
+    class Built(Layer, param="lrn_param"):
+        def __init__(self, channels: int, beta: float) -> None:
+            super().__init__()
+
+        @classmethod
+        def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Layer:
+            return cls(bottoms[0][1], **cls.fields(layer))
+
+    for cls in (ByHand, Derived, Elsewhere, Built):
+        check(cls)

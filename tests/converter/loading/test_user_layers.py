@@ -171,6 +171,32 @@ def test_files_that_are_no_layers(example, tmp_path, name, text, error, said):
     assert caught.type is error
 
 
+GATE = """
+from caffe_layers import Layer
+
+class SoftGate(Layer, type="SoftGate", fork="my_layers", param="{param}"):
+    def __init__(self, {argument}=1.0): super().__init__()
+"""
+
+
+@pytest.mark.parametrize(
+    ("param", "argument", "said"),
+    [
+        ("soft_gate_param", "sharpness", ""),
+        ("gate_param", "sharpness", "my_layers's LayerParameter has no message 'gate_param'"),
+        ("soft_gate_param", "sharp", "soft_gate_param has no field for the argument 'sharp'"),
+    ],
+)
+def test_a_misspelt_parameter_is_told_with_the_file(example, tmp_path, param, argument, said):
+    (tmp_path / "my_layers.py").write_text(GATE.format(param=param, argument=argument))
+    (tmp_path / "my_layers.proto").write_text((example / "my_layers.proto").read_text())
+    if not said:
+        assert "SoftGate" in registry_of(tmp_path / "my_layers.py").layers
+        return
+    with pytest.raises(UnsupportedError, match=re.escape(f"my_layers.py: SoftGate: {said}")):
+        registry_of(tmp_path / "my_layers.py")
+
+
 def test_a_reading_of_ones_own_comes_first(tmp_path):
     (tmp_path / "own_l1.py").write_text(
         "from caffe_layers import Layer\n"
