@@ -63,10 +63,10 @@ class Check:
         """Return a table of the layer types, and below it what is not supported and why."""
         types = list(dict.fromkeys(verdict.type for verdict in self.verdicts))
         rows = [("layer type", "layers", "torch", "ONNX")]
-        for kind in types:
-            own = [verdict for verdict in self.verdicts if verdict.type == kind]
-            torch, onnx = _word([v.torch for v in own]), _word([v.onnx for v in own])
-            rows.append((kind, str(len(own)), torch, onnx))
+        for layer_type in types:
+            alike = [verdict for verdict in self.verdicts if verdict.type == layer_type]
+            torch, onnx = _word([v.torch for v in alike]), _word([v.onnx for v in alike])
+            rows.append((layer_type, str(len(alike)), torch, onnx))
         return "\n".join([format_table(rows), *self._reasons(), *self.problems])
 
     def _reasons(self) -> list[str]:
@@ -78,9 +78,10 @@ class Check:
                 found[verdict.type, reason] += 1
                 first.setdefault((verdict.type, reason), verdict.name)
         lines = []
-        for (kind, reason), count in found.items():
+        for (layer_type, reason), count in found.items():
             more = f" and {count - 1} more" if count > 1 else ""
-            lines.append(f"layer {first[kind, reason]!r}{more} ({kind}): {reason}")
+            name = first[layer_type, reason]
+            lines.append(f"layer {name!r}{more} ({layer_type}): {reason}")
         if unseen := sum(verdict.torch == UNSEEN for verdict in self.verdicts):
             lines.append(f"{UNSEEN}, for want of what the layers above would make: {unseen}")
         return lines
@@ -108,72 +109,72 @@ def check(
     definition = read_net(
         fspath(net), allow_unknown=True, dialect=dialect, values=values, schema=schema
     )
-    files = [read_weights(path, schema=schema) for path in weight_files(net, weights)]
-    blobs = {layer.name: _shapes(layer.blobs) for file in files for layer in file.layers}
+    files = weight_files(net, weights)
+    read = [read_weights(path, schema=schema) for path in files]
+    blobs = {layer.name: _shapes(layer.blobs) for file in read for layer in file.layers}
     level, stages = options.get("level", 0), tuple(options.get("stages", ()))
     filtered = filter_net(definition, phase=phase, level=level, stages=stages)
     filtered = declare_shapeless(filtered, given)
     if options.get("deploy"):
         filtered, _ = deploy(filtered, registry, dialect=dialect)
-    walk = _Walk(filtered, given, opset, dialect, registry, training=phase == "TRAIN")
-    found = Check([walk.look(layer, blobs.get(layer.name)) for layer in filtered.layers])
+    training = phase == "TRAIN"
+    walk = _Walk(filtered, given, opset, dialect, registry, training)
+    found = Check([walk.judge(layer, blobs.get(layer.name)) for layer in filtered.layers])
     if definition.unknown and not options.get("allow_unknown"):
         found.problems = [f"{field}: an unknown field" for field in definition.unknown]
     elif not any(verdict.torch for verdict in found.verdicts):
-        wanted: LoadOptions = {**options, "stages": stages, "layers": registry}
-        found.problems = _whole(net, weights, opset, wanted, emits=found.passed)
+        wanted: LoadOptions = {**options, "stages": stages, "layers": registry, "values": None}
+        found.problems = _whole(definition, files, opset, wanted, emits=found.passed)
     return found
 
 
+@dataclass
 class _Walk:
     """Goes over the layers in order; knows the shapes of the blobs so far, None where not known."""
 
-    def __init__(
-        self,
-        net: Net,
-        given: Mapping[str, Shape],
-        opset: int,
-        dialect: str | None,
-        registry: Registry,
-        *,
-        training: bool,
-    ) -> None:
-        self.net, self.given, self.opset = net, given, opset
-        self.dialect, self.registry, self.training = dialect, registry, training
-        self.shapes: dict[str, Shape | None] = {}
+    net: Net
+    given: Mapping[str, Shape]
+    opset: int
+    dialect: str | None
+    registry: Registry
+    training: bool
+    shapes: dict[str, Shape | None] = field(default_factory=dict)
 
-    def look(self, layer: Any, blobs: Sequence[Shape] | None) -> Verdict:
+    def judge(self, layer: Any, blobs: Sequence[Shape] | None) -> Verdict:
         """Build and emit one layer on its own."""
-        self.tops: list[Shape | None] = [None] * len(layer.top)
+        known = {name: self.shapes[name] for name in layer.bottom if name in self.shapes}
+        self.shapes.update(dict.fromkeys(layer.top))  # until it is built
         try:
-            torch, onnx = self._supported(layer, blobs)
+            torch, onnx = self._reasons(layer, blobs, known)
         except CaffeError as error:
             torch = onnx = str(error)
-        self.shapes.update(zip(layer.top, self.tops, strict=False))
         return Verdict(layer.name, layer.type, torch, onnx)
 
-    def _supported(self, layer: Any, blobs: Sequence[Shape] | None) -> tuple[str, str]:
+    def _reasons(
+        self, layer: Any, blobs: Sequence[Shape] | None, known: Mapping[str, Shape | None]
+    ) -> tuple[str, str]:
+        """Return why torch and ONNX cannot do a layer, whose bottoms' shapes are `known`."""
         cls, layer = read_layer(layer, self.net, blobs, self.dialect, self.registry)
-        bottoms: list[Shape] = []
-        for name in layer.bottom:
-            if name not in self.shapes:
-                raise ShapeError(f"bottom {name!r} is no earlier layer's top")
-            shape = self.shapes[name]
-            if shape is None:
-                return UNSEEN, UNSEEN
-            bottoms.append(shape)
+        if missing := [name for name in layer.bottom if name not in known]:
+            raise ShapeError(f"bottom {missing[0]!r} is no earlier layer's top")
+        bottoms = [shape for name in layer.bottom if (shape := known[name]) is not None]
+        if len(bottoms) < len(layer.bottom):
+            return UNSEEN, UNSEEN
         module = build_layer(layer, cls, bottoms, self.given)
-        tops: Sequence[Shape | None] = module.checked_shapes(*bottoms)
         if cls.is_source:
-            named = list(zip(layer.top, tops, strict=True))
-            self.tops = [self.given.get(name, top) for name, top in named]
-            if None in self.tops:
-                lost = layer.top[self.tops.index(None)]
-                return f"the file does not say the shape of {lost!r}, give --input-shape", ""
-            return "", ""
-        self.tops = list(tops)
+            return self._read(module, layer), ""
+        tops = module.checked_shapes(*bottoms)
+        self.shapes.update(zip(layer.top, tops, strict=False))
         module.train(self.training)
-        return "", self._onnx(module, layer, bottoms, [top for top in tops if top is not None])
+        return "", self._onnx(module, layer, bottoms, tops)
+
+    def _read(self, module: Layer, layer: Any) -> str:
+        """Take the shapes of a source's tops, those that the caller gives first."""
+        tops: Sequence[Shape | None] = module.checked_shapes()
+        for name, top in zip(layer.top, tops, strict=True):
+            self.shapes[name] = self.given.get(name, top)
+        lost = [name for name in layer.top if self.shapes[name] is None]
+        return f"the file does not say the shape of {lost[0]!r}, give --input-shape" if lost else ""
 
     def _onnx(self, module: Layer, layer: Any, bottoms: list[Shape], tops: list[Shape]) -> str:
         names = [*layer.top, *(f"{AUTOMATIC}{index}" for index in range(len(tops)))][: len(tops)]
@@ -190,13 +191,14 @@ class _Walk:
 
 
 def _whole(
-    net: PathName,
-    weights: PathName | Sequence[PathName] | None,
+    net: Net,
+    weights: Sequence[PathName],
     opset: int,
     options: LoadOptions,
     *,
     emits: bool,
 ) -> list[str]:
+    """Return what is wrong with the network as a whole; `emits` if each layer could be emitted."""
     try:
         loaded = load(net, weights, **options)
         if emits and loaded.dtype in FLOATS:

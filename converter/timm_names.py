@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import prototxt
+from caffe_layers.normalization.base import KeepsSums
 from prototxt.errors import UnsupportedError
 from prototxt.nets import networks
 
@@ -173,10 +174,10 @@ def _se_modules(layer: str) -> tuple[str, str]:
 
 def _norm(net: CaffeNet, layer: str) -> dict[str, Tensor]:
     """Return torch's BatchNorm2d of a Caffe BatchNorm and the Scale after it."""
-    mean, variance, factor = (blob.detach() for blob in net.params[f"{layer}/bn"])
-    divisor = torch.where(factor == 0, torch.inf, factor)  # Caffe takes the sums for 0 then
+    norm = net.layers[f"{layer}/bn"]
+    assert isinstance(norm, KeepsSums)  # `require_same` has seen to it
     weight, bias = (blob.detach() for blob in net.params[f"{layer}/bn/scale"])
-    values = (weight, bias, mean / divisor, variance / divisor)
+    values = (weight, bias, *norm.statistics())
     return {
         **dict(zip(STATISTICS, values, strict=True)),
         "num_batches_tracked": torch.zeros((), dtype=torch.int64),

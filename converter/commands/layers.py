@@ -23,9 +23,9 @@ def run(args: Namespace) -> int:
 def format_layers() -> str:
     """Return the types by family; a fork's carry its name."""
     families: dict[str, list[str]] = {}
-    for kind, readings in sorted(LAYERS.items(), key=lambda item: item[0].lower()):
+    for name, readings in sorted(LAYERS.items(), key=lambda item: item[0].lower()):
         for fork, cls in sorted(readings.items()):
             family = cls.__module__.split(".")[-2]
-            families.setdefault(family, []).append(kind if fork == "bvlc" else f"{kind} ({fork})")
+            families.setdefault(family, []).append(name if fork == "bvlc" else f"{name} ({fork})")
     rows = [(family, ", ".join(types)) for family, types in sorted(families.items())]
     return format_markdown(("family", "layers"), rows)

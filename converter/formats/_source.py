@@ -133,16 +133,16 @@ class Source:
         outputs = [variables[value] for value in plan.outputs.values()]
         body = self._body(statements)
         if len(outputs) == 1:
-            kind = "Tensor"
+            result = "Tensor"
             body.append(f"return {outputs[0]}")
         else:
-            kind = "dict[str, Tensor]"
+            result = "dict[str, Tensor]"
             pairs = [f"{blob!r}: {name}" for blob, name in zip(plan.outputs, outputs, strict=True)]
             body += wrapped("return ", "{", pairs, "}")
         given = ["self", *(f"{name}: Tensor" for name in arguments)]
-        head = [f"def forward({', '.join(given)}) -> {kind}:"]
+        head = [f"def forward({', '.join(given)}) -> {result}:"]
         if len(head[0]) > WIDTH - 4:
-            head = wrapped("def forward", "(", given, f") -> {kind}:")
+            head = wrapped("def forward", "(", given, f") -> {result}:")
         made = [line for text in self.declared for line in _declaration(text)]
         shown = {name: inputs[blob] for name, blob in zip(arguments, inputs, strict=True)}
         return Written(made, [*head, *indented(body)], shown, list(plan.outputs))

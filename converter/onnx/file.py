@@ -47,8 +47,8 @@ def model_of(graph: Graph, version: str) -> onnx.ModelProto:
     return model
 
 
-def _value_info(name: str, kind: int, dims: list[Dim]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, dims)
+def _value_info(name: str, dtype: int, dims: list[Dim]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, dtype, dims)
 
 
 def write_onnx(
@@ -89,8 +89,8 @@ def write_onnx(
 
 
 def _tensor(name: str, array: np.ndarray) -> onnx.TensorProto:
-    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
-    return onnx.TensorProto(name=name, data_type=kind, dims=array.shape)
+    dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
+    return onnx.TensorProto(name=name, data_type=dtype, dims=array.shape)
 
 
 def _inline_size(proto: onnx.TensorProto, array: np.ndarray) -> int:

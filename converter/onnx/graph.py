@@ -71,7 +71,7 @@ def readers(nodes: Iterable[onnx.NodeProto]) -> dict[str, list[onnx.NodeProto]]:
 
 
 def rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    """Give the values that a node and its bodies read and make their new names."""
+    """Rename values, old name to new, that a node and its bodies read and make."""
     for values in (node.input, node.output):
         for index, name in enumerate(values):
             if name in names:

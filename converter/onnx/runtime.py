@@ -132,10 +132,10 @@ def run_part(
 def _run_model(
     path: str | PathLike[str], model: onnx.ModelProto, inputs: Arrays
 ) -> dict[str, np.ndarray]:
-    beside = any(
+    external = any(
         weight.data_location == onnx.TensorProto.EXTERNAL for weight in model.graph.initializer
     )
-    if not beside:
+    if not external:
         return _run(_session(path, model.SerializeToString()), inputs, path)
     # ONNX Runtime up to 1.20 finds the weights of a model that comes as a file only.
     with NamedTemporaryFile(dir=Path(path).parent, suffix=".onnx") as exposed:

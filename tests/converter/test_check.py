@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,9 @@ def test_network_that_only_one_batch_fits_is_told(tmp_path):
     assert not any(verdict.torch or verdict.onnx for verdict in found.verdicts)
     (problem,) = found.problems
     assert "with another batch" in problem
+
+
+def test_the_definition_is_read_once(tmp_path, monkeypatch):
+    net = write(tmp_path, INPUT, CONV, RELU % ("y", "y"))
+    monkeypatch.setattr(import_module("converter.loading.load"), "read_net", None)
+    assert check(net).passed
