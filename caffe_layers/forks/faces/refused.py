@@ -4,34 +4,32 @@ from __future__ import annotations
 
 from caffe_layers.base.refused import Refused
 
-NO_FORMULA = "the published facts name its parameters and not its formula"
+
+class _Unknown(Refused):
+    why = "the published facts name its parameters and not its formula"
 
 
-class CenterLoss(Refused, type="CenterLoss", fork="happynear", bottoms=(2, None), tops=(0, None)):
+class CenterLoss(_Unknown, type="CenterLoss", fork="happynear", bottoms=(2, None), tops=(0, None)):
     """The distance of embeddings from the learned centre of their class.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/center_loss_layer.cpp
     """
 
-    why = NO_FORMULA
 
-
-class TripletLoss(Refused, type="TripletLoss", fork="happynear", bottoms=(1, None), tops=(0, None)):
+class TripletLoss(
+    _Unknown, type="TripletLoss", fork="happynear", bottoms=(1, None), tops=(0, None)
+):
     """A margin between distances of the same and of another person.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/triplet_loss_layer.cpp
     """
 
-    why = NO_FORMULA
 
-
-class FocalLoss(Refused, type="FocalLoss", fork="happynear", bottoms=(1, None), tops=(0, None)):
+class FocalLoss(_Unknown, type="FocalLoss", fork="happynear", bottoms=(1, None), tops=(0, None)):
     """A cross entropy that weighs hard samples more.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/focal_loss_layer.cpp
     """
-
-    why = NO_FORMULA
 
 
 class InnerDistance(Refused, type="InnerDistance", fork="happynear", bottoms=(1, None)):
@@ -44,7 +42,7 @@ class InnerDistance(Refused, type="InnerDistance", fork="happynear", bottoms=(1,
 
 
 class LargeMarginInnerProduct(
-    Refused,
+    _Unknown,
     type="LargeMarginInnerProduct",
     fork="happynear",
     bottoms=(1, None),
@@ -55,42 +53,32 @@ class LargeMarginInnerProduct(
     Caffe: happynear/caffe-windows, src/caffe/layers/largemargin_inner_product_layer.cpp
     """
 
-    why = NO_FORMULA
-
 
 class MarginInnerProduct(
-    Refused, type="MarginInnerProduct", fork="happynear", bottoms=(1, None), tops=(1, None)
+    _Unknown, type="MarginInnerProduct", fork="happynear", bottoms=(1, None), tops=(1, None)
 ):
     """An inner product with unit weights whose angles are multiplied in training.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/margin_inner_product_layer.cpp
     """
 
-    why = NO_FORMULA
 
-
-class SubRegion(Refused, type="SubRegion", fork="happynear", bottoms=(1, None), tops=(1, None)):
+class SubRegion(_Unknown, type="SubRegion", fork="happynear", bottoms=(1, None), tops=(1, None)):
     """Cuts regions around landmarks out.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/sub_region_layer.cpp
     """
 
-    why = NO_FORMULA
 
-
-class Hotspot(Refused, type="Hotspot", fork="happynear", bottoms=(1, None), tops=(1, None)):
+class Hotspot(_Unknown, type="Hotspot", fork="happynear", bottoms=(1, None), tops=(1, None)):
     """Draws landmarks as spots.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/hotspot_layer.cpp
     """
 
-    why = NO_FORMULA
 
-
-class PredictBox(Refused, type="PredictBox", fork="happynear", bottoms=(1, None), tops=(1, None)):
+class PredictBox(_Unknown, type="PredictBox", fork="happynear", bottoms=(1, None), tops=(1, None)):
     """Makes boxes of score maps.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/predict_box_layer.cpp
     """
-
-    why = NO_FORMULA

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from caffe_layers.base.refused import Refused
 
-CHANGES = "it changes images at random, for training alone"
-FILES = "it reads files of the machine that trained the network"
-WRITES = "it writes its bottoms into files"
-FEED = "replace it by an Input layer, and feed it"
-DROP = "take its bottoms, and leave the layer out"
+
+class _Augments(Refused):
+    why = "it changes images at random, for training alone"
+
+
+class _Reads(Refused):
+    why = "it reads files of the machine that trained the network"
+    fix = "replace it by an Input layer, and feed it"
+
+
+class _Writes(Refused):
+    why = "it writes its bottoms into files"
+    fix = "take its bottoms, and leave the layer out"
 
 
 class FlowAugmentation(
-    Refused, type="FlowAugmentation", fork="flownet2", bottoms=(1, None), tops=(1, None)
+    _Augments, type="FlowAugmentation", fork="flownet2", bottoms=(1, None), tops=(1, None)
 ):
     """Moves a flow as DataAugmentation moved its two images.
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/flow_augmentation_layer.cpp
     """
 
-    why = CHANGES
-
 
 class GenerateAugmentationParameters(
-    Refused,
+    _Augments,
     type="GenerateAugmentationParameters",
     fork="flownet2",
     bottoms=(0, None),
@@ -34,85 +40,60 @@ class GenerateAugmentationParameters(
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/generate_augmentation_parameters_layer.cpp
     """
 
-    why = CHANGES
-
 
 class BlackAugmentation(
-    Refused, type="BlackAugmentation", fork="flownet2", bottoms=(1, None), tops=(1, None)
+    _Augments, type="BlackAugmentation", fork="flownet2", bottoms=(1, None), tops=(1, None)
 ):
     """Blackens parts of images.
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/black_augmentation_layer.cpp
     """
 
-    why = CHANGES
 
-
-class CustomData(Refused, type="CustomData", fork="flownet2", bottoms=0, tops=(1, None)):
+class CustomData(_Reads, type="CustomData", fork="flownet2", bottoms=0, tops=(1, None)):
     """Images and flows from an LMDB of its own layout.
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/custom_data_layer.cpp
     """
 
-    why = FILES
-    fix = FEED
 
-
-class ImgReader(Refused, type="ImgReader", fork="flownet2", bottoms=0, tops=(1, None)):
+class ImgReader(_Reads, type="ImgReader", fork="flownet2", bottoms=0, tops=(1, None)):
     """Images from files.
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/imgreader_layer.cpp
     """
 
-    why = FILES
-    fix = FEED
 
-
-class FloatReader(Refused, type="FloatReader", fork="flownet2", bottoms=0, tops=(1, None)):
+class FloatReader(_Reads, type="FloatReader", fork="flownet2", bottoms=0, tops=(1, None)):
     """Arrays from files.
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/floatreader_layer.cpp
     """
 
-    why = FILES
-    fix = FEED
 
-
-class ImgWriter(Refused, type="ImgWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
+class ImgWriter(_Writes, type="ImgWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
     """Writes images.
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/imgwriter_layer.cpp
     """
 
-    why = WRITES
-    fix = DROP
 
-
-class FLOWriter(Refused, type="FLOWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
+class FLOWriter(_Writes, type="FLOWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
     """Writes flows.
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/flowriter_layer.cpp
     """
 
-    why = WRITES
-    fix = DROP
 
-
-class PFMWriter(Refused, type="PFMWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
+class PFMWriter(_Writes, type="PFMWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
     """Writes disparities.
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/pfmwriter_layer.cpp
     """
 
-    why = WRITES
-    fix = DROP
 
-
-class FloatWriter(Refused, type="FloatWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
+class FloatWriter(_Writes, type="FloatWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
     """Writes arrays.
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/floatwriter_layer.cpp
     """
-
-    why = WRITES
-    fix = DROP
