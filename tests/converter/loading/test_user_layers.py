@@ -273,6 +273,32 @@ def test_its_schema_is_not_another_load_s(example):
     assert torch.equal(copied(x)["prob"], own(x)["prob"])
 
 
+def test_a_network_that_was_read_without_it_may_be_loaded_with_it(example, tmp_path):
+    """Its layer is then BVLC's message, which has none of the parameters."""
+    path = tmp_path / "net.prototxt"
+    text = (example / "net.prototxt").read_text()
+    path.write_text(re.sub(r"soft_gate_param \{.*\}", "", text))
+    net = converter.load(read_net(path), layers=example / "my_layers.py")
+    assert net.layers["gate"].sharpness == 1
+    assert net.definition.schema.is_known("my_layers")
+
+
+def test_deploy_knows_that_it_learns(example, tmp_path):
+    """A head whose only learned layer is the user's makes an output beside another's."""
+    path = tmp_path / "net.prototxt"
+    path.write_text("""
+layer { name: "data" type: "Input" top: "data" top: "label" input_param {
+  shape { dim: 1 dim: 3 dim: 4 dim: 4 } shape { dim: 1 dim: 3 dim: 4 dim: 4 } } }
+layer { name: "gate" type: "SoftGate" bottom: "data" top: "gate" }
+layer { name: "one" type: "EuclideanLoss" bottom: "gate" bottom: "label" top: "one" }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 3 kernel_size: 1 } }
+layer { name: "two" type: "EuclideanLoss" bottom: "conv" bottom: "label" top: "two" }
+""")
+    net = converter.load(path, layers=example / "my_layers.py", deploy=True)
+    assert net(torch.ones(1, 3, 4, 4)).keys() == {"gate", "conv"}
+
+
 PYTHON = """
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 } } }
 layer {
@@ -327,12 +353,14 @@ def test_a_schema_is_read_as_it_is_now(example, tmp_path):
 
 
 def test_a_repaired_file_is_loaded(tmp_path):
-    write(tmp_path, net_prototxt=RELU, answers_py="import not_there\n")
-    path, layers = tmp_path / "net.prototxt", tmp_path / "answers.py"
+    write(tmp_path, net_prototxt=RELU, mended_py="import not_there\n")
+    path, layers = tmp_path / "net.prototxt", tmp_path / "mended.py"
     with pytest.raises(UnsupportedError, match="not_there"):
         converter.load(path, layers=layers)
-    write(tmp_path, answers_py=ANSWER.format(answer=42.0))
-    assert answer(converter.load(path, layers=layers)) == 42
+    write(tmp_path, mended_py=ANSWER.format(answer=42.0))
+    repaired = converter.load(path, layers=layers)
+    assert answer(repaired) == 42
+    assert type(repaired.layers["y"]).__module__ == "mended"  # as it would be imported
 
 
 def test_two_files_of_one_name_type_and_fork(tmp_path):
