@@ -97,7 +97,8 @@ class Layer(nn.Module):
     tops: ClassVar[Count]
     param: ClassVar[str] = ""
     is_loss: ClassVar[bool] = False
-    """A loss's first top weighs 1 unless `loss_weight` says otherwise."""
+    """It is one of Caffe's LossLayers: its first top weighs 1 unless `loss_weight` says otherwise,
+    and tops that the definition leaves out are made up."""
     is_metric: ClassVar[bool] = False
     """It only measures (Accuracy): an exported model leaves it out, as it does losses."""
     applies: ClassVar[str] = ""
@@ -120,8 +121,6 @@ class Layer(nn.Module):
     """Why a source that reads files has nothing of its own."""
     constant_tops: bool = False
     """True for a source whose own tops are always the same."""
-    auto_tops: ClassVar[bool] = False
-    """Tops that the definition leaves out are made up, as Caffe does for losses."""
     fixed_bottoms: ClassVar[tuple[int, ...]] = ()
     """Bottoms that never receive a gradient (labels)."""
 
@@ -136,10 +135,9 @@ class Layer(nn.Module):
     adds_blobs: ClassVar[bool] = False
     """Told by its code, which calls `add_blob`; a class whose helpers do that says so itself."""
 
-    free_rows: ClassVar[bool] = False
-    """How many rows its tops have depends on values; the shape rule says how many at most."""
-    rows_axis: ClassVar[int] = 0
-    """The axis of those rows."""
+    free_axis: ClassVar[int | None] = None
+    """The axis along which its tops are as long as values say; the shape rule says how long at
+    most."""
 
     draws: bool = False
     """True where the tops are random also in TEST: no two passes agree."""

@@ -112,7 +112,7 @@ def build(layer: Any, bottoms: list[Shape], cls: type[Layer] | None = None) -> L
     """
     cls = cls or find(layer)
     tops = len(layer.top)
-    if cls.auto_tops:
+    if cls.is_loss:
         tops = max(tops, cls.tops.least)
     _require_number(len(bottoms), "bottom", cls.bottoms)
     _require_number(tops, "top", cls.tops)

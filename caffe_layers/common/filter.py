@@ -23,7 +23,7 @@ class Filter(Layer, type="Filter", bottoms=(2, None), tops=(1, None)):
     Caffe: BVLC/caffe, src/caffe/layers/filter_layer.cpp
     """
 
-    free_rows = True
+    free_axis = 0
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Filter:

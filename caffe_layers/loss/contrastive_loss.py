@@ -32,7 +32,6 @@ class ContrastiveLoss(Layer, type="ContrastiveLoss", param="contrastive_loss_par
     """
 
     is_loss = True
-    auto_tops = True
     fixed_bottoms = (2,)
 
     def __init__(self, *, margin: float = 1.0, legacy_version: bool = False) -> None:

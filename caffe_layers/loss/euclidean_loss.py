@@ -25,7 +25,6 @@ class EuclideanLoss(Layer, type="EuclideanLoss", bottoms=2):
     """
 
     is_loss = True
-    auto_tops = True
 
     def shapes(self, a: Shape, b: Shape) -> list[Shape]:
         check_batch(a, b)

@@ -29,7 +29,6 @@ class HingeLoss(Layer, type="HingeLoss", param="hinge_loss_param", bottoms=2):
     """
 
     is_loss = True
-    auto_tops = True
     fixed_bottoms = (1,)
 
     def __init__(self, *, norm: str = "L1") -> None:

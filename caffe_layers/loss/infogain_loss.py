@@ -41,7 +41,6 @@ class InfogainLoss(
     is_loss = True
     applies = "softmax"
     fork_fields = ("loss_param.normalization",)  # NONE has another number in R-FCN and Intel's
-    auto_tops = True
     fixed_bottoms = (1, 2)
     infogain: Tensor | None
 

@@ -26,7 +26,6 @@ class MultinomialLogisticLoss(Layer, type="MultinomialLogisticLoss", bottoms=2):
     """
 
     is_loss = True
-    auto_tops = True
     fixed_bottoms = (1,)
 
     def shapes(self, x: Shape, label: Shape) -> list[Shape]:

@@ -32,7 +32,6 @@ class SigmoidCrossEntropyLoss(Layer, type="SigmoidCrossEntropyLoss", param="loss
     is_loss = True
     applies = "sigmoid"
     fork_fields = ("loss_param.normalization",)  # NONE has another number in R-FCN and Intel's
-    auto_tops = True
     fixed_bottoms = (1,)
 
     def __init__(

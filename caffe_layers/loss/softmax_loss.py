@@ -39,7 +39,6 @@ class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", param="loss_param", bottoms
     is_loss = True
     applies = "softmax"
     fork_fields = ("loss_param.normalization",)  # NONE has another number in R-FCN and Intel's
-    auto_tops = True
     fixed_bottoms = (1,)
 
     def __init__(

@@ -159,7 +159,7 @@ def _top_names(layers: Sequence[Any], registry: Registry) -> list[tuple[str, ...
     for layer in layers:
         tops = list(layer.top)
         readings = registry.layers.get(layer.type, {})
-        least = max((cls.tops.least for cls in readings.values() if cls.auto_tops), default=0)
+        least = max((cls.tops.least for cls in readings.values() if cls.is_loss), default=0)
         while len(tops) < least:
             tops.append(f"{AUTOMATIC}{automatic + 1}" if automatic else AUTOMATIC)
             automatic += 1

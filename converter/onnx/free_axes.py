@@ -39,8 +39,8 @@ def dynamic_dims(
                     follows = axis == "batch" and index == 0 and after == before + 1
                     named = name in inputs or follows
                     dims[name][index] = symbols.get(before) if named else None
-    if any(step.cls.free_rows for step in steps):
-        for name, shape in _with_free_rows(steps, layers, inputs).items():
+    if any(step.cls.free_axis is not None for step in steps):
+        for name, shape in _with_more_rows(steps, layers, inputs).items():
             for index, (before, after) in enumerate(zip(base[name], shape, strict=True)):
                 if before != after:
                     dims[name][index] = None
@@ -60,16 +60,16 @@ def _has(shape: Shape, axis: str) -> bool:
     return len(shape) > AXES[axis] and (axis == "batch" or len(shape) == 4)
 
 
-def _with_free_rows(
+def _with_more_rows(
     steps: Iterable[Step], layers: Layers, inputs: Mapping[str, Shape]
 ) -> dict[str, Shape]:
-    """Return the values' shapes where layers of free rows make one row more than by their rule."""
+    """Return the values' shapes where layers with a free axis make one row more than their rule."""
     shapes = dict(inputs)
     for step in steps:
         with within(step.place):
             tops = layers[step.key].shapes(*(shapes[name] for name in step.bottoms))
-        if step.cls.free_rows:
-            at = step.cls.rows_axis
+        at = step.cls.free_axis
+        if at is not None:
             tops = [(*top[:at], top[at] + 1, *top[at + 1 :]) for top in tops]
         shapes.update(zip(step.tops, tops, strict=True))
     return shapes

@@ -34,7 +34,6 @@ class L1Loss(Layer, type="L1Loss", fork="flownet2", param="l1_loss_param", botto
     """
 
     is_loss = True
-    auto_tops = True
 
     def __init__(
         self,

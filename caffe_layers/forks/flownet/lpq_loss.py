@@ -36,7 +36,6 @@ class LpqLoss(Layer, type="LpqLoss", fork="flownet2", param="lpq_loss_param", bo
     """
 
     is_loss = True
-    auto_tops = True
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ class RegionProposal(Layer):
     counting the 1.
     """
 
-    free_rows = True
+    free_axis = 0
     fixed_bottoms = (0, 1, 2)
     drops_small: bool
     """Boxes below `min_size` go; otherwise their score becomes 0."""

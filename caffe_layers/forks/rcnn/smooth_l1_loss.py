@@ -30,7 +30,6 @@ class RCNNSmoothL1Loss(
     """
 
     is_loss = True
-    auto_tops = True
     fixed_bottoms = (2, 3)
 
     def __init__(self, *, sigma: float = 1.0) -> None:

@@ -35,7 +35,6 @@ class SmoothL1LossOHEM(
     """
 
     is_loss = True
-    auto_tops = True
     fixed_bottoms = (2,)
 
     def __init__(

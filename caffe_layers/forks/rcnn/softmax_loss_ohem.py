@@ -37,7 +37,6 @@ class SoftmaxWithLossOHEM(
 
     is_loss = True
     applies = "softmax"
-    auto_tops = True
     fixed_bottoms = (1,)
 
     def __init__(

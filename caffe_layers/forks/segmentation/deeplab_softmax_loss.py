@@ -36,7 +36,6 @@ class DeepLabSoftmaxWithLoss(
 
     is_loss = True
     applies = "softmax"
-    auto_tops = True
     fixed_bottoms = (1,)
 
     def __init__(

@@ -22,7 +22,6 @@ class BaseSmoothL1Loss(Layer):
     """
 
     is_loss = True
-    auto_tops = True
     fixed_bottoms = (2,)
 
     def shapes(self, a: Shape, b: Shape, weight: Shape | None = None) -> list[Shape]:

@@ -47,8 +47,7 @@ class DetectionEvaluate(
     """
 
     is_metric = True
-    free_rows = True
-    rows_axis = 2
+    free_axis = 2
 
     def __init__(
         self,

@@ -53,8 +53,7 @@ class DetectionOutput(
     Caffe: weiliu89/caffe, src/caffe/layers/detection_output_layer.cpp
     """
 
-    free_rows = True
-    rows_axis = 2
+    free_axis = 2
 
     def __init__(
         self,

@@ -77,7 +77,6 @@ class MultiBoxLoss(
 
     is_loss = True
     fork_fields = ("loss_param.normalization",)  # NONE has another number in Intel's
-    auto_tops = True
     fixed_bottoms = (2, 3, 4, 5)
 
     def __init__(

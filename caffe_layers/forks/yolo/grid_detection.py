@@ -34,8 +34,7 @@ class GridDetection(Layer):
     [image, -1, -1, -1, -1, -1, -1]. There is no gradient.
     """
 
-    free_rows = True
-    rows_axis = 2
+    free_axis = 2
 
     def __init__(
         self,

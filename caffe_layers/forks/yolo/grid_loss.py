@@ -17,7 +17,6 @@ class GridLoss(ShapesOnly):
     """
 
     is_loss = True
-    auto_tops = True
     fixed_bottoms = (1,)
     reason = (
         "matches boxes to labels by rules that changed from release to release, in training alone: "

@@ -15,7 +15,6 @@ class YoloSeg(ShapesOnly, type="YoloSeg", fork="yolo", bottoms=(2, 3)):
     """
 
     is_loss = True
-    auto_tops = True
     fixed_bottoms = (1, 2)
     reason = "is a loss whose formula changed from release to release: it is not computed here"
 

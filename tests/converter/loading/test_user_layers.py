@@ -211,6 +211,21 @@ def test_a_reading_of_ones_own_comes_first(tmp_path):
     assert net({"a": torch.tensor([1.0, 5]), "b": torch.tensor([0.0, 2])})["l"] == 3
 
 
+def test_a_loss_of_ones_own_needs_no_top(tmp_path):
+    (tmp_path / "own_loss.py").write_text(
+        "from caffe_layers import Layer\n"
+        "class Mine(Layer, type='MineLoss', fork='own_loss'):\n"
+        "    is_loss = True\n"
+        "    def shapes(self, a): return [()]\n"
+        "    def forward(self, a): return a.sum()\n"
+    )
+    path = tmp_path / "net.prototxt"
+    path.write_text("input: 'a' input_shape { dim: 2 } layer { type: 'MineLoss' bottom: 'a' }")
+    net = converter.load(path, layers=tmp_path / "own_loss.py")
+    assert net({"a": torch.tensor([1.0, 5])}) == {"(automatic)": 6}
+    assert net.loss({"a": torch.tensor([1.0, 5])}) == 6
+
+
 # ---- One load's layers are not another's --------------------------------------------------------
 
 RELU = """
