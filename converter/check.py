@@ -13,15 +13,14 @@ from typing_extensions import Unpack
 
 from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import Registry
-from prototxt import Net, filter_net, read_net, read_weights
+from prototxt import Net, read_net, read_weights
 from prototxt.errors import CaffeError, ShapeError
 from prototxt.paths import PathName
-from prototxt.upgrade import declare_shapeless
 
 from .keywords import refuse_unknown
-from .loading.deploy import deploy
 from .loading.load import load, weight_files
 from .loading.options import LoadOptions
+from .loading.passes import Request, rewrite
 from .loading.user_layers import registry_of
 from .network.build import build_layer
 from .network.steps import AUTOMATIC, read_layer
@@ -112,14 +111,19 @@ def check(
     files = weight_files(net, weights)
     read = [read_weights(path, schema=schema) for path in files]
     blobs = {layer.name: _shapes(layer.blobs) for file in read for layer in file.layers}
-    level, stages = options.get("level", 0), tuple(options.get("stages", ()))
-    filtered = filter_net(definition, phase=phase, level=level, stages=stages)
-    filtered = declare_shapeless(filtered, given)
-    if options.get("deploy"):
-        filtered, _ = deploy(filtered, registry, dialect=dialect)
-    training = phase == "TRAIN"
-    walk = _Walk(filtered, given, opset, dialect, registry, training)
-    found = Check([walk.judge(layer, blobs.get(layer.name)) for layer in filtered.layers])
+    stages = tuple(options.get("stages", ()))
+    request = Request(
+        phase=phase,
+        level=options.get("level", 0),
+        stages=stages,
+        input_shapes=given,
+        dialect=dialect,
+        registry=registry,
+        deploy=options.get("deploy", False),
+    )
+    rewritten, _ = rewrite(definition, request)
+    walk = _Walk(rewritten, given, opset, dialect, registry, phase == "TRAIN")
+    found = Check([walk.judge(layer, blobs.get(layer.name)) for layer in rewritten.layers])
     if definition.unknown and not options.get("allow_unknown"):
         found.problems = [f"{field}: an unknown field" for field in definition.unknown]
     elif not any(verdict.torch for verdict in found.verdicts):

@@ -34,7 +34,7 @@ def deploy(
     dropped = parts.dropped()
     wanted = parts.outputs(dropped)
     if not wanted:
-        raise UnsupportedError("--deploy: no layer is left that makes an output")
+        raise UnsupportedError(f"{net.source}: --deploy: no layer is left that makes an output")
     values, kept = parts.needed(wanted)
     layers = list(net.layers)
     notes: list[str] = []

@@ -13,13 +13,12 @@ import torch
 
 from caffe_layers import Shape
 from caffe_layers.base.layer import Registry
-from caffe_layers.base.message import is_set
 from converter.network import global_pool as pools
 from converter.network.build import Draft, draft
 from converter.network.net import CaffeNet
 from converter.network.origin import Loaded, Origin
 from converter.seed import SEED
-from prototxt import Net, Weights, filter_net, read_net, read_weights
+from prototxt import Net, Weights, read_net, read_weights
 from prototxt.errors import (
     CaffeError,
     FormatError,
@@ -28,13 +27,11 @@ from prototxt.errors import (
     WeightError,
     within,
 )
-from prototxt.passes.phase_stamps import unstamp
 from prototxt.paths import PathName
 from prototxt.schema import SHIPPED
-from prototxt.upgrade import declare_shapeless
 
-from .deploy import deploy as deployed
 from .options import Phase
+from .passes import Request, rewrite
 from .user_layers import Layers, registry_of
 from .weights import fill
 
@@ -89,21 +86,25 @@ def load(
             values=values,
             schema=schema,
         )
-    if definition.file is not None and definition.file.form == "binary":
-        definition = unstamp(definition)
     files = [read_weights(path, schema=schema) for path in paths]
     if require_weights and not files:
         raise WeightError(f"{definition.source}: no weights are given", fix="name the caffemodel")
-    with within(definition.source):
-        filtered = filter_net(definition, phase=phase, level=level, stages=tuple(stages))
-        filtered = declare_shapeless(filtered, input_shapes or {})
-        notes: list[str] = []
-        if deploy:
-            filtered, notes = deployed(filtered, registry, dialect=dialect)
     given = dict(input_shapes or {})
+    request = Request(
+        phase=phase,
+        level=level,
+        stages=tuple(stages),
+        input_shapes=given,
+        values=values or {},
+        weights=files,
+        dialect=dialect,
+        registry=registry,
+        deploy=deploy,
+    )
+    rewritten, notes = rewrite(definition, request)
     filled = partial(
         _filled,
-        filtered,
+        rewritten,
         files,
         given,
         dialect,
@@ -119,15 +120,13 @@ def load(
     except (ShapeError, WeightError) as error:
         if given and not global_pool:
             with suppress(CaffeError):  # said only where it helps
-                own = draft(filtered, files, dialect=dialect, registry=registry)
+                own = draft(rewritten, files, dialect=dialect, registry=registry)
                 _blame_other_inputs(error, own, given)
                 filled(global_pool=True)
                 error.fix = pools.advice(pools.fixed_pools(own.steps, own.layers, own.shapes))
         raise
     origin = Origin.of(definition, files, values)
-    origin = replace(origin, loaded=loaded).noting(
-        *_filled_in(origin.values), *notes, *_quantization(filtered)
-    )
+    origin = replace(origin, loaded=loaded).noting(*notes)
     built = made.network(origin)
     try:
         return built.to(device=device, dtype=dtype)
@@ -164,23 +163,6 @@ def _filled(
         generator=torch.Generator().manual_seed(seed),
     )
     return made, loaded
-
-
-def _filled_in(values: Mapping[str, str]) -> list[str]:
-    """Say what the template's placeholders stand for."""
-    said = ", ".join(f"{name}={value}" for name, value in values.items())
-    return [f"the definition is a template, filled in with {said}"] if said else []
-
-
-def _quantization(net: Net) -> list[str]:
-    """Say that Intel's layers of 8 bits compute in floats here."""
-    quantized = [layer.name for layer in net.layers if is_set(layer, "quantization_param")]
-    if not quantized:
-        return []
-    return [
-        f"{len(quantized)} layers from {quantized[0]!r} on have a quantization_param: this is the "
-        "float network, not what their 8 bits round it to"
-    ]
 
 
 def _blame_other_inputs(error: CaffeError, own: Draft, given: Mapping[str, Shape]) -> None:

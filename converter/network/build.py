@@ -14,7 +14,6 @@ from caffe_layers.base.layer import DEFAULT, Registry
 from caffe_layers.data.input import Input
 from prototxt import Net, Weights
 from prototxt.errors import FormatError, ShapeError, within
-from prototxt.passes.merged_scale import merge_scales
 
 from .global_pool import fixed_pools, make_pools_global
 from .layers import Layers
@@ -70,9 +69,8 @@ def draft(
 ) -> Draft:
     """Return the parts of a filtered network, its blobs not yet set.
 
-    The weights' `files` help to tell what its types stand for, and which layers were merged.
+    The weights' `files` help to tell what its types stand for.
     """
-    net = merge_scales(net, files)
     if global_pool:
         own = draft(net, files, dialect=dialect, registry=registry)
         net = make_pools_global(net, own.steps, fixed_pools(own.steps, own.layers, own.shapes))

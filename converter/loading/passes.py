@@ -1,0 +1,104 @@
+"""What a definition goes through between its file and its network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from caffe_layers import Shape
+from caffe_layers.base.layer import DEFAULT, Registry
+from caffe_layers.base.message import is_set
+from prototxt import Net, Weights, filter_net
+from prototxt.passes.merged_scale import merge_scales
+from prototxt.passes.phase_stamps import unstamp
+from prototxt.upgrade import declare_shapeless
+
+from .deploy import deploy
+from .options import Phase
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a definition, and what is known beside it."""
+
+    phase: Phase = "TEST"
+    level: int = 0
+    stages: tuple[str, ...] = ()
+    input_shapes: Mapping[str, Shape] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    weights: Sequence[Weights] = ()
+    dialect: str | None = None
+    registry: Registry = field(default_factory=lambda: DEFAULT)
+    deploy: bool = False
+
+
+Pass = Callable[[Net, Request], tuple[Net, list[str]]]
+"""Returns the network rewritten, and in sentences what a reader of it should know."""
+
+
+def rewrite(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Return a definition as read in the form that a network is built of, and notes on the way.
+
+    Raises CaffeError, with the file's name, where a pass refuses it.
+    """
+    notes: list[str] = []
+    for run in PASSES:
+        net, said = run(net, request)
+        notes += said
+    return net, notes
+
+
+def note_values(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Say what the template's placeholders stand for: its text is filled in as it is read."""
+    said = ", ".join(f"{name}={value}" for name, value in request.values.items())
+    return net, [f"the definition is a template, filled in with {said}"] if said else []
+
+
+def remove_stamps(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Remove from a saved network the phase of the run that saved it."""
+    saved = net.file is not None and net.file.form == "binary"
+    return unstamp(net) if saved else net, []
+
+
+def pick_layers(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Keep the layers of the phase, the level and the stages."""
+    return filter_net(net, request.phase, request.level, request.stages), []
+
+
+def declare_inputs(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Put an Input layer in front for each input that no layer makes."""
+    return declare_shapeless(net, request.input_shapes), []
+
+
+def keep_deployable(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Keep what predicts, if that is asked for."""
+    if not request.deploy:
+        return net, []
+    return deploy(net, request.registry, dialect=request.dialect)
+
+
+def merge(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Merge the Scale layers whose numbers the weights' BatchNorms hold."""
+    return merge_scales(net, request.weights), []
+
+
+def note_quantization(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Say that Intel's layers of 8 bits compute in floats here."""
+    quantized = [layer.name for layer in net.layers if is_set(layer, "quantization_param")]
+    if not quantized:
+        return net, []
+    return net, [
+        f"{len(quantized)} layers from {quantized[0]!r} on have a quantization_param: this is the "
+        "float network, not what their 8 bits round it to"
+    ]
+
+
+PASSES: tuple[Pass, ...] = (
+    note_values,  # concerns the whole text: said first
+    remove_stamps,  # a layer's phase decides what it reads: before anything asks a layer
+    pick_layers,  # all that follows is about the layers that run
+    declare_inputs,  # only now is it known which bottoms nobody makes
+    keep_deployable,  # takes the layers that bring data, declared ones too, as inputs
+    merge,  # by who reads a BatchNorm: a layer that is left out does not
+    note_quantization,  # of the layers that are left
+)
