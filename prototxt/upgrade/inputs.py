@@ -32,7 +32,7 @@ def to_layer(net: Net) -> Net:
     for index in range(len(old.input)):
         shape = layer.input_param.shape.add()
         if old.input_shape:
-            shape.CopyFrom(old.input_shape[index])
+            shape.dim.extend(old.input_shape[index].dim)  # a fork's header has a class of its own
         else:
             shape.dim.extend(old.input_dim[index * DIMS : (index + 1) * DIMS])
     return in_front(replace(net, header=header), layer)

@@ -282,3 +282,17 @@ def test_solver_with_both_types_is_refused(protos):
 def test_unknown_solver_is_refused_by_the_text_parser(protos):
     with pytest.raises(text_format.ParseError, match="LBFGS"):
         solver(protos / "upgrade_solver" / "unknown_enum" / "in.prototxt")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "mem_param { optimize_test: true }",
+        "default_forward_type: FLOAT16",
+        'engine: "MKL2017"',
+    ],
+)
+def test_header_of_a_fork_may_say_its_inputs_with_shapes(field):
+    text = f'{field} input: "a" input: "b" input_shape {{ dim: 1 dim: 3 }} input_shape {{ dim: 2 }}'
+    net = upgrade(parse_text(f'{text} layer {{ name: "l" type: "ReLU" bottom: "a" top: "a" }}'))
+    assert [list(shape.dim) for shape in net.layers[0].input_param.shape] == [[1, 3], [2]]
