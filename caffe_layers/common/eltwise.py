@@ -16,6 +16,8 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
+from .scaling import is_scaling
+
 OPERATIONS = ("SUM", "PROD", "MAX")
 """Others are those of forks."""
 
@@ -62,7 +64,8 @@ class Eltwise(Layer, type="Eltwise", param="eltwise_param", bottoms=(2, None)):
 
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
-        return enum_name(layer.eltwise_param, "operation") in OPERATIONS
+        scales = is_scaling(layer) and layer.eltwise_param.coeff
+        return enum_name(layer.eltwise_param, "operation") in OPERATIONS and not scales
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Eltwise:

@@ -24,6 +24,7 @@ from .refused import (
     PFMWriter,
 )
 from .resample import Resample
+from .scaled_eltwise import ScaledEltwise
 
 __all__ = [
     "Accum",
@@ -48,4 +49,5 @@ __all__ = [
     "NegReLU",
     "PFMWriter",
     "Resample",
+    "ScaledEltwise",
 ]
