@@ -1,6 +1,13 @@
 """Whole networks: from Caffe's files to PyTorch and ONNX, and the proof that they agree."""
 
-from prototxt.errors import CaffeError, FormatError, ShapeError, UnsupportedError, WeightError
+from prototxt.errors import (
+    CaffeError,
+    FormatError,
+    ShapeError,
+    UnsupportedError,
+    UsageError,
+    WeightError,
+)
 
 from . import sknet, training
 from .conversion import convert
@@ -26,6 +33,7 @@ __all__ = [
     "Report",
     "ShapeError",
     "UnsupportedError",
+    "UsageError",
     "WeightError",
     "backward",
     "check_onnx",

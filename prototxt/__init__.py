@@ -2,7 +2,15 @@
 
 from .binary.blob import Blob
 from .binary.caffemodel import LayerWeights, Weights, write_caffemodel
-from .errors import CaffeError, FormatError, ShapeError, UnsupportedError, WeightError, within
+from .errors import (
+    CaffeError,
+    FormatError,
+    ShapeError,
+    UnsupportedError,
+    UsageError,
+    WeightError,
+    within,
+)
 from .hdf5.weights import write_hdf5
 from .net import Net
 from .passes.filter import filter_net
@@ -20,6 +28,7 @@ __all__ = [
     "ShapeError",
     "SolverState",
     "UnsupportedError",
+    "UsageError",
     "WeightError",
     "Weights",
     "embedded_net",

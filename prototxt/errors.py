@@ -36,6 +36,10 @@ class WeightError(CaffeError):
     """Weights do not fit their network: a wrong count, a wrong shape, a missing layer."""
 
 
+class UsageError(CaffeError):
+    """What was asked for cannot be: a wrong option, no such file, a part that is not installed."""
+
+
 def within(place: str) -> _Within:
     """Put `place` in front of every CaffeError raised inside the `with` block."""
     return _Within(place)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.shape import Shape
-from prototxt.errors import CaffeError, FormatError, UnsupportedError
+from prototxt.errors import CaffeError, FormatError, UnsupportedError, UsageError
 from prototxt.schema import dialect
 
 from .batches import Batches, Course, Samples, Way, alone
@@ -94,7 +94,7 @@ class BaseData(Fed):
             batch = next(self._loader)
         except RuntimeError as error:  # a worker was killed: torch says which and how
             self._loader = None
-            raise CaffeError(str(error), fix="read with fewer workers, or none") from None
+            raise UsageError(str(error), fix="read with fewer workers, or none") from None
         if isinstance(batch, Exception):
             self._loader = None
             raise batch

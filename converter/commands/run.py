@@ -29,7 +29,7 @@ from converter.preprocessing import (
 from converter.preprocessing.inputs import Photo, read_fed
 from converter.text import format_shape
 from prototxt.atomic import writing
-from prototxt.errors import CaffeError, ShapeError
+from prototxt.errors import ShapeError, UsageError
 
 from ._options import add_inputs, add_net, add_preprocessing, load_net, preprocessing_options, say
 
@@ -65,7 +65,7 @@ def run(args: Namespace) -> int:
     NET may be an ONNX file: then its outputs are what there is to write and to draw.
     """
     if not (args.output or args.draw):
-        raise CaffeError("nothing is asked for", fix="give --output FILE.npz, --draw OUT.png")
+        raise UsageError("nothing is asked for", fix="give --output FILE.npz, --draw OUT.png")
     computed = _run_onnx(args) if args.net.endswith(ONNX_SUFFIX) else _run_torch(args)
     for name, blob in computed.outputs.items():
         say(args, f"{name} {format_shape(blob.shape)}")
@@ -112,7 +112,7 @@ def _with_diffs(net: CaffeNet, fed: Mapping[str, torch.Tensor]) -> dict[str, np.
 
 def _run_onnx(args: Namespace) -> _Computed:
     if args.weights or args.backward:
-        raise CaffeError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
+        raise UsageError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
     taken = inputs_of(args.net)
     given, photo = _read(args, None, taken)
     check_shapes(args.net, taken, {name: value.shape for name, value in given.items()})
@@ -133,7 +133,7 @@ def _read(
     given = {name: value for name, value in read.items() if not isinstance(value, Photo)}
     if len(photos) != 1:
         if args.draw:
-            raise CaffeError(f"{len(photos)} of the inputs are images, --draw wants one")
+            raise UsageError(f"{len(photos)} of the inputs are images, --draw wants one")
         return given | {name: photo.array() for name, photo in photos.items()}, None
     ((name, photo),) = photos.items()
     if settings:

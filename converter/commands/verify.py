@@ -10,7 +10,7 @@ from converter.onnx.runtime import inputs_of
 from converter.preprocessing.inputs import as_arrays, photos_among, read_fed
 from converter.verification.feed import embedded_preprocessing
 from converter.verification.verify import verify
-from prototxt.errors import CaffeError
+from prototxt.errors import UsageError
 
 from ._options import (
     add_golden,
@@ -44,7 +44,7 @@ def run(args: Namespace) -> int:
     inputs = read_fed(args.input)
     takes_images = bool(args.model and inputs_of(args.model).image)
     if settings and not takes_images and not photos_among(inputs):
-        raise CaffeError(
+        raise UsageError(
             f"{', '.join(f'--{name}' for name in settings)}: nothing to prepare, since "
             f"{args.model or 'a model made for the check'} takes no images and no photo is fed",
             fix="give a photo with --input, or a model of `convert --embed-preprocessing`",

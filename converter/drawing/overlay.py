@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from converter.preprocessing import Preprocessing
-from prototxt.errors import CaffeError
+from prototxt.errors import UsageError
+from prototxt.optional import optional
 
 from .predictions import Boxes, Classes, ClassMap, Result
 
@@ -70,7 +71,7 @@ def save(image: Any, file: BinaryIO, suffix: str) -> None:
     """Write a Pillow image in the format of a file name's suffix."""
     image_format = _pillow().registered_extensions().get(suffix.lower())
     if image_format is None:
-        raise CaffeError(f"{suffix!r} is no suffix of an image file", fix="write OUT.png")
+        raise UsageError(f"{suffix!r} is no suffix of an image file", fix="write OUT.png")
     image.save(file, format=image_format)
 
 
@@ -167,9 +168,4 @@ def _pillow() -> Any:
 
 
 def _module(name: str) -> Any:
-    try:
-        return getattr(__import__("PIL", fromlist=[name]), name)
-    except ImportError:
-        raise CaffeError(
-            "drawing on images needs Pillow", fix='pip install "caffeport[images]"'
-        ) from None
+    return optional(f"PIL.{name}", "images", "drawing on images needs")

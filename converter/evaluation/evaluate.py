@@ -21,7 +21,7 @@ from converter.onnx.runtime import open_onnx
 from converter.parallel import Processes
 from converter.preprocessing import Preprocessing, Transform, image_input
 from converter.progress import progress
-from prototxt.errors import CaffeError, ShapeError, WeightError
+from prototxt.errors import ShapeError, UsageError, WeightError
 
 from .batches import Batch, batches
 from .resume import EvaluationState
@@ -173,7 +173,7 @@ def scores_output(net: CaffeNet, output: str | None) -> str:
 def _scorer(net: CaffeNet, engine: str, output: str | None) -> Iterator[Callable[[Tensor], Tensor]]:
     data, name = image_input(net), scores_output(net, output)
     if engine not in ENGINES:
-        raise CaffeError(f"engine {engine!r}, wants one of {', '.join(ENGINES)}")
+        raise UsageError(f"engine {engine!r}, wants one of {', '.join(ENGINES)}")
     with tempfile.TemporaryDirectory() as folder:
         if engine == "onnx":
             path = Path(folder, "net.onnx")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prototxt.atomic import writing
-from prototxt.errors import CaffeError, FormatError
+from prototxt.errors import FormatError, UsageError
 
 SECONDS_BETWEEN_WRITES = 10.0
 
@@ -50,7 +50,7 @@ class EvaluationState:
         identity = json.loads(json.dumps(identity))
         if other != identity:
             changed = ", ".join(key for key in identity if other.get(key) != identity[key])
-            raise CaffeError(
+            raise UsageError(
                 f"{own} is the state of another evaluation, which differs in its {changed}",
                 fix="remove it to begin anew",
             )

@@ -13,7 +13,7 @@ from prototxt.data.datum import read_datum
 from prototxt.data.images import read_image
 from prototxt.data.lists import read_image_list
 from prototxt.data.lmdb import FILE, Database
-from prototxt.errors import CaffeError, FormatError, within
+from prototxt.errors import FormatError, UsageError, within
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 
@@ -51,7 +51,7 @@ def open_samples(
     if path.is_file():
         folder = Path(root) if root is not None else path.parent
         return ImageFiles([(folder / name, label) for name, label in read_image_list(path)])
-    raise CaffeError(f"{path}: no such folder, list or database")
+    raise UsageError(f"{path}: no such folder, list or database")
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def read_labels(path: str | PathLike[str]) -> list[str]:
     try:
         text = Path(path).read_text("utf-8")
     except OSError as error:
-        raise CaffeError(f"{path}: {error.strerror}") from None
+        raise UsageError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise FormatError(f"{path}: no text, wants a line for each class") from None
     return [line.strip() for line in text.splitlines()]

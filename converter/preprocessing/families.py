@@ -11,7 +11,7 @@ from typing import Any
 from converter.loading.options import Phase
 from converter.network.net import CaffeNet
 from prototxt import Net, filter_net
-from prototxt.errors import CaffeError, UnsupportedError
+from prototxt.errors import UnsupportedError, UsageError
 from prototxt.named_file import find_named
 
 from .spec import Preprocessing, mean_image, read_mean, read_size
@@ -175,7 +175,7 @@ def _from_layer(layer: Any, definition: Net, shape: tuple[int, ...], origin: str
 def _mean_file(name: str, definition: Net) -> Path:
     if found := find_named(name, Path(definition.source)):
         return found
-    raise CaffeError(
+    raise UsageError(
         f"{definition.source}: its mean_file {name!r} is not there",
         fix="give the mean with --mean 104,117,123 or --mean FILE.binaryproto",
     )

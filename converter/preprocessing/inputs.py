@@ -14,7 +14,7 @@ import numpy as np
 from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from prototxt.data.images import read_image
-from prototxt.errors import CaffeError, FormatError
+from prototxt.errors import FormatError, UsageError
 
 from .families import image_input, preprocessing_of
 from .spec import Preprocessing
@@ -76,7 +76,7 @@ def as_arrays(
 
 def _read_input(name: str, path: Path) -> np.ndarray | Photo:
     if not path.is_file():
-        raise CaffeError(f"{path}: no such file")
+        raise UsageError(f"{path}: no such file")
     if path.suffix in ARRAY_SUFFIXES:
         return _read_array(name, path)
     return Photo(np.ascontiguousarray(read_image(str(path))[:, :, ::-1]))

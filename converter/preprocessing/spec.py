@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from prototxt import read_blob
-from prototxt.errors import CaffeError, ShapeError
+from prototxt.errors import ShapeError, UsageError
 
 ORDERS = ("BGR", "RGB", "GRAY")
 LUMA = (0.299, 0.587, 0.114)
@@ -39,7 +39,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
-            raise CaffeError(f"channels {self.order!r}, wants one of {', '.join(ORDERS)}")
+            raise UsageError(f"channels {self.order!r}, wants one of {', '.join(ORDERS)}")
         if self.mean_image is None and len(self.mean) not in (1, self.channels):
             raise ShapeError(f"{len(self.mean)} mean values, wants 1 or {self.channels}")
         if self.mean_image is not None and self.mean_image.shape[0] != self.channels:
@@ -104,7 +104,7 @@ def _size(size: int | Size) -> str:
 def read_size(text: str, *, shorter: bool = False) -> int | Size:
     """Read `224` (a square, or with `shorter` the shorter side) or `256x320`, height first."""
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", text):
-        raise CaffeError(f"{text!r} is no size; write 256 or 256x320")
+        raise UsageError(f"{text!r} is no size; write 256 or 256x320")
     sizes = [int(part) for part in text.split("x")]
     if len(sizes) == 1 and shorter:
         return sizes[0]
@@ -117,7 +117,7 @@ def read_mean(text: str) -> dict[str, object]:
         try:
             return {"mean": tuple(map(float, text.split(","))), "mean_image": None}
         except ValueError:
-            raise CaffeError(f"{text!r} are no mean values; write 104,117,123") from None
+            raise UsageError(f"{text!r} are no mean values; write 104,117,123") from None
     return {"mean_image": mean_image(text)}
 
 
@@ -126,7 +126,7 @@ def mean_image(path: str | Path) -> np.ndarray:
     try:
         blob = np.asarray(read_blob(path).array, np.float32)
     except OSError as error:
-        raise CaffeError(f"{path}: {error.strerror}") from None
+        raise UsageError(f"{path}: {error.strerror}") from None
     if blob.ndim not in (3, 4) or (blob.ndim == 4 and blob.shape[0] != 1):
         raise ShapeError(f"{path}: a blob of {blob.shape}, wants one image")
     return blob.reshape(blob.shape[-3:])

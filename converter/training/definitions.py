@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prototxt import Net, embedded_net, read_net
-from prototxt.errors import CaffeError, FormatError, within
+from prototxt.errors import FormatError, UsageError, within
 from prototxt.named_file import find_named
 from prototxt.passes.filter import PHASES
 from prototxt.schema import SHIPPED, Schema
@@ -64,7 +64,7 @@ class Reader:
         """Return where a file is; raises CaffeError where it is in neither folder."""
         found = find_named(path, self.source)
         if found is None:
-            raise CaffeError(
+            raise UsageError(
                 f"{self.source}: {name}: no file {path!r} in the working folder or beside the "
                 "solver"
             )

@@ -9,10 +9,11 @@ from os import PathLike
 from pathlib import Path
 
 from prototxt.atomic import replacing
+from prototxt.optional import installing
 
 from .events import Displayed, Event, NetTested
 
-ADVICE = 'pip install "caffeport[plots]"'
+ADVICE = installing("plots")
 
 Curve = tuple[list[int], list[float]]
 

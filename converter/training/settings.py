@@ -13,7 +13,7 @@ import torch
 
 from converter.seed import SEED
 from prototxt import Net, read_solver
-from prototxt.errors import CaffeError, FormatError, UnsupportedError, within
+from prototxt.errors import FormatError, UnsupportedError, UsageError, within
 from prototxt.hdf5.weights import check_names, h5py_for
 from prototxt.schema import Schema
 
@@ -95,9 +95,9 @@ class Settings:
             return
         folder = Path(f"{param.snapshot_prefix}_").parent
         if not folder.is_dir():
-            raise CaffeError(f"snapshot_prefix: no folder {str(folder)!r}", fix="make it")
+            raise UsageError(f"snapshot_prefix: no folder {str(folder)!r}", fix="make it")
         if not os.access(folder, os.W_OK):
-            raise CaffeError(f"snapshot_prefix: the folder {str(folder)!r} is not writable")
+            raise UsageError(f"snapshot_prefix: the folder {str(folder)!r} is not writable")
         if self.hdf5:
             h5py_for(f"{param.snapshot_prefix}_iter_{param.max_iter}.caffemodel.h5")
             check_names([layer.name for layer in net.layers])

@@ -13,7 +13,7 @@ from converter.network.arrays import blob_array
 from converter.network.net import CaffeNet
 from converter.network.parameters import learnable
 from prototxt import Blob, SolverState, read_solverstate, read_weights, write_solverstate
-from prototxt.errors import CaffeError, WeightError, within
+from prototxt.errors import UsageError, WeightError, within
 from prototxt.named_file import find_named
 
 from .optimizer import CaffeOptimizer
@@ -78,7 +78,7 @@ def restore_state(net: CaffeNet, optimizer: CaffeOptimizer, path: str | Path) ->
 def _weights(learned_net: str, state: Path) -> Path:
     if found := find_named(learned_net, state):
         return found
-    raise CaffeError(f"its weights {learned_net!r} are neither in the working folder nor beside it")
+    raise UsageError(f"its weights {learned_net!r} are neither in the working folder nor beside it")
 
 
 def _blob(tensor: Tensor) -> Blob:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prototxt.errors import CaffeError, FormatError, UnsupportedError, within
+from prototxt.optional import optional
 
 Image = NDArray[np.uint8]
 
@@ -100,10 +101,4 @@ def _taps(size: int, wanted: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[n
 
 
 def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError:
-        raise CaffeError(
-            "reading images needs Pillow", fix='pip install "caffeport[images]"'
-        ) from None
-    return Image
+    return optional("PIL.Image", "images", "reading images needs")

@@ -9,7 +9,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from prototxt.atomic import filling
-from prototxt.errors import CaffeError, FormatError, within
+from prototxt.errors import FormatError, within
+from prototxt.optional import optional
 
 FILE = "data.mdb"  # in the database's folder; a lock.mdb may stand beside it
 MAP_SIZE = 1 << 40  # the most that one may grow to; the file only takes what it holds
@@ -148,10 +149,4 @@ def write_database(path: str | Path, records: Iterable[tuple[bytes, bytes]]) -> 
 
 
 def _lmdb() -> Any:
-    try:
-        import lmdb
-    except ImportError:
-        raise CaffeError(
-            "reading an LMDB needs lmdb", fix='pip install "caffeport[lmdb]"'
-        ) from None
-    return lmdb
+    return optional("lmdb", "lmdb", "reading an LMDB needs")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from prototxt.atomic import replacing
-from prototxt.errors import CaffeError, FormatError, ShapeError, within
+from prototxt.errors import FormatError, ShapeError, within
+from prototxt.optional import optional
 
 
 def read_shapes(path: str | Path, names: Sequence[str]) -> list[tuple[int, ...]]:
@@ -65,10 +66,4 @@ def _checked(name: str, dataset: Any, file: Any) -> Any:
 
 
 def _h5py(path: str | Path) -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise CaffeError(
-            f"{path}: HDF5 data needs h5py", fix='pip install "caffeport[hdf5]"'
-        ) from None
-    return h5py
+    return optional("h5py", "hdf5", f"{path}: HDF5 data needs")

@@ -11,7 +11,8 @@ import numpy as np
 from prototxt.atomic import replacing
 from prototxt.binary.blob import Array, Blob
 from prototxt.binary.caffemodel import LayerWeights, Weights
-from prototxt.errors import CaffeError, FormatError, UnsupportedError, within
+from prototxt.errors import FormatError, UnsupportedError, within
+from prototxt.optional import optional
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -63,14 +64,8 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def h5py_for(path: str | Path) -> Any:
-    """Return h5py; a CaffeError that names the file where it is not installed."""
-    try:
-        import h5py
-    except ImportError:
-        raise CaffeError(
-            f"{path}: HDF5 weights need h5py", fix='pip install "caffeport[hdf5]"'
-        ) from None
-    return h5py
+    """Return h5py; a UsageError that names the file where it is not installed."""
+    return optional("h5py", "hdf5", f"{path}: HDF5 weights need")
 
 
 def _collect(group: Any, name: str, layers: list[LayerWeights]) -> None:

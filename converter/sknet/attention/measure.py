@@ -16,7 +16,7 @@ from converter.network.net import CaffeNet
 from converter.preprocessing import Preprocessing, Transform
 from converter.progress import progress
 from converter.sknet.model import PlainSKNet
-from prototxt.errors import CaffeError, ShapeError
+from prototxt.errors import ShapeError, UsageError
 
 from .units import Unit, attention_of, units_of
 
@@ -68,7 +68,7 @@ def measure_attention(
     """
     units = units_of(net)
     if not scales or min(scales) < 1:
-        raise CaffeError(f"scales {list(scales)}, wants numbers of 1 and more")
+        raise UsageError(f"scales {list(scales)}, wants numbers of 1 and more")
     net.eval()
     means, channels, classes = [], [], np.empty(0, np.int64)
     with progress("attention", len(samples) * len(scales), quiet=quiet, unit="image") as bar:

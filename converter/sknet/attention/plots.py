@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from prototxt.atomic import replacing
-from prototxt.errors import CaffeError
+from prototxt.optional import optional
 
 from .measure import Attention
 from .units import Unit
@@ -26,10 +25,9 @@ def draw_attention(attention: Attention, folder: Path, classes: Sequence[str] = 
 
     units: each unit's mean attention of the largest kernel minus that of the smallest, at every
     scale. classes: the same class by class for three units. channels: the first image, and its
-    attention channel by channel in those units. Raises CaffeError where matplotlib is missing.
+    attention channel by channel in those units. Raises UsageError where matplotlib is missing.
     """
-    if find_spec("matplotlib") is None:
-        raise CaffeError("plots need matplotlib", fix='pip install "caffeport[plots]"')
+    optional("matplotlib", "plots", "plots need")
     drawings = {"units": _units, "classes": _classes, "channels": _channels}
     paths = []
     for name, draw in drawings.items():
