@@ -28,6 +28,42 @@ class Refinement(NamedTuple):
     boxes: Any = None
 
 
+class Given(NamedTuple):
+    """What the bottoms hold: of P priors, G objects, N images and C classes or class lists."""
+
+    codes: str
+    """N x C x P x 4."""
+    scores: str
+    """N x P x C."""
+    plain: str
+    """The prior boxes as they are, 1 x P x 4."""
+    priors: str
+    """Those that locations refer to: `plain`, or RefineDet's, N x 1 x P x 4."""
+    variances: str
+    corners: str
+    """G x 4."""
+    labels: str
+    """G."""
+    own: str
+    """N x G: which objects are an image's."""
+
+
+class Matched(NamedTuple):
+    """Which prior took which object."""
+
+    found: str
+    """N x 1 x P: the object's number, or less than 0."""
+    best: str
+    inside: str | None
+    positive: str
+    """N x C x P: whose location counts."""
+    label: str
+    """N x P."""
+    lists: str
+    """N x C x P: the labels of those that count."""
+    targets: str
+
+
 class EmittedMultiBoxLoss(Layer):
     """Base of MultiBoxLoss: its fields, and its ONNX form."""
 
@@ -63,93 +99,112 @@ class EmittedMultiBoxLoss(Layer):
 
     def emit(self, op: Op, loc: str, conf: str, prior: str, gt: str, refined: Refinement) -> str:
         """Append what `loss` does."""
+        given = self._emit_given(op, loc, conf, prior, gt, refined.boxes)
+        matched = self._emit_matched(op, given)
+        chosen = None
+        if self.mining_type != "NONE":
+            matched, chosen = self._emit_mined(op, given, matched, refined.objects)
+        totals = [op.scalar(0)]
+        if self.propagates[0]:
+            losses = self._emit_loc_losses(
+                op, given.codes, matched.targets, matched.positive, given.priors, given.variances
+            )
+            total = op.ReduceSum(losses, keepdims=0)
+            totals.append(op.Mul(total, op.scalar(self.loc_weight)))
+        if self.propagates[1]:
+            totals.append(self._emit_conf_loss(op, given.scores, matched, chosen))
+        return op.Div(op.Sum(*totals), self._emit_count(op, given.scores, matched.positive))
+
+    def _emit_given(
+        self, op: Op, loc: str, conf: str, prior: str, gt: str, refined: str | None
+    ) -> Given:
         codes = op.Reshape(loc, op.ints(0, -1, self.loc_classes, 4))
-        codes = op.Transpose(codes, perm=[0, 2, 1, 3])
         scores = op.Reshape(conf, op.ints(0, -1, self.num_classes))
         plain, variances = (
             op.Transpose(value, perm=[1, 0, 2]) for value in emit_boxes_and_variances(op, prior)
         )
-        priors = plain
-        if refined.boxes is not None:
-            priors = op.Transpose(refined.boxes, perm=[0, 2, 1, 3])
         objects = op.Reshape(gt, op.ints(-1, 8))
-        corners = op.Gather(objects, op.ints(3, 4, 5, 6), axis=1)
         labels = op.Gather(objects, op.const(np.array(1, np.int64)), axis=1)
-        labels = self.emit_labels(op, op.to_int(labels))
-        own = self._emit_own(op, objects, scores)
+        return Given(
+            op.Transpose(codes, perm=[0, 2, 1, 3]),
+            scores,
+            plain,
+            plain if refined is None else op.Transpose(refined, perm=[0, 2, 1, 3]),
+            variances,
+            op.Gather(objects, op.ints(3, 4, 5, 6), axis=1),
+            self.emit_labels(op, op.to_int(labels)),
+            self._emit_own(op, objects, scores),
+        )
 
-        boxes = op.Unsqueeze(priors, op.ints(0)) if priors is plain else priors
+    def _emit_matched(self, op: Op, given: Given) -> Matched:
+        boxes = given.priors
+        if boxes == given.plain:
+            boxes = op.Unsqueeze(boxes, op.ints(0))
         if not self.use_prior_for_matching:
-            boxes = self._emit_decoded(op, plain, codes, variances)
+            boxes = self._emit_decoded(op, given.plain, given.codes, given.variances)
         inside = None
         if self.ignore_cross_boundary_bbox:
             worst = op.to_float(_emit_is_inside(op, boxes))
-            worst = op.reduce("ReduceMin", worst, [3], keepdims=0)
-            inside = op.to_bool(worst)
-        of_lists = op.Unsqueeze(own, op.ints(1))
+            inside = op.to_bool(op.reduce("ReduceMin", worst, [3], keepdims=0))
+        of_lists = op.Unsqueeze(given.own, op.ints(1))
         classes = op.const(np.arange(self.loc_classes)[:, None])
         if not (self.share_location or self.use_prior_for_matching):
-            of_lists = op.And(of_lists, self._emit_is_class(op, labels, classes))
-        found, best = emit_match(op, boxes, corners, of_lists, self.overlap_threshold, inside)
-
+            of_lists = op.And(of_lists, self._emit_is_class(op, given.labels, classes))
+        threshold = self.overlap_threshold
+        found, best = emit_match(op, boxes, given.corners, of_lists, threshold, inside)
         row = op.to_int(op.Relu(found))
         positive = op.GreaterOrEqual(found, op.scalar(0))
-        label = op.Gather(labels, row)
+        label = op.Gather(given.labels, row)
         if not self.share_location:
-            is_class = self._emit_is_class(op, label, classes)
-            positive = op.And(positive, is_class)
+            positive = op.And(positive, self._emit_is_class(op, label, classes))
         none, background = (op.const(np.array(n)) for n in (-1, self.background_label_id))
         lists = op.Where(positive, label, none)
         label = op.reduce("ReduceMax", lists, [1], keepdims=0)
-        nothing = op.Less(label, op.const(np.array(0)))
-        label = op.Where(nothing, background, label)
-        targets = op.Gather(corners, row)
+        label = op.Where(op.Less(label, op.const(np.array(0))), background, label)
+        targets = op.Gather(given.corners, row)
+        return Matched(found, best, inside, positive, label, lists, targets)
 
-        chosen = None
-        if self.mining_type != "NONE":
-            loss = self._emit_score_losses(op, scores, label)
-            if self.mining_type == "HARD_EXAMPLE":
-                losses = self._emit_loc_losses(op, codes, targets, positive, plain, variances)
-                loss = op.Add(loss, op.Squeeze(losses, op.ints(1)))
-            unmatched = op.Less(found, op.scalar(0))
-            if inside is not None:
-                unmatched = op.And(unmatched, inside)
-            rivals = None
-            if self.nms_threshold > 0:
-                rivals = op.Unsqueeze(plain, op.ints(0))
-                if not self.use_prior_for_nms:
-                    rivals = self._emit_decoded(op, plain, codes, variances)
-                rivals = op.Squeeze(rivals, op.ints(1))
-            kept, negative = self._emit_mine(
-                op,
-                loss,
-                op.Squeeze(positive, op.ints(1)),
-                op.Squeeze(unmatched, op.ints(1)),
-                op.Squeeze(best, op.ints(1)),
-                own,
-                refined.objects,
-                rivals,
+    def _emit_mined(
+        self, op: Op, given: Given, matched: Matched, objectness: str | None
+    ) -> tuple[Matched, str]:
+        """Append the choice among the priors; return what is kept, and whose scores count."""
+        plain, variances = given.plain, given.variances
+        loss = self._emit_score_losses(op, given.scores, matched.label)
+        if self.mining_type == "HARD_EXAMPLE":
+            losses = self._emit_loc_losses(
+                op, given.codes, matched.targets, matched.positive, plain, variances
             )
-            chosen = op.Or(kept, negative)
-            label = op.Where(kept, label, background)
-            positive = op.Unsqueeze(kept, op.ints(1))
+            loss = op.Add(loss, op.Squeeze(losses, op.ints(1)))
+        unmatched = op.Less(matched.found, op.scalar(0))
+        if matched.inside is not None:
+            unmatched = op.And(unmatched, matched.inside)
+        rivals = None
+        if self.nms_threshold > 0:
+            rivals = op.Unsqueeze(plain, op.ints(0))
+            if not self.use_prior_for_nms:
+                rivals = self._emit_decoded(op, plain, given.codes, variances)
+            rivals = op.Squeeze(rivals, op.ints(1))
+        positive, unmatched, best = (
+            op.Squeeze(value, op.ints(1)) for value in (matched.positive, unmatched, matched.best)
+        )
+        kept, negative = self._emit_mine(
+            op, loss, positive, unmatched, best, given.own, objectness, rivals
+        )
+        background = op.const(np.array(self.background_label_id))
+        label = op.Where(kept, matched.label, background)
+        mined = matched._replace(positive=op.Unsqueeze(kept, op.ints(1)), label=label)
+        return mined, op.Or(kept, negative)
 
-        totals = [op.scalar(0)]
-        if self.propagates[0]:
-            losses = self._emit_loc_losses(op, codes, targets, positive, priors, variances)
-            total = op.ReduceSum(losses, keepdims=0)
-            totals.append(op.Mul(total, op.scalar(self.loc_weight)))
-        if self.propagates[1]:
-            if self.map_object_to_agnostic:
-                one = op.const(np.array(1))
-                label = op.Min(label, one)
-                lists = op.Min(lists, one)
-            of_scores = self._emit_targets(op, scores, label, lists)
-            losses = self._emit_score_losses(op, scores, label, of_scores)
-            if chosen is not None:
-                losses = op.Where(chosen, losses, op.scalar(0))
-            totals.append(op.ReduceSum(losses, keepdims=0))
-        return op.Div(op.Sum(*totals), self._emit_count(op, scores, positive))
+    def _emit_conf_loss(self, op: Op, scores: str, matched: Matched, chosen: str | None) -> str:
+        label, lists = matched.label, matched.lists
+        if self.map_object_to_agnostic:
+            one = op.const(np.array(1))
+            label, lists = op.Min(label, one), op.Min(lists, one)
+        targets = self._emit_targets(op, scores, label, lists)
+        losses = self._emit_score_losses(op, scores, label, targets)
+        if chosen is not None:
+            losses = op.Where(chosen, losses, op.scalar(0))
+        return op.ReduceSum(losses, keepdims=0)
 
     def _emit_own(self, op: Op, objects: str, scores: str) -> str:
         image = op.to_int(op.Gather(objects, op.const(np.array(0)), axis=1))
