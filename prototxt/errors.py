@@ -40,6 +40,11 @@ class UsageError(CaffeError):
     """What was asked for cannot be: a wrong option, no such file, a part that is not installed."""
 
 
+def headline(error: BaseException) -> str:
+    """Return the first line of what an error says."""
+    return str(error).partition("\n")[0]
+
+
 def within(place: str) -> _Within:
     """Put `place` in front of every CaffeError raised inside the `with` block."""
     return _Within(place)

@@ -9,6 +9,7 @@ from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.onnx.export import export_onnx
 from converter.onnx.options import ExportOptions
+from prototxt.errors import headline
 
 from . import Options, with_free_axes
 
@@ -35,7 +36,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     inputs = [name for name in net.inputs if name not in graph.inputs.keys() | made]
     notes = [note for note in shipped.notes if note not in net.notes]
     if error is not None:
-        why = str(error).partition("\n")[0]
+        why = headline(error)
         notes.insert(0, f"the batch of {path.name} is fixed, since a free one fails: {why}")
     notes += [f"{path.name}: {note}" for note in graph.notes]
     if left or inputs:

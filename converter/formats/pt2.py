@@ -18,7 +18,7 @@ from converter.network.net import CaffeNet
 from converter.onnx.free_axes import AXES, dynamic_dims
 from converter.text import format_shape
 from prototxt.atomic import writing
-from prototxt.errors import UnsupportedError
+from prototxt.errors import UnsupportedError, headline
 
 from . import Options, with_free_axes
 from ._half import half_copy
@@ -85,5 +85,5 @@ def _trace(
     try:
         return torch.export.export(net, (zeros,), dynamic_shapes=(auto,))
     except trace_error() as error:
-        why = str(error).partition("\n")[0]
+        why = headline(error)
         raise UnsupportedError(f"{path.name}: torch.export cannot trace it: {why}") from None

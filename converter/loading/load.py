@@ -23,13 +23,13 @@ from prototxt.errors import (
     CaffeError,
     FormatError,
     ShapeError,
-    UnsupportedError,
     WeightError,
     within,
 )
 from prototxt.paths import PathName
 from prototxt.schema import SHIPPED
 
+from .device import on_device
 from .options import Phase
 from .passes import Request, rewrite
 from .user_layers import Layers, registry_of
@@ -128,11 +128,8 @@ def load(
     origin = Origin.of(definition, files, values)
     origin = replace(origin, loaded=loaded).noting(*notes)
     built = made.network(origin)
-    try:
+    with on_device(device):
         return built.to(device=device, dtype=dtype)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
-        why = str(error).partition("\n")[0]
-        raise UnsupportedError(f"device {str(device)!r}: {why}") from None
 
 
 def _filled(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.layer import Registry
+from converter.loading.device import on_device
 from converter.loading.user_layers import Layers, registry_of
 from converter.network.net import CaffeNet, Inputs
 from converter.network.parameters import learnable
@@ -77,7 +78,9 @@ class Solver:
             fspath(solver), dialect, allow_unknown=allow_unknown, schema=registry.schema
         )
         self.param, self.policy = self.settings.param, self.settings.policy
-        self.device = _device(device or solver_device(self.param))
+        device = device or solver_device(self.param)
+        with on_device(device):
+            self.device = torch.device(device)
         self.seed = self.settings.seed if seed is None else seed
         self.amp, self.feed = amp, feed
         self._reports: list[Callable[[Event], None]] = [report] if report else []
@@ -315,11 +318,3 @@ def solver_device(solver: Any) -> str:
     if solver.solver_mode == solver.CPU or not torch.cuda.is_available():
         return "cpu"
     return f"cuda:{solver.device_id}" if solver.HasField("device_id") else "cuda"
-
-
-def _device(name: str | torch.device) -> torch.device:
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        why = str(error).partition("\n")[0]
-        raise UnsupportedError(f"device {str(name)!r}: {why}") from None
