@@ -71,6 +71,12 @@ class Options(Norm):
         self.beta = beta
 
 
+class Fixed(Norm):
+    def __init__(self, *, beta: float = 0.0) -> None:
+        super().__init__(local_size=1)
+        self.beta = beta
+
+
 def built(cls: type[Layer], said: str = "", dialect: str = "bvlc") -> Any:
     return cls.from_caffe(parameter(said, dialect), [])
 
@@ -125,6 +131,11 @@ def test_a_dialect_without_the_field_or_the_message_says_nothing() -> None:
 def test_handed_on_options_and_a_base_s_message_are_read() -> None:
     layer = built(Options, "lrn_param { local_size: 3 beta: 2 }")
     assert (layer.beta, layer.given) == (2.0, (3, "ACROSS_CHANNELS", 7))
+
+
+def test_what_is_not_handed_on_is_not_read() -> None:
+    layer = built(Fixed, "lrn_param { local_size: 3 beta: 2 }")
+    assert (layer.beta, layer.given) == (2.0, (1, "", 7))
 
 
 def test_what_is_computed_takes_a_fields_place() -> None:
