@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class AbsVal(Layer, type="AbsVal"):
@@ -20,10 +20,8 @@ class AbsVal(Layer, type="AbsVal"):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> AbsVal:
-        in_place = list(layer.top) == list(layer.bottom)
-        require(
-            not in_place, f"top and bottom are both {layer.top[0]!r}: it wants a top of its own"
-        )
+        if list(layer.top) == list(layer.bottom):
+            raise ShapeError(f"top and bottom are both {layer.top[0]!r}: it wants a top of its own")
         return cls()
 
     def shapes(self, x: Shape) -> list[Shape]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from caffe_layers.base.checks import require
+from prototxt.errors import ShapeError
 
 
 def check_indices(indices: Tensor, count: int, what: str) -> None:
@@ -15,5 +15,5 @@ def check_indices(indices: Tensor, count: int, what: str) -> None:
     """
     if indices.numel() and not torch.compiler.is_compiling():
         least, most = (int(index) for index in indices.aminmax())
-        inside = least >= 0 and most < count
-        require(inside, f"the {what} go from {least} to {most}, wants 0 to {count - 1}")
+        if least < 0 or most >= count:
+            raise ShapeError(f"the {what} go from {least} to {most}, wants 0 to {count - 1}")

@@ -12,6 +12,7 @@ from torch import Tensor
 from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.message import fork_field
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Window(NamedTuple):
@@ -139,8 +140,8 @@ def _sizes(
         return tuple(getattr(param, field) for field in pair)
     if not sizes and default is not None:
         return (default,) * axes
-    fits = len(sizes) in (1, axes)
-    require(fits, f"{name} has {len(sizes)} numbers, wants 1 or one for each of {axes} axes")
+    if len(sizes) not in (1, axes):
+        raise ShapeError(f"{name} has {len(sizes)} numbers, wants 1 or one for each of {axes} axes")
     return sizes * axes if len(sizes) == 1 else sizes
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 from .checks import require
 from .message import fork_field
@@ -58,27 +58,27 @@ class Filler:
             known = ", ".join(sorted(RULES))
             raise UnsupportedError(f"filler type {self.type!r} is unknown", fix=f"known: {known}")
         if self.type == "bilinear":
-            square = len(shape) == 4 and shape[2] == shape[3]
-            require(square, f"a bilinear filler wants a 4-D blob with square planes, got {shape}")
+            if len(shape) != 4 or shape[2] != shape[3]:
+                raise ShapeError(
+                    f"a bilinear filler wants a 4-D blob with square planes, got {shape}"
+                )
         elif self.type == "uniform":
-            rises = self.min <= self.max
-            require(rises, f"a uniform filler's min {self.min:g} is above its max {self.max:g}")
+            if not self.min <= self.max:
+                raise ShapeError(
+                    f"a uniform filler's min {self.min:g} is above its max {self.max:g}"
+                )
         elif self.type == "gaussian":
             require(self.std > 0, f"a gaussian filler's std is {self.std:g}, wants more than 0")
         elif self.type in {"xavier", "msra"}:
             require(len(shape) >= 1, f"a {self.type} filler wants a blob with at least one axis")
         elif self.type in {"positive_unitball", "diagonal"}:
-            fits = len(shape) <= 4
-            require(fits, f"a {self.type} filler wants 4 axes at most, got {shape}")
+            require(len(shape) <= 4, f"a {self.type} filler wants 4 axes at most, got {shape}")
+        if self.sparse == -1:
+            return
         if self.type != "gaussian":
-            dense = self.sparse == -1
-            require(dense, f"sparse is {self.sparse}, but only a gaussian filler can be sparse")
-        elif self.sparse != -1:
-            most = shape[0] if shape else -1
-            require(
-                0 <= self.sparse <= most,
-                f"sparse is {self.sparse}, wants 0 to the blob's first size, {shape}",
-            )
+            raise ShapeError(f"sparse is {self.sparse}, but only a gaussian filler can be sparse")
+        if not shape or not 0 <= self.sparse <= shape[0]:
+            raise ShapeError(f"sparse is {self.sparse}, wants 0 to the blob's first size, {shape}")
 
     @torch.no_grad()
     def fill(self, blob: Tensor, generator: torch.Generator | None = None) -> None:

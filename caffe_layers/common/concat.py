@@ -11,6 +11,7 @@ from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Concat(Layer, type="Concat", param="concat_param", bottoms=(1, None)):
@@ -37,11 +38,12 @@ class Concat(Layer, type="Concat", param="concat_param", bottoms=(1, None)):
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         first = bottoms[0]
         axis = canonical_axis(self.axis, len(first))
+        others = (*first[:axis], *first[axis + 1 :])
         for index, shape in enumerate(bottoms):
-            same = len(shape) == len(first) and (
-                shape[:axis] + shape[axis + 1 :] == first[:axis] + first[axis + 1 :]
-            )
-            require(same, f"bottoms 0 {first} and {index} {shape} differ outside of axis {axis}")
+            if len(shape) != len(first) or (*shape[:axis], *shape[axis + 1 :]) != others:
+                raise ShapeError(
+                    f"bottoms 0 {first} and {index} {shape} differ outside of axis {axis}"
+                )
         return [(*first[:axis], sum(shape[axis] for shape in bottoms), *first[axis + 1 :])]
 
     def forward(self, *bottoms: Tensor) -> Tensor:

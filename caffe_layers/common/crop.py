@@ -10,6 +10,7 @@ from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Crop(Layer, type="Crop", param="crop_param", bottoms=2):
@@ -39,12 +40,14 @@ class Crop(Layer, type="Crop", param="crop_param", bottoms=2):
 
     def shapes(self, x: Shape, reference: Shape) -> list[Shape]:
         axis, offsets = self._offsets(len(x))
-        enough = len(reference) >= len(x)
-        require(enough, f"reference {reference} has fewer axes than bottom {x}")
+        if len(reference) < len(x):
+            raise ShapeError(f"reference {reference} has fewer axes than bottom {x}")
         sizes = reference[axis : len(x)]
         for index, (have, size, offset) in enumerate(zip(x[axis:], sizes, offsets, strict=True)):
-            fits = offset + size <= have
-            require(fits, f"axis {axis + index}: {size} from {offset} on does not fit into {have}")
+            if offset + size > have:
+                raise ShapeError(
+                    f"axis {axis + index}: {size} from {offset} on does not fit into {have}"
+                )
         top = (*x[:axis], *sizes)
         return [top]
 

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 from .scaling import is_scaling
 
@@ -55,8 +54,8 @@ class Eltwise(Layer, type="Eltwise", param="eltwise_param", bottoms=(2, None)):
         super().__init__()
         if operation not in OPERATIONS:
             raise UnsupportedError(f"operation {operation!r} is none of SUM, PROD and MAX")
-        wanted = not coeff or operation != "PROD"
-        require(wanted, f"operation PROD has no use for coefficients, got {len(coeff)}")
+        if coeff and operation == "PROD":
+            raise ShapeError(f"operation PROD has no use for coefficients, got {len(coeff)}")
         self.operation = operation
         self.coeff = tuple(float32(value) for value in coeff)
         self.stable_prod_grad = stable_prod_grad
@@ -77,13 +76,12 @@ class Eltwise(Layer, type="Eltwise", param="eltwise_param", bottoms=(2, None)):
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         for index, shape in enumerate(bottoms):
-            same = shape == bottoms[0]
-            require(same, f"bottoms 0 {bottoms[0]} and {index} {shape} differ")
-        fits = len(self.coeff) in (0, len(bottoms))
-        require(
-            fits,
-            f"{len(self.coeff)} coefficients for {len(bottoms)} bottoms, wants none or one each",
-        )
+            if shape != bottoms[0]:
+                raise ShapeError(f"bottoms 0 {bottoms[0]} and {index} {shape} differ")
+        if len(self.coeff) not in (0, len(bottoms)):
+            raise ShapeError(
+                f"{len(self.coeff)} coefficients for {len(bottoms)} bottoms, wants none or one each"
+            )
         return [bottoms[0]]
 
     def forward(self, *bottoms: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Filter(Layer, type="Filter", bottoms=(2, None), tops=(1, None)):
@@ -33,11 +34,13 @@ class Filter(Layer, type="Filter", bottoms=(2, None), tops=(1, None)):
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
         *filtered, selector = bottoms
-        single = len(selector) >= 1 and set(selector[1:]) <= {1}
-        require(single, f"the selector is {selector}, wants N or N x 1 x ...")
+        if not selector or not set(selector[1:]) <= {1}:
+            raise ShapeError(f"the selector is {selector}, wants N or N x 1 x ...")
         for index, shape in enumerate(bottoms):
-            same = shape[:1] == selector[:1]
-            require(same, f"bottom {index} {shape} has not as many rows as the selector {selector}")
+            if shape[:1] != selector[:1]:
+                raise ShapeError(
+                    f"bottom {index} {shape} has not as many rows as the selector {selector}"
+                )
         return filtered
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:

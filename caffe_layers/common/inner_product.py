@@ -14,6 +14,7 @@ from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class InnerProduct(Layer, type="InnerProduct", param="inner_product_param"):
@@ -63,8 +64,10 @@ class InnerProduct(Layer, type="InnerProduct", param="inner_product_param"):
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))
         inputs = prod(x[axis:])
-        fits = inputs == self.inputs
-        require(fits, f"bottom {x} has {inputs} values from axis {axis} on, wants {self.inputs}")
+        if inputs != self.inputs:
+            raise ShapeError(
+                f"bottom {x} has {inputs} values from axis {axis} on, wants {self.inputs}"
+            )
         return [(*x[:axis], self.num_output)]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Reshape(Layer, type="Reshape", param="reshape_param"):
@@ -46,8 +47,10 @@ class Reshape(Layer, type="Reshape", param="reshape_param"):
         require(0 <= start <= len(x), f"axis {self.axis} is outside of the bottom {x}")
         require(end <= len(x), f"axis {self.axis} + num_axes {self.num_axes} is outside of {x}")
         for place, size in enumerate(self.shape, start):
-            has = size != 0 or place < len(x)
-            require(has, f"shape {self.shape} copies axis {place}, which the bottom {x} lacks")
+            if size == 0 and place >= len(x):
+                raise ShapeError(
+                    f"shape {self.shape} copies axis {place}, which the bottom {x} lacks"
+                )
         wanted = self._shape_of(x)
         left = prod(x) // (prod(size for size in wanted if size != -1) or 1)
         top = tuple(left if size == -1 else size for size in wanted)

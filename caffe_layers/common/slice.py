@@ -12,6 +12,7 @@ from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 END = 2**63 - 1
 """ONNX's way to say: up to the end."""
@@ -32,8 +33,10 @@ class Slice(Layer, type="Slice", param="slice_param", tops=(1, None)):
         self.parts = tops
         self.slice_point = tuple(slice_point)
         self.axis = axis
-        fits = len(self.slice_point) in (0, tops - 1)
-        require(fits, f"{len(self.slice_point)} slice points for {tops} tops, wants {tops - 1}")
+        if len(self.slice_point) not in (0, tops - 1):
+            raise ShapeError(
+                f"{len(self.slice_point)} slice points for {tops} tops, wants {tops - 1}"
+            )
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Slice:
@@ -72,10 +75,10 @@ class Slice(Layer, type="Slice", param="slice_param", tops=(1, None)):
 
     def _sizes(self, size: int) -> list[int]:
         if not self.slice_point:
-            even = size % self.parts == 0
-            require(even, f"{self.parts} equal parts do not fill an axis of {size}")
+            if size % self.parts != 0:
+                raise ShapeError(f"{self.parts} equal parts do not fill an axis of {size}")
             return [size // self.parts] * self.parts
         sizes = [end - start for start, end in pairwise((0, *self.slice_point, size))]
-        grows = min(sizes) > 0
-        require(grows, f"slice points {self.slice_point} leave a part of {size} empty")
+        if min(sizes) <= 0:
+            raise ShapeError(f"slice points {self.slice_point} leave a part of {size} empty")
         return sizes

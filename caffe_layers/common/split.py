@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Split(Layer, type="Split", tops=(1, None)):
@@ -28,8 +28,8 @@ class Split(Layer, type="Split", tops=(1, None)):
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Split:
-        in_place = layer.bottom[0] in layer.top
-        require(not in_place, "it cannot write in place", fix="rename the top")
+        if layer.bottom[0] in layer.top:
+            raise ShapeError("it cannot write in place", fix="rename the top")
         return cls(len(layer.top))
 
     def shapes(self, x: Shape) -> list[Shape]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.checks import legacy_shape
 from caffe_layers.base.fields import arguments_of, read_fields
 from caffe_layers.base.number import float32
 from caffe_layers.base.shape import Shape
@@ -94,8 +94,8 @@ class DataTransformer:
         mean = self.mean_values(image.shape[0], dtype)
         if self.mean_file:
             whole = self.mean_image
-            same = whole.shape == image.shape
-            require(same, f"the image is {image.shape}, {self.mean_file} {whole.shape}")
+            if whole.shape != image.shape:
+                raise ShapeError(f"the image is {image.shape}, {self.mean_file} {whole.shape}")
             mean = whole[window].astype(dtype, copy=False)
         out: Array = np.subtract(image[window], mean, dtype=dtype)
         if self.scale != 1:

@@ -82,6 +82,6 @@ class DummyData(Layer, type="DummyData", param="dummy_data_param", bottoms=0, to
 
 
 def _for_each(name: str, given: Sequence[Any], tops: int) -> list[Any]:
-    fits = len(given) in (1, tops)
-    require(fits, f"{len(given)} of {name!r} for {tops} tops, wants one, or one for each")
+    if len(given) not in (1, tops):
+        raise ShapeError(f"{len(given)} of {name!r} for {tops} tops, wants one, or one for each")
     return list(given) if len(given) == tops else list(given) * tops

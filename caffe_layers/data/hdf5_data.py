@@ -12,7 +12,7 @@ from torch import Tensor
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.shape import Shape
-from prototxt.errors import FormatError, UnsupportedError, within
+from prototxt.errors import FormatError, ShapeError, UnsupportedError, within
 from prototxt.hdf5.datasets import read_datasets, read_shapes
 
 
@@ -102,8 +102,8 @@ class HDF5Data(Layer, type="HDF5Data", param="hdf5_data_param", bottoms=0, tops=
                 for name, data, top in zip(
                     self.top_names, self._data, self.top_shapes, strict=True
                 ):
-                    same = data.shape[1:] == top[1:]
-                    require(same, f"rows of {name!r} are {data.shape[1:]}, wants {top[1:]}")
+                    if data.shape[1:] != top[1:]:
+                        raise ShapeError(f"rows of {name!r} are {data.shape[1:]}, wants {top[1:]}")
         self._rows = self._permuted(len(self._data[0]))
 
     def _permuted(self, count: int) -> list[int]:

@@ -101,8 +101,8 @@ class ImageFiles(Images):
         if not self.rand_skip:
             return 0
         skip = int(way.random(SKIP).integers(self.rand_skip))
-        enough = skip < len(self)
-        require(enough, f"rand_skip passes over {skip} images, {self.source} has {len(self)}")
+        if skip >= len(self):
+            raise ShapeError(f"rand_skip passes over {skip} images, {self.source} has {len(self)}")
         return skip
 
     def read(self, index: int) -> tuple[str, Array, int]:

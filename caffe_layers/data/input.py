@@ -6,6 +6,7 @@ from typing import Any
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 from .fed import Fed
 
@@ -20,8 +21,10 @@ class Input(Fed, type="Input", bottoms=0, tops=(1, None)):
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Input:
         shapes: list[Shape | None] = [tuple(shape.dim) for shape in layer.input_param.shape]
         tops = len(layer.top)
-        fits = len(shapes) in (0, 1, tops)
-        require(fits, f"{len(shapes)} shapes for {tops} tops, wants none, one, or one for each")
+        if len(shapes) not in (0, 1, tops):
+            raise ShapeError(
+                f"{len(shapes)} shapes for {tops} tops, wants none, one, or one for each"
+            )
         for shape in shapes:
             require(min(shape or (0,)) >= 0, f"shape {shape} has a negative size")
         if len(shapes) != tops:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 from .batches import SAMPLE, Array, Way
 from .data_transformer import DataTransformer
@@ -66,8 +66,8 @@ class MemoryData(Fed, type="MemoryData", param="memory_data_param", bottoms=0, t
             bool(shape[0]) and shape[0] % self.batch_size == 0,
             f"{shape[0]} images are no multiple of batch_size {self.batch_size}",
         )
-        same = classes.numel() == shape[0]
-        require(same, f"{classes.numel()} labels for {shape[0]} images")
+        if classes.numel() != shape[0]:
+            raise ShapeError(f"{classes.numel()} labels for {shape[0]} images")
         self._arrays = images, classes.reshape(-1)
         self.reset_state()
 

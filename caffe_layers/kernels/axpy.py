@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from caffe_layers.base.checks import require
+from prototxt.errors import ShapeError
 
 from .layout import empty_alike, memory_format
 from .registration import NAMESPACE, lowered, register_autocast
@@ -80,8 +81,8 @@ def _require(a: Tensor, x: Tensor, y: Tensor) -> None:
     require(x.dim() >= 2, f"x {(*x.shape,)} has no channel axis, wants N x C x ...")
     require(x.shape == y.shape, f"x {(*x.shape,)} and y {(*y.shape,)} differ")
     require(x.dtype == y.dtype, f"x {x.dtype} and y {y.dtype} differ")
-    fits = a.shape[:2] == x.shape[:2] and all(length == 1 for length in a.shape[2:])
-    require(fits, f"a {(*a.shape,)} is no N x C of x {(*x.shape,)}")
+    if a.shape[:2] != x.shape[:2] or not all(length == 1 for length in a.shape[2:]):
+        raise ShapeError(f"a {(*a.shape,)} is no N x C of x {(*x.shape,)}")
 
 
 @custom_op(

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from caffe_layers.base.checks import require
+from prototxt.errors import ShapeError
 
 from .layout import empty_alike, memory_format
 from .registration import NAMESPACE, lowered, register_autocast
@@ -98,14 +99,14 @@ def _(scores: Tensor, branches: Sequence[Tensor]) -> Tensor:
 
 
 def _require(scores: Tensor, branches: Sequence[Tensor]) -> None:
-    most = len(branches) <= MOST_BRANCHES
-    require(bool(branches) and most, f"{len(branches)} branches, wants 1 to {MOST_BRANCHES}")
+    if not 1 <= len(branches) <= MOST_BRANCHES:
+        raise ShapeError(f"{len(branches)} branches, wants 1 to {MOST_BRANCHES}")
     first = branches[0]
     require(first.dim() >= 2, f"branch {(*first.shape,)} has no channel axis, wants N x C x ...")
     for branch in branches[1:]:
-        alike = branch.shape == first.shape and branch.dtype == first.dtype
-        one, other = ((*tensor.shape,) for tensor in (first, branch))
-        require(alike, f"branches {one} {first.dtype} and {other} {branch.dtype} differ")
+        if branch.shape != first.shape or branch.dtype != first.dtype:
+            one, other = ((*tensor.shape,) for tensor in (first, branch))
+            raise ShapeError(f"branches {one} {first.dtype} and {other} {branch.dtype} differ")
     n, c = first.shape[:2]
     wants = n * len(branches) * c
     require(scores.numel() == wants, f"scores {(*scores.shape,)}, wants {wants} values")

@@ -12,6 +12,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 from .labels import check_batch, emit_first
 from .normalizer import leading_count
@@ -42,8 +43,8 @@ class ContrastiveLoss(Layer, type="ContrastiveLoss", param="contrastive_loss_par
     def shapes(self, a: Shape, b: Shape, label: Shape) -> list[Shape]:
         check_batch(a, b)
         sizes = [legacy_shape(shape, "bottom")[1:] for shape in (a, b)]
-        flat = sizes[0] == sizes[1] and sizes[0][1:] == (1, 1)
-        require(flat, f"bottoms {a} and {b} want the same N x C, and no height and width")
+        if sizes[0] != sizes[1] or sizes[0][1:] != (1, 1):
+            raise ShapeError(f"bottoms {a} and {b} want the same N x C, and no height and width")
         samples, *rest = legacy_shape(label, "label")
         require(rest == [1, 1, 1], f"labels {label} are several for a pair, wants one")
         require(len(label) > 0 and samples >= a[0], f"labels {label} are fewer than {a[0]} pairs")

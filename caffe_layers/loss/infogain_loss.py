@@ -88,8 +88,10 @@ class InfogainLoss(
             assert self.infogain is not None
             infogain = tuple(self.infogain.shape)
         classes = x[self.axis]
-        square = prod(infogain) == classes**2
-        require(square, f"the matrix {infogain} wants {classes} x {classes} values, as x {x} has")
+        if prod(infogain) != classes**2:
+            raise ShapeError(
+                f"the matrix {infogain} wants {classes} x {classes} values, as x {x} has"
+            )
         return [(), x] if self.with_probabilities else [()]
 
     def forward(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import floored
-from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.checks import legacy_shape
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 from .labels import check_batch, emit_first, first_labels
 from .normalizer import leading_count
@@ -31,8 +32,8 @@ class MultinomialLogisticLoss(Layer, type="MultinomialLogisticLoss", bottoms=2):
     def shapes(self, x: Shape, label: Shape) -> list[Shape]:
         check_batch(x, label)
         legacy_shape(x, "bottom")
-        single = legacy_shape(label, "label")[1:] == (1, 1, 1)
-        require(single, f"labels {label} are several for a sample, wants one")
+        if legacy_shape(label, "label")[1:] != (1, 1, 1):
+            raise ShapeError(f"labels {label} are several for a sample, wants one")
         return [()]
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 REGIONS = ("ACROSS_CHANNELS", "WITHIN_CHANNEL")
 
@@ -38,8 +39,8 @@ class LRN(Layer, type="LRN", param="lrn_param"):
     ) -> None:
         super().__init__()
         require(local_size % 2 == 1, f"local_size {local_size} is even, wants a middle")
-        known = norm_region in REGIONS
-        require(known, f"norm_region {norm_region!r} is none of {', '.join(REGIONS)}")
+        if norm_region not in REGIONS:
+            raise ShapeError(f"norm_region {norm_region!r} is none of {', '.join(REGIONS)}")
         self.local_size, self.norm_region = local_size, norm_region
         self.alpha, self.beta, self.k = float32(alpha), float32(beta), float32(k)
 

@@ -14,6 +14,7 @@ from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Recurrent(Layer, param="recurrent_param"):
@@ -73,10 +74,9 @@ class Recurrent(Layer, param="recurrent_param"):
         exposed = len(cls.states) if param.expose_hidden else 0
         given, tops = len(bottoms) - 2 - exposed, len(layer.top)
         says = "with" if exposed else "without"
-        require(
-            given in (0, 1),
-            f"{len(bottoms)} bottoms {says} expose_hidden, wants {2 + exposed} or {3 + exposed}",
-        )
+        if given not in (0, 1):
+            wants = f"{2 + exposed} or {3 + exposed}"
+            raise ShapeError(f"{len(bottoms)} bottoms {says} expose_hidden, wants {wants}")
         require(tops == 1 + exposed, f"{tops} tops {says} expose_hidden, wants {1 + exposed}")
         return cls(
             prod(bottoms[0][2:]),
@@ -92,12 +92,12 @@ class Recurrent(Layer, param="recurrent_param"):
         others = list(rest)
         if self.static_inputs:
             static = others.pop(0)
-            fits = static[:1] == x[1:2] and prod(static[1:]) == self.static_inputs
-            require(
-                fits and len(static) >= 2,
-                f"static x is {static}, wants N x ... with N {x[1]} and {self.static_inputs} "
-                "values each",
-            )
+            values = prod(static[1:])
+            if len(static) < 2 or static[0] != x[1] or values != self.static_inputs:
+                raise ShapeError(
+                    f"static x is {static}, wants N x ... with N {x[1]} and {self.static_inputs} "
+                    "values each"
+                )
         state = (1, x[1], self.num_output)
         for name, other in zip(self.states, others, strict=False):
             require(other == state, f"{name} is {other}, wants {state}")

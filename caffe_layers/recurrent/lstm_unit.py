@@ -8,6 +8,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 from .cell import emit_lstm_cell, lstm_cell
 
@@ -26,8 +27,10 @@ class LSTMUnit(Layer, type="LSTMUnit", bottoms=3, tops=2):
 
     def shapes(self, c: Shape, gates: Shape, cont: Shape) -> list[Shape]:
         for name, shape, rank in (("c", c, 3), ("gates", gates, 3), ("cont", cont, 2)):
-            fits = len(shape) == rank and shape[:2] == (1, c[1])
-            require(fits, f"{name} is {shape}, wants {'1 x N x ...' if rank == 3 else '1 x N'}")
+            if len(shape) != rank or shape[:2] != (1, c[1]):
+                raise ShapeError(
+                    f"{name} is {shape}, wants {'1 x N x ...' if rank == 3 else '1 x N'}"
+                )
         require(gates[2] == 4 * c[2], f"gates {gates} hold {gates[2]} values, wants 4 x {c[2]}")
         return [c, c]
 

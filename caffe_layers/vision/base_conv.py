@@ -46,8 +46,8 @@ class BaseConvolution(Layer, param="convolution_param"):
         self.window = make_window(kernel_size, stride, pad, dilation)
         require(num_output > 0, f"num_output {num_output} wants 1 or more")
         for name, number in (("channels", channels), ("num_output", num_output)):
-            fits = group > 0 and number % group == 0
-            require(fits, f"{number} {name} cannot be split into group {group}")
+            if group <= 0 or number % group != 0:
+                raise ShapeError(f"{number} {name} cannot be split into group {group}")
         self.add_blob("weight", self.weight_shape(), weight_filler)
         if bias_term:
             self.add_blob("bias", (num_output,), bias_filler)

@@ -10,11 +10,10 @@ from torch import Tensor
 from caffe_layers.arithmetic.rectifier import onnx_rectify, rectify, rectify_source
 from caffe_layers.arithmetic.tf_pad import same_pads, same_places
 from caffe_layers.arithmetic.window import pad_spatial
-from caffe_layers.base.checks import require
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 from .cross_correlation import CrossCorrelation
 
@@ -65,8 +64,8 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         super().__init__(channels, **window)
         self.tf_pad = tf_pad
         if tf_pad is not None:
-            known = tf_pad in PADDINGS
-            require(known, f"tf_pad {tf_pad!r} is none of {', '.join(PADDINGS)}")
+            if tf_pad not in PADDINGS:
+                raise ShapeError(f"tf_pad {tf_pad!r} is none of {', '.join(PADDINGS)}")
             self.window = self.window._replace(pad=(0,) * len(self.window.kernel))
         self.relu = relu
         self.negative_slope = float32(negative_slope)
@@ -93,10 +92,12 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         sizes = slice(self.axis + 1, None)
         if any(op.dynamic(bottoms[0])[sizes]):
             for stride, kernel in zip(self.window.stride, self.window.kernel, strict=True):
-                wide = (
-                    f"tf_pad SAME of a kernel {kernel} below its stride {stride} wants fixed sizes"
-                )
-                require(kernel >= stride, wide, fix="export with a dynamic batch alone")
+                if kernel < stride:
+                    below = f"of a kernel {kernel} below its stride {stride}"
+                    raise ShapeError(
+                        f"tf_pad SAME {below} wants fixed sizes",
+                        fix="export with a dynamic batch alone",
+                    )
             return self.onnx_each(op, "Conv", bottoms, None, auto_pad="SAME_UPPER")
         before, after = same_pads(self.window, op.shape(bottoms[0])[sizes])
         return self.onnx_each(op, "Conv", bottoms, [*before, *after])

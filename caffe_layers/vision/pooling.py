@@ -66,15 +66,15 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
         super().__init__()
         for name, value, known in (("pool", pool, METHODS), ("round_mode", round_mode, MODES)):
             require(value in known, f"{name} {value!r} is none of {', '.join(known)}")
-        places = pool == "MAX" or not mask
-        require(places, f"2 tops, but {pool} pooling makes 1: only MAX has places to tell")
+        if pool != "MAX" and mask:
+            raise ShapeError(f"2 tops, but {pool} pooling makes 1: only MAX has places to tell")
         self.pool, self.round_mode, self.mask = pool, round_mode, mask
         self.avg_include_pad = avg_include_pad
         self.window: Window | None = None
         if global_pooling:
             require(kernel_size is None, "global_pooling takes the bottom's size, wants no kernel")
-            plain = make_window((1, 1), stride, pad) == make_window((1, 1))
-            require(plain, f"global_pooling wants stride 1 and pad 0, got {stride} and {pad}")
+            if make_window((1, 1), stride, pad) != make_window((1, 1)):
+                raise ShapeError(f"global_pooling wants stride 1 and pad 0, got {stride} and {pad}")
             return
         require(kernel_size is not None, "no kernel size, wants one, or global_pooling")
         assert kernel_size is not None
@@ -157,8 +157,8 @@ def _round_mode(param: Any) -> str:
     if not is_set(param, "ceil_mode"):
         return mode or "CEIL"
     said = "CEIL" if param.ceil_mode else "FLOOR"
-    one = mode in ("", said)
-    require(one, f"ceil_mode says {said} and round_mode {mode}, wants one of them")
+    if mode not in ("", said):
+        raise ShapeError(f"ceil_mode says {said} and round_mode {mode}, wants one of them")
     return said
 
 
@@ -167,11 +167,11 @@ def _kernel_size(param: Any) -> tuple[int, int] | None:
     pair = param.HasField("kernel_h") and param.HasField("kernel_w")
     if param.global_pooling:
         fields = ("kernel_size", "kernel_h", "kernel_w")
-        given = [name for name in fields if param.HasField(name)]
-        require(not given, "global_pooling takes the bottom's size, wants no kernel")
+        if any(param.HasField(name) for name in fields):
+            raise ShapeError("global_pooling takes the bottom's size, wants no kernel")
         return None
-    either = param.HasField("kernel_size") != pair
-    require(either, "the kernel wants kernel_size, or kernel_h and kernel_w, but not both")
+    if param.HasField("kernel_size") == pair:
+        raise ShapeError("the kernel wants kernel_size, or kernel_h and kernel_w, but not both")
     return (param.kernel_h, param.kernel_w) if pair else (param.kernel_size,) * 2
 
 
@@ -181,6 +181,6 @@ def _sizes(param: Any, name: str) -> tuple[int, int]:
     given = [param.HasField(field) for field in pair]
     if not any(given):
         return (getattr(param, name),) * 2
-    whole = all(given) and not param.HasField(name)
-    require(whole, f"{name} wants one number, or {' and '.join(pair)}, but not a mixture")
+    if not all(given) or param.HasField(name):
+        raise ShapeError(f"{name} wants one number, or {' and '.join(pair)}, but not a mixture")
     return getattr(param, pair[0]), getattr(param, pair[1])

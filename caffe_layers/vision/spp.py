@@ -14,7 +14,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 
 class SPP(Layer, type="SPP", param="spp_param"):
@@ -43,8 +43,10 @@ class SPP(Layer, type="SPP", param="spp_param"):
         bins = []
         for pool in self._levels(x[2:]):
             for size, kernel, pad in zip(x[2:], pool.window.kernel, pool.window.pad, strict=True):
-                fits = pad < kernel
-                require(fits, f"pyramid_height {self.pyramid_height}: {size} is too small for it")
+                if pad >= kernel:
+                    raise ShapeError(
+                        f"pyramid_height {self.pyramid_height}: {size} is too small for it"
+                    )
             bins.append(pool.sizes(x[2:]))
         if self.pyramid_height == 1:
             return [(*x[:2], *bins[0])]

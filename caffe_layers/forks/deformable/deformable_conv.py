@@ -15,6 +15,7 @@ from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class DeformableConvolution(
@@ -66,8 +67,8 @@ class DeformableConvolution(
             ("num_output", num_output, group),
             ("channels", channels, deformable_group),
         ):
-            fits = parts > 0 and number % parts == 0
-            require(fits, f"{number} {name} cannot be split into {parts} groups")
+            if parts <= 0 or number % parts != 0:
+                raise ShapeError(f"{number} {name} cannot be split into {parts} groups")
         self.add_blob("weight", (num_output, channels // group, *self.window.kernel), weight_filler)
         if bias_term:
             self.add_blob("bias", (num_output,), bias_filler)

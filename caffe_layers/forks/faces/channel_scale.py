@@ -15,7 +15,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 
 class ChannelScale(
@@ -72,9 +72,11 @@ class ChannelScale(
 
     def shapes(self, x: Shape, s: Shape) -> list[Shape]:
         n, _, h, w = legacy_shape(x, "bottom")
-        fits = s[:1] == x[:1] and prod(s) == n * h * w
-        require(fits, f"the scale is {s}, wants a value for every pixel of {x}: {n} x {h * w}")
-        return [x, (1,)][: self.top_count]
+        if s[:1] != x[:1] or prod(s) != n * h * w:
+            raise ShapeError(
+                f"the scale is {s}, wants a value for every pixel of {x}: {n} x {h * w}"
+            )
+        return [x, (1,)] if self.top_count == 2 else [x]
 
     def forward(self, x: Tensor, s: Tensor) -> Tensor | tuple[Tensor, ...]:
         if self.global_scale and self.training:

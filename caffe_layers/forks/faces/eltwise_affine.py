@@ -11,6 +11,7 @@ from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 SLOPE, BIAS = Filler(value=1.0001), Filler(value=0.0001)
 """Where nothing is said: nearly what changes nothing."""
@@ -48,8 +49,8 @@ class EltwiseAffine(Layer, type="EltwiseAffine", fork="happynear", param="eltwis
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) >= 2, f"bottom {x} has {len(x)} axes, wants 2 or more")
-        fits = tuple(self.slope.shape) in {(), x[1:2]}
-        require(fits, f"bottom {x} has {x[1]} channels, the layer {self.slope.numel()}")
+        if tuple(self.slope.shape) not in {(), x[1:2]}:
+            raise ShapeError(f"bottom {x} has {x[1]} channels, the layer {self.slope.numel()}")
         return [x]
 
     def _spread(self, rank: int) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import is_set
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 EPS = 1e-6
 
@@ -93,8 +93,10 @@ class FaceInnerProduct(
     def shapes(self, x: Shape, *given: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))
         inputs = prod(x[axis:])
-        fits = inputs == self.inputs
-        require(fits, f"bottom {x} has {inputs} values from axis {axis} on, wants {self.inputs}")
+        if inputs != self.inputs:
+            raise ShapeError(
+                f"bottom {x} has {inputs} values from axis {axis} on, wants {self.inputs}"
+            )
         count = given[0][0] if given else self.num_output
         for name, shape, want in zip(
             ("weight", "bias"), given, (count * inputs, count), strict=False

@@ -12,6 +12,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Insanity(Layer, type="Insanity", fork="happynear", param="insanity_param"):
@@ -30,8 +31,8 @@ class Insanity(Layer, type="Insanity", fork="happynear", param="insanity_param")
         super().__init__()
         self.lb, self.ub = float32(lb), float32(ub)
         require(self.ub > self.lb, f"lb {self.lb:g} wants to be below ub {self.ub:g}")
-        nonzero = self.lb * self.ub != 0
-        require(nonzero, f"lb {self.lb:g} and ub {self.ub:g} want to be other than 0")
+        if self.lb * self.ub == 0:
+            raise ShapeError(f"lb {self.lb:g} and ub {self.ub:g} want to be other than 0")
         rise = log(abs(self.ub)) - log(abs(self.lb))
         require(rise != 0, f"lb {self.lb:g} and ub {self.ub:g} have no mean slope")
         self.mean_slope = (self.ub - self.lb) / rise

@@ -16,6 +16,7 @@ from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Local(Layer, type="Local", fork="happynear", param="local_param"):
@@ -52,8 +53,8 @@ class Local(Layer, type="Local", fork="happynear", param="local_param"):
             ("stride", stride),
         ):
             require(number > 0, f"{name} is {number}, wants 1 or more")
-        fits = kernel_size <= min(bottom[2:])
-        require(fits, f"bottom {bottom} is smaller than kernel_size {kernel_size}")
+        if kernel_size > min(bottom[2:]):
+            raise ShapeError(f"bottom {bottom} is smaller than kernel_size {kernel_size}")
         self.made_for = bottom[1:]
         self.kernel_size, self.pad, self.stride = kernel_size, pad, stride
         self.places = tuple((size + 2 * pad - kernel_size) // stride + 1 for size in bottom[2:])

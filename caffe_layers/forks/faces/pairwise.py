@@ -12,6 +12,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Pairwise(Layer, type="Pairwise", fork="happynear", param="pairwise_param", bottoms=2):
@@ -35,8 +36,10 @@ class Pairwise(Layer, type="Pairwise", fork="happynear", param="pairwise_param",
     def shapes(self, a: Shape, b: Shape) -> list[Shape]:
         (m, k, *behind), (n, also, *more) = (legacy_shape(shape, "bottom") for shape in (a, b))
         require(k == also, f"bottoms {a} and {b} differ in the length of their rows")
-        flat = set(behind) | set(more) == {1}
-        require(flat, f"bottoms {a} and {b} have values behind their rows, which Caffe mixes up")
+        if set(behind) | set(more) != {1}:
+            raise ShapeError(
+                f"bottoms {a} and {b} have values behind their rows, which Caffe mixes up"
+            )
         return [(m, n, k)]
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Resize(Layer, type="Resize", fork="happynear", param="resize_param"):
@@ -36,8 +37,8 @@ class Resize(Layer, type="Resize", fork="happynear", param="resize_param"):
         super().__init__()
         self.size: tuple[int, int] | None = None
         if is_pyramid_test:
-            scaled = out_height_scale is not None and out_width_scale is not None
-            require(scaled, "is_pyramid_test wants out_height_scale and out_width_scale")
+            if out_height_scale is None or out_width_scale is None:
+                raise ShapeError("is_pyramid_test wants out_height_scale and out_width_scale")
             self.scales = float32(out_height_scale or 0), float32(out_width_scale or 0)
         else:
             require(height is not None and width is not None, "no size, wants height and width")

@@ -20,6 +20,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Accum(Layer, type="Accum", fork="flownet2", param="accum_param", bottoms=(1, None)):
@@ -58,8 +59,10 @@ class Accum(Layer, type="Accum", fork="flownet2", param="accum_param", bottoms=(
             require(len(shape) == 4, f"bottom {shape} has {len(shape)} axes, wants N x C x H x W")
         parts = bottoms[:-1] if self.have_reference else bottoms
         n = bottoms[0][0]
-        same = all(part[0] == n for part in parts)
-        require(same, f"bottoms {', '.join(map(str, parts))} differ in their number of images")
+        if not all(part[0] == n for part in parts):
+            raise ShapeError(
+                f"bottoms {', '.join(map(str, parts))} differ in their number of images"
+            )
         sizes = self._sizes(bottoms)
         require(min(sizes) > 1, f"the top would be {sizes}, wants 2 or more rows and columns")
         return [(n, sum(part[1] for part in parts), *sizes)]

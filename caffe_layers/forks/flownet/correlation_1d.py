@@ -6,11 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 from .cost_volume import MULTIPLY, SUBTRACT, CostVolume, check_settings, require_settings
 
@@ -44,8 +43,8 @@ class Correlation1D(
         super().__init__()
         check_settings(kernel_size, stride_1, stride_2)
         assert correlation_type in (MULTIPLY, SUBTRACT)
-        known = single_direction in (-1, 0, 1)
-        require(known, f"single_direction is {single_direction}, wants -1, 0 or 1")
+        if single_direction not in (-1, 0, 1):
+            raise ShapeError(f"single_direction is {single_direction}, wants -1, 0 or 1")
         reach = max_displacement // stride_2
         steps = {-1: range(-reach - 1, 0), 0: range(-reach, reach + 1), 1: range(reach + 1)}
         columns = [step * stride_2 for step in steps[single_direction]]

@@ -13,6 +13,7 @@ from torch import Tensor
 from caffe_layers.base.checks import require
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 MULTIPLY, SUBTRACT = "MULTIPLY", "SUBTRACT"
 END = int(np.iinfo(np.int64).max)
@@ -41,8 +42,10 @@ class CostVolume(NamedTuple):
             size + 2 * pad - 2 * margin
             for size, pad, margin in zip(a[2:], self.pad, self.margin, strict=True)
         ]
-        fits = min(inner) >= self.kernel
-        require(fits, f"neighbourhood and kernel do not fit into {a[2:]} with pad {self.pad}")
+        if min(inner) < self.kernel:
+            raise ShapeError(
+                f"neighbourhood and kernel do not fit into {a[2:]} with pad {self.pad}"
+            )
         height, width = ((size - self.kernel) // self.stride + 1 for size in inner)
         return a[0], len(self.shifts), height, width
 

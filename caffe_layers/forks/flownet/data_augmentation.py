@@ -23,7 +23,7 @@ from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt import Blob
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 EDGE = np.float32(1.05)
 """Sampling stops so far before the size, so that the next pixel is always there."""
@@ -121,8 +121,8 @@ class DataAugmentation(
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants N x C x H x W")
         top = x if self.crop is None else (*x[:2], *self.crop)
-        fits = top[2] <= x[2] and top[3] <= x[3]
-        require(fits, f"the crop {top[2:]} is larger than the bottom {x}")
+        if top[2] > x[2] or top[3] > x[3]:
+            raise ShapeError(f"the crop {top[2:]} is larger than the bottom {x}")
         require(not self.given or x[1] == 3, f"bottom {x} has {x[1]} channels, the mean 3")
         if self.recompute_mean and "mean" in self.blob_names:
             have = tuple(self.mean.shape[1:])

@@ -12,6 +12,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Downsample(
@@ -39,9 +40,8 @@ class Downsample(
         for shape in (x, *reference):
             require(len(shape) == 4, f"bottom {shape} has {len(shape)} axes, wants N x C x H x W")
         sizes = reference[0][2:] if reference else (self.top_height, self.top_width)
-        if sizes != x[2:]:
-            fits = min(sizes) > 1
-            require(fits, f"the top would be {sizes}, wants top_height and top_width above 1")
+        if sizes != x[2:] and min(sizes) <= 1:
+            raise ShapeError(f"the top would be {sizes}, wants top_height and top_width above 1")
         return [(*x[:2], *sizes)]
 
     def forward(self, x: Tensor, *reference: Tensor) -> Tensor:

@@ -6,16 +6,17 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.checks import legacy_shape
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 def check_bottoms(*bottoms: Shape) -> None:
     """Raise ShapeError unless the bottoms, one or two, have one shape of at most 4 axes."""
     legacy_shape(bottoms[0], "bottom")
-    same = bottoms[-1] == bottoms[0]
-    require(same, f"bottoms {bottoms[0]} and {bottoms[-1]} differ")
+    if bottoms[-1] != bottoms[0]:
+        raise ShapeError(f"bottoms {bottoms[0]} and {bottoms[-1]} differ")
 
 
 def difference(bottoms: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

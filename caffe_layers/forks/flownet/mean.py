@@ -15,6 +15,7 @@ from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt import read_blob
+from prototxt.errors import ShapeError
 
 
 class Mean(
@@ -68,10 +69,12 @@ class Mean(
         for x in bottoms:
             n, c, h, w = legacy_shape(x, "bottom")
             channels, *image = self.mean.shape
-            fits = c % channels == 0
-            require(fits, f"bottom {x} has {c} channels, wants a multiple of the mean's {channels}")
-            same = image in ([1, 1], [h, w])
-            require(same, f"bottom {x} is {h} x {w}, the mean {image[0]} x {image[-1]}")
+            if c % channels != 0:
+                raise ShapeError(
+                    f"bottom {x} has {c} channels, wants a multiple of the mean's {channels}"
+                )
+            if image not in ([1, 1], [h, w]):
+                raise ShapeError(f"bottom {x} is {h} x {w}, the mean {image[0]} x {image[-1]}")
             tops.append((n, c, h, w))
         return tops
 

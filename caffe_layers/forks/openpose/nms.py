@@ -15,6 +15,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 REACH = 3
 """A peak's place is the weighted mean of so many pixels around it."""
@@ -46,8 +47,8 @@ class Nms(Layer, type="Nms", fork="openpose", param="nms_param"):
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants N x C x H x W")
         parts = self.num_parts
         require(0 < parts <= x[1], f"bottom {x} has {x[1]} maps, wants those of {parts} parts")
-        alone = x[0] == 1 or x[1] == parts
-        require(alone, f"bottom {x} holds {x[0]} images, wants 1, or {parts} maps in each")
+        if x[0] != 1 and x[1] != parts:
+            raise ShapeError(f"bottom {x} holds {x[0]} images, wants 1, or {parts} maps in each")
         require(min(x[2:]) > 2, f"bottom {x} has no pixel with 8 neighbours")
         return [(x[0], parts, self.max_peaks + 1, 3)]
 

@@ -12,6 +12,7 @@ from caffe_layers.base.checks import legacy_shape, require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class BoxAnnotatorOHEM(
@@ -39,8 +40,8 @@ class BoxAnnotatorOHEM(
         n, five, h, w = legacy_shape(rois, "the regions' bottom")
         require(five == 5, f"the regions are {rois}, wants 5 numbers for each")
         for name, shape in (("losses", loss), ("labels", label)):
-            fits = legacy_shape(shape, name) == (n, 1, h, w)
-            require(fits, f"the {name} {shape} are not one for each region of {rois}")
+            if legacy_shape(shape, name) != (n, 1, h, w):
+                raise ShapeError(f"the {name} {shape} are not one for each region of {rois}")
         same = (legacy_shape(weight, "weights")[0], *legacy_shape(weight, "weights")[2:])
         require(same == (n, h, w), f"the weights {weight} are not the regions' of {rois}")
         return [label, weight]

@@ -8,6 +8,7 @@ from typing import Any
 from caffe_layers.base.checks import require
 from caffe_layers.base.number import float32
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 from .anchors import pixel_anchors
 from .region_proposal import RegionProposal
@@ -50,8 +51,8 @@ class Proposal(
         tops: int = 1,
     ) -> None:
         require(len(ratio) > 0 and len(scale) > 0, "no ratio or no scale, wants one of each")
-        positive = min(*ratio, *scale) > 0
-        require(positive, f"ratio {list(ratio)} and scale {list(scale)} want to be above 0")
+        if not min(*ratio, *scale) > 0:
+            raise ShapeError(f"ratio {list(ratio)} and scale {list(scale)} want to be above 0")
         least = min(pre_nms_topn, post_nms_topn)
         require(least > 0, f"pre_nms_topn and post_nms_topn want 1 or more, got {least}")
         super().__init__(

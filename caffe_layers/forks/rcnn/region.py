@@ -6,16 +6,17 @@ import numpy as np
 from torch import Tensor
 
 from caffe_layers.arithmetic.indices import check_indices
-from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.checks import legacy_shape
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 def check_regions(rois: Shape) -> int:
     """Return the number of regions; raise ShapeError unless each is a row of 5 numbers."""
     rows, *rest = legacy_shape(rois, "the regions' bottom")
-    single = rest == [5, 1, 1]
-    require(single, f"the regions are {rois}, wants R x 5: image, x1, y1, x2, y2")
+    if rest != [5, 1, 1]:
+        raise ShapeError(f"the regions are {rois}, wants R x 5: image, x1, y1, x2, y2")
     return rows
 
 

@@ -15,6 +15,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import FLT_MAX
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 from .anchors import Boxes
 
@@ -62,13 +63,15 @@ class RegionProposal(Layer):
                 f"the {name} {shape} have {shape[1]} channels, wants {each * count}: {each} for "
                 f"each of {count} anchors",
             )
-        same = (scores[0], *scores[2:]) == (shifts[0], *shifts[2:])
-        require(same, f"the scores {scores} and the shifts {shifts} differ in images or places")
-        known = len(info) == 2 and info[1] >= self.info_fields
-        require(known, f"the image's numbers are {info}, wants 1 x {self.info_fields}")
+        if (scores[0], *scores[2:]) != (shifts[0], *shifts[2:]):
+            raise ShapeError(
+                f"the scores {scores} and the shifts {shifts} differ in images or places"
+            )
+        if len(info) != 2 or info[1] < self.info_fields:
+            raise ShapeError(f"the image's numbers are {info}, wants 1 x {self.info_fields}")
         before, after = self.kept()
         rows = scores[0] * min(after, before, count * scores[2] * scores[3])
-        return [(rows, 5), self.score_shape(rows)][: 1 + self.with_scores]
+        return [(rows, 5), self.score_shape(rows)] if self.with_scores else [(rows, 5)]
 
     def forward(self, scores: Tensor, shifts: Tensor, info: Tensor) -> Tensor | tuple[Tensor, ...]:
         count = len(self.anchors)

@@ -11,6 +11,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import FLT_MAX, float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 from .region import (
     check_regions,
@@ -45,8 +46,8 @@ class ROIPooling(Layer, type="ROIPooling", fork="rcnn", param="roi_pooling_param
         super().__init__()
         self.pooled_h, self.pooled_w = pooled_h, pooled_w
         self.spatial_scale = float32(spatial_scale)
-        positive = min(pooled_h, pooled_w) > 0
-        require(positive, f"pooled_h {pooled_h} and pooled_w {pooled_w} want 1 or more")
+        if min(pooled_h, pooled_w) <= 0:
+            raise ShapeError(f"pooled_h {pooled_h} and pooled_w {pooled_w} want 1 or more")
 
     def shapes(self, x: Shape, rois: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")

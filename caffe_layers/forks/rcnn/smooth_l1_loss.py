@@ -15,6 +15,7 @@ from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from caffe_layers.loss.normalizer import leading_count
+from prototxt.errors import ShapeError
 
 
 class RCNNSmoothL1Loss(
@@ -49,8 +50,8 @@ class RCNNSmoothL1Loss(
     def shapes(self, a: Shape, b: Shape, *weights: Shape) -> list[Shape]:
         wanted = legacy_shape(a, "bottom")
         for name, other in zip(("b", "w_in", "w_out"), (b, *weights), strict=False):
-            same = legacy_shape(other, name) == wanted
-            require(same, f"{name} {other} and a {a} differ in shape")
+            if legacy_shape(other, name) != wanted:
+                raise ShapeError(f"{name} {other} and a {a} differ in shape")
         return [()]
 
     def forward(self, a: Tensor, b: Tensor, *weights: Tensor) -> Tensor:

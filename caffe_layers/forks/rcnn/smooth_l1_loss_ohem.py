@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.gradient import gradient_of
-from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.checks import legacy_shape
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import is_set
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from caffe_layers.loss.normalizer import emit_normalized, normalized, read_normalization
+from prototxt.errors import ShapeError
 
 
 class SmoothL1LossOHEM(
@@ -53,9 +54,9 @@ class SmoothL1LossOHEM(
     def shapes(self, a: Shape, b: Shape, weight: Shape | None = None) -> list[Shape]:
         n, c, h, w = legacy_shape(a, "bottom")
         for name, other in (("b", b), ("the weights", weight)):
-            same = other is None or legacy_shape(other, name) == (n, c, h, w)
-            require(same, f"{name} {other} and a {a} differ in shape")
-        return [(), (n, 1, h, w)][: 1 + self.each]
+            if other is not None and legacy_shape(other, name) != (n, c, h, w):
+                raise ShapeError(f"{name} {other} and a {a} differ in shape")
+        return [(), (n, 1, h, w)] if self.each else [()]
 
     def forward(
         self, a: Tensor, b: Tensor, weight: Tensor | None = None

@@ -10,6 +10,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class CropCenter(Layer, type="CropCenter", fork="waifu2x", param="crop_center_param"):
@@ -27,8 +28,8 @@ class CropCenter(Layer, type="CropCenter", fork="waifu2x", param="crop_center_pa
         got, axes = len(self.crop_size), len(x)
         require(got == axes, f"crop_size has {got} numbers, wants one for each axis of {x}")
         top = tuple(size - 2 * cut for size, cut in zip(x, self.crop_size, strict=True))
-        fits = min(self.crop_size, default=0) >= 0 and min(top, default=1) > 0
-        require(fits, f"crop_size {self.crop_size} does not fit {x}")
+        if min(self.crop_size, default=0) < 0 or min(top, default=1) <= 0:
+            raise ShapeError(f"crop_size {self.crop_size} does not fit {x}")
         return [top]
 
     def forward(self, x: Tensor) -> Tensor:

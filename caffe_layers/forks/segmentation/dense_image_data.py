@@ -8,6 +8,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.message import fork_field
 from caffe_layers.base.shape import Shape
 from caffe_layers.data.fed import Fed
+from prototxt.errors import ShapeError
 
 
 class DenseImageData(Fed, type="DenseImageData", fork="segnet", bottoms=0, tops=2):
@@ -27,9 +28,9 @@ class DenseImageData(Fed, type="DenseImageData", fork="segnet", bottoms=0, tops=
         param = layer.dense_image_data_param
         for kind in ("new", "crop"):
             height, width = getattr(param, f"{kind}_height"), getattr(param, f"{kind}_width")
-            both = bool(height) == bool(width)
-            pair = f"{kind}_height is {height} and {kind}_width {width}"
-            require(both, f"{pair}, wants both or none")
+            if bool(height) != bool(width):
+                pair = f"{kind}_height is {height} and {kind}_width {width}"
+                raise ShapeError(f"{pair}, wants both or none")
         height, width = param.crop_height or param.new_height, param.crop_width or param.new_width
         batch, divisor = param.batch_size, fork_field(param, "label_divide_factor", 1)
         require(batch > 0, "batch_size is 0, wants 1 or more")

@@ -9,6 +9,7 @@ from caffe_layers.base.message import fork_field
 from caffe_layers.base.shape import Shape
 from caffe_layers.data.data_transformer import DataTransformer
 from caffe_layers.data.fed import Fed
+from prototxt.errors import ShapeError
 
 
 class ImageSegData(Fed, type="ImageSegData", fork="deeplab", bottoms=0, tops=(1, 3)):
@@ -30,8 +31,8 @@ class ImageSegData(Fed, type="ImageSegData", fork="deeplab", bottoms=0, tops=(1,
         require(batch > 0, "batch_size is 0, wants 1 or more")
         height = fork_field(transform, "crop_height", 0)
         width = fork_field(transform, "crop_width", 0)
-        whole = bool(height) == bool(width) and not (height and crop)
-        require(whole, "the crop wants crop_size, or crop_height and crop_width")
+        if bool(height) != bool(width) or (height and crop):
+            raise ShapeError("the crop wants crop_size, or crop_height and crop_width")
         height = height or crop or param.new_height
         width = width or crop or param.new_width
         image = label = None

@@ -13,7 +13,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 END = 2**63 - 1
 """An end beyond every axis: ONNX's Slice stops at the axis' own."""
@@ -56,8 +56,8 @@ class Interp(Layer, type="Interp", fork="pspnet", param="interp_param", bottoms=
             require(factor is None or factor >= 1, f"{name} is {factor}, wants 1 or more")
         factors = zoom_factor is not None or shrink_factor is not None
         sized = height is not None and width is not None
-        known = factors or sized or use_blob_size
-        require(known, "no size, wants a factor, height and width, or use_blob_size")
+        if not (factors or sized or use_blob_size):
+            raise ShapeError("no size, wants a factor, height and width, or use_blob_size")
         self.height, self.width = height, width
         self.zoom_factor, self.shrink_factor = zoom_factor, shrink_factor
         self.pad_beg, self.pad_end = pad_beg, pad_end

@@ -9,6 +9,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 END = 2**63 - 1
 """An end beyond every axis: ONNX's Slice stops at the axis' own."""
@@ -25,8 +26,10 @@ class Padding(Layer, type="Padding", fork="deeplab_v1", param="padding_param"):
 
     def __init__(self, *, pad_beg: int = 0, pad_end: int = 0) -> None:
         super().__init__()
-        same = pad_beg * pad_end >= 0
-        require(same, f"pad_beg {pad_beg} and pad_end {pad_end} differ in sign, wants one sign")
+        if pad_beg * pad_end < 0:
+            raise ShapeError(
+                f"pad_beg {pad_beg} and pad_end {pad_end} differ in sign, wants one sign"
+            )
         self.pad_beg, self.pad_end = pad_beg, pad_end
 
     def shapes(self, x: Shape) -> list[Shape]:

@@ -13,6 +13,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class SegNetUpsample(Layer, type="Upsample", fork="segnet", param="upsample_param", bottoms=2):
@@ -50,9 +51,9 @@ class SegNetUpsample(Layer, type="Upsample", fork="segnet", param="upsample_para
             require(min(self.size) > 1, f"the top would be {self.size}, wants 2 or more each")
             self.scale = (1, 1)
             return
-        both = (scale_h is None) == (scale_w is None)
-        one = scale_h is None or scale is None
-        require(both and one, "wants scale, or scale_h and scale_w, or upsample_h and upsample_w")
+        paired = (scale_h is None) == (scale_w is None)
+        if not paired or (scale is not None and scale_h is not None):
+            raise ShapeError("wants scale, or scale_h and scale_w, or upsample_h and upsample_w")
         whole = 2 if scale is None else scale
         self.scale = (whole if scale_h is None else scale_h, whole if scale_w is None else scale_w)
         require(min(self.scale) > 1, f"scale {self.scale} wants 2 or more")

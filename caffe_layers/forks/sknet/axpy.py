@@ -12,6 +12,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 from caffe_layers.kernels.axpy import axpy
+from prototxt.errors import ShapeError
 
 
 class Axpy(Layer, type="Axpy", fork="senet", bottoms=3):
@@ -38,11 +39,13 @@ class Axpy(Layer, type="Axpy", fork="senet", bottoms=3):
     def shapes(self, a: Shape, x: Shape, y: Shape) -> list[Shape]:
         require(len(x) >= 2, f"x {x} has no channel axis, wants N x C x ...")
         require(a[:2] == x[:2], f"a {a} and x {x} differ in N x C")
-        flat = a[2:] in [(), (1, 1)]
-        require(flat, f"a {a} is neither N x C nor N x C x 1 x 1: it weighs whole channels")
+        if a[2:] not in [(), (1, 1)]:
+            raise ShapeError(f"a {a} is neither N x C nor N x C x 1 x 1: it weighs whole channels")
         require(x == y, f"x {x} and y {y} differ")
-        fits = not self.in_place or prod(x[2:]) == 1
-        require(fits, f"the top {x} does not fit in the place of a {a}", fix="rename the top")
+        if self.in_place and prod(x[2:]) != 1:
+            raise ShapeError(
+                f"the top {x} does not fit in the place of a {a}", fix="rename the top"
+            )
         return [x]
 
     def forward(self, a: Tensor, x: Tensor, y: Tensor) -> Tensor:

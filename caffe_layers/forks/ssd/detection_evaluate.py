@@ -15,7 +15,7 @@ from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import FormatError, UnsupportedError
+from prototxt.errors import FormatError, ShapeError, UnsupportedError
 
 from .bbox import overlap
 
@@ -96,8 +96,8 @@ class DetectionEvaluate(
 
     def shapes(self, detections: Shape, objects: Shape) -> list[Shape]:
         for name, shape, width in (("detections", detections, 7), ("objects", objects, 8)):
-            fits = len(shape) == 4 and shape[:2] == (1, 1) and shape[3] == width
-            require(fits, f"the {name} are {shape}, wants 1 x 1 x K x {width}")
+            if len(shape) != 4 or shape[:2] != (1, 1) or shape[3] != width:
+                raise ShapeError(f"the {name} are {shape}, wants 1 x 1 x K x {width}")
         return [(1, 1, len(self.labels) + detections[2], ROW)]
 
     def forward(self, detections: Tensor, objects: Tensor) -> Tensor:
@@ -107,8 +107,8 @@ class DetectionEvaluate(
             found = found[(found[:, :2].long() != -1).all(1)]
             given = given[(given[:, 0].long() != -1).cumprod(0).bool()]
             for name, which in (("detection", found), ("object", given)):
-                background = bool((which[:, 1].long() == self.background_label_id).any())
-                require(not background, f"a {name} is of the background")
+                if (which[:, 1].long() == self.background_label_id).any():
+                    raise ShapeError(f"a {name} is of the background")
             counted = given[:, 7] == 0
             if self.evaluate_difficult_gt:
                 counted = torch.ones_like(counted)

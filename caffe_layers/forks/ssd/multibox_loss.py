@@ -174,8 +174,8 @@ class MultiBoxLoss(
 
     def shapes(self, loc: Shape, conf: Shape, prior: Shape, gt: Shape, *arm: Shape) -> list[Shape]:
         check_predictions(loc, conf, prior, self.loc_classes, self.num_classes)
-        rows = len(gt) == 4 and gt[:2] == (1, 1) and gt[3] == 8
-        require(rows, f"the objects are {gt}, wants 1 x 1 x G x 8")
+        if len(gt) != 4 or gt[:2] != (1, 1) or gt[3] != 8:
+            raise ShapeError(f"the objects are {gt}, wants 1 x 1 x G x 8")
         return [()]
 
     def forward(self, loc: Tensor, conf: Tensor, prior: Tensor, gt: Tensor, *arm: Tensor) -> Tensor:
@@ -252,12 +252,12 @@ class MultiBoxLoss(
         real = image != -1
         if not torch.compiler.is_compiling() and bool(real.any()):
             got = labels[real]
-            background = bool((got == self.background_label_id).any())
-            require(not background, f"an object is of the background, {self.background_label_id}")
+            if (got == self.background_label_id).any():
+                raise ShapeError(f"an object is of the background, {self.background_label_id}")
             least, most = int(got.min()), int(got.max())
-            among = least >= 0 and most < self.num_classes
             require(
-                among or (self.map_object_to_agnostic and self.mining_type == "NONE"),
+                0 <= least <= most < self.num_classes
+                or (self.map_object_to_agnostic and self.mining_type == "NONE"),
                 f"the objects' labels go from {least} to {most}, wants classes below "
                 f"{self.num_classes}",
                 fix="--dialect refinedet takes all objects for class 1 where there are 2 classes",

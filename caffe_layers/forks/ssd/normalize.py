@@ -15,6 +15,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 ONES = Filler(value=1.0)
 
@@ -58,8 +59,8 @@ class Normalize(Layer, type="Normalize", fork="ssd", param="norm_param"):
 
     def shapes(self, x: Shape) -> list[Shape]:
         _check(x)
-        fits = not self.scale.shape or x[1] == self.channels
-        require(fits, f"bottom {x} has {x[1]} channels, wants {self.channels}")
+        if self.scale.shape and x[1] != self.channels:
+            raise ShapeError(f"bottom {x} has {x[1]} channels, wants {self.channels}")
         return [x]
 
     def summed(self, rank: int) -> tuple[int, ...]:

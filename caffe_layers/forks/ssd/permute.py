@@ -10,6 +10,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 
 class Permute(Layer, type="Permute", fork="ssd", param="permute_param"):
@@ -26,8 +27,8 @@ class Permute(Layer, type="Permute", fork="ssd", param="permute_param"):
     def __init__(self, *, order: Sequence[int] = ()) -> None:
         super().__init__()
         self.order = tuple(order)
-        twice = len(set(self.order)) < len(self.order)
-        require(not twice, f"order {self.order} names an axis twice")
+        if len(set(self.order)) < len(self.order):
+            raise ShapeError(f"order {self.order} names an axis twice")
 
     def axes(self, rank: int) -> tuple[int, ...]:
         """Return the bottom's axes in the order in which the top has them."""

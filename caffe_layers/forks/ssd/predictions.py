@@ -9,6 +9,7 @@ from torch import Tensor
 from caffe_layers.base.checks import require
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
+from prototxt.errors import ShapeError
 
 from .bbox import decode, emit_decode
 
@@ -21,12 +22,12 @@ def check_predictions(
     Raises ShapeError where they do not fit; axes of size 1 may follow.
     """
     height = prior[2] if len(prior) > 2 else 0
-    fits = height % 4 == 0 and prod(prior) == 2 * height and height > 0
-    require(fits, f"the prior boxes are {prior}, wants 1 x 2 x 4P")
+    if height % 4 != 0 or prod(prior) != 2 * height or height <= 0:
+        raise ShapeError(f"the prior boxes are {prior}, wants 1 x 2 x 4P")
     for name, shape, each in (("loc", loc, 4 * loc_classes), ("conf", conf, num_classes)):
         wants = height // 4 * each
-        same = len(shape) > 1 and prod(shape[1:]) == shape[1] == wants
-        require(same, f"{name} is {shape}, wants N x {wants} for {height // 4} prior boxes")
+        if len(shape) <= 1 or not prod(shape[1:]) == shape[1] == wants:
+            raise ShapeError(f"{name} is {shape}, wants N x {wants} for {height // 4} prior boxes")
     require(loc[0] == conf[0], f"loc {loc} and conf {conf} differ in N")
     return height // 4
 
@@ -34,8 +35,8 @@ def check_predictions(
 def check_refinement(name: str, each: int, shape: Shape, prior: Shape, loc: Shape) -> None:
     """Raise ShapeError unless a bottom of RefineDet is N x P `each`."""
     wants = (loc[0], prior[2] // 4 * each)
-    fits = shape[:2] == wants and prod(shape) == prod(wants)
-    require(fits, f"{name} is {shape}, wants {wants[0]} x {wants[1]}")
+    if shape[:2] != wants or prod(shape) != prod(wants):
+        raise ShapeError(f"{name} is {shape}, wants {wants[0]} x {wants[1]}")
 
 
 def read_priors(prior: Tensor, *, encoded: bool) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from caffe_layers.base.message import fork_field
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 SAME_RATIO = 1e-6
 Pair = tuple[float, float]
@@ -57,13 +57,15 @@ class PriorBox(Layer, type="PriorBox", fork="ssd", param="prior_box_param", bott
         super().__init__()
         require(len(min_size) > 0, "there is no min_size, wants at least one")
         require(min(min_size) > 0, f"min_size {tuple(min_size)} wants sizes above 0")
-        paired = len(max_size) in (0, len(min_size))
-        require(paired, f"{len(max_size)} max_size for {len(min_size)} min_size, wants as many")
+        if len(max_size) not in (0, len(min_size)):
+            raise ShapeError(
+                f"{len(max_size)} max_size for {len(min_size)} min_size, wants as many"
+            )
         for least, most in zip(min_size, max_size, strict=bool(max_size)):
             require(most > least, f"max_size {most:g} wants more than min_size {least:g}")
         variance = tuple(variance) or (0.1,)
-        fits = len(variance) in (1, 4) and min(variance) > 0
-        require(fits, f"variance {variance} wants 1 or 4 numbers above 0")
+        if len(variance) not in (1, 4) or not min(variance) > 0:
+            raise ShapeError(f"variance {variance} wants 1 or 4 numbers above 0")
         for name, pair in (("img_h and img_w", image), ("step_h and step_w", step)):
             require(pair is None or min(pair) > 0, f"{name} {pair} want numbers above 0")
         self.flip, self.clip, self.image = flip, clip, image

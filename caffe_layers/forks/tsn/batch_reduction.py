@@ -12,7 +12,7 @@ from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import ShapeError, UnsupportedError
 
 
 class BatchReduction(Layer, type="BatchReduction", fork="tsn", param="batch_reduction_param"):
@@ -61,15 +61,14 @@ class BatchReduction(Layer, type="BatchReduction", fork="tsn", param="batch_redu
     def shapes(self, x: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))
         if self.pos:
-            square = len(x) >= axis + 2 and x[axis] == x[axis + 1]
-            require(square, f"bottom {x} wants two equal axes from axis {axis} on, for pos")
+            if len(x) < axis + 2 or x[axis] != x[axis + 1]:
+                raise ShapeError(f"bottom {x} wants two equal axes from axis {axis} on, for pos")
             return [(*x[:axis], *x[axis + 2 :])]
         pieces = self._pieces(x[axis])
-        whole = sum(pieces) == x[axis]
-        require(whole, f"axis {axis} of {x} is no sum of the pieces {pieces}")
-        if self.operation == "TOPK":
-            within = 1 <= self.k <= pieces[0]
-            require(within, f"k is {self.k} of {pieces[0]} values, wants 1 to as many")
+        if sum(pieces) != x[axis]:
+            raise ShapeError(f"axis {axis} of {x} is no sum of the pieces {pieces}")
+        if self.operation == "TOPK" and not 1 <= self.k <= pieces[0]:
+            raise ShapeError(f"k is {self.k} of {pieces[0]} values, wants 1 to as many")
         return [(*x[:axis], *(() if self.whole else (len(pieces),)), *x[axis + 1 :])]
 
     def forward(self, x: Tensor) -> Tensor:
