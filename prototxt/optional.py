@@ -11,15 +11,18 @@ INSTALLED_AS = {"PIL": "Pillow"}
 """What is installed under another name than it is imported by."""
 
 
-def optional(module: str, extra: str, who: str) -> Any:
-    """Return a module; where it is not installed, UsageError says that `who` needs the package."""
+def optional(module: str, extra: str, need: str) -> Any:
+    """Return a module; where it is not installed, UsageError says so: `need` and the package.
+
+    `need` reads as "reading images needs", `extra` brings the package.
+    """
     package = module.partition(".")[0]
     try:
         import_module(package)
         return import_module(module)
     except ImportError:
         raise UsageError(
-            f"{who} {INSTALLED_AS.get(package, package)}", fix=installing(extra)
+            f"{need} {INSTALLED_AS.get(package, package)}", fix=installing(extra)
         ) from None
 
 

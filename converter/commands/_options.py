@@ -36,17 +36,24 @@ class _ByName(Action):
         setattr(namespace, self.dest, [*before, values])
 
 
-def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
+def add_net(parser: ArgumentParser) -> None:
     """Declare NET and WEIGHTS, and how a network is loaded."""
     parser.add_argument("net", metavar="NET", help="a .prototxt, or a lone .caffemodel")
     parser.add_argument(
         "weights",
         metavar="WEIGHTS",
-        nargs=weights,
+        nargs="?",
         default=None,
         help="a .caffemodel or .caffemodel.h5; several with commas between, later ones win",
     )
     group = parser.add_argument_group("loading")
+    _add_definition(group)
+    _add_weights(group)
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _add_definition(group: Any) -> None:
+    """Declare how the definition is read, and which network is built of it."""
     group.add_argument("--phase", choices=("TRAIN", "TEST"), default="TEST")
     group.add_argument("--level", type=int, default=0, help="the NetState's level")
     group.add_argument("--stage", action="append", default=[], help="a stage of the NetState")
@@ -75,6 +82,10 @@ def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
     group.add_argument(
         "--allow-unknown", action="store_true", help="pass over unknown fields, and report them"
     )
+
+
+def _add_weights(group: Any) -> None:
+    """Declare how the weights are taken."""
     group.add_argument("--require-weights", action="store_true", help="refuse to use fillers")
     group.add_argument(
         "--map",
@@ -89,7 +100,6 @@ def add_net(parser: ArgumentParser, *, weights: str = "?") -> None:
         "--allow-missing", action="store_true", help="fill layers that the weights lack"
     )
     group.add_argument("--seed", type=int, default=SEED, help="of fillers and random inputs")
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 
 def add_values(parser: Any) -> None:
