@@ -19,8 +19,9 @@ from converter.network.arrays import array_of, tensors_of, write_npz
 from converter.network.backward import backward
 from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
+from converter.onnx.model import ModelInputs, OnnxModel
 from converter.onnx.passes.embed_preprocessing import embedded_sizes
-from converter.onnx.runtime import ModelInputs, check_shapes, inputs_of, run_onnx
+from converter.onnx.runtime import run_onnx
 from converter.preprocessing import (
     Preprocessing,
     preprocessing_for,
@@ -113,9 +114,9 @@ def _with_diffs(net: CaffeNet, fed: Mapping[str, torch.Tensor]) -> dict[str, np.
 def _run_onnx(args: Namespace) -> _Computed:
     if args.weights or args.backward:
         raise UsageError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
-    taken = inputs_of(args.net)
-    given, photo = _read(args, None, taken)
-    check_shapes(args.net, taken, {name: value.shape for name, value in given.items()})
+    model = OnnxModel(args.net)
+    given, photo = _read(args, None, model.inputs)
+    model.check_shapes({name: value.shape for name, value in given.items()})
     blobs = run_onnx(args.net, given)
     return _Computed(blobs, blobs, photo)
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 import torch
 
-from converter.onnx.runtime import inputs_of
+from converter.onnx.model import OnnxModel
 from converter.preprocessing.inputs import as_arrays, photos_among, read_fed
 from converter.verification.feed import embedded_preprocessing
 from converter.verification.verify import verify
@@ -42,7 +42,7 @@ def run(args: Namespace) -> int:
     net = load_net(args, dtype=torch.float32) if half else load_net(args)
     settings = preprocessing_options(args)
     inputs = read_fed(args.input)
-    takes_images = bool(args.model and inputs_of(args.model).image)
+    takes_images = bool(args.model and OnnxModel(args.model).inputs.image)
     if settings and not takes_images and not photos_among(inputs):
         raise UsageError(
             f"{', '.join(f'--{name}' for name in settings)}: nothing to prepare, since "

@@ -14,11 +14,9 @@ from caffe_layers import Shape
 from converter.network.arrays import array_of, tensors_of
 from converter.network.example_inputs import random_images, random_inputs
 from converter.network.net import CaffeNet
-from converter.onnx.runtime import check_shapes
+from converter.onnx.model import OnnxModel
 from converter.preprocessing import Preprocessing, Transform, image_input, preprocessing_of
 from prototxt.errors import ShapeError, within
-
-from .model_file import ModelFile
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Feed:
 
 def feed(
     net: CaffeNet,
-    model: ModelFile | None,
+    model: OnnxModel | None,
     inputs: Mapping[str, Any],
     preprocessing: Preprocessing | None,
     seed: int,
@@ -66,7 +64,7 @@ def feed(
         fed = Feed(random_inputs(net, seed, losses=losses))
     if model is not None:
         net.feed(fed.tensors)  # what the network itself refuses is said by its layer
-        check_shapes(model.path, model.inputs, fed.shapes)
+        model.check_shapes(fed.shapes)
     return fed
 
 

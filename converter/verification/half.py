@@ -13,7 +13,7 @@ from torch import Tensor
 from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
-from converter.onnx.runtime import Arrays, run_part
+from converter.onnx.runtime import Arrays
 
 from .compare import BlobError, Comparison, compare, relative_error, softmax_of
 from .half_model import HalfModel
@@ -65,11 +65,11 @@ class HalfJudge:
 
     def notes(self, runs: Runs) -> list[str]:
         """Say how often the highest score of each output is the float32 network's."""
-        return agreement(runs.model.shipped, runs.torch.outputs)
+        return agreement(runs.onnx.shipped, runs.torch.outputs)
 
     def _choices(self, runs: Runs) -> dict[str, _Choice]:
         """Return what the layers that choose made in ONNX Runtime, and make in torch."""
-        steps, exposed = runs.torch.steps, runs.model.exposed
+        steps, exposed = runs.torch.steps, runs.onnx.exposed
         tops = {top for step in steps for top in step.tops} | runs.fed.keys()
         values = {name: array_of(value) for name, value in runs.fed.items()} | dict(exposed)
         choices: dict[str, _Choice] = {}
@@ -102,12 +102,12 @@ class HalfJudge:
 
     def _shipped(self, runs: Runs, expected: _Expected, downstream: set[str]) -> Comparison:
         """Compare the outputs; fused, the file rounds elsewhere, and may choose otherwise."""
-        shipped = runs.model.shipped
+        shipped = runs.onnx.shipped
         exact = {name: expected.values[name] for name in runs.torch.outputs}
         probabilities = softmax_of(shipped, exact)
         most = max(expected.limits.values(), default=LEAST_TOLERANCE)
         comparison = compare(
-            f"ONNX Runtime, {runs.model.file.what}, {expected.title}",
+            f"ONNX Runtime, {runs.onnx.what}, {expected.title}",
             shipped,
             expected.values | probabilities,
             expected.limits | dict.fromkeys(probabilities, most),
@@ -124,7 +124,7 @@ class HalfJudge:
     ) -> Comparison:
         """Compare every value; a choice with what torch chooses from the same inputs."""
         title = f"ONNX Runtime, every value exposed, {expected.title}"
-        comparison = compare(title, runs.model.exposed, expected.values, expected.limits)
+        comparison = compare(title, runs.onnx.exposed, expected.values, expected.limits)
         comparison.rows = [
             self._choice_row(row, choices[row.blob]) if row.blob in choices else row
             for row in comparison.rows
@@ -192,7 +192,7 @@ def _alone(runs: Runs, step: Step, values: Arrays) -> dict[str, tuple[np.ndarray
     It begins at the nearest of `values`: the file may leave out what makes a bottom.
     """
     inputs = {name: values[name] for name in values.keys() - step.tops}
-    got = run_part(runs.model.file.path, inputs, step.tops)
+    got = runs.onnx.model.run_part(inputs, step.tops)
     makers = {top: one for one in runs.torch.steps for top in one.tops}
     tops = _tops(runs.net, step, makers, dict(values))
     return {name: (got[name], top) for name, top in tops.items() if name in got}

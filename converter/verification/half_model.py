@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from os import PathLike
 
 import onnx
 from onnx import TensorProto
 
 from converter.network.steps import Step
 from converter.onnx.graph import makers
-from converter.onnx.runtime import load_model
+from converter.onnx.model import OnnxModel
 
 DISCONTINUOUS = frozenset(
     {
@@ -53,9 +52,9 @@ class HalfModel:
         return False
 
 
-def half_model(path: str | PathLike[str]) -> HalfModel | None:
+def half_model(model: OnnxModel) -> HalfModel | None:
     """Return what a file holds in float16; None if that is nothing."""
-    graph = load_model(path).graph
+    graph = model.proto.graph
     values = {
         info.name
         for info in (*graph.input, *graph.value_info, *graph.output)

@@ -66,8 +66,8 @@ class FloatJudge:
 
     def compare(self, runs: Runs) -> list[Comparison]:
         """Compare with torch, in double where float32 is not enough to tell."""
-        model = runs.model
-        ways = ((model.shipped, model.file.what), (model.exposed, "every value exposed"))
+        in_onnx = runs.onnx
+        ways = ((in_onnx.shipped, in_onnx.what), (in_onnx.exposed, "every value exposed"))
         return [
             self._compare(f"ONNX Runtime, {how}, against torch", got, runs) for got, how in ways
         ]
@@ -90,4 +90,4 @@ class FloatJudge:
 
 def _wanted(runs: Runs, run: TorchRun) -> dict[str, np.ndarray]:
     """Return what the model's values should be, its appended probabilities among them."""
-    return softmax_of(runs.model.shipped, run.outputs) | run.values
+    return softmax_of(runs.onnx.shipped, run.outputs) | run.values

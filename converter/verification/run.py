@@ -15,10 +15,10 @@ from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.onnx.export import export_onnx
-from converter.onnx.runtime import Arrays, ModelInputs, run_exposed, run_onnx
+from converter.onnx.model import OnnxModel
+from converter.onnx.runtime import Arrays, run_onnx
 
 from .feed import Feed
-from .model_file import ModelFile
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ def run_torch(net: CaffeNet, fed: Mapping[str, Tensor]) -> TorchRun:
     return TorchRun(plan.steps, values, inputs | blobs_of(plan.steps, values), outputs)
 
 
-def made_model(net: CaffeNet, fed: Feed, folder: str, *, half: bool) -> ModelFile:
+def made_model(net: CaffeNet, fed: Feed, folder: str, *, half: bool) -> OnnxModel:
     """Write an ONNX file of the network, for these inputs alone."""
     path = Path(folder, "net.onnx")
-    graph = export_onnx(
+    export_onnx(
         net,
         path,
         dynamic=(),
@@ -54,24 +54,26 @@ def made_model(net: CaffeNet, fed: Feed, folder: str, *, half: bool) -> ModelFil
         preprocessing=fed.preprocessing,
         half=half,
     )
-    return ModelFile(path, ModelInputs(fed.shapes, graph.image), "a file made for this check")
+    return OnnxModel(path)
 
 
 @dataclass(frozen=True)
 class ModelRun:
     """What a model computed: its outputs as it ships, and every value, each made an output."""
 
-    file: ModelFile
+    model: OnnxModel
+    what: str
+    """How the comparison of its outputs names it."""
     shipped: Arrays
     exposed: Arrays
 
 
-def run_model(file: ModelFile, fed: Feed, steps: tuple[Step, ...]) -> ModelRun:
+def run_model(model: OnnxModel, what: str, fed: Feed, steps: tuple[Step, ...]) -> ModelRun:
     """Run a model in ONNX Runtime, as it is and with the tops of these steps exposed."""
-    arrays = fed.arrays(file.inputs.image)
-    shipped = run_onnx(file.path, arrays)
-    exposed = run_exposed(file.path, arrays, [top for step in steps for top in step.tops])
-    return ModelRun(file, shipped, exposed)
+    arrays = fed.arrays(model.inputs.image)
+    shipped = run_onnx(model.path, arrays)
+    exposed = model.run_exposed(arrays, [top for step in steps for top in step.tops])
+    return ModelRun(model, what, shipped, exposed)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Runs:
     net: CaffeNet
     fed: Mapping[str, Tensor]
     torch: TorchRun
-    model: ModelRun
+    onnx: ModelRun
 
     @cached_property
     def double(self) -> TorchRun:
@@ -90,9 +92,9 @@ class Runs:
         return run_torch(copy.deepcopy(self.net).double(), fed)
 
     @property
-    def model_blobs(self) -> dict[str, np.ndarray]:
+    def onnx_blobs(self) -> dict[str, np.ndarray]:
         """The model's values by Caffe's names."""
-        return blobs_of(self.torch.steps, self.model.exposed)
+        return blobs_of(self.torch.steps, self.onnx.exposed)
 
 
 def blobs_of(steps: tuple[Step, ...], values: Arrays) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from converter.network.net import CaffeNet
+from converter.onnx.model import OnnxModel
 from converter.preprocessing import Preprocessing
 from converter.progress import progress
 from converter.seed import SEED
@@ -21,7 +22,6 @@ from .golden import Golden
 from .half import HalfJudge
 from .half_model import half_model
 from .judge import FloatJudge, Judge
-from .model_file import given_model
 from .report import Report
 from .run import Runs, made_model, run_model, run_torch
 
@@ -59,7 +59,7 @@ def verify(
     floats = FloatJudge(net.dtype, tolerance)
     noise = golden_float if net.dtype != torch.float64 else None
     caffe = Golden.read(golden, noise) if golden is not None else None
-    given = given_model(model) if model is not None else None
+    given = OnnxModel(model) if model is not None else None
     with (
         progress("verify", 4, quiet=quiet) as bar,
         torch.no_grad(),
@@ -72,8 +72,9 @@ def verify(
             report.add(caffe.compare("torch", in_torch.blobs, floats.tolerance))
         bar.update()
         try:
-            file = given or made_model(net, fed, folder, half=half)
-            in_onnx = run_model(file, fed, in_torch.steps)
+            what = "the file as it ships" if given else "a file made for this check"
+            tested = given or made_model(net, fed, folder, half=half)
+            in_onnx = run_model(tested, what, fed, in_torch.steps)
         except UnsupportedError as error:
             report.add(Comparison("ONNX Runtime", skipped=str(error)))
             return report
@@ -84,12 +85,12 @@ def verify(
         report.comparisons += judge.compare(runs)
         report.notes += judge.notes(runs)
         if caffe is not None:
-            report.add(caffe.compare("ONNX Runtime", runs.model_blobs, judge.tolerance))
+            report.add(caffe.compare("ONNX Runtime", runs.onnx_blobs, judge.tolerance))
         bar.update()
     return report
 
 
 def judge_of(runs: Runs, floats: FloatJudge) -> Judge:
     """Return how a model is to be judged: one of float16 not by the network's own type."""
-    half = half_model(runs.model.file.path) if runs.net.dtype == torch.float32 else None
+    half = half_model(runs.onnx.model) if runs.net.dtype == torch.float32 else None
     return floats if half is None else HalfJudge(half, floats.asked)

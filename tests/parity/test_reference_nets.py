@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import converter
-from converter.onnx.runtime import run_exposed
+from converter.onnx.model import run_exposed
 from converter.verification.golden import golden_error
 from tests.support.recorded import assert_close
 

@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 import converter
 from converter.__main__ import main
 from converter.onnx.graph import Graph
+from converter.onnx.model import OnnxModel, run_exposed
 from converter.onnx.passes import Request
 from converter.onnx.passes.to_half import to_half
-from converter.onnx.runtime import run_exposed, run_onnx
+from converter.onnx.runtime import run_onnx
 from converter.verification.compare import Comparison
 from converter.verification.half import (
     LARGEST_TOLERANCE,
@@ -26,7 +27,6 @@ from converter.verification.half import (
     agreement,
 )
 from converter.verification.half_model import half_model
-from converter.verification.model_file import given_model
 from converter.verification.run import ModelRun, Runs, run_torch
 from prototxt.errors import UnsupportedError, WeightError
 from tests.support.definitions import SCALE, convolution, layer
@@ -363,12 +363,12 @@ def test_another_choice_of_the_file_as_it_ships_is_left_out(tmp_path: Path) -> N
     fed = {"data": torch.from_numpy(images(2))}
     in_torch = run_torch(net, fed)
     exposed = run_exposed(path, {"data": images(2)}, ["conv", "best", "other"])
-    model = half_model(path)
+    model = half_model(OnnxModel(path))
     assert model is not None
 
     def compared(**wrong: float) -> Comparison:
         shipped = {name: exposed[name] + wrong.get(name, 0) for name in ("best", "other")}
-        in_onnx = ModelRun(given_model(path), shipped, exposed)
+        in_onnx = ModelRun(OnnxModel(path), "as it ships", shipped, exposed)
         first, second = HalfJudge(model).compare(Runs(net, fed, in_torch, in_onnx))
         assert second.passed
         return first

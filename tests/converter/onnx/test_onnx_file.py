@@ -13,7 +13,8 @@ import torch
 import converter
 from converter.onnx.emit import emit
 from converter.onnx.file import write_onnx
-from converter.onnx.runtime import run_exposed, run_onnx
+from converter.onnx.model import run_exposed
+from converter.onnx.runtime import run_onnx
 from converter.version import VERSION
 from prototxt import ShapeError, UnsupportedError
 from tests.support.opsets import OPSETS
