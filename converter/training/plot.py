@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 
-from prototxt.atomic import replacing
+from converter.figures import new_figure, write_figure
 from prototxt.optional import installing
 
 from .events import Displayed, Event, NetTested
@@ -28,15 +28,12 @@ def draw_curve(events: Sequence[Event], path: str | PathLike[str], title: str = 
     losses, measured, rates = _curves(events)
     if not losses:
         return False
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     panels = [("loss", losses), ("test", measured), ("learning rate", rates)]
     panels = [(name, curves) for name, curves in panels if curves]
     heights = [1 if name == "learning rate" else 3 for name, _ in panels]
-    figure = Figure(figsize=(8, 0.9 * sum(heights) + 0.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 0.9 * sum(heights) + 0.8)
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)
     for (name, curves), axes in zip(panels, grid[:, 0], strict=True):
         for label, (at, values) in curves.items():
@@ -53,8 +50,7 @@ def draw_curve(events: Sequence[Event], path: str | PathLike[str], title: str = 
     grid[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
     if title:
         grid[0, 0].set_title(title)
-    with replacing(Path(path)) as part:
-        figure.savefig(part, format="png", dpi=120)
+    write_figure(figure, Path(path))
     return True
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from prototxt.atomic import replacing
-from prototxt.optional import optional
+from converter.figures import new_figure, write_figure
 
 from .measure import Attention
 from .units import Unit
@@ -27,24 +26,12 @@ def draw_attention(attention: Attention, folder: Path, classes: Sequence[str] = 
     scale. classes: the same class by class for three units. channels: the first image, and its
     attention channel by channel in those units. Raises UsageError where matplotlib is missing.
     """
-    optional("matplotlib", "plots", "plots need")
     drawings = {"units": _units, "classes": _classes, "channels": _channels}
     paths = []
     for name, draw in drawings.items():
-        path = folder / f"{name}.png"
-        with replacing(path) as part:
-            draw(attention, classes).savefig(part, format="png", dpi=120)
-        paths.append(path)
+        paths.append(folder / f"{name}.png")
+        write_figure(draw(attention, classes), paths[-1])
     return paths
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _what(unit: Unit) -> str:
@@ -53,7 +40,7 @@ def _what(unit: Unit) -> str:
 
 
 def _units(attention: Attention, _: Sequence[str]) -> Any:
-    figure = _figure(max(7.0, 0.55 * len(attention.units) + 2), 4.2)
+    figure = new_figure(max(7.0, 0.55 * len(attention.units) + 2), 4.2)
     axes = figure.subplots()
     places = np.arange(len(attention.units))
     width = 0.8 / len(attention.scales)
@@ -81,7 +68,7 @@ def _classes(attention: Attention, names: Sequence[str]) -> Any:
     units = _chosen(attention)
     numbers = sorted(set(attention.classes.tolist()))
     few = len(numbers) <= MOST_NAMED_CLASSES
-    figure = _figure(max(7.0, min(16.0, 0.3 * len(numbers) + 2)), 2.6 * len(units) + 0.8)
+    figure = new_figure(max(7.0, min(16.0, 0.3 * len(numbers) + 2)), 2.6 * len(units) + 0.8)
     grid = figure.subplots(len(units), 1, sharex=True, squeeze=False)[:, 0]
     for axes, unit in zip(grid, units, strict=True):
         for index, scale in enumerate(attention.scales):
@@ -103,7 +90,7 @@ def _classes(attention: Attention, names: Sequence[str]) -> Any:
 
 def _channels(attention: Attention, _: Sequence[str]) -> Any:
     units = _chosen(attention)
-    figure = _figure(11.0, 2.6 * len(units) + 0.6)
+    figure = new_figure(11.0, 2.6 * len(units) + 0.6)
     grid = figure.subplots(len(units), 2, squeeze=False, width_ratios=[1, 3.2])
     for row, unit in enumerate(units):
         picture, axes = grid[row]
