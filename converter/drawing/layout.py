@@ -42,7 +42,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PictureLayout:
     """Frames and names, rank by rank, the lines between them, and how far they reach."""
 
     placed: Sequence[Frame | Name]
@@ -60,7 +60,7 @@ class _Column:
     bottom: float
 
 
-def lay_out(frames: Sequence[Frame], inputs: Mapping[str, object], top: float) -> Layout:
+def lay_out(frames: Sequence[Frame], inputs: Mapping[str, object], top: float) -> PictureLayout:
     """Return the frames in as many columns as bring the picture nearest to ASPECT.
 
     They begin at `top`. Those of `inputs` that are read far below are drawn as names.
@@ -77,7 +77,7 @@ def lay_out(frames: Sequence[Frame], inputs: Mapping[str, object], top: float) -
     turns = max(len(column.turning) for column in columns)
     bottom = max(column.bottom for column in columns) + TURN_GAP * turns + TURN_ROOM
     lines = list(_lines(ranking, columns, top))
-    return Layout(placed, lines, max(column.right for column in columns), bottom)
+    return PictureLayout(placed, lines, max(column.right for column in columns), bottom)
 
 
 def _outline(

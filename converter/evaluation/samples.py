@@ -45,17 +45,17 @@ def open_samples(
     """
     path = Path(data)
     if (path / FILE).is_file():
-        return ImageDatabase(Database(path))
+        return LabelledDatabase(Database(path))
     if path.is_dir():
         return _tree(path, labels)
     if path.is_file():
         folder = Path(root) if root is not None else path.parent
-        return ImageFiles([(folder / name, label) for name, label in read_image_list(path)])
+        return LabelledFiles([(folder / name, label) for name, label in read_image_list(path)])
     raise UsageError(f"{path}: no such folder, list or database")
 
 
 @dataclass(frozen=True)
-class ImageFiles:
+class LabelledFiles:
     """Image files with their classes."""
 
     entries: list[tuple[Path, int]]
@@ -73,7 +73,7 @@ class ImageFiles:
 
 
 @dataclass(frozen=True)
-class ImageDatabase:
+class LabelledDatabase:
     """Caffe's LMDB of Datum records, raw or encoded."""
 
     database: Database
@@ -95,7 +95,7 @@ class ImageDatabase:
         return self.database[index][0]
 
 
-def _tree(path: Path, labels: str | PathLike[str] | None) -> ImageFiles:
+def _tree(path: Path, labels: str | PathLike[str] | None) -> LabelledFiles:
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir())
     if not folders:
         raise FormatError(f"{path}: no folders in it, wants one with images for each class")
@@ -108,7 +108,7 @@ def _tree(path: Path, labels: str | PathLike[str] | None) -> ImageFiles:
     ]
     if not entries:
         raise FormatError(f"{path}: no images in its folders")
-    return ImageFiles(entries)
+    return LabelledFiles(entries)
 
 
 def _numbers(path: Path, names: list[str], labels: str | PathLike[str] | None) -> dict[str, int]:

@@ -26,7 +26,7 @@ from prototxt.errors import (
     WeightError,
     within,
 )
-from prototxt.paths import PathName
+from prototxt.paths import PathName, split_list
 from prototxt.schema import SHIPPED
 
 from .device import on_device
@@ -177,5 +177,5 @@ def weight_files(net: PathName | Net, weights: PathName | Sequence[PathName] | N
         binary = lone.suffix in {".caffemodel", ".binaryproto"}
         return [lone] if binary else []
     if isinstance(weights, (str, PathLike)):
-        return [Path(part) for part in fspath(weights).split(",") if part]
+        return [Path(name) for name in split_list(fspath(weights))]
     return [Path(path) for path in weights]

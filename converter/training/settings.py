@@ -15,6 +15,7 @@ from converter.seed import SEED
 from prototxt import Net, read_solver
 from prototxt.errors import FormatError, UnsupportedError, UsageError, within
 from prototxt.hdf5.weights import check_names, h5py_for
+from prototxt.paths import split_list
 from prototxt.schema import Schema
 
 from .definitions import Reader, SolverNet, tested_nets, trained_net
@@ -72,7 +73,7 @@ class Settings:
 
     def weights(self) -> list[str]:
         """Return the files of weights that it names; raises CaffeError where one is not there."""
-        named = [name for given in self.param.weights for name in given.split(",") if name]
+        named = [name for given in self.param.weights for name in split_list(given)]
         return [self.reader.find("weights", name) for name in named]
 
     @property

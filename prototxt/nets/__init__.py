@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import digits, lenet, sknet
-from .definition import Definition, Solver
+from .definition import Definition, SolverDefinition
 from .networks import NETWORKS as NETWORKS
 from .networks import build as build
 
-DEFINITIONS: dict[str, Callable[[], Definition | Solver]] = {
+DEFINITIONS: dict[str, Callable[[], Definition | SolverDefinition]] = {
     "sknet50": sknet.sknet50,
     "sknet101": sknet.sknet101,
     "lenet_digits": lenet.lenet_digits,

@@ -261,7 +261,7 @@ def sides(name: str, sizes: int | tuple[int, int], one: str = "") -> dict[str, V
     return {f"{name}_h": sizes[0], f"{name}_w": sizes[1]}
 
 
-class Solver:
+class SolverDefinition:
     """A solver's file: its fields as they stand."""
 
     def __init__(self, **fields: Value) -> None:

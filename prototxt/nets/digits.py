@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .definition import Definition, Solver, Word, gaussian
+from .definition import Definition, SolverDefinition, Word, gaussian
 from .resnext import conv_bn
 from .sknet import residual_unit
 
@@ -31,12 +31,12 @@ def digits_sk_train() -> Definition:
     return net
 
 
-def digits_sk_solver() -> Solver:
+def digits_sk_solver() -> SolverDefinition:
     """Give the solver of its training: 880 iterations of SGD, 39 times through the digits.
 
     A test sees each of the 360 held-out digits once.
     """
-    return Solver(
+    return SolverDefinition(
         net="digits_sk_train.prototxt",
         test_iter=4,
         test_interval=220,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .definition import Definition, Message, Solver, Word
+from .definition import Definition, Message, SolverDefinition, Word
 
 XAVIER = {"type": "xavier"}
 RATES = [{"lr_mult": 1}, {"lr_mult": 2}]
@@ -26,12 +26,12 @@ def lenet(train: str, test: str, *, batch: int = 64, test_batch: int = 100) -> D
     return net
 
 
-def lenet_solver(net: str, prefix: str, *, test_iter: int = 100) -> Solver:
+def lenet_solver(net: str, prefix: str, *, test_iter: int = 100) -> SolverDefinition:
     """Give the solver: 10000 iterations of SGD, tested every 500.
 
     Caffe: examples/mnist/lenet_solver.prototxt
     """
-    return Solver(
+    return SolverDefinition(
         net=net,
         test_iter=test_iter,
         test_interval=500,
@@ -68,6 +68,6 @@ def lenet_digits() -> Definition:
     return lenet("digits_train", "digits_test", test_batch=90)
 
 
-def lenet_digits_solver() -> Solver:
+def lenet_digits_solver() -> SolverDefinition:
     """Give its solver: a test sees each held-out digit once."""
     return lenet_solver("lenet_digits.prototxt", "lenet_digits", test_iter=4)
