@@ -114,7 +114,7 @@ def _may_be(dialect: Dialect, part: Part, message: Any, schema: Schema) -> bool:
     if part.message == "NetParameter":
         return True
     kind = type_of(message)
-    if schema.stray(dialect.name, kind, message):
+    if schema.foreign_field(dialect.name, kind, message):
         return False
     if part.message == "V1LayerParameter" and kind == "Deconvolution" and not message.bottom:
         return False

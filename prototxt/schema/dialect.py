@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterator
 from functools import cache, cached_property
 from pathlib import Path
 from threading import RLock
@@ -14,7 +13,8 @@ from google.protobuf.message import Message
 
 from prototxt.errors import FormatError
 
-from . import reader
+from . import definitions
+from .descriptors import to_file
 from .fragment import FOLDER, Fragment
 
 _BVLC = FOLDER / "bvlc.proto"
@@ -37,27 +37,26 @@ class Dialect:
         with _building:
             return _of(Fragment.read(path))
 
-    @property
-    def definitions(self) -> reader.Message:
-        """What its own file and those that it imports define."""
-        return self.fragment.merged
-
     @cached_property
     def types(self) -> frozenset[str]:
         """The layer types that the dialect's own file claims."""
-        layer = self.definitions.messages.get("LayerParameter")
-        return layer.types.union(*self.owners.values()) if layer else frozenset()
+        return self._layer.layer_types.union(*self.owners.values())
 
     @cached_property
     def owners(self) -> dict[str, frozenset[str]]:
         """The fields that belong to certain layer types alone."""
-        layer = self.definitions.messages.get("LayerParameter")
-        return {field.name: field.types for field in layer.fields if field.types} if layer else {}
+        fields = self._layer.fields
+        return {field.name: field.layer_types for field in fields if field.layer_types}
+
+    @property
+    def _layer(self) -> definitions.Message:
+        name = "LayerParameter"
+        return self.fragment.merged.messages.get(name, definitions.Message(name))
 
     @cached_property
     def neutral(self) -> dict[str, str]:
         """The fields that no forward pass depends on: "true", or "TEST" where that is so there."""
-        return dict(_neutral(self.definitions, "caffe"))
+        return dict(self.fragment.merged.neutral_fields("caffe"))
 
     def message(self, name: str) -> type[Message]:
         """Return the class of one message, as `LayerParameter`."""
@@ -71,12 +70,12 @@ class Dialect:
 
     @cached_property
     def _pool(self) -> descriptor_pool.DescriptorPool:
-        whole = self.definitions
+        whole = self.fragment.merged
         if self.fragment.path != _BVLC:
             whole = whole.over(Fragment.read(_BVLC).merged)
         pool = descriptor_pool.DescriptorPool()
         # The file's name is where `dialect_of` reads the dialect from.
-        file = reader.to_file(whole, f"{self.name}.proto")
+        file = to_file(whole, f"{self.name}.proto")
         try:
             pool.AddSerializedFile(file.SerializeToString())
             pool.FindFileByName(file.name)
@@ -97,14 +96,6 @@ def _of(fragment: Fragment) -> Dialect:
 
 def _restore(path: str, name: str, data: bytes) -> Message:
     return Dialect.read(FOLDER / path).message(name).FromString(data)
-
-
-def _neutral(scope: reader.Message, path: str) -> Iterator[tuple[str, str]]:
-    for name, message in scope.messages.items():
-        for field in message.fields:
-            if field.neutral:
-                yield f"{path}.{name}.{field.name}", field.neutral
-        yield from _neutral(message, f"{path}.{name}")
 
 
 def dialect_of(message: Message) -> str:

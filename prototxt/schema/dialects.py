@@ -11,7 +11,6 @@ from google.protobuf import text_format
 
 from prototxt.errors import FormatError, UnsupportedError
 
-from . import reader
 from .dialect import Dialect, dialect_of
 from .extra_fields import Extra, extra_fields
 from .fragment import FOLDER
@@ -81,10 +80,10 @@ class Schema:
         """Tell whether a dialect has this name."""
         return name in self.names
 
-    @property
-    def dialects(self) -> list[Dialect]:
+    @cached_property
+    def dialects(self) -> tuple[Dialect, ...]:
         """Every dialect, in the order of the names."""
-        return [self.dialect(name) for name in self.names]
+        return tuple(map(self.dialect, self.names))
 
     def bases(self, name: str) -> frozenset[str]:
         """Name the dialects that one builds upon, directly or not; BVLC's is not named."""
@@ -93,7 +92,8 @@ class Schema:
 
     def value_names(self) -> frozenset[str]:
         """Name every value of every dialect's enums."""
-        return frozenset(name for one in self.dialects for name in _enum_values(one.definitions))
+        every = (one.fragment.merged.enum_values() for one in self.dialects)
+        return frozenset[str]().union(*every)
 
     # ---- Which of them a message is of ----------------------------------------------------------
 
@@ -118,8 +118,8 @@ class Schema:
             return claiming
         return list(dict.fromkeys([bvlc, *claiming, *every]))
 
-    def stray(self, name: str, layer_type: str, message: Any) -> str:
-        """Name a field that a layer of this type cannot mean in a dialect, or return ""."""
+    def foreign_field(self, name: str, layer_type: str, message: Any) -> str:
+        """Name a set field that is not for layers of this type in a dialect, or return ""."""
         foreign = self._foreign_fields(name, layer_type)
         used: list[str] = [field.name for field, _ in message.ListFields()] if foreign else []
         return next((field for field in used if field in foreign), "")
@@ -171,7 +171,7 @@ class Schema:
 
     def _reads(self, name: str, layer_type: str, message: Any) -> bool:
         more = next(self.extra_fields(message, name, neutral=True), None)
-        return more is None and not self.stray(name, layer_type, message)
+        return more is None and not self.foreign_field(name, layer_type, message)
 
     def as_dialect(self, message: Any, name: str) -> Any:
         """Return a message as another dialect's class has it, so that its defaults are that one's.
@@ -202,13 +202,6 @@ def _restored(*paths: str) -> Schema:
     for path in paths:
         schema = schema.with_file(path)
     return schema
-
-
-def _enum_values(scope: reader.Message) -> Iterator[str]:
-    for enum in scope.enums.values():
-        yield from enum.values
-    for message in scope.messages.values():
-        yield from _enum_values(message)
 
 
 def _fields_of(one: Dialect, layer_type: str) -> set[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from prototxt.errors import FormatError
 
 from . import reader
+from .definitions import Message
 
 FOLDER = Path(__file__).parent
 """Where the shipped files are."""
@@ -22,7 +23,7 @@ class Fragment:
     path: Path
     text: str = field(repr=False)
     imports: tuple[Fragment, ...]
-    parsed: reader.Message = field(compare=False, repr=False)
+    parsed: Message = field(compare=False, repr=False)
 
     @classmethod
     def read(cls, path: Path) -> Fragment:
@@ -33,9 +34,9 @@ class Fragment:
         return _shipped(path) if path.is_relative_to(FOLDER) else _read(path)
 
     @cached_property
-    def merged(self) -> reader.Message:
+    def merged(self) -> Message:
         """Its definitions over those of the files that it imports."""
-        base = reader.Message("")
+        base = Message("")
         for imported in self.imports:
             base = imported.merged.over(base)
         return self.parsed.over(base)

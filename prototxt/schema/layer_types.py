@@ -81,7 +81,7 @@ NAMES = {
 
 
 def type_of(layer: Any) -> str:
-    """Give a layer's type by its name of today; a V1 type without one by its enum's."""
+    """Return a layer's type by its name of today; a V1 type without one by its enum's."""
     if isinstance(layer.type, str):
         return layer.type
     written = written_type(layer)
@@ -89,7 +89,7 @@ def type_of(layer: Any) -> str:
 
 
 def written_type(layer: Any) -> str:
-    """Give a layer's type as its file has it."""
+    """Return a layer's type as its file has it."""
     if isinstance(layer.type, str):
         return layer.type
     kind = layer.DESCRIPTOR.fields_by_name["type"].enum_type

@@ -12,14 +12,11 @@ of that name; without it a fork's fields and enum values go over BVLC's, by name
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
-
-from google.protobuf import descriptor_pb2
 
 from prototxt.errors import FormatError
+
+from .definitions import Enum, Field, Message
 
 _TOKEN = re.compile(
     r"""(?P<blank>\s+|//[^\n]*|/\*.*?\*/)
@@ -29,70 +26,7 @@ _TOKEN = re.compile(
       | (?P<mark>[{}\[\]()=;,])""",
     re.VERBOSE | re.DOTALL,
 )
-_SCALARS = {
-    name.removeprefix("TYPE_").lower(): number
-    for name, number in descriptor_pb2.FieldDescriptorProto.Type.items()
-    if name not in ("TYPE_MESSAGE", "TYPE_ENUM", "TYPE_GROUP")
-}
 _LABELS = {"optional": 1, "required": 2, "repeated": 3}
-
-
-@dataclass
-class Field:
-    name: str
-    number: int
-    label: int
-    kind: str
-    place: str
-    default: str | None = None
-    packed: bool = False
-    types: frozenset[str] = frozenset()
-    neutral: str = ""
-
-
-@dataclass
-class Enum:
-    name: str
-    values: dict[str, int] = field(default_factory=dict)
-
-    def over(self, base: Enum) -> Enum:
-        """Give `base` with this enum's values added or put in place of their number's old one."""
-        numbers = set(self.values.values())
-        kept = {name: number for name, number in base.values.items() if number not in numbers}
-        return Enum(self.name, kept | self.values)
-
-
-@dataclass
-class Message:
-    """One message as written; also the whole file, whose messages and enums are the top level."""
-
-    name: str
-    fields: list[Field] = field(default_factory=list)
-    messages: dict[str, Message] = field(default_factory=dict)
-    enums: dict[str, Enum] = field(default_factory=dict)
-    redefines: bool = False
-    types: frozenset[str] = frozenset()
-    imports: list[str] = field(default_factory=list)
-
-    def over(self, base: Message) -> Message:
-        """Give `base` with this message's fields, enums and messages added or put in place."""
-        if self.redefines:
-            return self
-        taken = {key for ours in self.fields for key in (ours.name, ours.number)}
-        kept = [old for old in base.fields if taken.isdisjoint((old.name, old.number))]
-        messages, enums = dict(base.messages), dict(base.enums)
-        for name, ours in self.messages.items():
-            messages[name] = ours.over(messages[name]) if name in messages else ours
-        for name, values in self.enums.items():
-            enums[name] = values.over(enums[name]) if name in enums else values
-        return Message(
-            self.name,
-            kept + self.fields,
-            messages,
-            enums,
-            base.redefines,
-            base.types | self.types,
-        )
 
 
 class _Reader:
@@ -217,7 +151,7 @@ class _Reader:
             elif self.accept("option"):
                 option, value = self.option()
                 if option == "(type)":
-                    message.types |= frozenset(value.split())
+                    message.layer_types |= frozenset(value.split())
                 elif option == "(redefines)":
                     message.redefines = value == "true"
                 self.expect(";")
@@ -256,9 +190,9 @@ class _Reader:
     def field(self, message: Message) -> Field:
         place = self.place()
         label = _LABELS[self.advance()]
-        kind, name = self.take("word"), self.take("word")
+        type_name, name = self.take("word"), self.take("word")
         self.expect("=")
-        field = Field(name, self.integer(), label, kind, place)
+        field = Field(name, self.integer(), label, type_name, place)
         for other in message.fields:
             if name == other.name:
                 raise FormatError(f"{place}: a second field {name}")
@@ -270,7 +204,7 @@ class _Reader:
             elif option == "packed":
                 field.packed = value == "true"
             elif option == "(type)":
-                field.types |= frozenset(value.split())
+                field.layer_types |= frozenset(value.split())
             elif option == "(neutral)":
                 if value not in ("true", "false", "TEST"):
                     raise FormatError(f"{place}: neutral is true, false or TEST, not {value}")
@@ -282,59 +216,3 @@ class _Reader:
 def read(text: str, source: str) -> Message:
     """Read one schema file; FormatError names `source` and the line."""
     return _Reader(text, source).file()
-
-
-def to_file(schema: Message, name: str) -> descriptor_pb2.FileDescriptorProto:
-    """Give protobuf's own form of a complete schema; an unknown type is a FormatError."""
-    file = descriptor_pb2.FileDescriptorProto(name=name, package="caffe", syntax="proto2")
-    _fill(schema, file.message_type, file.enum_type, [schema], ".caffe")
-    return file
-
-
-def _fill(scope: Message, messages: Any, enums: Any, scopes: list[Message], path: str) -> None:
-    for enum in scope.enums.values():
-        proto = enums.add(name=enum.name)
-        for value, number in enum.values.items():
-            proto.value.add(name=value, number=number)
-    for message in scope.messages.values():
-        proto = messages.add(name=message.name)
-        inner = [*scopes, message]
-        _fill(message, proto.nested_type, proto.enum_type, inner, f"{path}.{message.name}")
-        for read in message.fields:
-            ours = proto.field.add(name=read.name, number=read.number, label=read.label)
-            if read.kind in _SCALARS:
-                ours.type = _SCALARS[read.kind]
-            else:
-                ours.type, ours.type_name = _resolve(read, inner)
-            if read.default is not None:
-                ours.default_value = _default(read)
-            if read.packed:
-                ours.options.packed = True
-
-
-def _default(field: Field) -> str:
-    """Give a default as written, a float's as its float32: pure Python would keep the double."""
-    text = field.default or ""
-    if field.kind != "float":
-        return text
-    try:
-        return repr(struct.unpack("<f", struct.pack("<f", float(text)))[0])
-    except ValueError:
-        raise FormatError(f"{field.place}: field {field.name} has the default {text}") from None
-
-
-def _resolve(field: Field, scopes: list[Message]) -> tuple[int, str]:
-    """Find the message or enum that a field's type names: from its own message outwards."""
-    first, *rest = field.kind.removeprefix(".caffe.").removeprefix("caffe.").split(".")
-    for depth in range(len(scopes), 0, -1):
-        found, path = scopes[depth - 1], [scope.name for scope in scopes[1:depth]]
-        for name in [first, *rest]:
-            path.append(name)
-            if name in found.enums and len(path) == depth + len(rest):
-                return descriptor_pb2.FieldDescriptorProto.TYPE_ENUM, ".caffe." + ".".join(path)
-            if name not in found.messages:
-                break
-            found = found.messages[name]
-        else:
-            return descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE, ".caffe." + ".".join(path)
-    raise FormatError(f"{field.place}: field {field.name} has the unknown type {field.kind}")

@@ -124,9 +124,9 @@ class _Parser:
         for dialect in dialects:
             message, failure = _parse(text, dialect.message(name))
             if failure is None:
-                if not (stray := self.schema.stray(dialect.name, layer_type, message)):
+                if not (foreign := self.schema.foreign_field(dialect.name, layer_type, message)):
                     return message
-                failure = _Failure(0, f"{stray!r} is no field of a {layer_type} layer")
+                failure = _Failure(0, f"{foreign!r} is no field of a {layer_type} layer")
             if best is None or failure.at > best[0].at:
                 best = failure, dialect
         assert best is not None

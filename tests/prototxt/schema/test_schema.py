@@ -13,6 +13,7 @@ import pytest
 
 from prototxt import FormatError, UnsupportedError, parse_text, schema
 from prototxt.schema import SHIPPED, Schema, dialect, reader
+from prototxt.schema.descriptors import to_file
 from prototxt.schema.fragment import FOLDER
 
 # message: field=default, in the order of the numbers; an enum's default by its name
@@ -382,9 +383,7 @@ def test_the_reader_knows_all_of_proto2_that_forks_use():
     assert (inner.number, inner.default, inner.label, inner.place) == (16, "Y", 2, "x.proto:4")
     assert read.messages["A"].enums["E"].values == {"X": 0, "Y": -1}
     assert read.messages["A"].fields[0].packed
-    assert reader.to_file(read, "x").message_type[0].nested_type[0].field[0].type_name == (
-        ".caffe.A.E"
-    )
+    assert to_file(read, "x").message_type[0].nested_type[0].field[0].type_name == (".caffe.A.E")
 
 
 # ---- Import -----------------------------------------------------------------------------------
