@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from .activation import *
 from .base.filler import Filler
-from .base.layer import LAYERS, Layer, ParamSpec, unfilled
+from .base.layer import LAYERS, Layer, unfilled
 from .base.op import Op, Py, Values
+from .base.param_spec import ParamSpec
 from .base.registry import build, find
 from .base.shape import Shape
 from .common import *

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,11 @@ from prototxt.errors import CaffeError
 from prototxt.schema import SHIPPED, Schema
 
 from .checks import require_axes, require_values
+from .count import Count
 from .fields import arguments_of, read_fields
 from .filler import Filler
 from .op import Values
+from .param_spec import ParamSpec
 from .shape import Shape
 
 Family = Literal[
@@ -34,47 +36,6 @@ Family = Literal[
     "sum",
     "shape",
 ]
-
-
-class Count(NamedTuple):
-    """How many bottoms or tops a layer takes; `most` None means any number."""
-
-    least: int
-    most: int | None
-
-    def __contains__(self, number: object) -> bool:
-        return isinstance(number, int) and (
-            self.least <= number and (self.most is None or number <= self.most)
-        )
-
-    def __str__(self) -> str:
-        if self.least == self.most:
-            return str(self.least)
-        return f"{self.least} or more" if self.most is None else f"{self.least} to {self.most}"
-
-
-@dataclass(frozen=True)
-class ParamSpec:
-    """One `param` row of a layer: how training treats one blob, and by what name it is shared.
-
-    `lr_mult` and `decay_mult` multiply the solver's learning rate and weight decay; None means
-    that the row, or the field, is absent, which Caffe reads as 1.
-    """
-
-    name: str = ""
-    share_mode: str = "STRICT"
-    lr_mult: float | None = None
-    decay_mult: float | None = None
-
-    @classmethod
-    def from_caffe(cls, spec: Any) -> ParamSpec:
-        """Read a `ParamSpec` message."""
-        return cls(
-            spec.name,
-            "PERMISSIVE" if spec.share_mode else "STRICT",
-            spec.lr_mult if spec.HasField("lr_mult") else None,
-            spec.decay_mult if spec.HasField("decay_mult") else None,
-        )
 
 
 class Layer(nn.Module):
@@ -163,7 +124,7 @@ class Layer(nn.Module):
     ) -> None:
         super().__init_subclass__()
         cls.adds_blobs = cls.adds_blobs or _calls_add_blob(cls)
-        cls.bottoms, cls.tops = _count(bottoms), _count(tops)
+        cls.bottoms, cls.tops = Count.of(bottoms), Count.of(tops)
         if param is not None:
             cls.param = param
         if type is None:
@@ -387,10 +348,6 @@ class Layer(nn.Module):
 def _calls_add_blob(cls: type[Layer]) -> bool:
     codes = (getattr(value, "__code__", None) for value in vars(cls).values())
     return any(code is not None and "add_blob" in code.co_names for code in codes)
-
-
-def _count(number: int | tuple[int, int | None]) -> Count:
-    return Count(number, number) if isinstance(number, int) else Count(*number)
 
 
 @dataclass

@@ -9,7 +9,9 @@ from typing import Any
 from prototxt.errors import ShapeError, UnsupportedError
 from prototxt.schema import Schema, dialect_of
 
-from .layer import DEFAULT, Count, Layer, ParamSpec, Registry
+from .count import Count
+from .layer import DEFAULT, Layer, Registry
+from .param_spec import ParamSpec
 from .shape import Shape
 
 CLOSE = 0.8
