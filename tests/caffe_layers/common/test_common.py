@@ -239,6 +239,13 @@ def test_refusals_say_what_is_wrong(row: str, tmp_path: Path) -> None:
         converter.load(path)
 
 
+@pytest.mark.parametrize("selector", [(), (4, 3), (4, 1, 2)])
+def test_a_selector_of_several_numbers_a_row_is_refused(selector: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"the selector is .*, wants N or N x 1 x \.\.\."):
+        caffe_layers.Filter().shapes((4, 2), selector)
+    assert caffe_layers.Filter().shapes((4, 2), (4, 1, 1)) == [(4, 2)]
+
+
 def test_concat_of_fewer_axes_is_refused(tmp_path: Path) -> None:
     path = define(
         tmp_path, layer('type: "Concat" top: "y" concat_param { axis: 0 }', 2), (2,), (2, 1)
