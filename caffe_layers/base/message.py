@@ -19,8 +19,3 @@ def fork_field(message: Any, field: str, default: Any = None) -> Any:
 def is_set(message: Any, field: str) -> bool:
     """Tell whether a field that only some forks' messages have is there and says something."""
     return any(descriptor.name == field for descriptor, _ in message.ListFields())
-
-
-def read_flag(message: Any, field: str) -> bool | None:
-    """Return a bool field, None where nothing is said, also for want of the field."""
-    return bool(getattr(message, field)) if is_set(message, field) else None
