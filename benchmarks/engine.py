@@ -22,7 +22,7 @@ SIDE = 2048  # of the matrices whose product tells what the processor can do
 
 Run = Callable[[np.ndarray], Any]
 Prepare = Callable[[tuple[int, ...]], Run]
-"""Gives what runs inputs of one shape: engines may compile for it, unmeasured."""
+"""Returns what runs inputs of one shape: engines may compile for it, unmeasured."""
 
 
 def onnxruntime(threads: int, model: str) -> Prepare:

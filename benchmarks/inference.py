@@ -204,7 +204,7 @@ def limit(network: Network, batches: Sequence[int], rate: float) -> dict[str, An
 
 @contextmanager
 def opened(name: str, python: Path, command: Sequence[str], threads: int) -> Iterator[Engine]:
-    """Give an engine's process, which ends with the block."""
+    """Yield an engine's process, which ends with the block."""
     engine, *files = command
     script = Path(__file__).with_name("engine.py")
     with subprocess.Popen(
@@ -222,7 +222,7 @@ def opened(name: str, python: Path, command: Sequence[str], threads: int) -> Ite
 
 
 def commands(network: Network, peers: Path, folder: Path) -> Iterator[tuple[str, Path, list[str]]]:
-    """Give each engine's name, its Python and what `engine.py` is told; files are written first."""
+    """Yield each engine's name, its Python and what `engine.py` is told; files first."""
     here, files = Path(sys.executable), [str(network.net), str(network.weights)]
     loaded = converter.load(network.net, network.weights)
     names = ("plain", "clean", "settable")

@@ -207,7 +207,7 @@ def selection_rows(bench: Bench, copy: float) -> list[dict[str, Any]]:
 
 
 def network(bench: Bench, select: Any) -> SKNet:
-    """Give SKNet-50 with this selection, channels last."""
+    """Return SKNet-50 with this selection, channels last."""
     torch.manual_seed(1701)
     small = {"layers": (1,), "width": 8, "groups": 2, "num_classes": 10} if bench.small else {}
     model = sknet50(**small, weigh=select)
@@ -242,7 +242,7 @@ def training_rows(bench: Bench) -> list[dict[str, Any]]:
 
 
 def training_step(run: Any, model: nn.Module, image: Tensor, label: Tensor) -> Any:
-    """Give one step of stochastic gradient descent in mixed precision."""
+    """Return one step of stochastic gradient descent in mixed precision."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
 
     def step() -> None:

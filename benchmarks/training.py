@@ -44,7 +44,7 @@ class Subject:
 
 
 def plain_lenet() -> nn.Module:
-    """Give LeNet as one writes it in PyTorch."""
+    """Return LeNet as one writes it in PyTorch."""
     return nn.Sequential(
         nn.Conv2d(1, 20, 5),
         nn.MaxPool2d(2),
@@ -58,7 +58,7 @@ def plain_lenet() -> nn.Module:
 
 
 def fed_lenet() -> str:
-    """Give LeNet's definition with inputs in place of its databases."""
+    """Return LeNet's definition with inputs in place of its databases."""
     text = str(lenet("train", "test"))
     layers = text[text.index('layer {\n  name: "conv1"') :]
     shapes = "shape { dim: [64, 1, 28, 28] } shape { dim: 64 }"
@@ -122,7 +122,7 @@ def turn(loop: Callable[[int], None], iterations: int, device: str) -> float:
 def solver_loop(
     subject: Subject, data: Tensor, label: Tensor, *, amp: bool
 ) -> Callable[[int], None]:
-    """Give the solver's loop."""
+    """Return the solver's loop."""
     with tempfile.TemporaryDirectory() as folder:
         net, path = Path(folder) / "net.prototxt", Path(folder) / "solver.prototxt"
         net.write_text(subject.definition)
@@ -134,7 +134,7 @@ def solver_loop(
 
 
 def plain_loop(net: nn.Module, data: Tensor, label: Tensor, *, amp: bool) -> Callable[[int], None]:
-    """Give the loop that one writes by hand."""
+    """Return the loop that one writes by hand."""
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
     schedule = LambdaLR(optimizer, lambda it: (1 + 0.0001 * it) ** -0.75)
 

@@ -24,7 +24,7 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give the path of a file to write instead, which replaces `path` when the block ends well.
+    """Yield the path of a file to write instead, which replaces `path` when the block ends well.
 
     For writers that open their file themselves; errors as in `writing`. The file's mode is the
     process's usual one, also where the writer made a private file.
@@ -50,7 +50,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def filling(folder: str | Path) -> Iterator[Path]:
-    """Give a folder to write files into, which move to `folder` when the block ends well.
+    """Yield a folder to write files into, which move to `folder` when the block ends well.
 
     After an error none of them appears, and a `folder` that was not there is not there again; an
     OSError names the file as it would have been called.

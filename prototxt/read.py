@@ -125,7 +125,7 @@ def read_solver(path: str | Path, *, schema: Schema = SHIPPED) -> Any:
 
 
 def embedded_net(message: Any, source: str, *, schema: Schema = SHIPPED) -> Net:
-    """Give the network of a NetParameter that stands inside a solver, upgraded."""
+    """Return the network of a NetParameter that stands inside a solver, upgraded."""
     return upgrade(parse_text(format_message(message), source, schema=schema))
 
 
@@ -140,7 +140,7 @@ def read_solverstate(path: str | Path) -> SolverState:
 
 
 def _decoded(path: str | Path) -> str:
-    """Give a file's text; a byte that is not UTF-8, which a comment may hold, as a surrogate."""
+    """Return a file's text; a byte that is not UTF-8, which a comment may hold, as a surrogate."""
     return Path(path).read_bytes().decode("utf-8", "surrogateescape")
 
 

@@ -92,7 +92,7 @@ def same(old: Net, new: Net) -> bool:
 
 
 def blobs_of(weights: Weights, layers: int) -> dict[int | str, Sequence[Blob]]:
-    """Give the blobs by their layers' indices in the upgraded network, of so many `layers`.
+    """Return the blobs by their layers' indices in the upgraded network, of so many `layers`.
 
     An upgrade puts an Input layer in front and takes V0's padding layers out.
     """

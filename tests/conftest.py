@@ -17,13 +17,13 @@ SHARED = Path(os.environ.get("CAFFEPORT_SHARED", Path(__file__).parents[2] / "sh
 
 
 def pytest_configure() -> None:
-    """Give each of the processes that share the machine one thread, before torch starts its own."""
+    """Let each process that shares the machine have one thread, before torch starts its own."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Give the folder of recorded cases of real Caffe."""
+    """Return the folder of recorded cases of real Caffe."""
     if not SHARED.is_dir():
         pytest.skip(f"the recorded cases are not there: no folder {SHARED} (CAFFEPORT_SHARED)")
     return SHARED
@@ -31,13 +31,13 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def sknet(shared: Path) -> Path:
-    """Give the folder of the released SKNet definitions and what Caffe computed with them."""
+    """Return the folder of the released SKNet definitions and what Caffe computed with them."""
     return shared / "reference" / "sknet"
 
 
 @pytest.fixture(scope="session")
 def checkpoints(sknet: Path) -> Iterator[Path]:
-    """Give a folder with the seeded `sknet50.caffemodel` and `sknet101.caffemodel`, rebuilt."""
+    """Return a folder with the seeded `sknet50.caffemodel` and `sknet101.caffemodel`, rebuilt."""
     with tempfile.TemporaryDirectory(prefix="caffe-sknet-") as folder:
         script = sknet / "build_checkpoints.py"
         subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
@@ -46,11 +46,11 @@ def checkpoints(sknet: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def layer_cases() -> Path:
-    """Give the folder of the recorded single-layer cases."""
+    """Return the folder of the recorded single-layer cases."""
     return recorded.unpack("layers")
 
 
 @pytest.fixture(scope="session")
 def tiny_sk() -> Path:
-    """Give the folder of the tiny SK network and its training."""
+    """Return the folder of the tiny SK network and its training."""
     return recorded.unpack("tiny_sk")

@@ -59,7 +59,7 @@ SHOWN = {"numpy", "protobuf", "torch", "onnx", "onnxruntime"}
 
 
 def run(row: Row, folder: Path) -> tuple[str, bool]:
-    """Give the versions that were installed, and whether the tests pass with them."""
+    """Return the versions that were installed, and whether the tests pass with them."""
     venv.create(folder, with_pip=True)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
     subprocess.run([python, "-m", "pip", "install", "-q", *row.packages, *TESTS], check=True)

@@ -124,7 +124,7 @@ def _fill_rest(
     allow_missing: bool,
     generator: torch.Generator | None,
 ) -> None:
-    """Give Caffe's initial values to what no file has set."""
+    """Set Caffe's initial values in what no file has set."""
     filled = set(report.filled)
     storages = {blob.data_ptr() for key in filled for blob in layers[key].blobs}
     missing = report.missing

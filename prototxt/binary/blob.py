@@ -91,7 +91,7 @@ def read(data: memoryview, start: int, end: int) -> Blob:
 
 
 def _floats(data: memoryview, field: wire.Field, end: int) -> tuple[Array, int]:
-    """Read one packed field, or a run of unpacked ones; give the values and the offset behind."""
+    """Read a packed field or a run of unpacked ones; return the values and the offset behind."""
     kind = np.dtype(_FLOATS[field.number])
     if field.kind == wire.BYTES:
         size = field.end - field.value
@@ -159,7 +159,7 @@ def _view(data: memoryview, field: wire.Field, kind: np.dtype[Any]) -> Array:
 
 
 def encoded(array: Array, *, legacy: bool = False) -> tuple[bytes, memoryview, bytes]:
-    """Give a BlobProto as Caffe writes it: what stands before the values, they, and the shape.
+    """Return a BlobProto as Caffe writes it: what stands before the values, they, and the shape.
 
     A `legacy` one has num, channels, height and width in front, and no shape.
     """

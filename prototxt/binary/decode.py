@@ -57,7 +57,7 @@ def decode(
     markers: Mapping[str, frozenset[str]],
     schema: Schema,
 ) -> tuple[list[Any], list[Recognized]]:
-    """Give the messages of a network's header and layers, and the dialects that they are of.
+    """Return the messages of a network's header and layers, and the dialects that they are of.
 
     `markers` are signs beside the messages and the dialects that leave them. FormatError for a
     damaged layer; UnsupportedError for one that two dialects read as different things, where
@@ -87,7 +87,7 @@ def _ranked(groups: Sequence[Recognized], schema: Schema) -> list[str]:
 
 
 def _fitting(part: Part, forced: str | None, schema: Schema) -> dict[str, Any]:
-    """Give the message of each dialect that reads the whole part."""
+    """Return the message of each dialect that reads the whole part."""
     messages = {}
     for dialect in schema.candidates(part.type, forced):
         kind = dialect.message(part.message)
@@ -218,7 +218,7 @@ def _kind(message: Any) -> str:
 
 
 def _own(message: Any) -> list[str]:
-    """Give what each field says, in the order of the numbers, which two readings share."""
+    """Return what each field says, in the order of the numbers, which two readings share."""
     return [
         text_format.MessageToString(value)
         if isinstance(value, Message)

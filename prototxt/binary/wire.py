@@ -25,7 +25,7 @@ class Field(NamedTuple):
 
 
 def varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
-    """Give the number that begins at `at`, and the offset behind it."""
+    """Return the number that begins at `at`, and the offset behind it."""
     if at < end and data[at] < 0x80:
         return data[at], at + 1
     value = 0
@@ -49,7 +49,7 @@ def fields(data: memoryview, start: int, end: int) -> Iterator[Field]:
 
 
 def read(data: memoryview, at: int, end: int) -> Field:
-    """Give the field that begins at `at`; FormatError if it is none or ends behind `end`."""
+    """Return the field that begins at `at`; FormatError if it is none or ends behind `end`."""
     key, value = varint(data, at, end)
     number, kind = key >> 3, key & 7
     if not 0 < number < 1 << 29:
@@ -77,7 +77,7 @@ def signed(value: int) -> int:
 
 
 def string(data: memoryview, field: Field) -> str:
-    """Give a string field's text."""
+    """Return a string field's text."""
     if field.kind != BYTES:
         raise FormatError(f"byte {field.start}: field {field.number} holds no text")
     try:

@@ -92,7 +92,7 @@ def resize(image: Image, height: int, width: int) -> Image:
 
 
 def _taps(size: int, wanted: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int32]]:
-    """Give each pixel's two neighbours along an axis, and the weights of both."""
+    """Return each pixel's two neighbours along an axis, and the weights of both."""
     at = ((np.arange(wanted) + 0.5) * (1 / (wanted / size)) - 0.5).astype(np.float32)
     first = np.floor(at).astype(np.int64)
     part = at - first.astype(np.float32)

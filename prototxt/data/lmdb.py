@@ -90,7 +90,7 @@ class _Environment:
         self.opened = _open(path)
 
     def handle(self) -> Any:
-        """Give lmdb's environment: in a forked process one of its own."""
+        """Return lmdb's environment: in a forked process one of its own."""
         if self.process != os.getpid():
             self.opened.close()
             self.opened, self.process = _open(self.path), os.getpid()

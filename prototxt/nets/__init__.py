@@ -20,7 +20,7 @@ DEFINITIONS: dict[str, Callable[[], Definition | SolverDefinition]] = {
 
 
 def text(name: str) -> str:
-    """Give the text of one definition, as its file holds it."""
+    """Return the text of one definition, as its file holds it."""
     return "# Written by `python -m prototxt.nets`: change the builder, not this file.\n\n" + str(
         DEFINITIONS[name]()
     )

@@ -24,7 +24,7 @@ def attention(
     num_classes: int = 1000,
     data: Sequence[int] = IMAGES,
 ) -> Definition:
-    """Give a network of so many attention modules in each stage, its loss and its accuracies.
+    """Return a network of so many attention modules in each stage, its loss and its accuracies.
 
     Stage s begins with a residual unit; its units have `width * 2^s` inner and `outer * 2^s`
     outer channels, and its masks look down as many levels as stages follow, of which the very
@@ -119,15 +119,15 @@ def bn_relu(net: Definition, name: str, bottom: str) -> str:
 
 
 def attention56(**options: Any) -> Definition:
-    """Give Attention-56."""
+    """Return Attention-56."""
     return attention("attention56", (1, 1, 1), **{"groups": 1, "width": 64, **options})
 
 
 def attention92(**options: Any) -> Definition:
-    """Give Attention-92."""
+    """Return Attention-92."""
     return attention("attention92", (1, 2, 3), **{"groups": 1, "width": 64, **options})
 
 
 def attentionnext56(**options: Any) -> Definition:
-    """Give AttentionNeXt-56."""
+    """Return AttentionNeXt-56."""
     return attention("attentionnext56", (1, 1, 1), **{"groups": 32, "width": 128, **options})

@@ -46,10 +46,10 @@ def attend(net: Definition, place: Place, x: str) -> str:
 
 
 def bam_resnext50(**options: Any) -> Definition:
-    """Give ResNeXt-50 with a module behind each stage but the last."""
+    """Return ResNeXt-50 with a module behind each stage but the last."""
     return resnext("bam_resnext50", (3, 4, 6, 3), between=attend, **options)
 
 
 def bam_resnext101(**options: Any) -> Definition:
-    """Give ResNeXt-101 with a module behind each stage but the last."""
+    """Return ResNeXt-101 with a module behind each stage but the last."""
     return resnext("bam_resnext101", (3, 4, 23, 3), between=attend, **options)

@@ -54,10 +54,10 @@ def gate_places(net: Definition, name: str, x: str, channels: int, height: int) 
 
 
 def cbam_resnext50(**options: Any) -> Definition:
-    """Give ResNeXt-50 with a module in each unit."""
+    """Return ResNeXt-50 with a module in each unit."""
     return resnext("cbam_resnext50", (3, 4, 6, 3), refine=refine, **options)
 
 
 def cbam_resnext101(**options: Any) -> Definition:
-    """Give ResNeXt-101 with a module in each unit."""
+    """Return ResNeXt-101 with a module in each unit."""
     return resnext("cbam_resnext101", (3, 4, 23, 3), refine=refine, **options)

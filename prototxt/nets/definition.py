@@ -24,12 +24,12 @@ MSRA = {"type": "msra"}
 
 
 def constant(value: float) -> Message:
-    """Give the filler that sets every weight to one value."""
+    """Return the filler that sets every weight to one value."""
     return {"type": "constant", "value": value}
 
 
 def gaussian(std: float) -> Message:
-    """Give the filler that draws from a normal distribution of mean 0."""
+    """Return the filler that draws from a normal distribution of mean 0."""
     return {"type": "gaussian", "std": std}
 
 
@@ -255,7 +255,7 @@ class Definition:
 
 
 def sides(name: str, sizes: int | tuple[int, int], one: str = "") -> dict[str, Value]:
-    """Give the two fields of a height and a width, or the field `one` (`name`) of one number."""
+    """Return the two fields of a height and a width, or the field `one` (`name`) of one number."""
     if isinstance(sizes, int):
         return {one or name: sizes}
     return {f"{name}_h": sizes[0], f"{name}_w": sizes[1]}

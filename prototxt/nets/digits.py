@@ -12,7 +12,7 @@ BRIGHTEST = 16
 
 
 def digits_sk(batch: int = 64) -> Definition:
-    """Give a classifier of 1 x 8 x 8 images of digits with two SK units, its loss and accuracy."""
+    """Return a classifier of 1 x 8 x 8 digits with two SK units, its loss and its accuracy."""
     net = Definition("digits_sk")
     net.input("input", data=(batch, 1, 8, 8), label=(batch,))
     _add_layers(net)
@@ -20,7 +20,7 @@ def digits_sk(batch: int = 64) -> Definition:
 
 
 def digits_sk_train() -> Definition:
-    """Give the same network, reading bytes of brightness 0 to 16 from two databases.
+    """Return the same network, reading bytes of brightness 0 to 16 from two databases.
 
     Their images have a border, so that the crops of training lie one pixel to any side.
     """
@@ -32,7 +32,7 @@ def digits_sk_train() -> Definition:
 
 
 def digits_sk_solver() -> SolverDefinition:
-    """Give the solver of its training: 880 iterations of SGD, 39 times through the digits.
+    """Return the solver of its training: 880 iterations of SGD, 39 times through the digits.
 
     A test sees each of the 360 held-out digits once.
     """

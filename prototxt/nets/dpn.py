@@ -32,7 +32,7 @@ def dpn(
     num_classes: int = 1000,
     data: Sequence[int] = IMAGES,
 ) -> Definition:
-    """Give a DPN with so many units in each stage, its loss and its accuracies.
+    """Return a DPN with so many units in each stage, its loss and its accuracies.
 
     Stage s has units of `width * 2^s` inner channels in `groups`, adds to `outer * 2^s` channels
     of the residual path, and appends `growth[s]` to the other; what opens a stage appends thrice
@@ -103,7 +103,7 @@ def bn_relu(net: Definition, name: str, bottom: str) -> str:
 
 
 def dpn92(**options: Any) -> Definition:
-    """Give DPN-92, 32x3d."""
+    """Return DPN-92, 32x3d."""
     return dpn(
         "dpn92",
         (3, 4, 20, 3),
@@ -112,7 +112,7 @@ def dpn92(**options: Any) -> Definition:
 
 
 def dpn98(**options: Any) -> Definition:
-    """Give DPN-98, 40x4d."""
+    """Return DPN-98, 40x4d."""
     return dpn(
         "dpn98",
         (3, 6, 20, 3),

@@ -61,12 +61,12 @@ def conv(
 
 
 def same(size: Size) -> Size:
-    """Give the padding that keeps a map's size."""
+    """Return the padding that keeps a map's size."""
     return size // 2 if isinstance(size, int) else (size[0] // 2, size[1] // 2)
 
 
 def begin(name: str, data: Sequence[int], scale: int) -> tuple[Definition, str]:
-    """Give a new definition with the three convolutions that all these networks begin with."""
+    """Return a new definition with the three convolutions that all these networks begin with."""
     net = Definition(name)
     net.input("input", data=data, label=data[:1])
     top = conv(net, "conv1", "data", 32 // scale, 3, stride=2)

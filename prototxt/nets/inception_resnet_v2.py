@@ -15,7 +15,7 @@ def inception_resnet_v2(
     num_classes: int = 1000,
     data: Sequence[int] = IMAGES,
 ) -> Definition:
-    """Give Inception-ResNet-v2 with so many residual blocks of each kind, its loss and accuracies.
+    """Return Inception-ResNet-v2 with so many residual blocks of a kind, its loss and accuracies.
 
     A last block, whose sum is neither scaled nor rectified, follows. `scale` divides the numbers
     of channels.

@@ -17,7 +17,7 @@ def inception_v3(
     num_classes: int = 1000,
     data: Sequence[int] = IMAGES,
 ) -> Definition:
-    """Give Inception-v3, its loss and its accuracies.
+    """Return Inception-v3, its loss and its accuracies.
 
     `auxiliary` adds the classifier in the middle that only training needs; its parameters are
     among those that the literature counts. `scale` divides the numbers of channels.

@@ -17,7 +17,7 @@ def inception_v4(
     num_classes: int = 1000,
     data: Sequence[int] = IMAGES,
 ) -> Definition:
-    """Give Inception-v4 with so many blocks of each kind, its loss and its accuracies.
+    """Return Inception-v4 with so many blocks of each kind, its loss and its accuracies.
 
     `scale` divides the numbers of channels.
     """

@@ -10,7 +10,7 @@ BYTE = 0.00390625  # 1 / 256: bytes become numbers below 1
 
 
 def lenet(train: str, test: str, *, batch: int = 64, test_batch: int = 100) -> Definition:
-    """Give the network for training, which reads 1 x 28 x 28 images from two databases.
+    """Return the network for training, which reads 1 x 28 x 28 images from two databases.
 
     Caffe: examples/mnist/lenet_train_test.prototxt
     """
@@ -27,7 +27,7 @@ def lenet(train: str, test: str, *, batch: int = 64, test_batch: int = 100) -> D
 
 
 def lenet_solver(net: str, prefix: str, *, test_iter: int = 100) -> SolverDefinition:
-    """Give the solver: 10000 iterations of SGD, tested every 500.
+    """Return the solver: 10000 iterations of SGD, tested every 500.
 
     Caffe: examples/mnist/lenet_solver.prototxt
     """
@@ -64,10 +64,10 @@ def _fillers() -> Message:
 
 
 def lenet_digits() -> Definition:
-    """Give LeNet on databases of scikit-learn's digits, 360 of which are held out."""
+    """Return LeNet on databases of scikit-learn's digits, 360 of which are held out."""
     return lenet("digits_train", "digits_test", test_batch=90)
 
 
 def lenet_digits_solver() -> SolverDefinition:
-    """Give its solver: a test sees each held-out digit once."""
+    """Return its solver: a test sees each held-out digit once."""
     return lenet_solver("lenet_digits.prototxt", "lenet_digits", test_iter=4)

@@ -71,7 +71,7 @@ FIXED = ("data", "layers")  # options that have as many numbers as their default
 
 
 def build(name: str, **options: Any) -> Definition:
-    """Give the definition of a network: `str()` of it is its prototxt.
+    """Return the definition of a network: `str()` of it is its prototxt.
 
     Raises UnsupportedError for a name, an option or a value that is not there.
     """

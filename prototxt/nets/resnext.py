@@ -42,7 +42,7 @@ def resnext(
     refine: Unit | None = None,
     between: Unit | None = None,
 ) -> Definition:
-    """Give a ResNeXt with so many units in each stage, its loss and its accuracies.
+    """Return a ResNeXt with so many units in each stage, its loss and its accuracies.
 
     Stage s has units of C = `width * 2^s` inner channels and twice as many outer ones; each but
     the first begins with stride 2. `refine` may change what a unit adds to its shortcut, and
@@ -84,7 +84,7 @@ def trunk(
     data: Sequence[int],
     between: Unit | None = None,
 ) -> Definition:
-    """Give the network of these units: stem, stages, classifier."""
+    """Return the network of these units: stem, stages, classifier."""
     net = Definition(name)
     net.input("input", data=data, label=data[:1])
     top = conv_bn(net, "conv1/7x7_s2", "data", STEM, 7, stride=2, pad=3, relu=True)
@@ -145,10 +145,10 @@ def conv_bn(
 
 
 def resnext50(**options: Any) -> Definition:
-    """Give ResNeXt-50, 32x4d."""
+    """Return ResNeXt-50, 32x4d."""
     return resnext("resnext50", (3, 4, 6, 3), **options)
 
 
 def resnext101(**options: Any) -> Definition:
-    """Give ResNeXt-101, 32x4d."""
+    """Return ResNeXt-101, 32x4d."""
     return resnext("resnext101", (3, 4, 23, 3), **options)

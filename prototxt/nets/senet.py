@@ -25,7 +25,7 @@ def senet(
     num_classes: int = 1000,
     data: Sequence[int] = (1, 3, 224, 224),
 ) -> Definition:
-    """Give an SENet with so many units in each stage, as the released definitions are written.
+    """Return an SENet with so many units in each stage, as the released definitions are written.
 
     The units of stage s have `width * 2^s` channels before their 3x3 convolution of `groups`,
     `inner * 2^s` behind it (the same, if not said), and `outer * 2^s` outside. A stage's stride
@@ -127,42 +127,42 @@ def convolution(
 
 
 def se_resnet50(**options: Any) -> Definition:
-    """Give the released SE-ResNet-50."""
+    """Return the released SE-ResNet-50."""
     return se_resnet("SE-ResNet-50", (3, 4, 6, 3), **options)
 
 
 def se_resnet101(**options: Any) -> Definition:
-    """Give the released SE-ResNet-101."""
+    """Return the released SE-ResNet-101."""
     return se_resnet("SE-ResNet-101", (3, 4, 23, 3), **options)
 
 
 def se_resnet152(**options: Any) -> Definition:
-    """Give the released SE-ResNet-152."""
+    """Return the released SE-ResNet-152."""
     return se_resnet("SE-ResNet-152", (3, 8, 36, 3), **options)
 
 
 def se_resnet(name: str, layers: Sequence[int], **options: Any) -> Definition:
-    """Give an SE-ResNet, whose stages begin with a strided 1x1 convolution."""
+    """Return an SE-ResNet, whose stages begin with a strided 1x1 convolution."""
     return senet(name, layers, **{"width": 64, "stride_in_reduce": True, **options})
 
 
 def se_resnext50(**options: Any) -> Definition:
-    """Give the released SE-ResNeXt-50, 32x4d: the paper's SENet-50."""
+    """Return the released SE-ResNeXt-50, 32x4d: the paper's SENet-50."""
     return se_resnext("SE-ResNeXt-50 (32 x 4d)", (3, 4, 6, 3), **options)
 
 
 def se_resnext101(**options: Any) -> Definition:
-    """Give the released SE-ResNeXt-101, 32x4d: the paper's SENet-101."""
+    """Return the released SE-ResNeXt-101, 32x4d: the paper's SENet-101."""
     return se_resnext("SE-ResNeXt-101 (32 x 4d)", (3, 4, 23, 3), **options)
 
 
 def se_resnext(name: str, layers: Sequence[int], **options: Any) -> Definition:
-    """Give an SE-ResNeXt of 32 groups, 4 channels wide in the first stage."""
+    """Return an SE-ResNeXt of 32 groups, 4 channels wide in the first stage."""
     return senet(name, layers, **{"width": 128, "groups": 32, **options})
 
 
 def senet154(**options: Any) -> Definition:
-    """Give the released SENet-154."""
+    """Return the released SENet-154."""
     stem, layers = (64, 64, 128), (3, 8, 36, 3)
     defaults = {"width": 128, "inner": 256, "groups": 64, "stem": stem, "projection": 3}
     return senet("SENet", layers, **{**defaults, **options})

@@ -27,7 +27,7 @@ def sknet(
     num_classes: int = 1000,
     data: Sequence[int] = IMAGES,
 ) -> Definition:
-    """Give an SKNet with so many units in each stage, its loss and its accuracies.
+    """Return an SKNet with so many units in each stage, its loss and its accuracies.
 
     Stage s has units of C = `width * 2^s` inner channels and twice as many outer ones; each but
     the first begins with stride 2. Kernel m of the `branches` is 3x3 with dilation m, or without
@@ -152,10 +152,10 @@ def select(
 
 
 def sknet50(**options: Any) -> Definition:
-    """Give the released SKNet-50; `options` are those of `sknet`."""
+    """Return the released SKNet-50; `options` are those of `sknet`."""
     return sknet("sknet50_basic", (3, 4, 6, 3), **options)
 
 
 def sknet101(**options: Any) -> Definition:
-    """Give the released SKNet-101, whose attention is narrower in its second stage."""
+    """Return the released SKNet-101, whose attention is narrower in its second stage."""
     return sknet("sknet101", (3, 4, 23, 3), **{"attention": (32, 16, 32, 64), **options})

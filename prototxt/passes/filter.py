@@ -18,7 +18,7 @@ def filter_net(
     level: int = 0,
     stages: Iterable[str] = (),
 ) -> Net:
-    """Give the network of the layers whose include and exclude rules allow this state.
+    """Return the network of the layers whose include and exclude rules allow this state.
 
     The file's own `state` counts only with its stages, to which `stages` are added. A layer with
     both kinds of rules is a FormatError.

@@ -39,7 +39,7 @@ class LiteralError(ValueError):
 
 
 def settle(text: str) -> str:
-    """Give the text with its odd literals rewritten, each as long as it was."""
+    """Return the text with its odd literals rewritten, each as long as it was."""
     if not _ODD.search(text):
         return text
     return _TOKEN.sub(_settled, text)

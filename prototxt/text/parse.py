@@ -118,7 +118,7 @@ class _Parser:
         return self.first_fit("NetParameter", "", "".join(kept), 0)
 
     def first_fit(self, name: str, layer_type: str, text: str, start: int) -> Message:
-        """Give the first dialect's message that reads the text, else the best one's error."""
+        """Return the first dialect's message that reads the text, else the best one's error."""
         dialects = self.schema.candidates(layer_type, self.dialect)
         best: tuple[_Failure, Dialect] | None = None
         for dialect in dialects:
@@ -231,7 +231,7 @@ def _line_end(text: str, at: int) -> int:
 
 
 def _literal(written: str) -> str:
-    """Give the value of a string literal or of adjacent ones; a bare word is itself.
+    """Return the value of a string literal or of adjacent ones; a bare word is itself.
 
     Comments may stand between the literals and behind them.
     """

@@ -47,7 +47,7 @@ class Entry:
 
 
 def line_column(text: str, at: int) -> tuple[int, int]:
-    """Give the line and column, from 1, of an offset."""
+    """Return the line and column, from 1, of an offset."""
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
@@ -110,7 +110,7 @@ def entries(text: str, source: str) -> Iterator[Entry]:
 
 
 def blank_field(text: str, at: int) -> str:
-    """Give the text with the field whose name stands here blanked out."""
+    """Return the text with the field whose name stands here blanked out."""
     name = _NAME.match(text, at)
     value = _skip(text, name.end() if name else at)
     if text.startswith(":", value):
@@ -156,7 +156,7 @@ def _token(text: str, at: int) -> str:
 
 
 def _message(text: str, at: int, source: str) -> tuple[int, str]:
-    """Give the offset behind the message that opens here, and its `type`'s literal."""
+    """Return the offset behind the message that opens here, and its `type`'s literal."""
     kind, open_at = "", [at]
     end = at + 1
     while match := _INSIDE.search(text, end):

@@ -26,7 +26,7 @@ _FIELD = re.compile(r"(?:\s|#[^\n]*)*[:{<]")
 
 
 def fill(text: str, values: Mapping[str, str], source: str, schema: Schema = SHIPPED) -> str:
-    """Give the text with the placeholders that have a value replaced by it, as it is written.
+    """Return the text with the placeholders that have a value replaced by it, as it is written.
 
     FormatError for a value of several lines, for one whose placeholder is not in the text, and for
     an empty one of a bare word. A placeholder without a value stays.

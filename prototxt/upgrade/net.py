@@ -9,7 +9,7 @@ from . import batch_norm, data_transform, inputs, v0, v1
 
 
 def upgrade(net: Net) -> Net:
-    """Give the network in today's form; one that has it already is given back as it is.
+    """Return the network in today's form; one that has it already is returned as it is.
 
     What Caffe passes over with no more than a log line is passed over and listed in `dropped`.
     FormatError where Caffe refuses. `net` itself stays as it was.

@@ -19,7 +19,7 @@ TYPES = {
 
 
 def upgrade_solver(solver: Any) -> Any:
-    """Give a SolverParameter in today's form; one that has it already is given back as it is.
+    """Return a SolverParameter in today's form; one that has it already is returned as it is.
 
     Caffe: src/caffe/util/upgrade_proto.cpp
     """
@@ -37,7 +37,7 @@ def upgrade_solver(solver: Any) -> Any:
 
 
 def name_snapshots(solver: Any, path: str | Path) -> Any:
-    """Give a solver that has a `snapshot_prefix`: without one, its own file's path and stem.
+    """Return a solver that has a `snapshot_prefix`: without one, its own file's path and stem.
 
     A prefix that is a folder is followed by the file's stem. Relative ones are, as in Caffe, the
     working folder's.

@@ -140,7 +140,7 @@ def place(net: Net, index: int) -> str:
 
 
 def fold_padding(net: Net) -> Net:
-    """Give each padding layer's `pad` and bottom to the layers that read it; leave it out."""
+    """Move each padding layer's `pad` and bottom to the layers that read it; leave it out."""
     header: Any = net.header
     producer: dict[str, Any] = dict.fromkeys(header.input)
     kept: list[int] = []
@@ -175,7 +175,7 @@ def require_foldable(layer: Any, padding: Any) -> None:
 
 
 def rewrite(old: Any, dropped: list[str]) -> Any:
-    """Give the V1 form of one layer; what Caffe drops is appended to `dropped`."""
+    """Return the V1 form of one layer; what Caffe drops is appended to `dropped`."""
     fields = old.layer
     if fields.type not in TYPES:
         raise unknown_type(fields.type)
@@ -203,7 +203,7 @@ def rewrite(old: Any, dropped: list[str]) -> Any:
 
 
 def destination(kind: str, field: str) -> tuple[str | None, str]:
-    """Give the message (`""` is the layer itself, None nowhere) and field that `field` moves to."""
+    """Return where a field moves to: the message (`""`: the layer, None: nowhere) and the field."""
     if field in KEPT or (field == "hdf5_output_param" and kind == "hdf5_output"):
         return "", field
     if field in TRANSFORM:

@@ -62,7 +62,7 @@ PARTS = ("shape", "stats", "sample")
 
 @pytest.fixture(scope="module")
 def seeded(shared: Path) -> Iterator[Path]:
-    """Give a folder with the seeded caffemodels, rebuilt."""
+    """Return a folder with the seeded caffemodels, rebuilt."""
     with TemporaryDirectory(prefix="caffe-nets-") as folder:
         script = shared / "reference" / "nets" / "build_weights.py"
         subprocess.run([sys.executable, script, folder], check=True, capture_output=True)

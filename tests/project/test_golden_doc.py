@@ -45,7 +45,7 @@ class Pycaffe:
 
 @pytest.fixture
 def recorded_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give what the snippet writes, in the working folder of the test."""
+    """Return what the snippet writes, in the working folder of the test."""
     monkeypatch.chdir(tmp_path)
     Path("net.prototxt").write_text(NET)
     converter.save_caffemodel(converter.load("net.prototxt"), "net.caffemodel")

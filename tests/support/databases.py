@@ -20,7 +20,7 @@ def write_lmdb(folder: str | Path, records: Mapping[bytes, bytes]) -> None:
 
 
 def datum(image: np.ndarray, label: int = 0) -> bytes:
-    """Give a Datum of a C x H x W image."""
+    """Return a Datum of a C x H x W image."""
     fields: dict[str, Any] = dict(zip(("channels", "height", "width"), image.shape, strict=True))
     if image.dtype == np.uint8:
         fields["data"] = image.tobytes()

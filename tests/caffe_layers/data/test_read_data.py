@@ -446,7 +446,7 @@ def test_memory_wants_whole_batches(data: np.ndarray, classes: list[int], says: 
 
 @pytest.fixture
 def hdf5() -> str:
-    """Give an HDF5Data layer over two files, of 3 and 4 rows that count up."""
+    """Return an HDF5Data layer over two files, of 3 and 4 rows that count up."""
     from prototxt.hdf5.datasets import write_datasets
 
     pytest.importorskip("h5py", reason="HDF5 files need h5py")

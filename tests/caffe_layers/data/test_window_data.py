@@ -67,7 +67,7 @@ def cut(
     mean: np.ndarray | None = None,
     scale: float = 1,
 ) -> np.ndarray:
-    """Give the crop of one window, value for value."""
+    """Return the crop of one window, value for value."""
     x1, y1, x2, y2 = box
     rows, cols = image.shape[:2]
     width = height = CROP
@@ -105,7 +105,7 @@ def cut(
 
 
 def crops(images: list[np.ndarray], flips: tuple[bool, ...], **how: Any) -> dict[bytes, list[int]]:
-    """Give the windows whose crop each is."""
+    """Return the windows whose crop each is."""
     made: dict[bytes, list[int]] = {}
     for number, box in enumerate(BOXES):
         for flip in flips:

@@ -245,7 +245,7 @@ def test_an_exported_program_has_one_operator_and_any_batch_and_size() -> None:
 
 @contextmanager
 def pretended_gpu() -> Iterator[tuple[Tensor, ...]]:
-    """Give arguments on a GPU that is not there: without values, they can be traced."""
+    """Return arguments on a GPU that is not there: without values, they can be traced."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(where, "HAS_TRITON", True)
         shapes = ((2, 3), (2, 2, 3), SHAPE, SHAPE)

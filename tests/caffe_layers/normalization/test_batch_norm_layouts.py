@@ -55,7 +55,7 @@ def layer(fields: str = "") -> str:
 
 
 def five(fork: str, fields: str = "") -> str:
-    """Give a layer that has five blobs once its fork is named."""
+    """Return a layer that has five blobs once its fork is named."""
     return layer(f"{fields} scale_bias: true" if fork == "nvidia" else fields)
 
 

@@ -210,7 +210,7 @@ layer { name: "L" type: "%s" bottom: "rx" bottom: "rc" top: "y" recurrent_param 
 
 @pytest.fixture(params=KINDS)
 def free(request: pytest.FixtureRequest, tmp_path: Path) -> converter.CaffeNet:
-    """Give a network of one step whose number of sequences is the batch."""
+    """Return a network of one step whose number of sequences is the batch."""
     torch.manual_seed(1701)
     (tmp_path / "net.prototxt").write_text(FREE % request.param)
     return converter.load(tmp_path / "net.prototxt")

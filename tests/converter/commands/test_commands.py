@@ -31,13 +31,13 @@ Printed = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def tiny(tiny_sk: Path) -> tuple[str, str]:
-    """Give the tiny SK network's definition and weights, trained."""
+    """Return the tiny SK network's definition and weights, trained."""
     return str(tiny_sk / "tiny_sk.prototxt"), str(tiny_sk / "tiny_final_iter_12.caffemodel")
 
 
 @pytest.fixture(scope="module")
 def out(tiny: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of one conversion into every format that is quick."""
+    """Return the folder of one conversion into every format that is quick."""
     folder = tmp_path_factory.mktemp("convert") / "made" / "out"
     formats = "onnx,safetensors,caffemodel"
     assert main(["convert", *tiny, "-o", str(folder), "--format", formats, "--quiet"]) == 0
@@ -46,7 +46,7 @@ def out(tiny: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give three seeded images for the tiny SK network."""
+    """Return three seeded images for the tiny SK network."""
     path = tmp_path_factory.mktemp("data") / "data.npy"
     np.save(path, np.random.default_rng(1701).standard_normal((3, 3, 20, 20), np.float32))
     return path

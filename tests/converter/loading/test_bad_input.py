@@ -25,7 +25,7 @@ Fails = Callable[..., str]
 
 @pytest.fixture
 def fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Fails:
-    """Give a function that converts what must be refused and returns the message."""
+    """Return a function that converts what must be refused and returns the message."""
 
     def run(net: object, weights: object = None, *more: object, out: object = None) -> str:
         out = out or tmp_path / "out"
@@ -43,7 +43,7 @@ def fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Fails:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Give a function that writes a definition of these layers."""
+    """Return a function that writes a definition of these layers."""
 
     def to(*layers: str, name: str = "net.prototxt") -> Path:
         path = tmp_path / name
@@ -55,7 +55,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def good(tmp_path: Path, write: Callable[..., Path]) -> tuple[Path, Path]:
-    """Give a definition with its weights."""
+    """Return a definition with its weights."""
     net, weights = write(INPUT, FC, RELU), tmp_path / "net.caffemodel"
     converter.save_caffemodel(converter.load(net), weights)
     return net, weights

@@ -201,7 +201,7 @@ def test_a_relu_stays_where_another_reads_what_it_reads(tmp_path):
 
 @pytest.fixture
 def packed(tmp_path):
-    """Give a float network of two convolutions, the first with a leaky ReLU; and it packed."""
+    """Return a float network of two convolutions, the first with a leaky ReLU; and it packed."""
     leaky = RELU.replace("LAST", "conv").replace(" }\n", " relu_param { negative_slope: 0.5 } }\n")
     more = CONV.replace("data", "relu").replace('"conv"', '"more"').replace("group: 2", "stride: 2")
     text = INPUT + CONV.replace("BIAS", "true") + leaky + more.replace("BIAS", "false")

@@ -13,7 +13,7 @@ from tests.support import recorded
 
 @pytest.fixture
 def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Give a function that copies a recorded training into the working folder of the test."""
+    """Return a function that copies a recorded training into the working folder of the test."""
 
     def enter(name: str) -> Path:
         for path in (recorded.unpack("solvers") / name).iterdir():
@@ -26,7 +26,7 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pat
 
 @pytest.fixture
 def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the working folder with a small definition that reads its own data, and a solver.
+    """Return the working folder with a small definition that reads its own data, and a solver.
 
     TRAIN reads 40 rows in batches of 8, TEST 12 rows in batches of 4.
     """

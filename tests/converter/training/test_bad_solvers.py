@@ -19,7 +19,7 @@ Fails = Callable[..., str]
 
 @pytest.fixture
 def fails(digits: Path, capsys: pytest.CaptureFixture[str]) -> Fails:
-    """Give a function that trains by a changed solver and returns the message."""
+    """Return a function that trains by a changed solver and returns the message."""
 
     def run(*lines: str, without: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> str:
         text = (digits / "solver.prototxt").read_text().splitlines()
@@ -126,7 +126,7 @@ def test_weights_or_a_snapshot(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture
 def state(digits: Path) -> Path:
-    """Give a state after two iterations."""
+    """Return a state after two iterations."""
     text = (digits / "solver.prototxt").read_text().replace("max_iter: 20", "max_iter: 2")
     (digits / "short.prototxt").write_text(text)
     assert main(["train", "short.prototxt", "--quiet", "--log", "short.jsonl"]) == 0

@@ -23,7 +23,7 @@ Edit = Callable[..., Path]
 
 @pytest.fixture
 def edit(digits: Path) -> Edit:
-    """Give a function that writes the solver with some lines added, or left out: `name`."""
+    """Return a function that writes the solver with some lines added, or left out: `name`."""
     text = (digits / "solver.prototxt").read_text().splitlines()
 
     def to(*lines: str) -> Path:
@@ -215,7 +215,7 @@ layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "z" top: "loss" }
 
 
 def with_states(*layers: str) -> str:
-    """Give a definition with a target layer `z` for each rule."""
+    """Return a definition with a target layer `z` for each rule."""
     targets = [
         f'layer {{ name: "{name}" type: "DummyData" top: "z" dummy_data_param {{ '
         f"shape {{ dim: 2 dim: 2 }} }} include {{ {rule} }} }}"

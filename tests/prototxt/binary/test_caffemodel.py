@@ -74,7 +74,7 @@ def refused(*parts: bytes) -> str:
 
 
 def refused_blob(*parts: bytes) -> str:
-    """Give the message about a blob, whose own bytes begin at byte 25."""
+    """Return the message about a blob, whose own bytes begin at byte 25."""
     return refused(layer(chunk(7, b"".join(parts))))
 
 

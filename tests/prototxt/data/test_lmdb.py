@@ -21,7 +21,7 @@ COUNT = 300  # more than one page
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a database whose records were not put in order."""
+    """Return a database whose records were not put in order."""
     records = {b"%04d" % i: b"value %d" % i * 20 for i in range(COUNT)}
     write_lmdb(tmp_path / "db", dict(reversed(records.items())))
     return tmp_path / "db"
