@@ -18,9 +18,10 @@ from prototxt.errors import CaffeError, ShapeError
 from prototxt.paths import PathName
 
 from .keywords import refuse_unknown
-from .loading.load import load, weight_files
+from .loading.load import load
 from .loading.options import LoadOptions
 from .loading.passes import Request, rewrite
+from .loading.read import weight_files
 from .loading.user_layers import registry_of
 from .network.build import build_layer
 from .network.steps import AUTOMATIC, read_layer

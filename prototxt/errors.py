@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 
 class CaffeError(ValueError):
     """The Caffe files are wrong, or ask for something this project lacks.
@@ -64,3 +67,13 @@ class _Within:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, CaffeError):
             error.path.insert(0, self.place)
+
+
+@contextmanager
+def advising(advice: Callable[[CaffeError], str]) -> Iterator[None]:
+    """Let every CaffeError raised inside suggest as its fix what `advice` says, if anything."""
+    try:
+        yield
+    except CaffeError as error:
+        error.fix = advice(error) or error.fix
+        raise

@@ -1,36 +1,66 @@
-"""A file as it was when it was read."""
+"""A file as it was when it was opened: its bytes, their form, and what tells it from later ones."""
 
 from __future__ import annotations
 
+import hashlib
+import mmap
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 Form = Literal["text", "binary", "hdf5"]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # every binary network has some, no text has
 
 
 @dataclass(frozen=True)
 class FileState:
-    """Which file was read, what form its bytes had, and what shows that it has changed since."""
+    """Which file was read, what form its bytes had, and what shows that it has changed since.
+
+    `sha256` is the hash of a text, which is in memory anyway; of large files it is "".
+    """
 
     path: Path
     form: Form
     mark: tuple[int, ...]
-
-    @classmethod
-    def of(cls, path: str | Path, form: Form) -> FileState:
-        """Return a file's state now."""
-        return cls(Path(path), form, _mark(Path(path)))
+    size: int
+    sha256: str = ""
 
     @property
     def is_current(self) -> bool:
         """Tell whether the file is still what was read."""
-        return _mark(self.path) == self.mark
+        try:
+            return _mark(self.path.stat()) == self.mark
+        except FileNotFoundError:
+            return False
 
 
-def _mark(path: Path) -> tuple[int, ...]:
-    try:
-        state = path.stat()
-    except FileNotFoundError:
-        return ()
+def open_file(path: str | Path) -> tuple[FileState, memoryview]:
+    """Open a file once: return its state and its bytes, mapped."""
+    with open(path, "rb") as file:
+        state = os.fstat(file.fileno())
+        data = mapped(file)
+    form = _form(data)
+    sha256 = hashlib.sha256(data).hexdigest() if form == "text" else ""
+    return FileState(Path(path), form, _mark(state), state.st_size, sha256), data
+
+
+def mapped(file: BinaryIO) -> memoryview:
+    """Map an open file's bytes; none of an empty file."""
+    if not file.seek(0, 2):
+        return memoryview(b"")
+    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _form(data: memoryview) -> Form:
+    """Tell by its bytes what form a file has."""
+    if data[: len(_HDF5)] == _HDF5:
+        return "hdf5"
+    return "binary" if _CONTROL.search(data) else "text"
+
+
+def _mark(state: os.stat_result) -> tuple[int, ...]:
     return state.st_ino, state.st_size, state.st_mtime_ns

@@ -61,7 +61,7 @@ def upgrade_file(
         assert weights.net is not None
         old = weights.net
     else:
-        old = read_as_written(
+        old, _ = read_as_written(
             source, allow_unknown=allow_unknown, dialect=dialect, values=values, schema=schema
         )
     net = upgrade(old)

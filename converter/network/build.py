@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -13,9 +13,9 @@ from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import DEFAULT, Registry
 from caffe_layers.data.input import Input
 from prototxt import Net, Weights
-from prototxt.errors import FormatError, ShapeError, within
+from prototxt.errors import CaffeError, FormatError, ShapeError, within
 
-from .global_pool import fixed_pools, make_pools_global
+from .global_pool import fixed_kernel, global_pool
 from .layers import Layers
 from .net import CaffeNet
 from .origin import Origin
@@ -23,20 +23,88 @@ from .sharing import share
 from .steps import Step, build_steps
 
 
-@dataclass(frozen=True)
-class Draft:
-    """The parts of a network: `shapes` are those of all its values."""
+def build(net: Net, input_shapes: Mapping[str, Shape] | None = None) -> CaffeNet:
+    """Return the network of a filtered definition, its blobs not yet set."""
+    draft = draft_of(net, input_shapes=input_shapes)
+    draft.build()
+    return draft.network(Origin.of(net))
 
-    definition: Net
-    steps: list[Step]
-    layers: Layers
-    shapes: dict[str, Shape]
+
+def draft_of(
+    net: Net,
+    files: Sequence[Weights] = (),
+    input_shapes: Mapping[str, Shape] | None = None,
+    dialect: str | None = None,
+    registry: Registry = DEFAULT,
+    *,
+    global_pools: bool = False,
+) -> Draft:
+    """Return the draft of a filtered network, none of whose layers is built yet.
+
+    The weights' `files` help to tell what its types stand for.
+    """
+    blobs = {
+        layer.name: [blob.shape for blob in layer.blobs if blob is not None]
+        for weights in files
+        for layer in weights.layers
+    }
+    steps = build_steps(net, blobs=blobs, dialect=dialect, registry=registry)
+    return Draft(net, steps, input_shapes or {}, global_pools=global_pools)
+
+
+class Draft:
+    """A network whose layers are built in their order, each for the shapes that reach it.
+
+    `shapes` are those of its values where the inputs have the `given` ones, and `own` where they
+    have the file's, as far as that is known. `kernels` are those of the average pools that cover
+    their whole map at the file's size; with `global_pools` these become global. `step` is the one
+    that is built.
+    """
+
+    def __init__(
+        self,
+        definition: Net,
+        steps: Iterable[Step],
+        given: Mapping[str, Shape],
+        *,
+        global_pools: bool = False,
+    ) -> None:
+        self.definition = definition
+        self.steps = list(steps)
+        self.given = dict(given)
+        self.global_pools = global_pools
+        self.layers = Layers()
+        self.shapes: dict[str, Shape] = {}
+        self.own: dict[str, Shape | None] = {}
+        self.kernels: dict[str, Shape] = {}
+        self.step: Step | None = None
 
     @property
     def input_shapes(self) -> dict[str, Shape]:
-        """The shapes of the inputs, in the network's order."""
-        sources = [step for step in self.steps if step.cls.is_source]
-        return {top: self.shapes[top] for step in sources for top in step.tops}
+        """The shapes of the inputs that are there so far, in the network's order."""
+        inputs = [top for step in self.steps if step.cls.is_source for top in step.tops]
+        return {name: self.shapes[name] for name in inputs if name in self.shapes}
+
+    def bottoms_of(self, step: Step) -> list[Shape]:
+        """Return the shapes that reach a step."""
+        return [self.shapes[name] for name in step.bottoms]
+
+    def build(self, reused: Draft | None = None) -> None:
+        """Build the layers; those of another draft stand for ones that get the same bottoms.
+
+        Raises ShapeError, naming the layer, where Caffe would refuse them.
+        """
+        self._check_given()
+        for index, step in enumerate(self.steps):
+            self.step = step
+            with within(step.place):
+                self._build(index, step, reused)
+        self.step = None
+        if self.global_pools and not self.kernels:
+            raise ShapeError("--global-pool: no average pool of the network covers its whole map")
+        share(self.steps, self.layers)
+        if not self.definition.header.force_backward:
+            _freeze(self.layers)
 
     def network(self, origin: Origin) -> CaffeNet:
         """Return the network of these parts."""
@@ -52,39 +120,82 @@ class Draft:
             force_backward=header.force_backward,
         )
 
+    def with_global_pools(self) -> Draft:
+        """Return the draft of the same network with global pools, as far as possible of its layers.
 
-def build(net: Net, input_shapes: Mapping[str, Shape] | None = None) -> CaffeNet:
-    """Return the network of a filtered definition, its blobs not yet set."""
-    return draft(net, input_shapes=input_shapes).network(Origin.of(net))
+        Raises ShapeError where that does not fit either.
+        """
+        draft = Draft(self.definition, self.steps, self.given, global_pools=True)
+        draft.build(reused=self)
+        return draft
 
+    def fails_at_own_size(self, step: Step) -> bool:
+        """Tell whether a step is known not to fit the shapes that the file says either."""
+        bottoms = [shape for name in step.bottoms if (shape := self.own.get(name)) is not None]
+        if len(bottoms) < len(step.bottoms):
+            return False
+        try:
+            build_layer(step.layer, step.cls, bottoms, {}).checked_shapes(*bottoms)
+        except CaffeError:
+            return True
+        return False
 
-def draft(
-    net: Net,
-    files: Sequence[Weights] = (),
-    input_shapes: Mapping[str, Shape] | None = None,
-    dialect: str | None = None,
-    registry: Registry = DEFAULT,
-    *,
-    global_pool: bool = False,
-) -> Draft:
-    """Return the parts of a filtered network, its blobs not yet set.
+    def _check_given(self) -> None:
+        inputs = {top for step in self.steps if step.cls.is_source for top in step.tops}
+        if unexpected := self.given.keys() - inputs:
+            known = ", ".join(sorted(inputs)) or "none"
+            raise ShapeError(f"{min(unexpected)!r} is no input", fix=f"the inputs are {known}")
 
-    The weights' `files` help to tell what its types stand for.
-    """
-    if global_pool:
-        own = draft(net, files, dialect=dialect, registry=registry)
-        net = make_pools_global(net, own.steps, fixed_pools(own.steps, own.layers, own.shapes))
-    blobs = {
-        layer.name: [blob.shape for blob in layer.blobs if blob is not None]
-        for weights in files
-        for layer in weights.layers
-    }
-    steps = build_steps(net, blobs=blobs, dialect=dialect, registry=registry)
-    layers, shapes = _build_layers(steps, dict(input_shapes or {}))
-    share(steps, layers)
-    if not net.header.force_backward:
-        _freeze(layers)
-    return Draft(net, steps, layers, shapes)
+    def _build(self, index: int, step: Step, reused: Draft | None) -> None:
+        bottoms = self.bottoms_of(step)
+        if reused and step.key in reused.layers and reused.bottoms_of(step) == bottoms:
+            layer = reused.layers[step.key]
+        else:
+            layer = build_layer(step.layer, step.cls, bottoms, self.given)
+        own = self.own.get(step.bottoms[0]) if step.bottoms else None
+        kernel = fixed_kernel(layer, own) if own else None
+        if kernel is not None:
+            self.kernels[step.key] = kernel
+            if self.global_pools:
+                layer = self._make_global(index, step, bottoms)
+        tops: Sequence[Shape | None] = layer.checked_shapes(*bottoms)
+        self.own.update(zip(step.tops, self._own_tops(step, layer, bottoms, tops), strict=True))
+        self.shapes.update(zip(step.tops, self._known(step, layer, tops), strict=True))
+        self.layers.add(step.key, layer)
+
+    def _make_global(self, index: int, step: Step, bottoms: list[Shape]) -> Layer:
+        """Put a global pool in the place of a step that is built, and in the definition."""
+        layers = list(self.definition.layers)
+        layers[index] = global_pool(step.layer)
+        self.definition = replace(self.definition, layers=layers)
+        self.steps[index] = replace(step, layer=layers[index])
+        return build_layer(layers[index], step.cls, bottoms, self.given)
+
+    def _own_tops(
+        self, step: Step, layer: Layer, bottoms: list[Shape], tops: Sequence[Shape | None]
+    ) -> Sequence[Shape | None]:
+        """Return the tops' shapes where the inputs have the file's."""
+        own = [shape for name in step.bottoms if (shape := self.own[name]) is not None]
+        if own == bottoms:
+            return tops
+        try:
+            return layer.checked_shapes(*own) if len(own) == len(bottoms) else [None] * len(tops)
+        except CaffeError:
+            return [None] * len(tops)
+
+    def _known(self, step: Step, layer: Layer, tops: Sequence[Shape | None]) -> list[Shape]:
+        """Return the tops' shapes, an input's as it is given."""
+        known = []
+        for name, own in zip(step.tops, tops, strict=True):
+            shape = self.given.get(name, own)
+            if shape is None:
+                why = f", and {layer.lacks.args[0]}" if layer.lacks else ""
+                raise ShapeError(
+                    f"the file does not say the shape of {name!r}{why}",
+                    fix=f"give it with --input-shape {name}=1,3,224,224",
+                )
+            known.append(shape)
+        return known
 
 
 def _freeze(layers: Layers) -> None:
@@ -95,33 +206,6 @@ def _freeze(layers: Layers) -> None:
             if isinstance(blob, nn.Parameter) and id(blob) not in seen:
                 seen.add(id(blob))
                 blob.requires_grad_(layer.lr_mult(index) != 0)
-
-
-def _build_layers(
-    steps: Sequence[Step], given: dict[str, Shape]
-) -> tuple[Layers, dict[str, Shape]]:
-    shapes: dict[str, Shape] = {}
-    layers = Layers()
-    sources = {top for step in steps if step.cls.is_source for top in step.tops}
-    if unexpected := given.keys() - sources:
-        known = ", ".join(sorted(sources)) or "none"
-        raise ShapeError(f"{min(unexpected)!r} is no input", fix=f"the inputs are {known}")
-    for step in steps:
-        with within(step.place):
-            bottoms = [shapes[name] for name in step.bottoms]
-            layer = build_layer(step.layer, step.cls, bottoms, given)
-            tops: Sequence[Shape | None] = layer.checked_shapes(*bottoms)
-            for name, shape in zip(step.tops, tops, strict=True):
-                known_shape = given.get(name, shape)
-                if known_shape is None:
-                    why = f", and {layer.lacks.args[0]}" if layer.lacks else ""
-                    raise ShapeError(
-                        f"the file does not say the shape of {name!r}{why}",
-                        fix=f"give it with --input-shape {name}=1,3,224,224",
-                    )
-                shapes[name] = known_shape
-        layers.add(step.key, layer)
-    return layers, shapes
 
 
 def build_layer(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from caffe_layers import Layer, Shape
 from prototxt import Net
-from prototxt.errors import CaffeError, ShapeError, UnsupportedError, within
+from prototxt.errors import CaffeError, ShapeError, UnsupportedError, advising, within
 
 from . import global_pool
 from .exported import Exported, exported_part
@@ -319,11 +319,8 @@ class CaffeNet(nn.Module):
     def _check(self, shapes: dict[str, Shape]) -> None:
         signature = tuple(shapes.items())
         if signature not in self._checked:
-            try:
+            with advising(lambda _: self._advice(shapes)):
                 self.shapes(shapes)
-            except ShapeError as error:
-                error.fix = self._advice(shapes) or error.fix
-                raise
             self._checked.add(signature)
 
     def _advice(self, inputs: Mapping[str, Shape]) -> str:

@@ -52,8 +52,14 @@ class SourceFile:
     def info(self, *, quiet: bool = True) -> FileInfo | None:
         """Return the file's size and hash; None if it is no more what was loaded."""
         if self._info is None and self._state.is_current:
-            self._info = FileInfo.of(self.path, quiet=quiet)
+            self._info = self._hashed(quiet=quiet)
         return self._info
+
+    def _hashed(self, *, quiet: bool) -> FileInfo:
+        state = self._state
+        if state.sha256:
+            return FileInfo(str(state.path), state.size, state.sha256)
+        return FileInfo.of(state.path, quiet=quiet)
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,8 @@ class Origin:
         definition: Net,
         weights: Iterable[Weights] = (),
         values: Mapping[str, str] | None = None,
+        loaded: Loaded | None = None,
+        notes: Iterable[str] = (),
     ) -> Origin:
         """Return the origin of a network of these; a lone .caffemodel is the definition's file."""
         file = definition.file
@@ -102,7 +110,8 @@ class Origin:
         own = SourceFile(file) if file else None
         if own:
             others.pop(own.path, None)
-        return cls(definition, own, tuple(others.values()), dict(values or {}))
+        weights_files = tuple(others.values())
+        return cls(definition, own, weights_files, dict(values or {}), loaded, tuple(notes))
 
     @property
     def files(self) -> list[SourceFile]:

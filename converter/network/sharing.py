@@ -28,7 +28,7 @@ def share(steps: Iterable[Step], layers: Layers) -> None:
             with within(step.place):
                 if spec.name not in owners:
                     owners[spec.name] = (step.key, layer, name)
-                else:
+                elif not layer.shares_blob(name):
                     _join(layer, index, *owners[spec.name])
 
 

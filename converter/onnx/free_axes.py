@@ -9,7 +9,7 @@ from converter.network.exported import Exported
 from converter.network.layers import Layers
 from converter.network.shapes import shapes_of
 from converter.network.steps import Step
-from prototxt.errors import CaffeError, ShapeError, within
+from prototxt.errors import CaffeError, ShapeError, advising, within
 
 from .graph import Dim
 
@@ -91,6 +91,8 @@ def _varied(
         except CaffeError as error:
             failure = error
     assert failure is not None
-    failure.path.insert(0, f"with another {axis}")
-    failure.fix = "export with fewer dynamic axes, or none"
-    raise failure
+    with (
+        advising(lambda _: "export with fewer dynamic axes, or none"),
+        within(f"with another {axis}"),
+    ):
+        raise failure

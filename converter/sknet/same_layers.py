@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
-from converter.network.global_pool import whole_pools
+from converter.network.global_pool import averages_all
 from converter.network.net import CaffeNet
 from prototxt.errors import UnsupportedError
 
@@ -79,8 +79,12 @@ def _is_torchs(eps: float) -> bool:
 
 def _whole_pools(net: CaffeNet) -> set[str]:
     """Return the names of the average poolings over the whole map."""
-    pools = whole_pools(net.steps, net.layers, net.shapes())
-    return {step.layer.name for step in net.steps if step.key in pools}
+    shapes = net.shapes()
+    return {
+        step.layer.name
+        for step in net.steps
+        if step.bottoms and averages_all(net.layers[step.key], shapes[step.bottoms[0]])
+    }
 
 
 def _averages(layer: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any, BinaryIO
 
 from prototxt.atomic import writing
 from prototxt.errors import FormatError, UnsupportedError, WeightError, within
-from prototxt.file_state import FileState
+from prototxt.file_state import FileState, open_file
 from prototxt.net import Net, describe
 from prototxt.schema import SHIPPED, Schema
 
@@ -81,7 +80,9 @@ class Weights:
         raw = {"BlobProto.raw_data": frozenset({"nvidia"})} if any(b.raw for b in blobs) else {}
         with within(self.source):
             (header, *layers), dialects = decode(parts, self.dialect, raw, self.schema)
-        return Net(header, layers, self.source, dialects=dialects, schema=self.schema)
+        return Net(
+            header, layers, self.source, dialects=dialects, file=self.file, schema=self.schema
+        )
 
 
 def read_binary(
@@ -126,10 +127,10 @@ def parse_binary(
 
 def mapped(path: str | Path) -> memoryview:
     """Map a file's bytes."""
-    with open(path, "rb") as file:
-        if not file.seek(0, 2):
-            raise FormatError("the file is empty")
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    _, data = open_file(path)
+    if not data:
+        raise FormatError("the file is empty")
+    return data
 
 
 def _layer(

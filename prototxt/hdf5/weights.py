@@ -14,8 +14,6 @@ from prototxt.binary.caffemodel import LayerWeights, Weights
 from prototxt.errors import FormatError, UnsupportedError, within
 from prototxt.optional import optional
 
-MAGIC = b"\x89HDF\r\n\x1a\n"
-
 
 def read_hdf5(path: str | Path) -> Weights:
     """Read a .caffemodel.h5; its layers come in the file's own order, by name."""

@@ -139,5 +139,5 @@ def test_network_that_only_one_batch_fits_is_told(tmp_path):
 
 def test_the_definition_is_read_once(tmp_path, monkeypatch):
     net = write(tmp_path, INPUT, CONV, RELU % ("y", "y"))
-    monkeypatch.setattr(import_module("converter.loading.load"), "read_net", None)
+    monkeypatch.setattr(import_module("converter.loading.read"), "read_as_written", None)
     assert check(net).passed

@@ -9,6 +9,7 @@ import pytest
 
 import converter
 import prototxt
+from converter.preprocessing import preprocessing_of
 
 TEMPLATE = """name: "CaffeNet"
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 8, 8] } } }
@@ -34,6 +35,20 @@ def test_an_optimised_template_is_preprocessed_as_before(template: Path) -> None
     image = np.zeros((9, 10, 3), np.uint8)
     before, after = (converter.preprocess(each)([image]) for each in (net, net.optimize()))
     assert before.equal(after)
+
+
+def test_preprocessing_needs_the_file_no_more(template: Path) -> None:
+    text = TEMPLATE.replace('"Input" top: "data"', '"MemoryData" top: "data" top: "label"').replace(
+        "input_param { shape { dim: [1, 3, 8, 8] } }",
+        "memory_data_param { batch_size: 1 channels: 3 height: 8 width: 8 }"
+        " transform_param { mean_value: 7 }",
+    )
+    template.write_text(text)
+    net = converter.load(template, values={"CLASSES": "4"})
+    template.unlink()
+    wanted = preprocessing_of(net)
+    assert wanted.mean == (7.0,)
+    assert wanted.origin == "transform_param of layer 'data', TEST"
 
 
 def test_an_optimised_network_is_of_the_same_origin(template: Path) -> None:
