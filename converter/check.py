@@ -20,7 +20,7 @@ from prototxt.paths import PathName
 from .keywords import refuse_unknown
 from .loading.load import load
 from .loading.options import LoadOptions
-from .loading.passes import Request, rewrite
+from .loading.passes import Request, passed_over, rewrite
 from .loading.read import weight_files
 from .loading.user_layers import registry_of
 from .network.build import build_layer
@@ -53,6 +53,8 @@ class Check:
 
     verdicts: list[Verdict] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was not looked at because the caller allowed it."""
 
     @property
     def passed(self) -> bool:
@@ -67,7 +69,7 @@ class Check:
             alike = [verdict for verdict in self.verdicts if verdict.type == layer_type]
             torch, onnx = _word([v.torch for v in alike]), _word([v.onnx for v in alike])
             rows.append((layer_type, str(len(alike)), torch, onnx))
-        return "\n".join([format_table(rows), *self._reasons(), *self.problems])
+        return "\n".join([format_table(rows), *self._reasons(), *self.problems, *self.notes])
 
     def _reasons(self) -> list[str]:
         found: Counter[tuple[str, str]] = Counter()
@@ -125,6 +127,8 @@ def check(
     rewritten, _ = rewrite(definition, request)
     walk = _Walk(rewritten, given, opset, dialect, registry, phase == "TRAIN")
     found = Check([walk.judge(layer, blobs.get(layer.name)) for layer in rewritten.layers])
+    if options.get("allow_unknown"):
+        found.notes = [f"note: {note}" for note in passed_over(definition)]
     if definition.unknown and not options.get("allow_unknown"):
         found.problems = [f"{field}: an unknown field" for field in definition.unknown]
     elif not any(verdict.torch for verdict in found.verdicts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from typing import Any
 
@@ -156,6 +157,22 @@ def load_net(args: Namespace, **others: Unpack[LoadOptions]) -> CaffeNet:
 
     options: LoadOptions = {**load_options(args), **others}
     return load(args.net, args.weights, **options)
+
+
+def load_and_tell(args: Namespace) -> CaffeNet:
+    """Load the network for a command that prints no notes, and say what was passed over."""
+    net = load_net(args)
+    tell_passed_over(args, net)
+    return net
+
+
+def tell_passed_over(args: Namespace, net: CaffeNet) -> None:
+    """Say on the error output, unless `--quiet`, which fields `--allow-unknown` passed over."""
+    from converter.loading.passes import passed_over
+
+    if net.origin.definition is not None and not args.quiet:
+        for note in passed_over(net.origin.definition):
+            print(f"note: {note}", file=sys.stderr)
 
 
 def add_inputs(parser: ArgumentParser) -> None:

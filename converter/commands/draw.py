@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from converter.drawing.svg import draw
 from prototxt.atomic import writing
 
-from ._options import add_net, load_net, say
+from ._options import add_net, load_and_tell, say
 
 HELP = "draw the network as a picture (SVG): layers by type, shapes, blocks"
 
@@ -20,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the picture."""
-    picture = draw(load_net(args))
+    picture = draw(load_and_tell(args))
     with writing(args.out) as file:
         file.write(picture.encode())
     say(args, f"wrote {args.out}")

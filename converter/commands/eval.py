@@ -16,7 +16,14 @@ from converter.parallel import Processes, join, leave
 from converter.preprocessing import Preprocessing, image_input, preprocessing_of
 from prototxt.atomic import writing
 
-from ._options import add_net, add_preprocessing, load_options, preprocessing_options, say
+from ._options import (
+    add_net,
+    add_preprocessing,
+    load_options,
+    preprocessing_options,
+    say,
+    tell_passed_over,
+)
 
 HELP = "measure a classifier's top-1 and top-5 error on labelled images"
 
@@ -86,6 +93,7 @@ def load_classifier(args: Namespace) -> tuple[CaffeNet, Preprocessing]:
     """Load the network for one image at a time, of `--size` if that is given, and its needs."""
     options = load_options(args)
     net = load(args.net, args.weights, **options)
+    tell_passed_over(args, net)
     settings = preprocessing_options(args)
     wanted = preprocessing_of(net, **settings)
     data = image_input(net)

@@ -32,7 +32,14 @@ from converter.text import format_shape
 from prototxt.atomic import writing
 from prototxt.errors import ShapeError, UsageError
 
-from ._options import add_inputs, add_net, add_preprocessing, load_net, preprocessing_options, say
+from ._options import (
+    add_inputs,
+    add_net,
+    add_preprocessing,
+    load_and_tell,
+    preprocessing_options,
+    say,
+)
 
 HELP = "run the network: write every blob by name, draw on the photo what it says"
 ONNX_SUFFIX = ".onnx"
@@ -90,7 +97,7 @@ class _Computed:
 
 
 def _run_torch(args: Namespace) -> _Computed:
-    net = load_net(args)
+    net = load_and_tell(args)
     given, photo = _read(args, net, ModelInputs({}))
     fed = tensors_of(net, given) if given else random_inputs(net, args.seed, losses=True)
     if args.backward:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
-from ._options import add_net, load_net, say
+from ._options import add_net, load_and_tell, say
 
 HELP = "run a network on its own data and print the mean of every output"
 
@@ -20,7 +20,7 @@ def run(args: Namespace) -> int:
     from converter.training import Outputs, mean_outputs
     from converter.training.networks import check_fed
 
-    net = load_net(args)
+    net = load_and_tell(args)
     check_fed(net)
 
     def seen(batch: int, outputs: Outputs) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from converter.loading.user_layers import registry_of
 
-from ._options import DTYPES, add_reading, say
+from ._options import DTYPES, add_reading, say, tell_passed_over
 
 HELP = "train a network as its solver's file says, and write snapshots, a log and a loss curve"
 
@@ -66,6 +66,8 @@ def run(args: Namespace) -> int:
             allow_unknown=args.allow_unknown,
             layers=layers,
         )
+        for net in (solver.net, *solver.test_nets):
+            tell_passed_over(args, net)
         return train(solver, log=args.log, quiet=args.quiet, say=lambda line: say(args, line))
     finally:
         leave()

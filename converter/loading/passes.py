@@ -48,6 +48,16 @@ def rewrite(net: Net, request: Request) -> tuple[Net, list[str]]:
     return net, notes
 
 
+def passed_over(net: Net) -> list[str]:
+    """Say each field that no schema knows, and that was not read because the caller allowed it."""
+    return [f"passed over, as allowed: {field}" for field in net.unknown]
+
+
+def note_unknown(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Say which fields nobody reads."""
+    return net, passed_over(net)
+
+
 def note_values(net: Net, request: Request) -> tuple[Net, list[str]]:
     """Say what the template's placeholders stand for: its text is filled in as it is read."""
     said = ", ".join(f"{name}={value}" for name, value in request.values.items())
@@ -94,6 +104,7 @@ def note_quantization(net: Net, request: Request) -> tuple[Net, list[str]]:
 
 
 PASSES: tuple[Pass, ...] = (
+    note_unknown,  # of all that was read, as written
     note_values,  # concerns the whole text: said first
     remove_stamps,  # a layer's phase decides what it reads: before anything asks a layer
     pick_layers,  # all that follows is about the layers that run
