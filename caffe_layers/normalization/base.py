@@ -52,6 +52,11 @@ class KeepsSums(Layer):
         scale = torch.where(factor == 0, self.scale_of_factor_0, 1 / factor)
         return mean * scale, variance * scale
 
+    def draw_statistics(self) -> bool:
+        for blob, value in ((self.mean, 0), (self.variance, 1), (self.factor, 1)):
+            blob.data.fill_(value)
+        return True
+
     def uses_batch(self) -> bool:
         """Tell whether the statistics are the batch's."""
         return self.training if self.use_global_stats is None else not self.use_global_stats

@@ -35,6 +35,8 @@ class RunningNorm(Layer, param="bn_param"):
     family = "normalization"
     keeps_unbiased: ClassVar[bool] = False
     """Whether the running variance is fed with the unbiased one."""
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(
         self,
@@ -71,6 +73,11 @@ class RunningNorm(Layer, param="bn_param"):
         require(2 <= len(x) <= 4, f"bottom {x} has {len(x)} axes, wants 2 to 4")
         require(x[1] == channels, f"bottom {x} has {x[1]} channels, the layer has {channels}")
         return [x]
+
+    def draw_statistics(self) -> bool:
+        self.running_mean.data.fill_(0)
+        self.running_var.data.fill_(1)
+        return True
 
     def uses_batch(self) -> bool:
         """Tell whether the statistics are the batch's."""

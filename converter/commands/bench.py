@@ -8,7 +8,7 @@ import torch
 
 from converter.bench import ROUNDS, bench, format_timings
 
-from ._options import add_net, load_and_tell, say
+from ._options import add_net, load_net, say
 
 HELP = "time a network: as converted, optimised, compiled, and in ONNX Runtime"
 
@@ -23,7 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the table."""
-    net = load_and_tell(args)
+    net = load_net(args)
     timings = bench(
         net, batches=args.batch, rounds=args.rounds, compiled=args.compiled, quiet=args.quiet
     )

@@ -51,9 +51,10 @@ def load(
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
     `net` may be a lone `.caffemodel`, which holds its definition, or what `prototxt.read_net` gave.
-    Without weights the blobs get their fillers' values, drawn from `seed`. `input_shapes` replaces
-    those of the file; `values` fill a template's placeholders, as {"NUM_LABELS": "21"};
-    `global_pool` lets an average pool over the whole map follow other sizes.
+    Without weights the blobs get their fillers' values, drawn from `seed`; in TEST statistics that
+    no data have filled are mean 0 and variance 1. `input_shapes` replaces those of the file;
+    `values` fill a template's placeholders, as {"NUM_LABELS": "21"}; `global_pool` lets an average
+    pool over the whole map follow other sizes.
     TEST networks come in `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have
     `requires_grad` False, but for the definition's `force_backward`. `deploy` takes a training
     definition's deployable part; the network's `notes` say what that left out. `layers` names
@@ -96,6 +97,9 @@ def load(
         generator=torch.Generator().manual_seed(seed),
     )
     loaded = _build(draft, fill_from_files, dtype)
+    if not files and phase == "TEST":
+        drawn = draft.layers.items()
+        loaded.drawn.extend(key for key, layer in drawn if layer.draw_statistics())
     origin = Origin.of(definition, files, values, loaded, notes)
     built = draft.network(origin)
     with on_device(device):

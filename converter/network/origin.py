@@ -75,6 +75,8 @@ class Loaded:
     """Layers left out because the user said so."""
     missing: list[str] = field(default_factory=list)
     """Layers of the network that no file has, which keep their fillers' values."""
+    drawn: list[str] = field(default_factory=list)
+    """Layers whose statistics no data have filled: mean 0, variance 1."""
     not_finite: list[str] = field(default_factory=list)
     """Blobs, as `layer[i]`, that hold NaN or infinity."""
 

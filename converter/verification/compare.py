@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+
+Content = Literal["", "not finite", "zero"]
+"""Of a blob that shows little: no value is finite, or every one is 0."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,22 @@ class BlobError:
     shape: tuple[int, ...]
     error: float
     tolerance: float
+    content: Content = ""
+    """What is the matter with the values that it should have, if anything."""
 
     @property
     def passed(self) -> bool:
-        """Tell whether the error is within the tolerance; NaN never is."""
-        return self.error <= self.tolerance
+        """Tell whether the error is within the tolerance; NaN never is, nor what has no number."""
+        return self.error <= self.tolerance and self.content != "not finite"
+
+    @property
+    def remark(self) -> str:
+        """What a reader of the error should know, or ""."""
+        if self.content == "not finite":
+            return "no finite value was compared"
+        if not self.passed:
+            return "out of tolerance"
+        return "every value is 0" if self.content == "zero" else ""
 
 
 @dataclass
@@ -46,6 +60,11 @@ class Comparison:
         return bool(self.rows) and within and all(row.passed for row in self.rows)
 
     @property
+    def zeros(self) -> int:
+        """How many blobs are 0 throughout: a network computes that whatever it does."""
+        return sum(row.content == "zero" for row in self.rows)
+
+    @property
     def median(self) -> float:
         """The median error over all blobs."""
         return median(row.error for row in self.rows) if self.rows else 0.0
@@ -59,6 +78,16 @@ class Comparison:
     def first_bad(self) -> BlobError | None:
         """The first blob, in the network's order, that is out of tolerance."""
         return next((row for row in self.rows if not row.passed), None)
+
+
+def content_of(want: Any) -> Content:
+    """Tell whether the values to compare with say little; of an empty blob nothing is expected."""
+    want = np.asarray(want)
+    if not want.size:
+        return ""
+    if not np.isfinite(want).any():
+        return "not finite"
+    return "" if want.any() else "zero"
 
 
 def relative_error(got: Any, want: Any, largest: float | None = None) -> float:
@@ -92,7 +121,13 @@ def compare(
     """Compare the blobs that both have, in the order of `want`, to one tolerance or each to its."""
     limits = tolerance if isinstance(tolerance, Mapping) else dict.fromkeys(want, tolerance)
     rows = [
-        BlobError(name, tuple(np.shape(value)), relative_error(got[name], value), limits[name])
+        BlobError(
+            name,
+            tuple(np.shape(value)),
+            relative_error(got[name], value),
+            limits[name],
+            content_of(value),
+        )
         for name, value in want.items()
         if name in got
     ]

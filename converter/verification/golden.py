@@ -18,7 +18,7 @@ import numpy as np
 
 from prototxt.errors import FormatError
 
-from .compare import BlobError, Comparison, relative_error
+from .compare import BlobError, Comparison, content_of, relative_error
 
 SAMPLE_SIZE = 64
 SAMPLED_PARTS = ("shape", "stats", "sample")
@@ -60,7 +60,11 @@ class Golden:
             tolerance, median_tolerance = 2 * max(noise), 2 * float(np.median(noise))
         rows = [
             BlobError(
-                name, tuple(got[name].shape), golden_error(got[name], self.blobs[name]), tolerance
+                name,
+                tuple(got[name].shape),
+                golden_error(got[name], self.blobs[name]),
+                tolerance,
+                content_of(self.blobs[name].get("whole", self.blobs[name].get("sample"))),
             )
             for name in common
         ]

@@ -119,7 +119,11 @@ def _loading_notes(net: CaffeNet) -> list[str]:
         return []
     notes = []
     if not loaded.sources:
-        notes.append("no weights were given: every blob has its filler's values")
+        drawn = f", statistics are mean 0 and variance 1 ({len(loaded.drawn)} layers)"
+        notes.append(
+            "no weights were given: every blob has its filler's values"
+            + (drawn if loaded.drawn else "")
+        )
     elif loaded.missing:
         notes.append(f"not in the weights, left to fillers: {', '.join(loaded.missing)}")
     if loaded.unused:
@@ -132,22 +136,19 @@ def _loading_notes(net: CaffeNet) -> list[str]:
 
 
 def _comparison_table(comparison: Comparison) -> str:
-    header = ("blob", "shape", "error of the largest value")
-    rows = [(row.blob, format_shape(row.shape), f"{row.error:.3g}") for row in comparison.rows]
+    header = ("blob", "shape", "error of the largest value", "remark")
+    rows = [
+        (row.blob, format_shape(row.shape), f"{row.error:.3g}", row.remark)
+        for row in comparison.rows
+    ]
     return format_markdown(header, rows)
 
 
 def _comparison_lines(comparison: Comparison) -> list[str]:
     lines = [f"{comparison.title}: {_verdict(comparison)}"]
-    worst = sorted(comparison.rows, key=lambda row: -row.error)[:WORST_BLOBS_SHOWN]
+    worst = sorted(comparison.rows, key=lambda row: (row.passed, -row.error))[:WORST_BLOBS_SHOWN]
     table = [
-        (
-            f"  {row.blob}",
-            format_shape(row.shape),
-            f"{row.error:.2e}",
-            "" if row.passed else "out of tolerance",
-        )
-        for row in worst
+        (f"  {row.blob}", format_shape(row.shape), f"{row.error:.2e}", row.remark) for row in worst
     ]
     return [*lines, format_table(table)] if table else lines
 
@@ -162,6 +163,10 @@ def _verdict(comparison: Comparison) -> str:
         f"{count(len(comparison.rows))} blobs, median {comparison.median:.2g}, "
         f"worst {worst.error:.2g} (tolerance {worst.tolerance:.2g})"
     )
+    if comparison.zeros:
+        figures += f"; {count(comparison.zeros)} of them are 0 throughout, which shows little"
+    if bad is not None and bad.content == "not finite":
+        return f"FAILED at {bad.blob!r}: no finite value was compared; {figures}"
     if bad is not None:
         return f"FAILED at {bad.blob!r}, the first blob that differs; {figures}"
     if not comparison.passed:

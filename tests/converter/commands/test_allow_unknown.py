@@ -19,7 +19,7 @@ COMMANDS = {
     "show": [],
     "check": [],
     "draw": ["-o", "net.svg"],
-    "run": ["-o", "blobs.npz"],
+    "run": ["--output", "blobs.npz"],
     "verify": [],
     "convert": ["-o", "out"],
     "bench": ["--batch", "1", "--rounds", "1"],
