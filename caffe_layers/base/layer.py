@@ -163,6 +163,11 @@ class Layer(nn.Module):
         return cls
 
     @classmethod
+    def undecided(cls) -> type[Layer]:
+        """Return the class of a layer whose fork nobody named, if its bottoms' shapes tell it."""
+        return cls
+
+    @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Layer:
         """Build the layer from its LayerParameter, for bottoms of these shapes."""
         return cls(**cls.fields(layer))

@@ -54,7 +54,7 @@ def find(
             ours = [cls for cls in fitting if cls.fork in preferred]
             fitting = _foremost(ours, schema) or fitting
     if len(fitting) == 1:
-        return fitting[0].meant_by(layer, registry)
+        return fitting[0].undecided().meant_by(layer, registry)
     if not read:
         field = min(unread.values(), key=len)
         forks = ", ".join(sorted(schema.readers(layer))) or dialect_of(layer)

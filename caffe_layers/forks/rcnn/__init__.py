@@ -2,7 +2,7 @@
 
 from .anchor_target_layer import AnchorTargetLayer
 from .box_annotator_ohem import BoxAnnotatorOHEM
-from .proposal import Proposal
+from .proposal import MultipleProposal, Proposal
 from .proposal_layer import ProposalLayer
 from .proposal_target_layer import ProposalTargetLayer
 from .psroi_pooling import PSROIPooling
@@ -15,6 +15,7 @@ from .softmax_loss_ohem import RFCNSoftmaxWithLoss, SoftmaxWithLossOHEM
 __all__ = [
     "AnchorTargetLayer",
     "BoxAnnotatorOHEM",
+    "MultipleProposal",
     "PSROIPooling",
     "Proposal",
     "ProposalLayer",

@@ -13,6 +13,7 @@ import torch
 
 import converter
 from caffe_layers.data.param_str import read_param_str
+from caffe_layers.forks.rcnn.proposal import MultipleProposal
 from caffe_layers.forks.rcnn.proposal_layer import ProposalLayer
 from prototxt import CaffeError, FormatError, ShapeError, UnsupportedError
 from tests.support.opsets import OPSETS
@@ -132,7 +133,12 @@ def cpp(param: str, tops: str = "") -> str:
 
 
 def check(
-    layer: str, arrays: dict[str, np.ndarray], wants: dict[str, np.ndarray], folder: Path
+    layer: str,
+    arrays: dict[str, np.ndarray],
+    wants: dict[str, np.ndarray],
+    folder: Path,
+    *,
+    wants_one: bool = False,
 ) -> None:
     """Compare in float64, and ONNX in float32, which may round a coordinate otherwise."""
     net = load(layer, arrays, folder)
@@ -143,8 +149,8 @@ def check(
     single = load(layer, arrays, folder, dtype=torch.float32)
     for opset in OPSETS:
         path = folder / f"{opset}.onnx"
-        # The Python layer takes one image alone.
-        dynamic = () if "Python" in layer else ("batch",)
+        # The Python layer and its ports take one image alone.
+        dynamic = () if "Python" in layer or wants_one else ("batch",)
         converter.export_onnx(single, path, opset=opset, dynamic=dynamic)
         converter.check_onnx(path)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -299,8 +305,63 @@ def test_refused(layer: str, tmp_path: Path) -> None:
 
 
 def test_cpp_wants_two_scales(tmp_path: Path) -> None:
+    arrays = inputs(1, (3, 3), [30, 30, 1])
     with pytest.raises(ShapeError, match=r"numbers are \(1, 3\), wants 1 x 4"):
-        load(cpp("ratio: 1 scale: 8"), inputs(1, (3, 3), [30, 30, 1]), tmp_path)
+        load(cpp("ratio: 1 scale: 8"), arrays, tmp_path, dialect="happynear")
+
+
+@pytest.mark.parametrize("info", [[70, 90, 1.5], [70, 90, 1.5, 0.8, 1.5, 0.8]])
+def test_cpp_ports_of_the_python_layer(info: list[float], tmp_path: Path) -> None:
+    """3 numbers of the image, or PVANet's 6: `scale` multiplies the base box."""
+    anchors = python_anchors([1.5, 3], [0.4, 1, 2.5], 12)
+    arrays = inputs(6, (6, 5), info)
+    param = (
+        "feat_stride: 12 base_size: 12 min_size: 20 ratio: 0.4 ratio: 1 ratio: 2.5 scale: 1.5 "
+        "scale: 3 pre_nms_topn: 90 post_nms_topn: 25 nms_thresh: 0.5"
+    )
+    arrays["info"] = arrays["info"][:, :4]
+    rois, scores = propose(
+        *arrays.values(), anchors, 12, before=90, after=25, threshold=0.5, least=20, drops=False
+    )
+    arrays["info"] = np.array([info])
+    wants = {"rois": rois, "scores": scores}
+    check(cpp(param, SCORES), arrays, wants, tmp_path, wants_one=True)
+    assert (scores == 0).any()
+
+
+def test_cpp_ports_round_halves_up() -> None:
+    """A base box of 13 by 6.5 is as high as 7 there, and as 6 in Python."""
+    net = MultipleProposal(ratio=[0.5], scale=[1], base_size=9)
+    x1, y1, x2, y2 = net.anchors[0]
+    assert (x2 - x1 + 1, y2 - y1 + 1) == (13, 7)
+
+
+def test_a_published_cpp_port(tmp_path: Path) -> None:
+    """The nine anchors of py-faster-rcnn, from a definition's fields."""
+    layer = load(
+        cpp("ratio: 0.5 ratio: 1 ratio: 2 scale: 8 scale: 16 scale: 32"),
+        inputs(9, (6, 6), [96, 96, 1]),
+        tmp_path,
+    ).layers["L"]
+    assert layer.anchors[::4].tolist() == python_anchors([8, 16, 32], [0.5, 1, 2], 16)[::4]
+
+
+@pytest.mark.parametrize("width", [4, 5])
+def test_what_scale_means_is_asked(width: int, tmp_path: Path) -> None:
+    arrays = inputs(1, (3, 3), [30, 30, *[1.0] * (width - 2)])
+    layer = cpp("ratio: 1 scale: 8")
+    with pytest.raises(UnsupportedError, match="--dialect happynear or --dialect minicaffe"):
+        load(layer, arrays, tmp_path)
+    sides = {}
+    for dialect in ("happynear", "minicaffe"):
+        x1, _, x2, _ = load(layer, arrays, tmp_path, dialect=dialect).layers["L"].anchors[0]
+        sides[dialect] = x2 - x1 + 1
+    assert sides == {"happynear": 8, "minicaffe": 128}
+
+
+def test_cpp_ports_take_one_image(tmp_path: Path) -> None:
+    with pytest.raises(ShapeError, match="are of several images, wants one"):
+        load(cpp("ratio: 1 scale: 8"), inputs(1, (3, 3), [30, 30, 1], images=2), tmp_path)
 
 
 @pytest.mark.parametrize(
