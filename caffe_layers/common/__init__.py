@@ -4,7 +4,7 @@ from .argmax import ArgMax
 from .batch_reindex import BatchReindex
 from .bias import Bias
 from .concat import Concat
-from .crop import Crop
+from .crop import AutoCrop, Crop
 from .eltwise import Eltwise
 from .embed import Embed
 from .filter import Filter
@@ -22,6 +22,7 @@ from .tile import Tile
 
 __all__ = [
     "ArgMax",
+    "AutoCrop",
     "BatchReindex",
     "Bias",
     "Concat",

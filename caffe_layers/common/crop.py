@@ -1,8 +1,9 @@
-"""Crop."""
+"""Crop, and RCF's AutoCrop."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -78,3 +79,19 @@ class Crop(Layer, type="Crop", param="crop_param", bottoms=2):
             for at, offset in enumerate(offsets, axis)
         ]
         return f"{x}[{', '.join(parts)}]"
+
+
+class AutoCrop(Crop, type="AutoCrop", fork="future", bottoms=2):
+    """The part of the first bottom that has the second's height and width.
+
+    Where it begins is computed by coordinate maps when a network is read, as by the Crop of
+    Caffe's branch `future`, whose name it was (`prototxt.passes.align_crops`).
+
+    Errors: ShapeError for a part that reaches beyond the first bottom.
+    Caffe: yun-liu/rcf, src/caffe/layers/auto_crop_layer.cpp
+    """
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> AutoCrop:
+        require(len(layer.crop_param.offset) > 0, "its offset is a network's, wants one around it")
+        return cls(**cls.fields(layer))

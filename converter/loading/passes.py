@@ -9,6 +9,8 @@ from caffe_layers import Shape
 from caffe_layers.base.layer import DEFAULT, Registry
 from caffe_layers.base.message import is_set
 from prototxt import Net, Weights, filter_net
+from prototxt.errors import within
+from prototxt.passes.align_crops import align_crops
 from prototxt.passes.merged_scale import merge_scales
 from prototxt.passes.phase_stamps import unstamp
 from prototxt.upgrade import declare_shapeless
@@ -87,6 +89,12 @@ def keep_deployable(net: Net, request: Request) -> tuple[Net, list[str]]:
     return deploy(net, request.registry, dialect=request.dialect)
 
 
+def align(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Give the Crop layers of older files the offsets that coordinate maps say."""
+    with within(net.source):
+        return align_crops(net, request.dialect)
+
+
 def merge(net: Net, request: Request) -> tuple[Net, list[str]]:
     """Merge the Scale layers whose numbers the weights' BatchNorms hold."""
     return merge_scales(net, request.weights), []
@@ -110,6 +118,7 @@ PASSES: tuple[Pass, ...] = (
     pick_layers,  # all that follows is about the layers that run
     declare_inputs,  # only now is it known which bottoms nobody makes
     keep_deployable,  # takes the layers that bring data, declared ones too, as inputs
+    align,  # by the way from a Crop to its origin: among the layers that run
     merge,  # by who reads a BatchNorm: a layer that is left out does not
     note_quantization,  # of the layers that are left
 )
