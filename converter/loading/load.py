@@ -21,6 +21,7 @@ from .advice import Fill, advice
 from .device import on_device
 from .options import Phase
 from .passes import Request, rewrite
+from .prior_boxes import check_prior_boxes
 from .read import read_model
 from .user_layers import Layers, registry_of
 from .weights import fill
@@ -111,5 +112,6 @@ def _build(draft: Draft, fill_from_files: Fill, dtype: torch.dtype) -> Loaded:
     with advising(partial(advice, draft, fill_from_files)):
         with within(draft.definition.source):
             draft.build()
+            check_prior_boxes(draft.steps, draft.shapes)
         draft.layers.to(torch.float64 if dtype == torch.float64 else torch.float32)
         return fill_from_files(draft.steps, draft.layers)
