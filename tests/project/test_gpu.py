@@ -1,7 +1,7 @@
 """What needs a GPU: every layer and SKNet-50 there against float64 on the CPU, kernels compiled.
 
 All of it is skipped where torch sees no GPU. What the kernels compute is tested without one, in
-Triton's interpreter (`tests/kernels`).
+Triton's interpreter (`tests/caffe_layers/kernels`).
 """
 
 from __future__ import annotations
