@@ -1,3 +1,3 @@
-"""The shape of a blob."""
+"""The shape of a blob, as Caffe's files have it."""
 
-Shape = tuple[int, ...]
+from prototxt.binary.blob import Shape as Shape

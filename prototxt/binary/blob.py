@@ -18,6 +18,7 @@ MAX_AXES = 32
 MAX_COUNT = 2**31 - 1  # Caffe counts a blob's values in an int
 
 Array = NDArray[Any]
+Shape = tuple[int, ...]
 _LEGACY = {1: 0, 2: 1, 3: 2, 4: 3}  # num, channels, height, width
 _DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF, _RAW_TYPE, _RAW = 5, 6, 7, 8, 9, 10, 12
 _FLOATS = {_DATA: "<f4", _DIFF: "<f4", _DOUBLE_DATA: "<f8", _DOUBLE_DIFF: "<f8"}
@@ -33,7 +34,7 @@ class Blob:
     """
 
     values: Array
-    shape: tuple[int, ...]
+    shape: Shape
     legacy: bool = False
     raw: bool = False
 
@@ -130,7 +131,7 @@ def _dims(data: memoryview, shape: wire.Field) -> list[int]:
     return dims
 
 
-def _check_shape(shape: tuple[int, ...], at: int) -> None:
+def _check_shape(shape: Shape, at: int) -> None:
     if any(dim < 0 for dim in shape):
         raise FormatError(f"byte {at}: a negative dimension in the shape {shape}")
     if math.prod(shape) > MAX_COUNT:

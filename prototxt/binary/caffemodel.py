@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from prototxt.atomic import writing
 from prototxt.errors import FormatError, UnsupportedError, WeightError, within
@@ -39,6 +39,14 @@ _V1 = _Generation("V1", "V1LayerParameter", 2, 4, 5, 6)
 _V0 = _Generation("V0", "V0LayerParameter", 1, 1, 2, 50)  # inside a V1LayerParameter
 
 
+@dataclass(frozen=True)
+class _Embedded:
+    """A file's network as bytes, without the blobs: its header, and each layer with its type."""
+
+    header: bytes
+    layers: Sequence[tuple[_Generation, str, bytes]]
+
+
 @dataclass
 class LayerWeights:
     """One layer of a weights file. In HDF5 a blob is None where a shared one's owner holds it.
@@ -64,16 +72,17 @@ class Weights:
     dialect: str | None = None
     schema: Schema = SHIPPED
     file: FileState | None = None
-    _parts: list[tuple[_Generation, str, bytes]] = field(default_factory=list, repr=False)
-    _header: bytearray = field(default_factory=bytearray, repr=False)
+    embedded: _Embedded | None = field(default=None, repr=False)
 
     @cached_property
     def net(self) -> Net | None:
         """The embedded network as it stands, one layer for each of `layers`; HDF5 has none."""
-        if self.generation == "HDF5":
+        if self.embedded is None:
             return None
-        parts = [Part("NetParameter", "", bytes(self._header), "the network")]
-        for (generation, kind, part), weights in zip(self._parts, self.layers, strict=True):
+        parts = [Part("NetParameter", "", self.embedded.header, "the network")]
+        for (generation, kind, part), weights in zip(
+            self.embedded.layers, self.layers, strict=True
+        ):
             shapes = [blob.shape for blob in weights.blobs if blob is not None]
             parts.append(Part(generation.message, kind, part, f"layer {weights.name!r}", shapes))
         blobs = (blob for layer in self.layers for blob in layer.blobs if blob is not None)
@@ -97,32 +106,39 @@ def parse_binary(
     data: memoryview, source: str, dialect: str | None = None, *, schema: Schema = SHIPPED
 ) -> Weights:
     """Read a .caffemodel's bytes; blobs are views of them."""
-    weights = Weights([], source, "V2", dialect, schema)
+    layers: list[LayerWeights] = []
+    parts: list[tuple[_Generation, str, bytes]] = []
+    header = bytearray()
     generations: set[str] = set()
     entries = list(wire.fields(data, 0, len(data)))  # first of all: a truncated file ends here
     for entry in entries:
         if entry.number not in (_V1.number, _V2.number):
             if entry.number == 1 and entry.kind != wire.BYTES:
-                if {other.number for other in entries if other.kind == wire.BYTES} >= _ONNX:
-                    fix = "give the .caffemodel here; `verify` takes the model after it"
-                    raise FormatError("an ONNX model where the weights belong", fix=fix)
-                raise FormatError("no network: its first field is no name, as in a .solverstate")
-            weights._header += data[entry.start : entry.end]
+                _refuse_other_format(entries)
+            header += data[entry.start : entry.end]
             continue
         if entry.kind != wire.BYTES:
             raise FormatError(f"byte {entry.start}: a layer has wire type {entry.kind}")
         generation = _V2 if entry.number == _V2.number else _V1
         layer, generation, part = _layer(data, entry, generation, schema)
         generations.add(generation.name)
-        weights.layers.append(layer)
+        layers.append(layer)
         kind = layer.type if generation is _V2 else ""
-        weights._parts.append((_V1 if generation is _V0 else generation, kind, part))
-    if not weights.layers:
+        parts.append((_V1 if generation is _V0 else generation, kind, part))
+    if not layers:
         raise FormatError("no layers in it", fix="is it a .caffemodel?")
     if len(generations) > 1:
         raise FormatError(f"layers of {' and '.join(sorted(generations))} in one file, wants one")
-    weights.generation = generations.pop()
-    return weights
+    embedded = _Embedded(bytes(header), parts)
+    return Weights(layers, source, generations.pop(), dialect, schema, embedded=embedded)
+
+
+def _refuse_other_format(entries: Sequence[wire.Field]) -> NoReturn:
+    """Say what a file is whose first field is no network's name."""
+    if {entry.number for entry in entries if entry.kind == wire.BYTES} >= _ONNX:
+        fix = "give the .caffemodel here; `verify` takes the model after it"
+        raise FormatError("an ONNX model where the weights belong", fix=fix)
+    raise FormatError("no network: its first field is no name, as in a .solverstate")
 
 
 def mapped(path: str | Path) -> memoryview:

@@ -20,8 +20,7 @@ from prototxt.schema.layer_types import type_of
 from prototxt.schema.recognize import Recognized, certain, grouped, signs
 
 from . import wire
-
-Shape = tuple[int, ...]
+from .blob import Shape
 
 CONVOLUTIONS = ("Convolution", "Deconvolution")
 PAIRS = ({"dilation_h", "dilation_w"}, {"hole_h", "hole_w"})
