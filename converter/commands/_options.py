@@ -112,7 +112,7 @@ def add_values(parser: Any) -> None:
         type=_value,
         dest="values",
         metavar="NAME=VALUE",
-        help="what a template's placeholder stands for: ${NAME}, $NAME$ or a bare word",
+        help="what a template's placeholder stands for: ${NAME}, $NAME, {NAME} or a bare word",
     )
 
 

@@ -46,7 +46,7 @@ def parse_text(
     template's placeholders. FormatError names the line and column; with `allow_unknown` an unknown
     field is passed over and listed in the Net.
     """
-    text = template.fill(text, values or {}, source, schema)
+    text = template.fill(template.without_doubled_braces(text), values or {}, source, schema)
     scan.refuse_no_text(text, source)
     entries = list(scan.entries(text, source))
     parser = _Parser(text, source, schema, dialect, allow_unknown, values or {})

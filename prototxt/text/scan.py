@@ -17,6 +17,8 @@ _COMMENT = r"#[^\n]*(?![^\n])"  # to the end of its line and no shorter
 _GAP = rf"(?:\s|{_COMMENT})*"
 _BLANK = re.compile(_GAP)
 _STRAY_BYTE = re.compile("[\ud800-\udfff]")  # as `surrogateescape` decodes it
+_BRACED = re.compile(r"\{\w+\}")  # a placeholder: a message's field has a value
+_NO_TEXT = re.compile(rf"{STRING}|#[^\n]*|//|\$\{{?\w*[}}$]?|{_BRACED.pattern}|[\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _SCALAR = re.compile(rf"(?:{STRING})(?:{_GAP}(?:{STRING}))*|-?\s*[\w.+-]+")
 # Inside a message only what nests counts, and the layer's type.
@@ -67,9 +69,9 @@ def refuse_no_text(text: str, source: str, *, is_net: bool = True) -> None:
             text, 0, source, "the text begins with a byte order mark", fix="save it as plain UTF-8"
         )
     stray = _STRAY_BYTE.search(text)
-    if not (stray or "$" in text or "//" in text):
+    if not (stray or "$" in text or "//" in text or _BRACED.search(text)):
         return
-    for match in re.finditer(rf"{STRING}|#[^\n]*|//|\$\{{?\w*[}}$]?|[\ud800-\udfff]", text):
+    for match in _NO_TEXT.finditer(text):
         found = match.group()
         if stray and found[0] != "#" and (inside := _STRAY_BYTE.search(found)):
             at = match.start() + inside.start()
@@ -77,11 +79,11 @@ def refuse_no_text(text: str, source: str, *, is_net: bool = True) -> None:
         if found == "//":
             fix = "Caffe's comments begin with #"
             raise error(text, match.start(), source, "a comment that begins with //", fix=fix)
-        if found.startswith("$"):
+        if found.startswith(("$", "{")):
             message = f"{found} is a placeholder: this is a template, not a definition"
             fix = "fill in the template's values"
             if is_net and (named := template.MARKED.fullmatch(found)):
-                fix = f"give its value with --set {named[1] or named[2]}=..."
+                fix = f"give its value with --set {template.marked_name(named)}=..."
             raise error(text, match.start(), source, message, fix=fix)
 
 

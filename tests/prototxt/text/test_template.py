@@ -115,3 +115,62 @@ def test_a_binary_network_takes_no_values(tmp_path):
         read_net(path, values={"N": "1"})
     with pytest.raises(FormatError, match=said):
         upgrade_file(path, tmp_path / "out.prototxt", values={"N": "1"})
+
+
+DOLLAR = (
+    'layer { type: "Resample" resample_param { width: $TARGET_WIDTH height: $H } name: "$CNN" }'
+)
+
+
+def test_a_dollar_and_a_word_are_a_placeholder():
+    net = parse_text(DOLLAR, values={"TARGET_WIDTH": "16", "H": "8", "CNN": "a"})
+    assert (net.layers[0].resample_param.width, net.layers[0].resample_param.height) == (16, 8)
+    assert net.layers[0].name == "a"
+    with pytest.raises(FormatError) as caught:
+        parse_text(DOLLAR, "net.prototxt", values={"H": "8"})
+    assert str(caught.value) == (
+        "net.prototxt:1:50: $TARGET_WIDTH is a placeholder: this is a template, not a definition\n"
+        "  fix: give its value with --set TARGET_WIDTH=..."
+    )
+
+
+FORMAT = """input: "data_{scale}" # {{ {no} }}
+input_dim: {0} input_dim:{height} input_dim:{width:d} input_dim: 1
+layer {{ name: "p" type: "Pooling" pooling_param {{ kernel_size: {k}}}}}
+"""
+FORMAT_VALUES = {"0": "1", "height": "5", "width": "6", "k": "3", "scale": "2"}
+
+
+def test_pythons_format_is_filled():
+    net = parse_text(FORMAT, values=FORMAT_VALUES)
+    assert list(net.header.input_dim) == [1, 5, 6, 1]
+    assert list(net.header.input) == ["data_2"]
+    assert net.layers[0].pooling_param.kernel_size == 3
+
+
+@pytest.mark.parametrize(
+    ("left", "place"), [("0", "2:12"), ("height", "2:26"), ("width", "2:45"), ("k", "3:67")]
+)
+def test_what_pythons_format_lacks_is_named_at_its_place(left, place):
+    values = {name: "1" if name != "scale" else value for name, value in FORMAT_VALUES.items()}
+    del values[left]
+    with pytest.raises(FormatError) as caught:
+        parse_text(FORMAT, "net.prototxt", values=values)
+    line, fix = str(caught.value).split("\n")
+    assert line.endswith(f"{{{left}}} is a placeholder: this is a template, not a definition")
+    assert fix == f"  fix: give its value with --set {left}=..."
+    # Values of one digit move what stands behind them on their line.
+    assert line.split(":")[1] == place.split(":")[0]
+
+
+def test_single_braces_around_a_word_are_a_placeholder_too():
+    text = 'name: "a{b}" layer { pooling_param { kernel_size: {k} } }'
+    net = parse_text(text, values={"k": "3"})
+    assert (net.name, net.layers[0].pooling_param.kernel_size) == ("a{b}", 3)
+    with pytest.raises(FormatError, match=r"1:51: \{k\} is a placeholder"):
+        parse_text(text)
+
+
+def test_doubled_braces_without_a_placeholder_are_refused_as_before():
+    with pytest.raises(FormatError, match=r"net:1:8: Expected identifier or number, got \{"):
+        parse_text('layer {{ name: "a" }}', "net")
