@@ -27,6 +27,7 @@ from .network.build import build_layer
 from .network.steps import AUTOMATIC, read_layer
 from .onnx.builder import Builder
 from .onnx.emit import FLOATS, emit
+from .onnx.free_axes import fixed_batch, with_free_axes
 from .onnx.graph import Graph
 from .onnx.options import DEFAULT_OPSET
 from .text import format_table
@@ -54,7 +55,7 @@ class Check:
     verdicts: list[Verdict] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What was not looked at because the caller allowed it."""
+    """What was passed over because the caller allowed it, and what `convert` will say."""
 
     @property
     def passed(self) -> bool:
@@ -133,7 +134,7 @@ def check(
         found.problems = [f"{field}: an unknown field" for field in definition.unknown]
     elif not any(verdict.torch for verdict in found.verdicts):
         wanted: LoadOptions = {**options, "stages": stages, "layers": registry, "values": None}
-        found.problems = _whole(definition, files, opset, wanted, emits=found.passed)
+        _judge_whole(found, definition, files, opset, wanted)
     return found
 
 
@@ -199,22 +200,19 @@ class _Walk:
         return ""
 
 
-def _whole(
-    net: Net,
-    weights: Sequence[PathName],
-    opset: int,
-    options: LoadOptions,
-    *,
-    emits: bool,
-) -> list[str]:
-    """Return what is wrong with the network as a whole; `emits` if each layer could be emitted."""
+def _judge_whole(
+    found: Check, net: Net, weights: Sequence[PathName], opset: int, options: LoadOptions
+) -> None:
+    """Find what is wrong with the network as a whole, as `convert` would."""
+    emits = found.passed
     try:
         loaded = load(net, weights, **options)
         if emits and loaded.dtype in FLOATS:
-            emit(loaded, opset=opset)
+            _, error = with_free_axes(None, lambda axes: emit(loaded, opset=opset, dynamic=axes))
+            if error is not None:
+                found.notes.append(fixed_batch("an ONNX model", error))
     except CaffeError as error:
-        return [str(error)]
-    return []
+        found.problems.append(str(error))
 
 
 def _shapes(blobs: Sequence[Any]) -> list[Shape]:

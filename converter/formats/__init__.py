@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from converter.keywords import complete
 from converter.network.net import CaffeNet
 from converter.onnx.options import FormatOptions
 from converter.preprocessing import Preprocessing
-from prototxt.errors import CaffeError, UnsupportedError
-
-Made = TypeVar("Made")
+from prototxt.errors import UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -26,25 +23,6 @@ class Options:
     preprocessing: Preprocessing | None = None
     half: bool = False
     """Write float16; the network itself is in float32."""
-
-
-def with_free_axes(
-    options: Options, make: Callable[[Collection[str]], Made]
-) -> tuple[Made, CaffeError | None]:
-    """Return what `make` makes of the inputs' free axes: those that the user asked for.
-
-    Where that is not said it is the batch, or nothing where a free batch fails; then with why.
-    """
-    axes = options.asked["dynamic"]
-    if axes is not None:
-        return make(axes), None
-    try:
-        return make(("batch",)), None
-    except CaffeError as error:
-        try:
-            return make(()), error
-        except CaffeError:
-            raise error from None
 
 
 class Format(Protocol):

@@ -7,11 +7,11 @@ from pathlib import Path
 from converter.keywords import only
 from converter.network.net import CaffeNet
 from converter.onnx.export import export_onnx
+from converter.onnx.free_axes import fixed_batch, with_free_axes
 from converter.onnx.graph import Graph
 from converter.onnx.options import ExportOptions
-from prototxt.errors import headline
 
-from . import Options, with_free_axes
+from . import Options
 
 SUFFIX = ".onnx"
 HALF = True
@@ -22,7 +22,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """Write the ONNX model; the notes name the layers and inputs that it leaves out."""
     shipped = net.optimize(channels_last=False) if options.asked["optimize"] else net
     graph, error = with_free_axes(
-        options,
+        options.asked["dynamic"],
         lambda dynamic: export_onnx(
             shipped,
             path,
@@ -33,8 +33,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     )
     notes = [note for note in shipped.notes if note not in net.notes]
     if error is not None:
-        why = headline(error)
-        notes.insert(0, f"the batch of {path.name} is fixed, since a free one fails: {why}")
+        notes.insert(0, fixed_batch(path.name, error))
     notes += [f"{path.name}: {note}" for note in graph.notes]
     if left_out := _left_out(shipped, graph):
         notes.append(f"not in {path.name}: {left_out} (--with-losses keeps losses)")

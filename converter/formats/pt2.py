@@ -15,12 +15,12 @@ from caffe_layers import Shape
 from caffe_layers.base.private_torch import argument_shapes, is_fixed, trace_error
 from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
-from converter.onnx.free_axes import AXES, dynamic_dims
+from converter.onnx.free_axes import AXES, dynamic_dims, with_free_axes
 from converter.text import format_shape
 from prototxt.atomic import writing
 from prototxt.errors import UnsupportedError, headline
 
-from . import Options, with_free_axes
+from . import Options
 from ._half import half_copy
 
 SUFFIX = ".pt2"
@@ -38,7 +38,9 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         net = half_copy(net)
     exported = net.exported(with_losses=options.asked["with_losses"])
     shapes = exported.inputs
-    dims, _ = with_free_axes(options, lambda dynamic: dynamic_dims(exported, net.layers, dynamic))
+    dims, _ = with_free_axes(
+        options.asked["dynamic"], lambda dynamic: dynamic_dims(exported, net.layers, dynamic)
+    )
     free: Free = {
         name: {axis: Dim.DYNAMIC for axis, dim in enumerate(dims[name]) if isinstance(dim, str)}
         for name in shapes

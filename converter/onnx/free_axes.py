@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from caffe_layers import Shape
 from converter.network.exported import Exported
 from converter.network.layers import Layers
 from converter.network.shapes import shapes_of
 from converter.network.steps import Step
-from prototxt.errors import CaffeError, ShapeError, advising, within
+from prototxt.errors import CaffeError, ShapeError, advising, headline, within
 
 from .graph import Dim
+
+Made = TypeVar("Made")
 
 AXES = {"batch": 0, "height": 2, "width": 3}
 GROWTH = {"batch": (1,), "height": (32, 64, 1), "width": (32, 64, 1)}
 """By how much an axis grows to see what follows it: the first that the network admits."""
+
+
+def with_free_axes(
+    axes: Collection[str] | None, make: Callable[[Collection[str]], Made]
+) -> tuple[Made, CaffeError | None]:
+    """Return what `make` makes of the inputs' free axes: those that the user asked for.
+
+    Where that is not said, None, it is the batch, or nothing where a free batch fails; then with
+    why.
+    """
+    if axes is not None:
+        return make(axes), None
+    try:
+        return make(("batch",)), None
+    except CaffeError as error:
+        try:
+            return make(()), error
+        except CaffeError:
+            raise error from None
+
+
+def fixed_batch(what: str, error: CaffeError) -> str:
+    """Say that the batch of what was made is fixed, and why."""
+    return f"the batch of {what} is fixed, since a free one fails: {headline(error)}"
 
 
 def dynamic_dims(

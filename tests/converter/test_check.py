@@ -128,13 +128,18 @@ def test_file_that_cannot_be_read_is_one_message(tmp_path, capsys):
     assert captured.err.startswith(f"caffeport: {net}:1:")
 
 
-def test_network_that_only_one_batch_fits_is_told(tmp_path):
+def test_network_that_only_one_batch_fits_is_told(tmp_path, capsys):
     reshape = """layer { name: "fixed" type: "Reshape" bottom: "x" top: "y"
       reshape_param { shape { dim: [2, 216] } } }"""
-    found = check(write(tmp_path, INPUT, reshape))
+    net = write(tmp_path, INPUT, reshape)
+    found = check(net)
     assert not any(verdict.torch or verdict.onnx for verdict in found.verdicts)
-    (problem,) = found.problems
-    assert "with another batch" in problem
+    (note,) = found.notes
+    assert "the batch of an ONNX model is fixed, since a free one fails: with another batch" in note
+    assert found.passed
+    assert main(["check", str(net)]) == 0
+    assert capsys.readouterr().out.endswith(f"\n{note}\n")
+    converter.convert(net, None, tmp_path / "out")
 
 
 def test_the_definition_is_read_once(tmp_path, monkeypatch):
