@@ -210,7 +210,7 @@ def _judge_whole(
         if emits and loaded.dtype in FLOATS:
             _, error = with_free_axes(None, lambda axes: emit(loaded, opset=opset, dynamic=axes))
             if error is not None:
-                found.notes.append(fixed_batch("an ONNX model", error))
+                found.notes.append(f"note: {fixed_batch('an ONNX model', error)}")
     except CaffeError as error:
         found.problems.append(str(error))
 

@@ -114,19 +114,22 @@ class _Parts:
         return any(layer.loss_weight) and not read
 
     def outputs(self, dropped: set[int]) -> list[Value]:
-        """Return what is an output without the dropped layers: predictions, not labels."""
+        """Return what is an output without the dropped layers: predictions, not labels.
+
+        Where there are none, they are what sinks alone swallow.
+        """
         learned: set[int] = set()
         for index, reading in enumerate(self.readings):
             if reading.learns or self._reads(index, learned):
                 learned.add(index)
         if not learned:  # nothing tells labels apart: whatever is computed is an output
             learned = {index for index in range(len(self.layers)) if not self.is_source(index)}
-        return [
-            value
-            for index in sorted(learned - dropped)
-            for value in self.blobs.tops[index]
-            if self._is_output(value, dropped)
-        ]
+        made = [value for index in sorted(learned - dropped) for value in self.blobs.tops[index]]
+        found = [value for value in made if self._is_output(value, dropped)]
+        return found or [value for value in made if self._is_silenced(value)]
+
+    def _is_silenced(self, value: Value) -> bool:
+        return all(self.readings[user].cls.is_sink for user in self.blobs.readers(value))
 
     def _is_output(self, value: Value, dropped: set[int]) -> bool:
         users = self.blobs.readers(value)

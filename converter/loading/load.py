@@ -11,6 +11,7 @@ from caffe_layers import Shape
 from converter.network.build import Draft, draft_of
 from converter.network.net import CaffeNet
 from converter.network.origin import Loaded, Origin
+from converter.network.plan import make_plan, running_steps
 from converter.seed import SEED
 from prototxt import Net
 from prototxt.errors import WeightError, advising, within
@@ -101,10 +102,21 @@ def load(
     if not files and phase == "TEST":
         drawn = draft.layers.items()
         loaded.drawn.extend(key for key, layer in drawn if layer.draw_statistics())
-    origin = Origin.of(definition, files, values, loaded, notes)
+    origin = Origin.of(definition, files, values, loaded, [*notes, *_silenced(draft)])
     built = draft.network(origin)
     with on_device(device):
         return built.to(device=device, dtype=dtype)
+
+
+def _silenced(draft: Draft) -> list[str]:
+    """Say that what comes out is what the network silences."""
+    plan = make_plan(running_steps(draft.steps, draft.layers, draft.input_shapes))
+    if not plan.silenced:
+        return []
+    outputs = ", ".join(map(repr, plan.outputs))
+    return [
+        f"nothing comes out of the network by itself: its outputs are what it silences, {outputs}"
+    ]
 
 
 def _build(draft: Draft, fill_from_files: Fill, dtype: torch.dtype) -> Loaded:

@@ -13,24 +13,39 @@ from .steps import Step
 class Plan:
     """What runs for a set of fed blobs; `outputs` maps the blobs that come out to their values.
 
-    `last_uses` are, for each step, the values that no later one reads.
+    `last_uses` are, for each step, the values that no later one reads. `silenced` says that nothing
+    comes out by itself: the outputs are what sinks swallow, which Caffe's users read by name.
     """
 
     steps: tuple[Step, ...]
     outputs: dict[str, str]
     last_uses: tuple[tuple[str, ...], ...]
+    silenced: bool = False
 
 
 def make_plan(steps: Sequence[Step]) -> Plan:
-    """Return the plan of steps, whose outputs are the blobs that none of them consumes."""
-    used = {bottom for step in steps for bottom in step.bottoms}
+    """Return the plan of steps, whose outputs are the blobs that none of them consumes.
+
+    Where there are none, they are those that sinks alone consume (Silence).
+    """
+    outputs = _unread(steps, steps)
+    silenced = not outputs
+    if silenced:
+        outputs = _unread(steps, [step for step in steps if not step.cls.is_sink])
+    kept = outputs.values() if silenced else ()
+    return Plan(tuple(steps), outputs, tuple(_last_uses(steps, kept)), silenced and bool(outputs))
+
+
+def _unread(steps: Iterable[Step], readers: Iterable[Step]) -> dict[str, str]:
+    """Return the blobs that steps make and none of the readers reads, with their values, sorted."""
+    used = {bottom for step in readers for bottom in step.bottoms}
     made = {
         blob: top
         for step in steps
         for blob, top in zip(step.blobs, step.tops, strict=True)
         if top not in used
     }
-    return Plan(tuple(steps), dict(sorted(made.items())), tuple(_last_uses(steps)))
+    return dict(sorted(made.items()))
 
 
 def running_steps(steps: Iterable[Step], layers: Layers, fed: Iterable[str]) -> list[Step]:
@@ -46,9 +61,9 @@ def running_steps(steps: Iterable[Step], layers: Layers, fed: Iterable[str]) -> 
     return running
 
 
-def _last_uses(steps: Sequence[Step]) -> list[tuple[str, ...]]:
-    """Return for each step the values that it is the last to read, but for losses."""
-    needed = {
+def _last_uses(steps: Sequence[Step], kept: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return for each step the values that it is the last to read, but for losses and the kept."""
+    needed = set(kept) | {
         top
         for step in steps
         for top, weight in zip(step.tops, step.loss_weights, strict=True)

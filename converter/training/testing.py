@@ -44,7 +44,7 @@ class Outputs:
 def outputs_of(plan: Plan, values: Mapping[str, Tensor]) -> Outputs:
     """Return the outputs among the values of one pass."""
     weights = loss_weights(plan)
-    shown = {blob: _shown(values[value]) for blob, value in plan.outputs.items()}
+    shown = {blob: _shown(values[value]) for blob, value in _shown_outputs(plan).items()}
     return Outputs(shown, weights)
 
 
@@ -56,7 +56,14 @@ def loss_weights(plan: Plan) -> dict[str, float]:
         for top, weight in zip(step.tops, step.loss_weights, strict=True)
         if weight
     }
-    return {blob: weights[value] for blob, value in plan.outputs.items() if value in weights}
+    return {
+        blob: weights[value] for blob, value in _shown_outputs(plan).items() if value in weights
+    }
+
+
+def _shown_outputs(plan: Plan) -> dict[str, str]:
+    """Return the outputs with their values; what is silenced Caffe does not show."""
+    return {} if plan.silenced else plan.outputs
 
 
 @torch.no_grad()
@@ -83,7 +90,7 @@ def mean_outputs(
         plan = net.plan(fed)
         values = net.run(fed, plan, sparing=True)
         weights = loss_weights(plan)
-        for blob, value in plan.outputs.items():
+        for blob, value in _shown_outputs(plan).items():
             got = values[value].double()
             if blob in sums and sums[blob].shape != got.shape:
                 before, now = tuple(sums[blob].shape), tuple(got.shape)

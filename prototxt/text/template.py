@@ -31,7 +31,7 @@ _FIELD = re.compile(r"(?:\s|#[^\n]*)*[:{<]")
 
 def marked_name(match: re.Match[str]) -> str:
     """Return the name of the placeholder that MARKED matched."""
-    return next(filter(None, match.groups()))
+    return str(next(filter(None, match.groups())))
 
 
 def without_doubled_braces(text: str) -> str:
