@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .activation import *
 from .base.filler import Filler
-from .base.layer import LAYERS, Layer, unfilled
+from .base.layer import LAYERS, Layer, unfilled, weightless
 from .base.op import Op, Py, Values
 from .base.param_spec import ParamSpec
 from .base.registry import build, find
@@ -50,5 +50,6 @@ __all__ = [
     "find",
     "register_python",
     "unfilled",
+    "weightless",
     *(cls.__name__ for readings in LAYERS.values() for cls in readings.values()),
 ]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import Unpack
 
+import caffe_layers
 from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import Registry
 from prototxt import Net, read_net, read_weights
@@ -133,7 +134,13 @@ def check(
     if definition.unknown and not options.get("allow_unknown"):
         found.problems = [f"{field}: an unknown field" for field in definition.unknown]
     elif not any(verdict.torch for verdict in found.verdicts):
-        wanted: LoadOptions = {**options, "stages": stages, "layers": registry, "values": None}
+        wanted: LoadOptions = {
+            **options,
+            "stages": stages,
+            "layers": registry,
+            "values": None,
+            "weightless": True,
+        }
         _judge_whole(found, definition, files, opset, wanted)
     return found
 
@@ -170,7 +177,8 @@ class _Walk:
         bottoms = [shape for name in layer.bottom if (shape := known[name]) is not None]
         if len(bottoms) < len(layer.bottom):
             return UNSEEN, UNSEEN
-        module = build_layer(layer, cls, bottoms, self.given)
+        with caffe_layers.weightless():
+            module = build_layer(layer, cls, bottoms, self.given)
         if cls.is_source:
             return self._read(module, layer), ""
         tops = module.checked_shapes(*bottoms)
@@ -193,7 +201,7 @@ class _Walk:
         graph = Graph("check", self.opset)
         dims = {name: list(shape) for name, shape in static.items()}
         try:
-            with np.errstate(all="ignore"):  # its blobs hold no values yet
+            with np.errstate(all="ignore"):  # its blobs hold no values
                 Builder(graph, static, dims).write(layer.name, module.onnx, layer.bottom, made)
         except CaffeError as error:
             return str(error)

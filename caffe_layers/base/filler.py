@@ -84,12 +84,16 @@ class Filler:
     def fill(self, blob: Tensor, generator: torch.Generator | None = None) -> None:
         """Fill `blob` in place; random numbers come from `generator` (torch's own if None)."""
         self.check(tuple(blob.shape))
+        self.require_known()
+        RULES[self.type](self, blob, generator)
+
+    def require_known(self) -> None:
+        """Raise UnsupportedError for a fork's filler, which can be read but not drawn from."""
         if self.type in UNREAD:
             fix = "give weights: they take the filler's place"
             raise UnsupportedError(
                 f"filler type {self.type!r} is a fork's, not known here", fix=fix
             )
-        RULES[self.type](self, blob, generator)
 
     def fan(self, shape: tuple[int, ...]) -> float:
         """Return Caffe's n of xavier and msra for a blob of this shape."""

@@ -26,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the table."""
-    net = load_net(args)
+    net = load_net(args, weightless=True)
     print(f"dialect: {args.dialect or dialects(net)}\n")
     print(format_summary(summarize(net)))
     for note in Report.of(net).notes:

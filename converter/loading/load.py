@@ -7,7 +7,9 @@ from functools import partial
 
 import torch
 
+import caffe_layers
 from caffe_layers import Shape
+from caffe_layers.memory import held
 from converter.network.build import Draft, draft_of
 from converter.network.net import CaffeNet
 from converter.network.origin import Loaded, Origin
@@ -25,7 +27,7 @@ from .passes import Request, rewrite
 from .prior_boxes import check_prior_boxes
 from .read import read_model
 from .user_layers import Layers, registry_of
-from .weights import fill
+from .weights import cast_weightless, fill
 
 
 def load(
@@ -49,6 +51,7 @@ def load(
     seed: int = SEED,
     deploy: bool = False,
     layers: Layers = None,
+    weightless: bool = False,
 ) -> CaffeNet:
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
@@ -60,7 +63,8 @@ def load(
     TEST networks come in `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have
     `requires_grad` False, but for the definition's `force_backward`. `deploy` takes a training
     definition's deployable part; the network's `notes` say what that left out. `layers` names
-    Python files with layers of your own, for this network alone.
+    Python files with layers of your own, for this network alone. `weightless` spares the memory of
+    blobs that no weights are given for: such a network has shapes, and computes nothing.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
@@ -87,6 +91,7 @@ def load(
         registry=registry,
         deploy=deploy,
     )
+    weightless = weightless and not files
     rewritten, notes = rewrite(definition, request)
     with within(definition.source):
         draft = draft_of(rewritten, files, given, dialect, registry, global_pools=global_pool)
@@ -97,9 +102,10 @@ def load(
         ignore=ignore,
         allow_missing=allow_missing,
         generator=torch.Generator().manual_seed(seed),
+        weightless=weightless,
     )
-    loaded = _build(draft, fill_from_files, dtype)
-    if not files and phase == "TEST":
+    loaded = _build(draft, fill_from_files, dtype, weightless=weightless)
+    if not files and phase == "TEST" and not weightless:
         drawn = draft.layers.items()
         loaded.drawn.extend(key for key, layer in drawn if layer.draw_statistics())
     origin = Origin.of(definition, files, values, loaded, [*notes, *_silenced(draft)])
@@ -119,11 +125,15 @@ def _silenced(draft: Draft) -> list[str]:
     ]
 
 
-def _build(draft: Draft, fill_from_files: Fill, dtype: torch.dtype) -> Loaded:
+def _build(draft: Draft, fill_from_files: Fill, dtype: torch.dtype, *, weightless: bool) -> Loaded:
     """Build a draft's layers and set their blobs; where that fails, say what may help."""
-    with advising(partial(advice, draft, fill_from_files)):
+    with caffe_layers.weightless(weightless), advising(partial(advice, draft, fill_from_files)):
         with within(draft.definition.source):
             draft.build()
             check_prior_boxes(draft.steps, draft.shapes)
-        draft.layers.to(torch.float64 if dtype == torch.float64 else torch.float32)
+        if weightless:
+            cast_weightless(draft.layers, dtype)
+        else:
+            with within(draft.definition.source), held("the network's blobs"):
+                draft.layers.to(torch.float64 if dtype == torch.float64 else torch.float32)
         return fill_from_files(draft.steps, draft.layers)

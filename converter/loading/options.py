@@ -34,3 +34,4 @@ class LoadOptions(TypedDict, total=False):
     seed: int
     deploy: bool
     layers: Layers
+    weightless: bool

@@ -25,6 +25,7 @@ def fill(
     ignore: Iterable[str] = (),
     allow_missing: bool = False,
     generator: torch.Generator | None = None,
+    weightless: bool = False,
 ) -> Loaded:
     """Copy the files' blobs, in order, into the layers of the same names.
 
@@ -32,7 +33,8 @@ def fill(
     first is filled from binary files and the last from HDF5; the number of blobs must be equal and
     each blob must fit (see `prototxt.Blob.fits`). Layers that only the files have are listed.
     Unlike Caffe a layer that no file has is an error, unless `allow_missing`, which leaves it its
-    fillers' values. `rename` maps names in the files to the network's.
+    fillers' values. `rename` maps names in the files to the network's. Blobs of a
+    `weightless` network stay as they are.
     """
     rename, ignore = dict(rename or {}), set(ignore)
     report = Loaded()
@@ -60,7 +62,13 @@ def fill(
                         report.filled.append(targets[name])
     if unknown:
         raise WeightError(f"no layer {min(unknown)!r} to ignore, in network or weights")
-    _fill_rest(layers, report, ignore, allow_missing=allow_missing, generator=generator)
+    _find_rest(layers, report, ignore, allow_missing=allow_missing)
+    if weightless:
+        for layer in layers.values():
+            layer.require_fillers()
+        return report
+    for key in report.missing:
+        layers[key].reset_parameters(generator)
     report.not_finite.extend(
         f"{key}[{index}]"
         for key, layer in layers.items()
@@ -116,15 +124,14 @@ def _targets(steps: Iterable[Step], *, last: bool) -> dict[str, str]:
     return targets
 
 
-def _fill_rest(
+def _find_rest(
     layers: Layers,
     report: Loaded,
     ignore: set[str],
     *,
     allow_missing: bool,
-    generator: torch.Generator | None,
 ) -> None:
-    """Set Caffe's initial values in what no file has set."""
+    """Find what no file has set, which gets Caffe's initial values."""
     filled = set(report.filled)
     storages = {blob.data_ptr() for key in filled for blob in layers[key].blobs}
     missing = report.missing
@@ -139,8 +146,13 @@ def _fill_rest(
             f"no weights for layer {given[0]!r}{more} in {', '.join(report.sources)}",
             fix="is this the prototxt's model? --allow-missing gives the fillers' values instead",
         )
-    for key in missing:
-        layers[key].reset_parameters(generator)
+
+
+def cast_weightless(layers: Layers, dtype: torch.dtype) -> None:
+    """Let the blobs of a weightless network be of a type, without any memory for them."""
+    for layer in layers.values():
+        for blob in layer.stored_blobs:
+            blob.data = torch.zeros((), dtype=dtype).expand(blob.shape)
 
 
 def _finite(blob: Tensor) -> bool:

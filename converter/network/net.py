@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from caffe_layers import Layer, Shape
+from caffe_layers.memory import held, is_lack_of_memory
 from prototxt import Net
 from prototxt.errors import CaffeError, ShapeError, UnsupportedError, advising, within
 
@@ -368,8 +369,10 @@ class CaffeNet(nn.Module):
         """Return a step's tops; ShapeError if values gave a bottom rows that do not fit."""
         try:
             return self.layers[step.key](*bottoms)
-        except RuntimeError:
-            with within(step.place):
+        except RuntimeError as error:
+            with within(step.place), held("what it computes"):
+                if is_lack_of_memory(error):
+                    raise
                 self.layers[step.key].checked_shapes(*(tuple(value.shape) for value in bottoms))
             raise
 

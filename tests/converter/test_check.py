@@ -135,7 +135,9 @@ def test_network_that_only_one_batch_fits_is_told(tmp_path, capsys):
     found = check(net)
     assert not any(verdict.torch or verdict.onnx for verdict in found.verdicts)
     (note,) = found.notes
-    assert note.startswith("note: the batch of an ONNX model is fixed, since a free one fails: with")
+    assert note.startswith(
+        "note: the batch of an ONNX model is fixed, since a free one fails: with"
+    )
     assert found.passed
     assert main(["check", str(net)]) == 0
     assert capsys.readouterr().out.endswith(f"\n{note}\n")
