@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_layers.base.checks import legacy_shape, require
+from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
@@ -22,7 +22,9 @@ class PReLU(Layer, type="PReLU", param="prelu_param"):
     Blob: weight, C, or without axes where the slope is `channel_shared`. Without a filler slopes
     are 0.25.
 
-    Errors: ShapeError for bottoms of fewer than 2 or more than 4 axes.
+    BVLC takes 4 axes at most, forks that know volumes take any number.
+
+    Errors: ShapeError for bottoms of fewer than 2 axes.
     Caffe: BVLC/caffe, src/caffe/layers/prelu_layer.cpp
     """
 
@@ -60,5 +62,4 @@ class PReLU(Layer, type="PReLU", param="prelu_param"):
 
 
 def _check(x: Shape) -> None:
-    legacy_shape(x, "bottom")
     require(len(x) >= 2, f"bottom {x} has no channel axis, wants N x C x ...")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +23,7 @@ from .window import Window, pad_spatial
 
 
 class Pool(NamedTuple):
-    """A window over the two axes of an image, and how the number of its places is rounded.
+    """A window over the axes of an image or a volume, and how the number of its places is rounded.
 
     `include_pad` says that a mean counts the zeros of the padding.
     """
@@ -95,27 +97,33 @@ def max_pool(x: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
 def _torch_max_pool(x: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
     """Return the maxima and their places as torch takes them: NaN wins, and so may padding."""
     kernel, stride, pad, _ = pool.window
+    largest = F.max_pool2d if len(kernel) == 2 else F.max_pool3d
     if pool.native:
-        return F.max_pool2d(x, kernel, stride, pad, ceil_mode=pool.ceil, return_indices=True)
-    width = x.shape[3]
+        return largest(x, kernel, stride, pad, ceil_mode=pool.ceil, return_indices=True)
+    sizes = x.shape[2:]
     x = pad_spatial(x, pad, pool.ends(), -torch.inf)
-    y, at = F.max_pool2d(x, kernel, stride, return_indices=True)
-    row, column = at // x.shape[3] - pad[0], at % x.shape[3] - pad[1]
-    return y, row * width + column
+    y, at = largest(x, kernel, stride, return_indices=True)
+    place, area = torch.zeros_like(at), 1
+    for padded, size, before in zip(
+        reversed(x.shape[2:]), reversed(sizes), reversed(pad), strict=True
+    ):
+        place, at = place + (at % padded - before) * area, at // padded
+        area *= size
+    return y, place
 
 
 def ave_pool(x: Tensor, pool: Pool) -> Tensor:
     """Return the windows' means: zeros of the padding may count, what hangs over does not."""
     kernel, stride, pad, _ = pool.window
+    mean = F.avg_pool2d if len(kernel) == 2 else F.avg_pool3d
     if pool.native:
-        return F.avg_pool2d(x, kernel, stride, pad, pool.ceil, pool.include_pad)
-    y = F.avg_pool2d(pad_spatial(x, pad, pool.ends()), kernel, stride)
-    rows, columns = (
-        _counted(torch.arange(places, device=x.device), *numbers, include_pad=pool.include_pad)
-        for places, *numbers in zip(y.shape[2:], x.shape[2:], kernel, stride, pad, strict=True)
-    )
-    area: Tensor = (rows[:, None] * columns).to(y.dtype)
-    return y * (kernel[0] * kernel[1] / area)
+        return mean(x, kernel, stride, pad, pool.ceil, pool.include_pad)
+    y = mean(pad_spatial(x, pad, pool.ends()), kernel, stride)
+    area = torch.ones((), dtype=y.dtype, device=x.device)
+    for places, *numbers in zip(y.shape[2:], x.shape[2:], kernel, stride, pad, strict=True):
+        at = torch.arange(places, device=x.device)
+        area = area[..., None] * _counted(at, *numbers, include_pad=pool.include_pad)
+    return y * (prod(kernel) / area)
 
 
 def _counted(
@@ -139,10 +147,13 @@ def onnx_max_places(op: Op, x: str, pool: Pool) -> tuple[str, str]:
     """Append the windows' maxima as the first top and their places as the second."""
     kernel, stride, pad, _ = pool.window
     padded, ends = onnx_inside(op, x, pool, _least(op))
+    axes = tuple(range(2, 2 + len(kernel)))
     y, flat = op.MaxPool(padded, kernel_shape=kernel, strides=stride, pads=[*pad, *ends], outputs=2)
-    at = op.Mod(flat, _product(op, padded, (2, 3)))
+    at = op.Mod(flat, _product(op, padded, axes))
     if padded == x:
         return y, op.to_float(at)
+    if len(kernel) != 2:
+        raise UnsupportedError("the places of maxima in a volume whose windows hang over its end")
     width = _product(op, padded, (3,))
     row, column = op.Div(at, width), op.Mod(at, width)
     start = op.Mul(row, _product(op, x, (3,)))
@@ -154,7 +165,7 @@ def onnx_max_places(op: Op, x: str, pool: Pool) -> tuple[str, str]:
 def onnx_ave_pool(op: Op, x: str, pool: Pool) -> str:
     """Append the windows' means."""
     kernel, stride, pad, _ = pool.window
-    ends = _ends(op, x, pool)
+    ends, none = _ends(op, x, pool), (0,) * len(kernel)
     average = partial(op.append, "AveragePool", kernel_shape=kernel, strides=stride)
     if not pool.include_pad and any(pad):
         return average(x, pads=[*pad, *ends])
@@ -164,9 +175,9 @@ def onnx_ave_pool(op: Op, x: str, pool: Pool) -> str:
         # The padding counts, what hangs over it does not: two kinds of zeros, so two nodes.
         x = _onnx_pad(op, x, pad, pad, 0)
         ends = tuple(max(end - p, 0) for end, p in zip(ends, pad, strict=True))
-        return average(x, pads=[0, 0, *ends])
+        return average(x, pads=[*none, *ends])
     if not _outside(pool, ends):
-        return average(x, pads=[0, 0, *ends])
+        return average(x, pads=[*none, *ends])
     if any(op.dynamic(x)[2:]):
         raise UnsupportedError(
             f"stride {stride} is larger than kernel {kernel}: which mean is 0 / 0 depends on "
@@ -174,31 +185,33 @@ def onnx_ave_pool(op: Op, x: str, pool: Pool) -> str:
             fix="export with fixed height and width",
         )
     spatial = op.shape(x)[2:]
-    rows, columns = (
-        _counted(np.arange(places), *numbers, include_pad=pool.include_pad)
-        for places, *numbers in zip(pool.sizes(spatial), spatial, kernel, stride, pad, strict=True)
-    )
+    area: Any = np.ones((), np.float64)
+    for places, *numbers in zip(pool.sizes(spatial), spatial, kernel, stride, pad, strict=True):
+        counted = _counted(np.arange(places), *numbers, include_pad=pool.include_pad)
+        area = np.multiply.outer(area, counted)
     with np.errstate(divide="ignore"):
-        ratio = kernel[0] * kernel[1] / np.outer(rows, columns).astype(np.float64)
-    inside = _onnx_pad(op, x, (0, 0), ends, 0)
+        ratio = prod(kernel) / area
+    inside = _onnx_pad(op, x, none, ends, 0)
     return op.Mul(average(inside), op.array("ratio", ratio))
 
 
 def pool_source(py: Py, x: str, pool: Pool, method: str) -> str:
     """Return Python source of the windows' maxima (MAX) or means (AVE)."""
     kernel, stride, pad = map(py.sizes, pool.window[:3])
+    axes = len(pool.window.kernel)
     how = {"stride": stride, "padding": pad, "ceil_mode": pool.ceil}
     if pool.native and method == "MAX":
-        return py.module("nn.MaxPool2d", kernel, **how, tensors={}) + f"({x})"
+        return py.module(f"nn.MaxPool{axes}d", kernel, **how, tensors={}) + f"({x})"
     if pool.native:
         how["count_include_pad"] = pool.include_pad
-        return py.module("nn.AvgPool2d", kernel, **how, tensors={}) + f"({x})"
+        return py.module(f"nn.AvgPool{axes}d", kernel, **how, tensors={}) + f"({x})"
     ends = pool.ends()
     if method == "AVE" or _outside(pool, ends):
         raise UnsupportedError(f"torch has no {method} pooling of these windows: {pool.window}")
-    pads = (pool.window.pad[1], ends[1], pool.window.pad[0], ends[0])
+    pairs = zip(reversed(pool.window.pad), reversed(ends), strict=True)
+    pads = tuple(chain.from_iterable(pairs))
     padded = py.call("F.pad", x, pads, value="-torch.inf")
-    return py.module("nn.MaxPool2d", kernel, stride=stride, tensors={}) + f"({padded})"
+    return py.module(f"nn.MaxPool{axes}d", kernel, stride=stride, tensors={}) + f"({padded})"
 
 
 def _least(op: Op) -> float:
@@ -224,7 +237,8 @@ def onnx_inside(op: Op, x: str, pool: Pool, value: float) -> tuple[str, tuple[in
     ends = _ends(op, x, pool)
     if not _outside(pool, ends):
         return x, ends
-    return _onnx_pad(op, x, (0, 0), ends, value), (0, 0)
+    none = (0,) * len(ends)
+    return _onnx_pad(op, x, none, ends, value), none
 
 
 def _onnx_pad(op: Op, x: str, before: Sequence[int], after: Sequence[int], value: float) -> str:

@@ -41,10 +41,13 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
     values in training and else gives `sum(x**2) / sum(x)`. A window wholly outside, which a stride
     larger than the kernel allows, gives -FLT_MAX with place -1, or 0 / 0.
 
+    Forks of volumes take N x C x D x H x W too: `kernel_size`, `stride` and `pad` count along
+    all three axes, and a place is `(d * H + h) * W + w`. STOCHASTIC is for images.
+
     Intel's `avg_include_pad`, if false, lets AVE divide by how much of the bottom a window sees;
     Caffe's others always include the padding. soeaver's `ceil_mode` is `round_mode`.
 
-    Errors: ShapeError for a bottom without 4 axes, pad as large as the kernel, an empty top.
+    Errors: ShapeError for a bottom without 4 or 5 axes, pad as large as the kernel, an empty top.
     Caffe: BVLC/caffe, src/caffe/layers/pooling_layer.cpp
     """
 
@@ -73,14 +76,14 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
         self.window: Window | None = None
         if global_pooling:
             require(kernel_size is None, "global_pooling takes the bottom's size, wants no kernel")
-            if make_window((1, 1), stride, pad) != make_window((1, 1)):
+            if not (_only(1, stride) and _only(0, pad)):
                 raise ShapeError(f"global_pooling wants stride 1 and pad 0, got {stride} and {pad}")
             return
         require(kernel_size is not None, "no kernel size, wants one, or global_pooling")
         assert kernel_size is not None
         self.window = make_window(kernel_size, stride, pad)
         axes = len(self.window.kernel)
-        require(axes == 2, f"kernel_size has {axes} numbers, wants 1 or 2")
+        require(axes in (2, 3), f"kernel_size has {axes} numbers, wants 1, 2 or 3")
         padded = any(self.window.pad)
         require(not padded or pool != "STOCHASTIC", "padding is for MAX and AVE, got STOCHASTIC")
         for size, margin in zip(self.window.kernel, self.window.pad, strict=True):
@@ -89,10 +92,11 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Pooling:
         param = layer.pooling_param
+        axes = 3 if len(bottoms[0]) == 5 else 2
         computed = {
-            "kernel_size": _kernel_size(param),
-            "stride": _sizes(param, "stride"),
-            "pad": _sizes(param, "pad"),
+            "kernel_size": _kernel_size(param, axes),
+            "stride": _sizes(param, "stride", axes),
+            "pad": _sizes(param, "pad", axes),
             "round_mode": _round_mode(param),
         }
         return cls(mask=len(layer.top) == 2, **cls.fields(layer, **computed))
@@ -102,7 +106,13 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
         return [self.pool, *(self.window.details() if self.window else ["global"])]
 
     def shapes(self, x: Shape) -> list[Shape]:
-        require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
+        wanted = "4: N x C x H x W, or 5 of a volume"
+        if self.window is not None:
+            wanted = "4: N x C x H x W" if len(self.window.kernel) == 2 else "5: N x C x D x H x W"
+        fits = len(x) in (4, 5) if self.window is None else len(x) == 2 + len(self.window.kernel)
+        require(fits, f"bottom {x} has {len(x)} axes, wants {wanted}")
+        flat = self.pool != "STOCHASTIC" or len(x) == 4
+        require(flat, f"STOCHASTIC pooling is for images, the bottom is {x}")
         pool = self._pool(x[2:])
         top = (*x[:2], *pool.sizes(x[2:]))
         if min(top) < 1:
@@ -120,7 +130,7 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
             y, places = max_pool(x, pool)
             return (y, places.to(y.dtype)) if self.mask else y
         if self.pool == "AVE":
-            return ave_pool(x, pool) if self.window else x.mean((2, 3), keepdim=True)
+            return ave_pool(x, pool) if self.window else x.mean(_spatial(x.dim()), keepdim=True)
         return drawn(x, pool) if self.training else weighted_mean(x, pool)
 
     def onnx(self, op: Op, x: str) -> Values:
@@ -137,7 +147,8 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
         if self.mask or self.pool == "STOCHASTIC":
             raise UnsupportedError(f"no Python source of {self.pool} pooling with its places")
         if self.window is None:
-            return f"{x}.{'mean' if self.pool == 'AVE' else 'amax'}((2, 3), keepdim=True)"
+            spatial = _spatial(len(py.shapes[0]))
+            return f"{x}.{'mean' if self.pool == 'AVE' else 'amax'}({spatial}, keepdim=True)"
         return pool_source(py, x, self._pool(()), self.pool)
 
     def _onnx_global(self, op: Op, x: str) -> Values:
@@ -147,8 +158,19 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
             return onnx_weighted_mean(op, x, None, training=self.training)
         if not self.mask:
             return op.GlobalMaxPool(x)
-        flat = op.Reshape(x, op.ints(0, 0, -1, 1))
+        ones = (1,) * (len(op.shape(x)) - 3)
+        flat = op.Reshape(x, op.ints(0, 0, -1, *ones))
         return op.GlobalMaxPool(x), op.to_float(op.ArgMax(flat, axis=2, keepdims=1))
+
+
+def _spatial(rank: int) -> tuple[int, ...]:
+    """Return the axes of an image or a volume."""
+    return tuple(range(2, rank))
+
+
+def _only(number: int, sizes: Sizes) -> bool:
+    """Tell whether the sizes are all this number."""
+    return {sizes} == {number} if isinstance(sizes, int) else set(sizes) <= {number}
 
 
 def _round_mode(param: Any) -> str:
@@ -162,7 +184,7 @@ def _round_mode(param: Any) -> str:
     return said
 
 
-def _kernel_size(param: Any) -> tuple[int, int] | None:
+def _kernel_size(param: Any, axes: int) -> tuple[int, ...] | None:
     """Read the kernel: kernel_size, or kernel_h and kernel_w; None if there is neither."""
     pair = param.HasField("kernel_h") and param.HasField("kernel_w")
     if param.global_pooling:
@@ -172,15 +194,19 @@ def _kernel_size(param: Any) -> tuple[int, int] | None:
         return None
     if param.HasField("kernel_size") == pair:
         raise ShapeError("the kernel wants kernel_size, or kernel_h and kernel_w, but not both")
-    return (param.kernel_h, param.kernel_w) if pair else (param.kernel_size,) * 2
+    if not pair:
+        return (param.kernel_size,) * axes
+    require(axes == 2, "kernel_h and kernel_w are of an image, a volume wants kernel_size")
+    return param.kernel_h, param.kernel_w
 
 
-def _sizes(param: Any, name: str) -> tuple[int, int]:
+def _sizes(param: Any, name: str, axes: int) -> tuple[int, ...]:
     """Read stride or pad: one number, or `_h` and `_w`."""
     pair = (f"{name}_h", f"{name}_w")
     given = [param.HasField(field) for field in pair]
     if not any(given):
-        return (getattr(param, name),) * 2
+        return (getattr(param, name),) * axes
     if not all(given) or param.HasField(name):
         raise ShapeError(f"{name} wants one number, or {' and '.join(pair)}, but not a mixture")
+    require(axes == 2, f"{' and '.join(pair)} are of an image, a volume wants {name}")
     return getattr(param, pair[0]), getattr(param, pair[1])

@@ -19,7 +19,7 @@ def averages_all(layer: Layer, bottom: Shape) -> bool:
     if not isinstance(layer, Pooling) or layer.pool != "AVE":
         return False
     window = layer.window
-    return window is None or (window.kernel == bottom[2:] and window.pad == (0, 0))
+    return window is None or (window.kernel == bottom[2:] and not any(window.pad))
 
 
 def fixed_kernel(layer: Layer, bottom: Shape) -> Shape | None:

@@ -21,6 +21,7 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 _LEGACY = {1: 0, 2: 1, 3: 2, 4: 3}  # num, channels, height, width
 _DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF, _RAW_TYPE, _RAW = 5, 6, 7, 8, 9, 10, 12
+_VOLUME_DATA = 6  # of C3D, behind five sizes
 _FLOATS = {_DATA: "<f4", _DIFF: "<f4", _DOUBLE_DATA: "<f8", _DOUBLE_DIFF: "<f8"}
 _RAW_TYPES = {0: "<f8", 1: "<f4", 2: "<f2"}  # NVIDIA's enum Type
 
@@ -46,13 +47,13 @@ class Blob:
     def fits(self, target: Sequence[int]) -> bool:
         """Tell whether Caffe would load this blob into one of the target's shape.
 
-        Shapes must be equal; a legacy one equals a target of at most four axes whose missing
-        leading axes count as 1.
+        Shapes must be equal; a legacy one equals a target of at most its four axes whose missing
+        leading axes count as 1 (C3D's five).
         """
         target = tuple(target)
         if not self.legacy:
             return self.shape == target
-        return self.shape == (1,) * (4 - len(target)) + target
+        return self.shape == (1,) * (len(self.shape) - len(target)) + target
 
 
 def read(data: memoryview, start: int, end: int) -> Blob:
@@ -65,8 +66,10 @@ def read(data: memoryview, start: int, end: int) -> Blob:
     while at < end:
         field = wire.read(data, at, end)
         at = field.end
+        if field.number == _DATA and field.kind == wire.VARINT and legacy is not None:
+            return _read_volume(data, start, end)
         if field.number in _FLOATS:
-            chunk, at = _floats(data, field, end)
+            chunk, at = _floats(data, field, end, _FLOATS[field.number])
             values[field.number].append(chunk)
         elif field.number in _LEGACY and field.kind == wire.VARINT:
             legacy = legacy or [0, 0, 0, 0]
@@ -91,9 +94,31 @@ def read(data: memoryview, start: int, end: int) -> Blob:
     return Blob(flat, shape, legacy is not None, raw is not None)
 
 
-def _floats(data: memoryview, field: wire.Field, end: int) -> tuple[Array, int]:
+def _read_volume(data: memoryview, start: int, end: int) -> Blob:
+    """Read C3D's BlobProto, told by a width where BVLC's has values.
+
+    num, channels, length, height and width are its fields 1 to 5, data is 6 and diff 7.
+    """
+    shape, values = [0] * _VOLUME_DATA, []
+    at = start
+    while at < end:
+        field = wire.read(data, at, end)
+        at = field.end
+        if field.number < _VOLUME_DATA and field.kind == wire.VARINT:
+            shape[field.number] = wire.signed(field.value)
+        elif field.number in (_VOLUME_DATA, _VOLUME_DATA + 1):
+            chunk, at = _floats(data, field, end, "<f4")
+            values += [chunk] if field.number == _VOLUME_DATA else []
+    dims, flat = tuple(shape[1:]), _joined(values)
+    _check_shape(dims, start)
+    if flat.size != (count := math.prod(dims)):
+        raise FormatError(f"byte {start}: {flat.size} values, its shape {dims} wants {count}")
+    return Blob(flat, dims, legacy=True)
+
+
+def _floats(data: memoryview, field: wire.Field, end: int, of: str) -> tuple[Array, int]:
     """Read a packed field or a run of unpacked ones; return the values and the offset behind."""
-    kind = np.dtype(_FLOATS[field.number])
+    kind = np.dtype(of)
     if field.kind == wire.BYTES:
         size = field.end - field.value
         if size % kind.itemsize:
@@ -173,7 +198,7 @@ def encoded(array: Array, *, legacy: bool = False) -> tuple[bytes, memoryview, b
     flat: Any = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
     values = memoryview(flat).cast("B")
     head = _length_prefixed(number, len(values)) if len(values) else b""
-    if legacy:
+    if legacy and array.ndim == len(_LEGACY):  # C3D's five sizes become a shape
         dims = zip(_LEGACY, array.shape, strict=True)
         sizes = (wire.encode_key(key, wire.VARINT) + wire.encode_varint(dim) for key, dim in dims)
         return b"".join(sizes) + head, values, b""

@@ -199,11 +199,7 @@ def test_bases_without_a_logarithm(build: type[Layer], message: str) -> None:
     ("layer", "shape", "message"),
     [
         ('type: "PReLU" top: "y"', (2,), "bottom (2,) has no channel axis, wants N x C x ..."),
-        (
-            'type: "PReLU" top: "y"',
-            (1, 2, 1, 1, 1),
-            "bottom (1, 2, 1, 1, 1) has 5 axes, wants 4 at most",
-        ),
+        ('type: "PReLU" top: "y"', (1,) * 33, "top has 33 axes, wants 32 at most"),
         ('type: "AbsVal" top: "x"', (2,), "top and bottom are both 'x': it wants a top of its own"),
         ('type: "Softmax" top: "y"', (2,), "axis 1 is none of the 1 axes of the bottom"),
         ('type: "ReLU" top: "y"', (1,) * 33, "top has 33 axes, wants 32 at most"),

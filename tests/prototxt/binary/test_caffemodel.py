@@ -144,6 +144,31 @@ def test_shape_notations(parts, want):
     assert blob.array.shape == want
 
 
+VOLUME = [number(field, size) for field, size in enumerate((2, 1, 1, 3, 2), 1)]
+VALUES = floats(*range(12))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [chunk(6, VALUES), b"".join(b"\x35" + VALUES[at : at + 4] for at in range(0, 48, 4))],
+    ids=["packed", "unpacked"],
+)
+def test_c3ds_blob_has_a_length_and_its_data_behind(values):
+    blob = only_blob(*VOLUME, values, chunk(7, floats(1)))
+    assert blob.shape == (2, 1, 1, 3, 2)
+    assert blob.array.ravel().tolist() == list(range(12))
+    assert blob.fits((2, 1, 1, 3, 2))
+    assert not blob.fits((2, 1, 3, 2))
+    assert only_blob(*[number(field, 1) for field in (1, 2, 3)], number(4, 3), number(5, 4),
+                     chunk(6, VALUES)).fits((3, 4))  # fmt: skip
+
+
+def test_a_c3d_blob_that_is_broken_says_so():
+    said = "values, its shape (2, 1, 1, 3, 2) wants 12"
+    assert refused_blob(*VOLUME, chunk(6, floats(1))).endswith(f"1 {said}")
+    assert refused_blob(*VOLUME).endswith(f"0 {said}")
+
+
 def test_absent_legacy_dims_are_zero():
     blob = only_blob(number(2, 5))
     assert (blob.shape, blob.values.size) == ((0, 5, 0, 0), 0)
