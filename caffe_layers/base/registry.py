@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from prototxt.errors import ShapeError, UnsupportedError
 from prototxt.schema import Schema, dialect_of
+from prototxt.schema.layer_types import NAMES
+from prototxt.spelling import meant, normal
 
 from .count import Count
 from .layer import DEFAULT, Layer, Registry
 from .param_spec import ParamSpec
 from .shape import Shape
 
-CLOSE = 0.8
-"""How alike a type must be to be taken for a misspelling, as difflib counts."""
+LEAST = 7
+"""How long a type's name must be to be taken for a misspelling: CReLU is none of ReLU."""
 
 PHASES = {0: "TRAIN", 1: "TEST"}
 """Caffe's enum."""
@@ -71,10 +72,12 @@ def find(
 
 
 def _unknown(layer_type: str, known: Iterable[str]) -> UnsupportedError:
-    close = difflib.get_close_matches(layer_type, known, 1, CLOSE)
+    plain = normal(layer_type)
+    named = (today for name, today in NAMES.items() if normal(name) == plain and today)
+    name = next(named, "") or meant(layer_type, known, shortest=LEAST)
     fix = (
-        f"did you mean {close[0]!r}?"
-        if close
+        f"did you mean {name!r}?"
+        if name
         else "`caffeport layers` lists the types that are here; --layers adds your own"
     )
     return UnsupportedError(f"layer type {layer_type!r} is unknown", fix=fix)

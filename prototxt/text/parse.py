@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,10 +15,10 @@ from prototxt.net import Net
 from prototxt.schema import SHIPPED, Dialect, Schema
 from prototxt.schema.layer_types import NAMES
 from prototxt.schema.recognize import recognize
+from prototxt.spelling import meant
 
 from . import literals, scan, template
 
-CLOSE = 0.8  # how alike a name must be to be taken for a misspelling, as difflib counts
 _MESSAGES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
 
 # What protobuf's parser says, and what the layer's author needs to hear.
@@ -210,8 +209,8 @@ def _explain(at: int, said: str, message: Message) -> _Failure:
 
 
 def _closest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1, CLOSE)
-    return f"did you mean {close[0]!r}?" if close else ""
+    name = meant(word, known)
+    return f"did you mean {name!r}?" if name else ""
 
 
 def _offset(text: str, line: int, column: int) -> int:

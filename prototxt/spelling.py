@@ -1,0 +1,43 @@
+"""What a name that is not known may be meant to be: the same one, or a slip of the pen.
+
+Likeness alone says nothing: forks call their types as those they vary (BinaryInnerProduct,
+Pooling3D, UNPOOLING), and whoever takes the plain one gets another network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def meant(word: str, known: Iterable[str], *, shortest: int = 3) -> str:
+    """Return the known name that differs in case and underscores alone, or by one slip; else "".
+
+    A slip is a letter too few or too many, a wrong one or two that changed places, but for the
+    first; words shorter than `shortest` have none, since theirs are names of their own.
+    """
+    names = list(known)
+    plain = normal(word)
+    same = next((name for name in names if normal(name) == plain), "")
+    if same or len(plain) < shortest:
+        return same
+    return next((name for name in names if _is_slip(plain, normal(name))), "")
+
+
+def normal(word: str) -> str:
+    """Return a name without case and underscores."""
+    return word.replace("_", "").lower()
+
+
+def _is_slip(word: str, other: str) -> bool:
+    if word[:1] != other[:1] or _digits(word) != _digits(other):
+        return False
+    start = next((at for at, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), None)
+    if start is None:
+        return abs(len(word) - len(other)) == 1
+    mine, theirs = word[start:], other[start:]
+    swapped = mine[:2] == theirs[1::-1] and mine[2:] == theirs[2:]
+    return mine[1:] == theirs[1:] or mine[1:] == theirs or mine == theirs[1:] or swapped
+
+
+def _digits(word: str) -> str:
+    return "".join(filter(str.isdigit, word))
