@@ -80,7 +80,7 @@ class Layer(nn.Module):
     """False for a source that has nothing of its own where it is not fed."""
     time_first: ClassVar[bool] = False
     """Axis 0 of its bottoms is time, and the batch is axis 1 (LSTM, RNN)."""
-    lacks: CaffeError | None = None
+    read_error: CaffeError | None = None
     """Why a source that reads files has nothing of its own."""
     constant_tops: bool = False
     """True for a source whose own tops are always the same."""

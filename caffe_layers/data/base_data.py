@@ -30,7 +30,7 @@ class BaseData(Fed):
     Every forward gives the next batch, and after the last sample comes the first. What is random
     comes from `seed_data`'s seed, else from one that torch's generator draws at the first forward.
     Tops may be fed by name instead; then nothing is read. Without `samples` the tops can only be
-    fed, and `lacks` says why.
+    fed, and `read_error` says why.
 
     Caffe: BVLC/caffe, src/caffe/layers/base_data_layer.cpp
     """
@@ -41,7 +41,7 @@ class BaseData(Fed):
         self,
         *tops: Shape | None,
         samples: Samples | None = None,
-        lacks: CaffeError | None = None,
+        read_error: CaffeError | None = None,
         transform: DataTransformer = NONE,
         batch_size: int = 0,
         prefetch: int = PREFETCH,
@@ -50,7 +50,7 @@ class BaseData(Fed):
             require(batch_size > 0, "batch_size is 0, wants 1 or more")
             tops = ((batch_size, *samples.top_shape()), (batch_size,))[: len(tops)]
         super().__init__(*tops, transform=transform)
-        self.samples, self.lacks = samples, lacks
+        self.samples, self.read_error = samples, read_error
         self.makes_tops = samples is not None
         self._course = Course(batch_size, prefetch=max(1, prefetch))
         self._seed: tuple[int, ...] = ()
@@ -80,7 +80,9 @@ class BaseData(Fed):
 
     def _next(self) -> tuple[Tensor, Tensor]:
         if self.samples is None:
-            raise deepcopy(self.lacks) if self.lacks else UnsupportedError("it has nothing to read")
+            if self.read_error is None:
+                raise UnsupportedError("it has nothing to read")
+            raise deepcopy(self.read_error)
         if not self._seed:
             self._seed = (int(torch.randint(2**62, ())),)
         dtype = np.dtype("float64" if self.like.dtype == torch.float64 else "float32")

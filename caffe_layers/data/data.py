@@ -39,11 +39,11 @@ class Data(BaseData, type="Data", param="data_param", bottoms=0, tops=(1, 2)):
         tops = ((batch, channels, crop, crop) if known else None, (batch,) if batch else None)
         color = True if param.force_encoded_color else transform.color
         records = partial(_records, param.source, enum_name(param, "backend"), transform, color)
-        samples, lacks = opened(records, param.source, param, layer.transform_param)
+        samples, read_error = opened(records, param.source, param, layer.transform_param)
         return cls(
             *tops[: len(layer.top)],
             samples=samples,
-            lacks=lacks,
+            read_error=read_error,
             transform=transform,
             **cls.fields(layer),
         )

@@ -46,7 +46,7 @@ class ImageData(BaseData, type="ImageData", param="image_data_param", bottoms=0,
             size=(height, width),
             **read_fields(param, arguments_of(ImageFiles)),
         )
-        samples, lacks = opened(files, param.source, param, layer.transform_param)
+        samples, read_error = opened(files, param.source, param, layer.transform_param)
         if transform.crop_size:
             height = width = transform.crop_size
         image = (batch, 3 if param.is_color else 1, height, width) if height else None
@@ -54,7 +54,7 @@ class ImageData(BaseData, type="ImageData", param="image_data_param", bottoms=0,
             image,
             (batch,),
             samples=samples,
-            lacks=lacks,
+            read_error=read_error,
             transform=transform,
             prefetch=fork_field(layer.data_param, "prefetch", PREFETCH),
             **cls.fields(layer),

@@ -50,12 +50,12 @@ class WindowData(BaseData, type="WindowData", param="window_data_param", bottoms
         require(rest > 0, f"context_pad {param.context_pad} leaves none of crop_size {crop}")
         known = batch and channels > 1
         windows = partial(WindowFile, param, transform)
-        samples, lacks = opened(windows, param.source, param, layer.transform_param)
+        samples, read_error = opened(windows, param.source, param, layer.transform_param)
         return cls(
             (batch, channels, crop, crop) if known else None,
             (batch,) if batch else None,
             samples=samples,
-            lacks=lacks,
+            read_error=read_error,
             transform=transform,
             prefetch=fork_field(layer.data_param, "prefetch", PREFETCH),
             **cls.fields(layer),

@@ -34,7 +34,7 @@ def _global_pools(draft: Draft, fill: Fill) -> str:
 
 def _other_inputs(draft: Draft) -> str:
     """Advise to give the shape of an input that still has the file's batch, where that may help."""
-    if draft.step is None or draft.fails_at_own_size(draft.step):
+    if draft.step is None or draft.fails_by_file(draft.step):
         return ""
     batches = {shape[0] for shape in draft.given.values() if shape}
     for name, shape in draft.input_shapes.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -36,30 +36,13 @@ def fill(
     fillers' values. `rename` maps names in the files to the network's. Blobs of a
     `weightless` network stay as they are.
     """
-    rename, ignore = dict(rename or {}), set(ignore)
     report = Loaded()
+    rename, ignore = dict(rename or {}), set(ignore)
     unknown = ignore - {step.layer.name for step in steps}
     for weights in files:
-        report.sources.append(weights.source)
-        targets = _targets(steps, last=weights.generation == "HDF5")
         unknown -= {layer.name for layer in weights.layers}
         with within(weights.source):
-            names = {layer.name for layer in weights.layers}
-            if lost := [name for name in rename if name not in names]:
-                raise WeightError(f"no layer {lost[0]!r} to map to {rename[lost[0]]!r}")
-            for source in weights.layers:
-                name = rename.get(source.name, source.name)
-                if name in ignore or source.name in ignore:
-                    report.ignored.append(source.name)
-                elif name not in targets:
-                    if source.blobs:
-                        report.unused.append(source.name)
-                else:
-                    layer = layers[targets[name]]
-                    with within(f"layer {source.name!r} ({layer.caffe_type})"):
-                        fill_layer(layer, _all(source.blobs, layer, weights.generation))
-                    if layer.blob_names:
-                        report.filled.append(targets[name])
+            _fill_from(weights, steps, layers, rename, ignore, report)
     if unknown:
         raise WeightError(f"no layer {min(unknown)!r} to ignore, in network or weights")
     _find_rest(layers, report, ignore, allow_missing=allow_missing)
@@ -76,6 +59,35 @@ def fill(
         if not _finite(blob)
     )
     return report
+
+
+def _fill_from(
+    weights: Weights,
+    steps: Sequence[Step],
+    layers: Layers,
+    rename: Mapping[str, str],
+    ignore: Collection[str],
+    report: Loaded,
+) -> None:
+    """Copy one file's blobs, and report what became of its layers."""
+    report.sources.append(weights.source)
+    targets = _targets(steps, last=weights.generation == "HDF5")
+    names = {layer.name for layer in weights.layers}
+    if lost := [name for name in rename if name not in names]:
+        raise WeightError(f"no layer {lost[0]!r} to map to {rename[lost[0]]!r}")
+    for source in weights.layers:
+        name = rename.get(source.name, source.name)
+        if name in ignore or source.name in ignore:
+            report.ignored.append(source.name)
+        elif name not in targets:
+            if source.blobs:
+                report.unused.append(source.name)
+        else:
+            layer = layers[targets[name]]
+            with within(f"layer {source.name!r} ({layer.caffe_type})"):
+                fill_layer(layer, _all(source.blobs, layer, weights.generation))
+            if layer.blob_names:
+                report.filled.append(targets[name])
 
 
 def _all(blobs: Sequence[Blob | None], layer: Layer, generation: str) -> Sequence[Blob | None]:

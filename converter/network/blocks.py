@@ -11,7 +11,7 @@ from itertools import groupby
 from .net import CaffeNet
 from .steps import Step, StepIndex
 
-DEEPEST = 4
+MAX_TITLE_PARTS = 3
 """How many parts of a name may make a block's title."""
 
 
@@ -33,7 +33,7 @@ class Box:
 
     @property
     def tops(self) -> tuple[str, ...]:
-        """The values that it leaves behind."""
+        """The values that others may read."""
         return self.steps[-1].tops
 
 
@@ -82,7 +82,7 @@ def make_blocks(boxes: Sequence[Box]) -> list[Block]:
     number in it. Where one title takes more than half of the network, titles go one `/` deeper.
     """
     titles: list[str] = []
-    for depth in range(1, DEEPEST):
+    for depth in range(1, MAX_TITLE_PARTS + 1):
         titles = _titles(boxes, depth)
         most = Counter(filter(None, titles)).most_common(1)
         if not most or most[0][1] <= len(boxes) / 2:

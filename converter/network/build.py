@@ -55,10 +55,10 @@ def draft_of(
 class Draft:
     """A network whose layers are built in their order, each for the shapes that reach it.
 
-    `shapes` are those of its values where the inputs have the `given` ones, and `own` where they
-    have the file's, as far as that is known. `kernels` are those of the average pools that cover
-    their whole map at the file's size; with `global_pools` these become global. `step` is the one
-    that is built.
+    `shapes` are those of its values where the inputs have the `given` ones, and `file_shapes`
+    where they have the file's, as far as that is known. `kernels` are those of the average pools
+    that cover their whole map at the file's size; with `global_pools` these become global. `step`
+    is the one that is built.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Draft:
         self.global_pools = global_pools
         self.layers = Layers()
         self.shapes: dict[str, Shape] = {}
-        self.own: dict[str, Shape | None] = {}
+        self.file_shapes: dict[str, Shape | None] = {}
         self.kernels: dict[str, Shape] = {}
         self.step: Step | None = None
 
@@ -129,9 +129,9 @@ class Draft:
         draft.build(reused=self)
         return draft
 
-    def fails_at_own_size(self, step: Step) -> bool:
+    def fails_by_file(self, step: Step) -> bool:
         """Tell whether a step is known not to fit the shapes that the file says either."""
-        bottoms = [shape for name in step.bottoms if (shape := self.own.get(name)) is not None]
+        bottoms = self._file_bottoms(step)
         if len(bottoms) < len(step.bottoms):
             return False
         try:
@@ -152,14 +152,15 @@ class Draft:
             layer = reused.layers[step.key]
         else:
             layer = build_layer(step.layer, step.cls, bottoms, self.given)
-        own = self.own.get(step.bottoms[0]) if step.bottoms else None
-        kernel = fixed_kernel(layer, own) if own else None
+        whole = self.file_shapes.get(step.bottoms[0]) if step.bottoms else None
+        kernel = fixed_kernel(layer, whole) if whole else None
         if kernel is not None:
             self.kernels[step.key] = kernel
             if self.global_pools:
                 layer = self._make_global(index, step, bottoms)
         tops: Sequence[Shape | None] = layer.checked_shapes(*bottoms)
-        self.own.update(zip(step.tops, self._own_tops(step, layer, bottoms, tops), strict=True))
+        file_tops = self._tops_by_file(step, layer, bottoms, tops)
+        self.file_shapes.update(zip(step.tops, file_tops, strict=True))
         self.shapes.update(zip(step.tops, self._known(step, layer, tops), strict=True))
         self.layers.add(step.key, layer)
 
@@ -171,25 +172,32 @@ class Draft:
         self.steps[index] = replace(step, layer=layers[index])
         return build_layer(layers[index], step.cls, bottoms, self.given)
 
-    def _own_tops(
+    def _tops_by_file(
         self, step: Step, layer: Layer, bottoms: list[Shape], tops: Sequence[Shape | None]
     ) -> Sequence[Shape | None]:
         """Return the tops' shapes where the inputs have the file's."""
-        own = [shape for name in step.bottoms if (shape := self.own[name]) is not None]
-        if own == bottoms:
+        file_bottoms = self._file_bottoms(step)
+        if file_bottoms == bottoms:
             return tops
+        unknown = [None] * len(tops)
         try:
-            return layer.checked_shapes(*own) if len(own) == len(bottoms) else [None] * len(tops)
+            known = len(file_bottoms) == len(bottoms)
+            return layer.checked_shapes(*file_bottoms) if known else unknown
         except CaffeError:
-            return [None] * len(tops)
+            return unknown
+
+    def _file_bottoms(self, step: Step) -> list[Shape]:
+        """Return those shapes that reach a step at the file's size that are known."""
+        found = [self.file_shapes.get(name) for name in step.bottoms]
+        return [shape for shape in found if shape is not None]
 
     def _known(self, step: Step, layer: Layer, tops: Sequence[Shape | None]) -> list[Shape]:
         """Return the tops' shapes, an input's as it is given."""
         known = []
-        for name, own in zip(step.tops, tops, strict=True):
-            shape = self.given.get(name, own)
+        for name, top in zip(step.tops, tops, strict=True):
+            shape = self.given.get(name, top)
             if shape is None:
-                why = f", and {layer.lacks.args[0]}" if layer.lacks else ""
+                why = f", and {layer.read_error.args[0]}" if layer.read_error else ""
                 raise ShapeError(
                     f"the file does not say the shape of {name!r}{why}",
                     fix=f"give it with --input-shape {name}=1,3,224,224",

@@ -146,7 +146,7 @@ class CaffeNet(nn.Module):
         """
         fed = self.feed(inputs)
         plan = self.plan(fed)
-        values = self.run(fed, plan, sparing=True)
+        values = self.run(fed, plan, until_last_use=True)
         return {blob: values[value] for blob, value in plan.outputs.items()}
 
     def blobs(self, inputs: Inputs | None = None) -> dict[str, Tensor]:
@@ -174,7 +174,7 @@ class CaffeNet(nn.Module):
         """
         fed = self.feed(inputs)
         plan = self.plan(fed)
-        values = self.run(fed, plan, sparing=True)
+        values = self.run(fed, plan, until_last_use=True)
         return self.weighted_loss(plan, values)
 
     def weighted_loss(self, plan: Plan, values: Mapping[str, Tensor]) -> Tensor:
@@ -186,7 +186,7 @@ class CaffeNet(nn.Module):
             if weight
         ]
         if not terms:
-            self._blame_data(plan)
+            self._raise_read_error(plan)
             raise ShapeError(
                 "no loss is computed from these inputs", fix=f"the inputs are {self.inputs}"
             )
@@ -203,19 +203,19 @@ class CaffeNet(nn.Module):
         """
         return parameter_groups(self.layers, lr, weight_decay)
 
-    def _blame_data(self, plan: Plan) -> None:
-        """Raise the error of the first source whose data are not there."""
+    def _raise_read_error(self, plan: Plan) -> None:
+        """Raise the error of the first source whose data could not be read."""
         for step in self.steps:
-            lacks = self.layers[step.key].lacks
-            if lacks is not None and step not in plan.steps:
+            error = self.layers[step.key].read_error
+            if error is not None and step not in plan.steps:
                 with within(step.place):
-                    raise deepcopy(lacks)
+                    raise deepcopy(error)
 
     def optimize(self, *, channels_last: bool = True, compile: bool = False) -> CaffeNet:
         """Return a network that computes the same outputs faster, for inference alone.
 
         Layers that do nothing in testing go, convolutions take in the normalisation and the ReLU
-        behind them, the selection of SK units becomes one layer, sums are averaged before they are
+        after them, the selection of SK units becomes one layer, sums are averaged before they are
         added, memory is laid out with the channels last; on a CPU weights are kept packed as well,
         which takes their memory twice, and convolutions add the shortcut beside them. With
         `compile` torch compiles the whole. The network itself stays as it is. What was done stands
@@ -225,7 +225,9 @@ class CaffeNet(nn.Module):
         Raises UnsupportedError for a network of the TRAIN phase.
         """
         if self.phase == "TRAIN":
-            raise UnsupportedError("a network of the TRAIN phase", fix="load the TEST phase")
+            raise UnsupportedError(
+                "a network of the TRAIN phase cannot be optimized", fix="load the TEST phase"
+            )
         source = deepcopy(self).eval()
         wiring = Wiring(source.steps, source.layers, source.shapes())
         done = [said for rewrite in PASSES if (said := rewrite(wiring))]
@@ -301,7 +303,7 @@ class CaffeNet(nn.Module):
         return True
 
     def feed(self, inputs: Inputs | None) -> dict[str, Tensor]:
-        """Return the inputs by name; raises ShapeError for a stray one or a wrong shape."""
+        """Return the inputs by name; raises ShapeError for an unexpected one or a wrong shape."""
         names = self.inputs
         if isinstance(inputs, Tensor):
             if not names:
@@ -336,12 +338,12 @@ class CaffeNet(nn.Module):
         fed: Mapping[str, Tensor],
         plan: Plan,
         *,
-        sparing: bool = False,
+        until_last_use: bool = False,
         every_diff: bool = False,
     ) -> dict[str, Tensor]:
         """Return the values of a plan's steps and of the fed blobs.
 
-        `sparing` lets go of each value after its last use: outputs and losses are left.
+        With `until_last_use` each value is freed after its last use: outputs and losses are left.
         `every_diff` lets also those have a gradient from which nothing learns, but Caffe has one.
         """
         values = dict(fed)
@@ -360,7 +362,7 @@ class CaffeNet(nn.Module):
                 values[step.tops[0]] = tops
             else:
                 values.update(zip(step.tops, tops, strict=True))
-            if sparing:
+            if until_last_use:
                 for name in last_used:
                     del values[name]
         return values

@@ -102,8 +102,8 @@ def check_fed(net: CaffeNet) -> None:
         layer = net.layers[step.key]
         if step.cls.is_source and not layer.makes_tops:
             with within(net.source), within(step.place):
-                if layer.lacks is not None:
-                    raise layer.lacks
+                if layer.read_error is not None:
+                    raise layer.read_error
                 raise UnsupportedError(
                     f"{', '.join(map(repr, step.blobs))} would have to be fed, and a solver's file "
                     "feeds nothing",

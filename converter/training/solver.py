@@ -261,7 +261,7 @@ class Solver:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
             fed = self.net.feed(self.feed(self.net) if self.feed else None)
             plan = self.net.plan(fed)
-            values = self.net.run(fed, plan, sparing=True)
+            values = self.net.run(fed, plan, until_last_use=True)
             loss = self.net.weighted_loss(plan, values)
             return loss, outputs_of(plan, values) if look else Outputs()
 

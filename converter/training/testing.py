@@ -88,7 +88,7 @@ def mean_outputs(
             return None
         fed = net.feed(feed(net) if feed else None)
         plan = net.plan(fed)
-        values = net.run(fed, plan, sparing=True)
+        values = net.run(fed, plan, until_last_use=True)
         weights = loss_weights(plan)
         for blob, value in _shown_outputs(plan).items():
             got = values[value].double()

@@ -21,7 +21,7 @@ __all__ = ["PASSES", "Wiring"]
 PASSES: tuple[Callable[[Wiring], str], ...] = (
     # First: a layer that does nothing would stand between those that belong together.
     drop_identities,
-    # Before the ReLU: a convolution that does its ReLU takes in nothing behind that any more.
+    # Before the ReLU: a convolution that does its ReLU takes in nothing after that any more.
     fold_normalization,
     # Before packing, which keeps what a plain convolution does afterwards.
     fuse_relu,

@@ -1,4 +1,4 @@
-"""The sum of a convolution and a shortcut, and the ReLU behind it, done by the convolution."""
+"""The sum of a convolution and a shortcut, and the ReLU after it, done by the convolution."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def add_shortcuts(wiring: Wiring) -> str:
         if total is None or len(total.bottoms) != 2 or not _adds(wiring.layers[total.key]):
             continue
         (other,) = (bottom for bottom in total.bottoms if bottom != conv.tops[0])
-        last, gone = total, [conv]
+        last, removed = total, [conv]
         relu = wiring.index.reader(total.tops[0])
         if relu is not None and _rectifies(wiring.layers[relu.key]):
-            last, gone = relu, [conv, total]
+            last, removed = relu, [conv, total]
         made = ShortcutConvolution(layer, rectifies=last is not total)
-        wiring.put(last, _joined(conv, other, last), made, gone)
+        wiring.put(last, _joined(conv, other, last), made, removed)
         added += 1
     return f"let {added} convolutions add the shortcut beside them" if added else ""
 

@@ -26,4 +26,4 @@ def fuse_relu(wiring: Wiring) -> str:
         layer.relu, layer.negative_slope = True, after.negative_slope
         wiring.put(conv, replace(conv, tops=step.tops, blobs=step.blobs), layer, [step])
         fused += 1
-    return f"let {fused} convolutions do the ReLU behind them" if fused else ""
+    return f"let {fused} convolutions do the ReLU after them" if fused else ""

@@ -26,8 +26,8 @@ def fuse_selections(wiring: Wiring) -> str:
         last = products[-1]
         new = replace(last, cls=Selection, bottoms=(found.scores, *features))
         between = [step for branch in found.branches for step in branch.between]
-        gone = [*_weighing(found), *between, *products[:-1]]
-        wiring.put(last, new, Selection(len(features)), gone)
+        removed = [*_weighing(found), *between, *products[:-1]]
+        wiring.put(last, new, Selection(len(features)), removed)
         fused += 1
     return f"fused {fused} selections of kernels" if fused else ""
 

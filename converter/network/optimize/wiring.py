@@ -32,9 +32,9 @@ class Wiring:
         """Return a step as it is now: what it reads may have another name since."""
         return next(now for now in self._steps if now.key == step.key)
 
-    def put(self, old: Step, new: Step, layer: Layer, gone: Iterable[Step] = ()) -> None:
-        """Put a step, and its layer, in the place of another; others go."""
-        self._drop(gone)
+    def put(self, old: Step, new: Step, layer: Layer, removed: Iterable[Step] = ()) -> None:
+        """Put a step, and its layer, in the place of another; others are removed."""
+        self._drop(removed)
         del self.layers[old.key]
         self.layers[new.key] = layer
         self._steps[self._steps.index(old)] = new
@@ -46,9 +46,9 @@ class Wiring:
         self._steps.insert(self._steps.index(before), new)
         self._changed()
 
-    def remove(self, gone: Iterable[Step]) -> None:
+    def remove(self, removed: Iterable[Step]) -> None:
         """Take steps away."""
-        self._drop(gone)
+        self._drop(removed)
         self._changed()
 
     def rename(self, old: str, new: str) -> None:
@@ -59,8 +59,8 @@ class Wiring:
         ]
         self._changed()
 
-    def _drop(self, gone: Iterable[Step]) -> None:
-        for step in gone:
+    def _drop(self, removed: Iterable[Step]) -> None:
+        for step in removed:
             self._steps.remove(step)
             del self.layers[step.key]
 

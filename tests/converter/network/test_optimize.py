@@ -78,7 +78,7 @@ def test_normalization_and_scale_go_into_the_convolution(tmp_path, bias):
     faster = check(load(tmp_path, text), tmp_path)
     assert list(faster.layers) == ["input", "conv"]
     folded = "optimized: folded 2 layers of normalisation and scale into 1 convolutions"
-    fused = "optimized: let 1 convolutions do the ReLU behind them"
+    fused = "optimized: let 1 convolutions do the ReLU after them"
     assert faster.notes[:2] == [folded, fused]
 
 
