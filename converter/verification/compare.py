@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-Content = Literal["", "not finite", "zero"]
-"""Of a blob that shows little: no value is finite, or every one is 0."""
+Content = Literal["", "not finite", "zero", "choice"]
+"""Of a blob that shows little: no value is finite, or every one is 0; or what a layer chooses."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class BlobError:
             return "no finite value was compared"
         if not self.passed:
             return "out of tolerance"
-        return "every value is 0" if self.content == "zero" else ""
+        said = {"zero": "every value is 0", "choice": "chosen from the model's own values"}
+        return said.get(self.content, "")
 
 
 @dataclass

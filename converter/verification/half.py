@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from converter.network.arrays import array_of
-from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.onnx.runtime import Arrays
 
+from .choices import downstream, tops_of
 from .compare import BlobError, Comparison, compare, relative_error, softmax_of
 from .half_model import HalfModel
 from .rounded import run_replaced, with_rounded_weights
@@ -59,7 +57,7 @@ class HalfJudge:
         choices = self._choices(runs)
         expected = self._expect(runs, choices)
         return [
-            self._shipped(runs, expected, _downstream(runs.torch.steps, choices)),
+            self._shipped(runs, expected, downstream(runs.torch.steps, choices)),
             self._exposed(runs, expected, choices),
         ]
 
@@ -176,15 +174,6 @@ def agreement(shipped: Arrays, exact: Arrays) -> list[str]:
     return notes
 
 
-def _downstream(steps: Iterable[Step], choices: Iterable[str]) -> set[str]:
-    """Return the values that depend on a choice."""
-    downstream = set(choices)
-    for step in steps:
-        if not downstream.isdisjoint(step.bottoms):
-            downstream.update(step.tops)
-    return downstream
-
-
 def _alone(runs: Runs, step: Step, values: Arrays) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return a layer's tops of the same inputs in ONNX Runtime and in torch.
 
@@ -194,18 +183,5 @@ def _alone(runs: Runs, step: Step, values: Arrays) -> dict[str, tuple[np.ndarray
     inputs = {name: values[name] for name in values.keys() - step.tops}
     got = runs.onnx.model.run_part(inputs, step.tops)
     makers = {top: one for one in runs.torch.steps for top in one.tops}
-    tops = _tops(runs.net, step, makers, dict(values))
+    tops = tops_of(runs.net, step, makers, values)
     return {name: (got[name], top) for name, top in tops.items() if name in got}
-
-
-def _tops(
-    net: CaffeNet, step: Step, makers: Mapping[str, Step], values: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Return a layer's tops in torch, after those of the layers whose tops it lacks."""
-    for name in step.bottoms:
-        if name not in values:
-            values |= _tops(net, makers[name], makers, values)
-    fed = (torch.from_numpy(values[name]).to(net.device, net.dtype) for name in step.bottoms)
-    tops = net.layers[step.key](*fed)
-    tops = [tops] if isinstance(tops, Tensor) else tops
-    return {name: array_of(top) for name, top in zip(step.tops, tops, strict=True)}

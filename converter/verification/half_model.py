@@ -12,13 +12,7 @@ from converter.network.steps import Step
 from converter.onnx.graph import makers
 from converter.onnx.model import OnnxModel
 
-DISCONTINUOUS = frozenset(
-    {
-        *("ArgMax", "Ceil", "Compress", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less"),
-        *("LessOrEqual", "NonMaxSuppression", "NonZero", "Round", "Sign", "TopK"),
-    }
-)
-"""Operators that make another thing, not one a little off, of values a little off."""
+from .choices import chooses
 
 
 @dataclass(frozen=True)
@@ -39,17 +33,7 @@ class HalfModel:
 
         `others` are the values of other layers, at which the search ends.
         """
-        seen, waiting = set(others) - set(step.tops), list(step.tops)
-        while waiting:
-            name = waiting.pop()
-            node = self.makers.get(name)
-            if node is None or name in seen:
-                continue
-            seen.add(name)
-            if node.op_type in DISCONTINUOUS:
-                return True
-            waiting += node.input
-        return False
+        return chooses(self.makers, step, others)
 
 
 def half_model(model: OnnxModel) -> HalfModel | None:
