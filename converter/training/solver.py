@@ -26,6 +26,7 @@ from prototxt import insert_splits
 from prototxt.errors import UnsupportedError, within
 from prototxt.paths import PathName
 
+from .edge_losses import refuse_edge_losses
 from .events import Displayed, Event, NetTested, SnapshotWritten
 from .networks import ask_recurrent, check_fed, check_loss, load_net, share_trained
 from .settings import Settings, make_optimizer
@@ -121,6 +122,7 @@ class Solver:
         )
         self.net = load(settings.train)
         check_loss(self.net)
+        refuse_edge_losses(self.net, dialect)
         ask_recurrent(self.net)
         assert self.net.definition is not None
         with within(settings.source):
