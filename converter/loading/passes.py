@@ -13,6 +13,7 @@ from prototxt.errors import within
 from prototxt.passes.align_crops import align_crops
 from prototxt.passes.merged_scale import merge_scales
 from prototxt.passes.phase_stamps import unstamp
+from prototxt.schema.recognize import certain
 from prototxt.upgrade import declare_shapeless
 
 from .deploy import deploy
@@ -95,6 +96,26 @@ def align(net: Net, request: Request) -> tuple[Net, list[str]]:
         return align_crops(net, request.dialect)
 
 
+def note_zooms(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Say how Interp's zoom_factor is read, where nothing tells which of two ways is meant."""
+    if request.dialect is not None or "pspnet" in certain(net.dialects, net.schema):
+        return net, []
+    zooms = [
+        layer.name
+        for layer in net.layers
+        if layer.type == "Interp"
+        and layer.interp_param.zoom_factor > 1
+        and not layer.interp_param.HasField("shrink_factor")
+    ]
+    if not zooms:
+        return net, []
+    return net, [
+        f"{len(zooms)} Interp layers from {zooms[0]!r} on have a zoom_factor z, and make "
+        "(H - 1) z + 1 rows of H, as DeepLab's and PSPNet's; --dialect openvino makes H z, as "
+        "Intel's networks want"
+    ]
+
+
 def merge(net: Net, request: Request) -> tuple[Net, list[str]]:
     """Merge the Scale layers whose numbers the weights' BatchNorms hold."""
     return merge_scales(net, request.weights), []
@@ -119,6 +140,7 @@ PASSES: tuple[Pass, ...] = (
     declare_inputs,  # only now is it known which bottoms nobody makes
     keep_deployable,  # takes the layers that bring data, declared ones too, as inputs
     align,  # by the way from a Crop to its origin: among the layers that run
+    note_zooms,  # of the layers that run
     merge,  # by who reads a BatchNorm: a layer that is left out does not
     note_quantization,  # of the layers that are left
 )

@@ -21,7 +21,7 @@ ORDER = (
     *("bvlc", "sknet", "sknet_139", "genet", "ssd", "chuanqi", "refinedet", "rcnn", "rfcn"),
     *("deeplab", "pspnet", "segnet", "enet", "yolo", "mobile", "nvidia", "intel", "tsn"),
     *("flownet2", "openpose", "deformable", "happynear", "augmentation", "soeaver"),
-    *("minicaffe", "future"),
+    *("minicaffe", "future", "openvino"),
     *("early", "deeplab_v1", "ncnn", "x2paddle", "synopsys", "huawei"),
 )
 _FILES = {path.stem: path for path in sorted(FOLDER.glob("*.proto"))}

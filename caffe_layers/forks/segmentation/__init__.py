@@ -5,7 +5,7 @@ from .crop_center import CropCenter
 from .deeplab_softmax_loss import DeepLabSoftmaxWithLoss
 from .dense_image_data import DenseImageData
 from .image_seg_data import ImageSegData
-from .interp import Interp
+from .interp import Interp, OpenVinoInterp
 from .mat_write import MatWrite
 from .padding import Padding
 from .refused import (
@@ -38,6 +38,7 @@ __all__ = [
     "Interp",
     "MatRead",
     "MatWrite",
+    "OpenVinoInterp",
     "Padding",
     "SegAccuracy",
     "SegData",

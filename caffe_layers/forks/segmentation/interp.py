@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -145,6 +146,35 @@ class Interp(Layer, type="Interp", fork="pspnet", param="interp_param", bottoms=
         zoom, shrink = self._factors()
         steps = op.Div(op.Sub(spatial, op.ints(1)), op.ints(shrink))
         return op.Add(op.Mul(steps, op.ints(zoom)), op.ints(1))
+
+
+class OpenVinoInterp(Interp, type="Interp", fork="openvino", bottoms=(1, 2)):
+    """DeepLab's `Interp`, but that `zoom_factor` alone makes a top of `H zoom_factor` rows.
+
+    Nothing in a layer tells the two apart: only where a network's sizes must meet.
+
+    Caffe: openvinotoolkit/training_toolbox_caffe, src/caffe/layers/interp_layer.cpp
+    """
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return False  # only --dialect names it
+
+    def _zoomed(self) -> int | None:
+        """Return what the sizes are multiplied by, if that is what the layer does."""
+        return self.zoom_factor if self.shrink_factor is None else None
+
+    def _sizes(self, inner: Sequence[int], reference: Sequence[int]) -> Shape:
+        zoom = self._zoomed()
+        if reference or zoom is None:
+            return super()._sizes(inner, reference)
+        return tuple(size * zoom for size in inner)
+
+    def _onnx_places(self, op: Op, x: str, reference: Sequence[str], sizes: Shape) -> str:
+        zoom = self._zoomed()
+        if reference or zoom is None:
+            return super()._onnx_places(op, x, reference, sizes)
+        return op.Mul(op.Slice(op.Shape(x), op.ints(2), op.ints(4)), op.ints(zoom))
 
 
 def _along(x: Tensor, axis: int, size: int) -> Tensor:
