@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from google.protobuf import text_encoding, text_format
@@ -17,7 +17,7 @@ from prototxt.schema.layer_types import NAMES
 from prototxt.schema.recognize import recognize
 from prototxt.spelling import meant
 
-from . import literals, scan, template
+from . import literals, scan, solver, template
 
 _MESSAGES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
 
@@ -48,6 +48,11 @@ def parse_text(
     text = template.fill(template.without_doubled_braces(text), values or {}, source, schema)
     scan.refuse_no_text(text, source)
     entries = list(scan.entries(text, source))
+    if (own := solver.network_of(entries, text, source, schema)) is not None:
+        return replace(
+            parse_text(own, source, dialect=dialect, allow_unknown=allow_unknown, schema=schema),
+            dropped=["the solver around its net_param"],
+        )
     parser = _Parser(text, source, schema, dialect, allow_unknown, values or {})
     net = Net(parser.header(entries), [], source, unknown=parser.unknown, schema=schema)
     line, at = 1, 0
@@ -141,11 +146,33 @@ class _Parser:
             failure = again
         at = start + failure.at
         said, fix = failure.message, failure.fix
+        if failure.unknown and not fix and name != "SolverParameter":
+            fix = self.remedy(name, layer_type, text)
         given = [name for name, value in self.values.items() if value.strip() == failure.word]
         if failure.word and given:
             said = f"{said}: it is the value given for {given[0]!r}"
             fix = f"give a number with --set {given[0]}=..."
         raise scan.error(self.text, at, self.source, said, fix=fix)
+
+    def remedy(self, name: str, layer_type: str, text: str) -> str:
+        """Say whose an unknown field is, and what can be done about it."""
+        where = ""
+        if name != "NetParameter":
+            if not layer_type:
+                return ""
+            named = re.search(rf"(?<![\w.])name\s*:\s*({literals.STRING})", text)
+            where = f"it is of layer {_literal(named[1]) if named else ''!r} ({layer_type})"
+            if not any(layer_type in one.types for one in self.schema.dialects):
+                return (
+                    f"{where}, and no schema here knows that type either: --layers takes your own, "
+                    "with a .proto beside it for its fields; `caffeport check` lists all that is "
+                    "unknown"
+                )
+            where += "; "
+        return (
+            f"{where}--allow-unknown passes over it, and reports it; `caffeport check` lists all "
+            "that is unknown"
+        )
 
     def place(self, at: int) -> str:
         line, column = scan.line_column(self.text, at)

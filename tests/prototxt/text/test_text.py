@@ -360,7 +360,11 @@ def test_the_type_settles_whose_message_a_shared_name_is():
 
 def test_a_field_of_the_other_reading_is_unknown():
     text = 'layer { type: "CuDNNBatchNorm" batch_norm_param { use_global_stats: true } }'
-    assert refused(text) == "net.prototxt:1:51: BatchNormParameter has no field 'use_global_stats'"
+    assert refused(text) == (
+        "net.prototxt:1:51: BatchNormParameter has no field 'use_global_stats'\n"
+        "  fix: it is of layer '' (CuDNNBatchNorm); --allow-unknown passes over it, and reports "
+        "it; `caffeport check` lists all that is unknown"
+    )
 
 
 def test_allow_unknown_passes_over_and_lists():
