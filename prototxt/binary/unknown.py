@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from prototxt.net import Net, describe
+from prototxt.schema.layer_types import type_of
 
 
 def unknown_fields(net: Net) -> list[str]:
@@ -15,7 +16,12 @@ def unknown_fields(net: Net) -> list[str]:
     found = [f"NetParameter has the unknown field {number}" for _, number in _walk(net.header)]
     for layer in net.layers:
         for message, number in _walk(layer):
-            found.append(f"{describe(layer)}: {message} has the unknown field {number}")
+            said = f"{message} has the unknown field {number}"
+            if not any(type_of(layer) in one.types for one in net.schema.dialects):
+                said = (
+                    f"no schema here knows that type, and field {number} is not BVLC's {message}'s"
+                )
+            found.append(f"{describe(layer)}: {said}")
     return found
 
 

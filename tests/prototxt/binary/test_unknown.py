@@ -17,9 +17,9 @@ def varint(number: int, value: int) -> bytes:
     return bytes([key & 127 | 128, key >> 7, value])
 
 
-def network(extra: bytes, inner: bytes = b"") -> bytes:
-    """Return a network of one Pooling layer with bytes added to it and to its pooling_param."""
-    layer: Any = schema.dialect("bvlc").message("LayerParameter")(name="p", type="Pooling")
+def network(extra: bytes, inner: bytes = b"", kind: str = "Pooling") -> bytes:
+    """Return a network of one layer with bytes added to it and to its pooling_param."""
+    layer: Any = schema.dialect("bvlc").message("LayerParameter")(name="p", type=kind)
     layer.pooling_param.kernel_size = 2
     layer.pooling_param.MergeFromString(inner)
     data = layer.SerializeToString() + extra
@@ -53,3 +53,14 @@ def test_an_unknown_field_of_the_header(tmp_path: Path) -> None:
         prototxt.read_net(path)
     path.write_bytes(network(b""))
     assert prototxt.read_net(path).unknown == []
+
+
+def test_a_type_that_no_schema_knows_is_named_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(network(b"", varint(99, 7), "CInnerProduct"))
+    with pytest.raises(FormatError) as caught:
+        prototxt.read_net(path)
+    assert str(caught.value).startswith(
+        f"{path}: layer 'p' (CInnerProduct): no schema here knows that type, and field 99 is not "
+        "BVLC's PoolingParameter's\n"
+    )
