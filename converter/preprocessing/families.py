@@ -35,6 +35,13 @@ NETWORK_NAMES = {
 """By what names their definitions go."""
 
 COLOUR_CHANNELS = 3
+IMAGE_SIZES = ((224, 224), (227, 227))
+CLASSES = 1000
+BY_NAME = "by the name alone"
+"""What an origin ends in where nothing but a definition's name tells its family.
+
+Trackers, detectors and hashing networks have kept the name of what they began as.
+"""
 
 
 def preprocessing_of(
@@ -183,4 +190,16 @@ def _mean_file(name: str, definition: Net) -> Path:
 
 def _recognised(net: CaffeNet, shape: tuple[int, ...]) -> Preprocessing | None:
     families = [family for family, names in NETWORK_NAMES.items() if names.fullmatch(net.name)]
-    return FAMILIES[families[0]] if families and shape[1] == COLOUR_CHANNELS else None
+    if not families or shape[1] != COLOUR_CHANNELS:
+        return None
+    known = FAMILIES[families[0]]
+    if families[0] != "bvlc" or _is_of_imagenet(net, shape):
+        return known
+    return replace(known, origin=f"{known.origin}, {BY_NAME}")
+
+
+def _is_of_imagenet(net: CaffeNet, shape: tuple[int, ...]) -> bool:
+    """Tell whether a network takes images as BVLC's do and ends in as many classes."""
+    shapes = net.shapes()
+    outputs = [shapes[value] for value in net.exported().plan.outputs.values()]
+    return shape[2:] in IMAGE_SIZES and any(CLASSES in output[1:2] for output in outputs)

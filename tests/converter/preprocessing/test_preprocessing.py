@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -136,7 +137,44 @@ def test_images_of_different_sizes_and_kinds():
 )
 def test_families_are_recognised(tmp_path, name, family):
     net = load(tmp_path, NET.replace("probe", name))
-    assert converter.preprocess(net).preprocessing == FAMILIES[family].for_input((1, 3, 8, 8))
+    found = converter.preprocess(net).preprocessing
+    assert replace(found, origin=FAMILIES[family].origin) == FAMILIES[family].for_input(
+        (1, 3, 8, 8)
+    )
+    by_name = ", by the name alone" if family == "bvlc" else ""
+    assert found.origin == FAMILIES[family].origin + by_name
+
+
+BVLC = """name: "%s" input: "data" input_shape { dim: [1, 3, %d, %d] }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+  inner_product_param { num_output: %d } }"""
+
+
+@pytest.mark.parametrize(
+    ("size", "classes", "more"),
+    [
+        (227, 1000, ""),
+        (224, 1000, ""),
+        (227, 20, ", by the name alone"),
+        (48, 1000, ", by the name alone"),
+    ],
+)
+def test_a_name_alone_is_no_fact(size, classes, more, tmp_path):
+    text = BVLC % ("AlexNet", size, size, classes)
+    net = load(tmp_path, text, weightless=True)
+    assert converter.preprocess(net).preprocessing.origin == f"known of BVLC's models{more}"
+
+
+def test_what_a_name_alone_tells_is_not_built_in(tmp_path):
+    (tmp_path / "net.prototxt").write_text(BVLC % ("AlexNet", 32, 32, 5))
+    options = {"embed_preprocessing": True, "verify_it": False, "formats": ["onnx"]}
+    with pytest.raises(UnsupportedError, match="by the name alone: that is not enough") as caught:
+        converter.convert(tmp_path / "net.prototxt", None, tmp_path / "out", **options)
+    assert "--family bvlc" in caught.value.fix
+    said = {"family": "bvlc"}
+    converter.convert(
+        tmp_path / "net.prototxt", None, tmp_path / "out", preprocessing=said, **options
+    )
 
 
 def test_the_definition_says_it(tmp_path):
