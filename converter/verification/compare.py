@@ -48,7 +48,7 @@ class Comparison:
     title: str
     rows: list[BlobError] = field(default_factory=list)
     median_tolerance: float | None = None
-    """What the median over all blobs may be at most, where it is bounded too."""
+    """The largest median error over all blobs that passes; None where the median may be any."""
     skipped: str = ""
     """Why nothing was compared, if so."""
 
