@@ -11,6 +11,7 @@ from torch import nn
 import caffe_layers
 from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import DEFAULT, Registry
+from caffe_layers.base.message import is_set
 from caffe_layers.data.input import Input
 from prototxt import Net, Weights
 from prototxt.errors import CaffeError, FormatError, ShapeError, within
@@ -21,6 +22,9 @@ from .net import CaffeNet
 from .origin import Origin
 from .sharing import share
 from .steps import Step, build_steps
+
+IMAGE_SIZE = 224
+"""What is advised where nothing tells an image's size."""
 
 
 def build(net: Net, input_shapes: Mapping[str, Shape] | None = None) -> CaffeNet:
@@ -200,7 +204,7 @@ class Draft:
                 why = f", and {layer.read_error.args[0]}" if layer.read_error else ""
                 raise ShapeError(
                     f"the file does not say the shape of {name!r}{why}",
-                    fix=f"give it with --input-shape {name}=1,3,224,224",
+                    fix=f"give it with --input-shape {name}={_example(step, name, self.given)}",
                 )
             known.append(shape)
         return known
@@ -228,3 +232,13 @@ def build_layer(
         if not cls.is_source or given.keys().isdisjoint(layer.top):
             raise
         return Input(*(given.get(top) for top in layer.top))
+
+
+def _example(step: Step, name: str, given: Mapping[str, Shape]) -> str:
+    """Return an example of the shape of a source's top: an image of the crop's size, or labels."""
+    batch = next((given[top][0] for top in step.tops if given.get(top)), 1)
+    if step.tops.index(name) and step.layer.type != "Input":
+        return f"{batch}"
+    cropped = is_set(step.layer, "transform_param") and step.layer.transform_param.crop_size
+    size = cropped or IMAGE_SIZE
+    return f"{batch},3,{size},{size}"

@@ -60,3 +60,24 @@ def test_a_snapshot_has_its_data_layer_in_the_other_phase(tmp_path):
     assert (net.inputs, net({"data": -torch.ones(2, 3)})["y"].sum()) == (["data"], 0)
     with pytest.raises(ShapeError, match="'date' is no input"):
         load(tmp_path, DATA, RELU % "data", input_shapes={"data": (2, 3), "date": (1, 1)})
+
+
+LMDB = """layer { name: "d" type: "Data" top: "data" top: "label"
+  transform_param { crop_size: 227 mean_file: "m" } data_param { source: "db" batch_size: 50 } }"""
+
+
+def test_what_is_advised_is_what_the_file_says_and_works(tmp_path):
+    with pytest.raises(ShapeError) as caught:
+        load(tmp_path, LMDB, RELU % "data")
+    assert caught.value.fix == "give it with --input-shape data=1,3,227,227"
+    net = load(tmp_path, LMDB, RELU % "data", input_shapes={"data": (1, 3, 227, 227)})
+    assert net.input_shapes["data"] == (1, 3, 227, 227)
+
+
+def test_a_label_is_advised_as_many_as_there_are_samples(tmp_path):
+    layer = LMDB.replace('"Data"', '"HDF5Data"').partition("transform")[0]
+    layer += 'hdf5_data_param { source: "gone.txt" batch_size: 4 } }'
+    with pytest.raises(ShapeError) as caught:
+        load(tmp_path, layer, RELU % "data", input_shapes={"data": (2, 3)})
+    assert caught.value.fix == "give it with --input-shape label=2"
+    load(tmp_path, layer, RELU % "data", input_shapes={"data": (2, 3), "label": (2,)})
