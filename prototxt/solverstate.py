@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .atomic import replacing, writing
+from .atomic import writing
 from .binary import blob, wire
 from .binary.blob import Blob
 from .binary.caffemodel import mapped
 from .errors import FormatError, within
-from .hdf5.weights import dataset_blob, h5py_for
+from .hdf5 import file as hdf5
+from .hdf5.weights import dataset_blob
 
 _ITER, _LEARNED_NET, _HISTORY, _CURRENT_STEP = 1, 2, 3, 4
 
@@ -60,29 +61,25 @@ def read_binary_state(path: str | Path) -> SolverState:
 
 def read_hdf5_state(path: str | Path) -> SolverState:
     """Read a .solverstate.h5."""
-    h5py = h5py_for(path)
-    with within(str(path)):
-        try:
-            with h5py.File(path, "r") as file:
-                group = file.get("history")
-                if not isinstance(group, h5py.Group):
-                    raise FormatError("no group `history`: no solver state of Caffe's")
-                numbers = sorted(map(_number, group))
-                if numbers != list(range(len(numbers))):
-                    raise FormatError(f"history's datasets are {numbers}, wants 0, 1, 2, ...")
-                history = []
-                for number in numbers:
-                    with within(f"history {number}"):
-                        history.append(dataset_blob(group[str(number)]))
-                name = file.get("learned_net")
-                state = SolverState(
-                    _integer(file, "iter"),
-                    None if name is None else _text(name),
-                    history,
-                    _integer(file, "current_step"),
-                )
-        except (OSError, RuntimeError, KeyError) as error:
-            raise FormatError(f"a damaged HDF5 file: {error}") from None
+    h5py = hdf5.h5py_for(path)
+    with hdf5.reading(path, h5py) as file:
+        group = file.get("history")
+        if not isinstance(group, h5py.Group):
+            raise FormatError("no group `history`: no solver state of Caffe's")
+        numbers = sorted(map(_number, group))
+        if numbers != list(range(len(numbers))):
+            raise FormatError(f"history's datasets are {numbers}, wants 0, 1, 2, ...")
+        history = []
+        for number in numbers:
+            with within(f"history {number}"):
+                history.append(dataset_blob(group[str(number)]))
+        name = file.get("learned_net")
+        state = SolverState(
+            _integer(file, "iter"),
+            None if name is None else _text(name),
+            history,
+            _integer(file, "current_step"),
+        )
         _check(state)
     return state
 
@@ -114,8 +111,8 @@ def _write_binary(path: str | Path, state: SolverState) -> None:
 
 
 def _write_hdf5(path: str | Path, state: SolverState) -> None:
-    h5py = h5py_for(path)
-    with replacing(path) as part, h5py.File(part, "w") as file:
+    h5py = hdf5.h5py_for(path)
+    with hdf5.writing(path, h5py) as file:
         file.create_dataset("iter", data=np.array([state.iter], np.int32))
         if state.learned_net is not None:
             _write_text(h5py, file, "learned_net", state.learned_net)

@@ -14,7 +14,8 @@ import torch
 from converter.seed import SEED
 from prototxt import Net, read_solver
 from prototxt.errors import FormatError, UnsupportedError, UsageError, within
-from prototxt.hdf5.weights import check_names, h5py_for
+from prototxt.hdf5.file import h5py_for
+from prototxt.hdf5.weights import check_names
 from prototxt.paths import split_list
 from prototxt.schema import Schema
 

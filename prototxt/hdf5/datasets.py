@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from prototxt.atomic import replacing
-from prototxt.errors import FormatError, ShapeError, within
-from prototxt.optional import optional
+from prototxt.errors import FormatError, ShapeError
+
+from .file import h5py_for, reading, writing
+
+WHO = "HDF5 data needs"
 
 
 def read_shapes(path: str | Path, names: Sequence[str]) -> list[tuple[int, ...]]:
@@ -32,26 +34,20 @@ def read_datasets(path: str | Path, names: Sequence[str]) -> list[np.ndarray]:
 
 def write_datasets(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write a file with these datasets, whole or not at all."""
-    h5py = _h5py(path)
-    with replacing(path) as part, h5py.File(part, "w") as file:
+    with writing(path, h5py_for(path, WHO)) as file:
         for name, array in arrays.items():
             file.create_dataset(name, data=array)
 
 
 @contextmanager
 def _datasets(path: str | Path, names: Sequence[str]) -> Iterator[list[Any]]:
-    h5py = _h5py(path)
-    with within(str(path)):
-        try:
-            with h5py.File(path, "r") as file:
-                datasets = [_checked(name, file.get(name), file) for name in names]
-                rows = {name: len(data) for name, data in zip(names, datasets, strict=True)}
-                if len(set(rows.values())) > 1:
-                    counts = ", ".join(f"{count} of {name!r}" for name, count in rows.items())
-                    raise ShapeError(f"wants as many rows of each dataset, has {counts}")
-                yield datasets
-        except (OSError, RuntimeError) as error:
-            raise FormatError(f"cannot be read as HDF5: {error}") from None
+    with reading(path, h5py_for(path, WHO), "cannot be read as HDF5") as file:
+        datasets = [_checked(name, file.get(name), file) for name in names]
+        rows = {name: len(data) for name, data in zip(names, datasets, strict=True)}
+        if len(set(rows.values())) > 1:
+            counts = ", ".join(f"{count} of {name!r}" for name, count in rows.items())
+            raise ShapeError(f"wants as many rows of each dataset, has {counts}")
+        yield datasets
 
 
 def _checked(name: str, dataset: Any, file: Any) -> Any:
@@ -63,7 +59,3 @@ def _checked(name: str, dataset: Any, file: Any) -> Any:
     if not dataset.ndim or not len(dataset):
         raise FormatError(f"dataset {name!r} is {dataset.shape}, wants one row or more")
     return dataset
-
-
-def _h5py(path: str | Path) -> Any:
-    return optional("h5py", "hdf5", f"{path}: HDF5 data needs")

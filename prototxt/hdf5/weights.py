@@ -8,25 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from prototxt.atomic import replacing
 from prototxt.binary.blob import Array, Blob
 from prototxt.binary.caffemodel import LayerWeights, Weights
 from prototxt.errors import FormatError, UnsupportedError, within
-from prototxt.optional import optional
+
+from .file import h5py_for, reading, writing
 
 
 def read_hdf5(path: str | Path) -> Weights:
     """Read a .caffemodel.h5; its layers come in the file's own order, by name."""
     h5py = h5py_for(path)
-    with within(str(path)):
-        try:
-            with h5py.File(path, "r") as file:
-                if not isinstance(file.get("data"), h5py.Group):
-                    raise FormatError("no group `data`: no weights of Caffe's")
-                layers: list[LayerWeights] = []
-                _collect(file["data"], "", layers)
-        except (OSError, RuntimeError, KeyError) as error:
-            raise FormatError(f"a damaged HDF5 file: {error}") from None
+    layers: list[LayerWeights] = []
+    with reading(path, h5py) as file:
+        if not isinstance(file.get("data"), h5py.Group):
+            raise FormatError("no group `data`: no weights of Caffe's")
+        _collect(file["data"], "", layers)
     return Weights(layers, str(path), "HDF5")
 
 
@@ -40,7 +36,7 @@ def write_hdf5(path: str | Path, layers: Sequence[tuple[str, Sequence[Array | No
     h5py = h5py_for(path)
     with within(str(path)):
         check_names([name for name, _ in layers])
-        with replacing(path) as part, h5py.File(part, "w") as file:
+        with writing(path, h5py) as file:
             data = file.create_group("data")
             for name, blobs in layers:
                 group = data.create_group(name)
@@ -59,11 +55,6 @@ def check_names(names: Sequence[str]) -> None:
         if name in seen:
             raise UnsupportedError(f"layer {name!r}: HDF5 holds a name once", fix=fix)
         seen.add(name)
-
-
-def h5py_for(path: str | Path) -> Any:
-    """Return h5py; a UsageError that names the file where it is not installed."""
-    return optional("h5py", "hdf5", f"{path}: HDF5 weights need")
 
 
 def _collect(group: Any, name: str, layers: list[LayerWeights]) -> None:
