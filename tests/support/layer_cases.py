@@ -46,6 +46,8 @@ class Case:
         given = self.kind("in") if "shapes are set by the caller" in self.note else {}
         shapes = {name: array.shape for name, array in given.items()}
         net = converter.load(self.net, self.weights, phase=phase, dtype=dtype, input_shapes=shapes)
+        for key in net.loaded.drawn if net.loaded else ():
+            net.layers[key].reset_parameters()  # Caffe ran with its fillers' statistics, zeros
         net.force_backward = True
         for parameter in net.parameters():
             parameter.requires_grad_()
