@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
+from caffe_layers import Layer
+from caffe_layers.base.layer import DEFAULT
 from converter.network.global_pool import averages_all
 from converter.network.net import CaffeNet
 from prototxt.errors import UnsupportedError
-
-NOT_COMPUTING = ("Input", "SoftmaxWithLoss", "Accuracy", "Split")
-"""Layers that compute nothing of the scores."""
+from prototxt.net import copied
 
 IGNORED_FIELDS = {
     *("param", "phase", "include", "exclude", "blobs", "propagate_down", "loss_weight"),
@@ -51,13 +51,13 @@ def _computing_layers(layers: Sequence[Any], whole_pools: Container[str]) -> Ite
     source: dict[str, str] = {}
     used = {bottom for layer in layers for bottom in layer.bottom}
     for layer in layers:
-        if layer.type == "Split":
+        cls = _class_of(layer)
+        if cls.is_copy:
             source |= dict.fromkeys(layer.top, source.get(layer.bottom[0], layer.bottom[0]))
         last = layer.type == "Softmax" and used.isdisjoint(layer.top)
-        if layer.type in NOT_COMPUTING or last:
+        if last or cls.is_source or cls.is_loss or cls.is_metric or cls.is_copy:
             continue
-        kept = type(layer)()
-        kept.CopyFrom(layer)
+        kept = copied(layer)
         kept.bottom[:] = [source.get(bottom, bottom) for bottom in layer.bottom]
         for name in IGNORED_FIELDS.intersection(kept.DESCRIPTOR.fields_by_name):
             kept.ClearField(name)
@@ -71,6 +71,12 @@ def _computing_layers(layers: Sequence[Any], whole_pools: Container[str]) -> Ite
         if layer.name in whole_pools:
             kept.pooling_param.Clear()
         yield kept
+
+
+def _class_of(layer: Any) -> type[Layer]:
+    """Return what the type is everywhere: readings differ in formulas, not in what they are for."""
+    readings = DEFAULT.layers.get(layer.type, {})
+    return next(iter(readings.values()), Layer)
 
 
 def _is_torchs(eps: float) -> bool:
