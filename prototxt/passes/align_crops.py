@@ -45,6 +45,7 @@ SAME_PLACES = frozenset(
 """Types whose tops have their bottoms' coordinates."""
 
 CROPS = ("Crop", "AutoCrop")
+BOTTOMS = 2  # the layer itself refuses another number of them
 _LOST = (
     "no Crop has a crop_param: they begin at 0, as BVLC's do; the coordinate maps of older ones "
     "lead nowhere: {}"
@@ -83,7 +84,11 @@ def align_crops(net: Net, dialect: str | None = None) -> tuple[Net, list[str]]:
     Raises ShapeError where an offset must be computed and cannot, UnsupportedError where some of
     them can and others not.
     """
-    crops = {at: layer.type for at, layer in enumerate(net.layers) if layer.type in CROPS}
+    crops = {
+        at: layer.type
+        for at, layer in enumerate(net.layers)
+        if layer.type in CROPS and len(layer.bottom) == BOTTOMS
+    }
     bare = [at for at in crops if not net.layers[at].HasField("crop_param")]
     told = any(at not in bare for at, kind in crops.items() if kind == "Crop")
     named = dialect == "future"
