@@ -51,7 +51,8 @@ class StepIndex:
         self._makers: dict[str, Step] = {}
         self._readers: dict[str, list[Step]] = defaultdict(list)
         for step in steps:
-            self._makers.update(dict.fromkeys(step.tops, step))
+            for value in step.tops:
+                self._makers[value] = step
             for value in step.bottoms:
                 self._readers[value].append(step)
 

@@ -30,20 +30,20 @@ class Wiring:
 
     def current(self, step: Step) -> Step:
         """Return a step as it is now: what it reads may have another name since."""
-        return next(now for now in self._steps if now.key == step.key)
+        return self._steps[self._place(step)]
 
     def put(self, old: Step, new: Step, layer: Layer, removed: Iterable[Step] = ()) -> None:
         """Put a step, and its layer, in the place of another; others are removed."""
         self._drop(removed)
         del self.layers[old.key]
         self.layers[new.key] = layer
-        self._steps[self._steps.index(old)] = new
+        self._steps[self._place(old)] = new
         self._changed()
 
     def insert(self, before: Step, new: Step, layer: Layer) -> None:
         """Put a step, and its layer, in front of another."""
         self.layers[new.key] = layer
-        self._steps.insert(self._steps.index(before), new)
+        self._steps.insert(self._place(before), new)
         self._changed()
 
     def remove(self, removed: Iterable[Step]) -> None:
@@ -61,8 +61,11 @@ class Wiring:
 
     def _drop(self, removed: Iterable[Step]) -> None:
         for step in removed:
-            self._steps.remove(step)
+            del self._steps[self._place(step)]
             del self.layers[step.key]
+
+    def _place(self, step: Step) -> int:
+        return next(at for at, now in enumerate(self._steps) if now.key == step.key)
 
     def _changed(self) -> None:
         self.index = StepIndex(self._steps)
