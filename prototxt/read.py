@@ -61,8 +61,8 @@ def read_as_written(
         raise FormatError(f"{path}: HDF5 weights hold no network", fix=fix)
     if file.form == "binary":
         if values:
-            said = "a binary network has no placeholders, so no values fill them"
-            raise FormatError(f"{path}: {said}")
+            problem = "a binary network has no placeholders, so no values fill them"
+            raise FormatError(f"{path}: {problem}")
         weights = _parse_binary(file, data, dialect, schema)
         return _embedded(weights, allow_unknown=allow_unknown), weights
     net = parse_text(

@@ -26,7 +26,7 @@ class SolverState:
 
     `iter` counts the updates of the weights, `learned_net` is the path of the weights as the solver
     knew it, `history` holds the optimizer's memory in the order of the network's blobs (AdaDelta
-    and Adam: a second one behind the first), `current_step` the learning rate's steps so far.
+    and Adam: a second one after the first), `current_step` the learning rate's steps so far.
     """
 
     iter: int = 0
@@ -41,20 +41,20 @@ def read_binary_state(path: str | Path) -> SolverState:
     with within(str(path)):
         data = mapped(path)
         for entry in wire.fields(data, 0, len(data)):
-            if entry.number == _ITER and entry.kind == wire.BYTES:
+            if entry.number == _ITER and entry.wire_type == wire.BYTES:
                 fix = "a .solverstate lies beside it"
                 raise FormatError("no solver state: it begins as a .caffemodel does", fix=fix)
-            if entry.number in (_ITER, _CURRENT_STEP) and entry.kind == wire.VARINT:
+            if entry.number in (_ITER, _CURRENT_STEP) and entry.wire_type == wire.VARINT:
                 name = "iter" if entry.number == _ITER else "current_step"
                 setattr(state, name, wire.signed(entry.value))
             elif entry.number == _LEARNED_NET:
                 state.learned_net = wire.string(data, entry)
-            elif entry.number == _HISTORY and entry.kind == wire.BYTES:
+            elif entry.number == _HISTORY and entry.wire_type == wire.BYTES:
                 with within(f"history {len(state.history)}"):
                     state.history.append(blob.read(data, entry.value, entry.end))
             else:
-                said = f"field {entry.number} of wire type {entry.kind}"
-                raise FormatError(f"byte {entry.start}: {said}, which no SolverState has")
+                problem = f"field {entry.number} of wire type {entry.wire_type}"
+                raise FormatError(f"byte {entry.start}: {problem}, which no SolverState has")
         _check(state)
     return state
 
@@ -125,11 +125,11 @@ def _write_hdf5(path: str | Path, state: SolverState) -> None:
 def _write_text(h5py: Any, file: Any, name: str, text: str) -> None:
     """Write a C string: of fixed size, its last byte 0, which Caffe reads up to."""
     data = text.encode()
-    kind = h5py.h5t.C_S1.copy()
-    kind.set_size(len(data) + 1)
+    dtype = h5py.h5t.C_S1.copy()
+    dtype.set_size(len(data) + 1)
     space = h5py.h5s.create(h5py.h5s.SCALAR)
-    made = h5py.h5d.create(file.id, name.encode(), kind, space)
-    made.write(space, space, np.array(data, f"S{len(data) + 1}"), kind)
+    made = h5py.h5d.create(file.id, name.encode(), dtype, space)
+    made.write(space, space, np.array(data, f"S{len(data) + 1}"), dtype)
 
 
 def _integer(file: Any, name: str) -> int:

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 _LEGACY = {1: 0, 2: 1, 3: 2, 4: 3}  # num, channels, height, width
 _DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF, _RAW_TYPE, _RAW = 5, 6, 7, 8, 9, 10, 12
-_VOLUME_DATA = 6  # of C3D, behind five sizes
+_VOLUME_DATA = 6  # of C3D, after five sizes
 _FLOATS = {_DATA: "<f4", _DIFF: "<f4", _DOUBLE_DATA: "<f8", _DOUBLE_DIFF: "<f8"}
 _RAW_TYPES = {0: "<f8", 1: "<f4", 2: "<f2"}  # NVIDIA's enum Type
 
@@ -66,19 +66,19 @@ def read(data: memoryview, start: int, end: int) -> Blob:
     while at < end:
         field = wire.read(data, at, end)
         at = field.end
-        if field.number == _DATA and field.kind == wire.VARINT and legacy is not None:
+        if field.number == _DATA and field.wire_type == wire.VARINT and legacy is not None:
             return _read_volume(data, start, end)
         if field.number in _FLOATS:
             chunk, at = _floats(data, field, end, _FLOATS[field.number])
             values[field.number].append(chunk)
-        elif field.number in _LEGACY and field.kind == wire.VARINT:
+        elif field.number in _LEGACY and field.wire_type == wire.VARINT:
             legacy = legacy or [0, 0, 0, 0]
             legacy[_LEGACY[field.number]] = wire.signed(field.value)
-        elif field.number == _SHAPE and field.kind == wire.BYTES:
+        elif field.number == _SHAPE and field.wire_type == wire.BYTES:
             dims += _dims(data, field)
-        elif field.number == _RAW_TYPE and field.kind == wire.VARINT:
+        elif field.number == _RAW_TYPE and field.wire_type == wire.VARINT:
             raw_type = field.value
-        elif field.number == _RAW and field.kind == wire.BYTES:
+        elif field.number == _RAW and field.wire_type == wire.BYTES:
             raw = field
     shape = tuple(dims if legacy is None else legacy)
     _check_shape(shape, start)
@@ -89,8 +89,8 @@ def read(data: memoryview, start: int, end: int) -> Blob:
         if not flat.size and (values[_DIFF] or values[_DOUBLE_DIFF]):
             message = f"byte {start}: the values lie in `diff`, which Caffe does not load"
             raise FormatError(message, fix="move them to `data`")
-        said = f"its shape {shape} wants {count}" if shape else "it has no shape, which wants 1"
-        raise FormatError(f"byte {start}: {flat.size} values, {said}")
+        wants = f"its shape {shape} wants {count}" if shape else "it has no shape, which wants 1"
+        raise FormatError(f"byte {start}: {flat.size} values, {wants}")
     return Blob(flat, shape, legacy is not None, raw is not None)
 
 
@@ -104,7 +104,7 @@ def _read_volume(data: memoryview, start: int, end: int) -> Blob:
     while at < end:
         field = wire.read(data, at, end)
         at = field.end
-        if field.number < _VOLUME_DATA and field.kind == wire.VARINT:
+        if field.number < _VOLUME_DATA and field.wire_type == wire.VARINT:
             shape[field.number] = wire.signed(field.value)
         elif field.number in (_VOLUME_DATA, _VOLUME_DATA + 1):
             chunk, at = _floats(data, field, end, "<f4")
@@ -117,20 +117,20 @@ def _read_volume(data: memoryview, start: int, end: int) -> Blob:
 
 
 def _floats(data: memoryview, field: wire.Field, end: int, of: str) -> tuple[Array, int]:
-    """Read a packed field or a run of unpacked ones; return the values and the offset behind."""
-    kind = np.dtype(of)
-    if field.kind == wire.BYTES:
+    """Read a packed field or a run of unpacked ones; return the values and the offset after."""
+    dtype = np.dtype(of)
+    if field.wire_type == wire.BYTES:
         size = field.end - field.value
-        if size % kind.itemsize:
-            message = f"field {field.number} has {size} bytes, no multiple of {kind.itemsize}"
+        if size % dtype.itemsize:
+            message = f"field {field.number} has {size} bytes, no multiple of {dtype.itemsize}"
             raise FormatError(f"byte {field.start}: {message}")
-        return _view(data, field, kind), field.end
-    if field.end - field.value != kind.itemsize or field.kind == wire.VARINT:
-        message = f"field {field.number} has wire type {field.kind}"
+        return _view(data, field, dtype), field.end
+    if field.end - field.value != dtype.itemsize or field.wire_type == wire.VARINT:
+        message = f"field {field.number} has wire type {field.wire_type}"
         raise FormatError(f"byte {field.start}: {message}")
     # The run ends where a key differs: the next field begins where one more value would.
     key = field.value - field.start
-    item = np.dtype([("key", "u1", (key,)), ("value", kind)])
+    item = np.dtype([("key", "u1", (key,)), ("value", dtype)])
     run = np.frombuffer(data, item, (end - field.start) // item.itemsize, field.start)
     other = np.flatnonzero((run["key"] != run["key"][0]).any(axis=1))
     count = int(other[0]) if other.size else len(run)
@@ -142,15 +142,15 @@ def _dims(data: memoryview, shape: wire.Field) -> list[int]:
     for field in wire.fields(data, shape.value, shape.end):
         if field.number != 1:
             continue
-        if field.kind == wire.VARINT:
+        if field.wire_type == wire.VARINT:
             dims.append(wire.signed(field.value))
-        elif field.kind == wire.BYTES:
+        elif field.wire_type == wire.BYTES:
             at = field.value
             while at < field.end:
                 value, at = wire.varint(data, at, field.end)
                 dims.append(wire.signed(value))
         else:
-            raise FormatError(f"byte {field.start}: a shape's dim has wire type {field.kind}")
+            raise FormatError(f"byte {field.start}: a shape's dim has wire type {field.wire_type}")
         if len(dims) > MAX_AXES:
             raise FormatError(f"byte {field.start}: a blob has at most {MAX_AXES} axes")
     return dims
@@ -172,16 +172,16 @@ def _joined(chunks: list[Array]) -> Array:
 def _raw(data: memoryview, field: wire.Field, raw_type: int) -> Array:
     if raw_type not in _RAW_TYPES:
         raise UnsupportedError(f"byte {field.start}: raw data of type {raw_type}, wants a float")
-    kind, size = np.dtype(_RAW_TYPES[raw_type]), field.end - field.value
-    if size % kind.itemsize:
-        message = f"{size} bytes of raw data, no multiple of {kind.itemsize}"
+    dtype, size = np.dtype(_RAW_TYPES[raw_type]), field.end - field.value
+    if size % dtype.itemsize:
+        message = f"{size} bytes of raw data, no multiple of {dtype.itemsize}"
         raise FormatError(f"byte {field.start}: {message}")
-    return _view(data, field, kind)
+    return _view(data, field, dtype)
 
 
-def _view(data: memoryview, field: wire.Field, kind: np.dtype[Any]) -> Array:
-    count = (field.end - field.value) // kind.itemsize
-    return np.frombuffer(data, kind, count, field.value) if count else np.empty(0, kind)
+def _view(data: memoryview, field: wire.Field, dtype: np.dtype[Any]) -> Array:
+    count = (field.end - field.value) // dtype.itemsize
+    return np.frombuffer(data, dtype, count, field.value) if count else np.empty(0, dtype)
 
 
 def encoded(array: Array, *, legacy: bool = False) -> tuple[bytes, memoryview, bytes]:

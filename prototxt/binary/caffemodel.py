@@ -80,11 +80,13 @@ class Weights:
         if self.embedded is None:
             return None
         parts = [Part("NetParameter", "", self.embedded.header, "the network")]
-        for (generation, kind, part), weights in zip(
+        for (generation, layer_type, part), weights in zip(
             self.embedded.layers, self.layers, strict=True
         ):
             shapes = [blob.shape for blob in weights.blobs if blob is not None]
-            parts.append(Part(generation.message, kind, part, f"layer {weights.name!r}", shapes))
+            parts.append(
+                Part(generation.message, layer_type, part, f"layer {weights.name!r}", shapes)
+            )
         blobs = (blob for layer in self.layers for blob in layer.blobs if blob is not None)
         raw = {"BlobProto.raw_data": frozenset({"nvidia"})} if any(b.raw for b in blobs) else {}
         with within(self.source):
@@ -113,18 +115,18 @@ def parse_binary(
     entries = list(wire.fields(data, 0, len(data)))  # first of all: a truncated file ends here
     for entry in entries:
         if entry.number not in (_V1.number, _V2.number):
-            if entry.number == 1 and entry.kind != wire.BYTES:
+            if entry.number == 1 and entry.wire_type != wire.BYTES:
                 _refuse_other_format(entries)
             header += data[entry.start : entry.end]
             continue
-        if entry.kind != wire.BYTES:
-            raise FormatError(f"byte {entry.start}: a layer has wire type {entry.kind}")
+        if entry.wire_type != wire.BYTES:
+            raise FormatError(f"byte {entry.start}: a layer has wire type {entry.wire_type}")
         generation = _V2 if entry.number == _V2.number else _V1
         layer, generation, part = _layer(data, entry, generation, schema)
         generations.add(generation.name)
         layers.append(layer)
-        kind = layer.type if generation is _V2 else ""
-        parts.append((_V1 if generation is _V0 else generation, kind, part))
+        layer_type = layer.type if generation is _V2 else ""
+        parts.append((_V1 if generation is _V0 else generation, layer_type, part))
     if not layers:
         raise FormatError("no layers in it", fix="is it a .caffemodel?")
     if len(generations) > 1:
@@ -135,7 +137,7 @@ def parse_binary(
 
 def _refuse_other_format(entries: Sequence[wire.Field]) -> NoReturn:
     """Say what a file is whose first field is no network's name."""
-    if {entry.number for entry in entries if entry.kind == wire.BYTES} >= _ONNX:
+    if {entry.number for entry in entries if entry.wire_type == wire.BYTES} >= _ONNX:
         fix = "give the .caffemodel here; `verify` takes the model after it"
         raise FormatError("an ONNX model where the weights belong", fix=fix)
     raise FormatError("no network: its first field is no name, as in a .solverstate")
@@ -153,15 +155,15 @@ def _layer(
     data: memoryview, entry: wire.Field, generation: _Generation, schema: Schema
 ) -> tuple[LayerWeights, _Generation, bytes]:
     """Read one layer: its blobs, its true generation, and its message without the blobs."""
-    name, kind, blobs, part, inner = _walk(data, entry, generation)
+    name, layer_type, blobs, part, inner = _walk(data, entry, generation)
     if inner is not None:  # V0: what the connection around it says beside bottom and top is lost
-        name, kind, blobs, bare, _ = _walk(data, inner, _V0)
+        name, layer_type, blobs, bare, _ = _walk(data, inner, _V0)
         key = wire.encode_key(_V0.number, wire.BYTES)
         part += key + wire.encode_varint(len(bare)) + bare
         generation = _V0
     elif generation is _V1:
-        kind = _v1_type(kind, schema)
-    layer = LayerWeights(name, kind, [])
+        layer_type = _v1_type(layer_type, schema)
+    layer = LayerWeights(name, layer_type, [])
     with within(f"layer {name!r}"):
         for index, found in enumerate(blobs):
             with within(f"blob {index}"):
@@ -172,32 +174,32 @@ def _layer(
 def _walk(
     data: memoryview, entry: wire.Field, generation: _Generation
 ) -> tuple[str, str, list[wire.Field], bytes, wire.Field | None]:
-    name = kind = ""
+    name = layer_type = ""
     blobs: list[wire.Field] = []
     rest: list[memoryview] = []
     inner = None
     for found in wire.fields(data, entry.value, entry.end):
-        if found.number == generation.blobs_at and found.kind == wire.BYTES:
+        if found.number == generation.blobs_at and found.wire_type == wire.BYTES:
             blobs.append(found)
             continue
-        if generation is _V1 and found.number == _V0.number and found.kind == wire.BYTES:
+        if generation is _V1 and found.number == _V0.number and found.wire_type == wire.BYTES:
             inner = found
             continue
         rest.append(data[found.start : found.end])
         if found.number == generation.name_at:
             name = wire.string(data, found)
         elif found.number == generation.type_at:
-            is_enum = generation is _V1 and found.kind == wire.VARINT
-            kind = str(found.value) if is_enum else wire.string(data, found)
-    return name, kind, blobs, b"".join(rest), inner
+            is_enum = generation is _V1 and found.wire_type == wire.VARINT
+            layer_type = str(found.value) if is_enum else wire.string(data, found)
+    return name, layer_type, blobs, b"".join(rest), inner
 
 
 def _v1_type(number: str, schema: Schema) -> str:
     """Name a V1 type by its number; the number stays where only forks have it, or several do."""
     names = {}
     for one in schema.dialects:
-        kind: Any = one.message("V1LayerParameter").DESCRIPTOR.fields_by_name["type"].enum_type
-        if found := kind.values_by_number.get(int(number or "0")):
+        types: Any = one.message("V1LayerParameter").DESCRIPTOR.fields_by_name["type"].enum_type
+        if found := types.values_by_number.get(int(number or "0")):
             names[one.name] = str(found.name)
     return names.get("bvlc") or (names.popitem()[1] if len(set(names.values())) == 1 else number)
 
@@ -212,8 +214,8 @@ def write_caffemodel(
     2 GiB.
     """
     names = {layer.name for layer in net.layers}
-    if lost := [key for key in blobs if key not in names and key not in range(len(net.layers))]:
-        raise WeightError(f"{net.source}: blobs for {lost[0]!r}, which is no layer")
+    if unknown := [key for key in blobs if key not in names and key not in range(len(net.layers))]:
+        raise WeightError(f"{net.source}: blobs for {unknown[0]!r}, which is no layer")
     with writing(path) as file:
         file.write(net.header.SerializeToString(deterministic=True))
         for index, layer in enumerate(net.layers):

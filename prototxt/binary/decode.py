@@ -89,10 +89,10 @@ def _fitting(part: Part, forced: str | None, schema: Schema) -> dict[str, Any]:
     """Return the message of each dialect that reads the whole part."""
     messages = {}
     for dialect in schema.candidates(part.type, forced):
-        kind = dialect.message(part.message)
+        message_class = dialect.message(part.message)
         data = memoryview(part.data)
-        if _reads(data, 0, len(data), kind.DESCRIPTOR):
-            message = _parse(kind, part.data)
+        if _reads(data, 0, len(data), message_class.DESCRIPTOR):
+            message = _parse(message_class, part.data)
             if message is not None and _may_be(dialect, part, message, schema):
                 messages[dialect.name] = message
     # Where one has a field of the type's own, what others have at its number is not meant.
@@ -112,12 +112,12 @@ def _owns(dialect: Dialect, message: Any) -> bool:
 def _may_be(dialect: Dialect, part: Part, message: Any, schema: Schema) -> bool:
     if part.message == "NetParameter":
         return True
-    kind = type_of(message)
-    if schema.foreign_field(dialect.name, kind, message):
+    layer_type = type_of(message)
+    if schema.foreign_field(dialect.name, layer_type, message):
         return False
-    if part.message == "V1LayerParameter" and kind == "Deconvolution" and not message.bottom:
+    if part.message == "V1LayerParameter" and layer_type == "Deconvolution" and not message.bottom:
         return False
-    if kind not in CONVOLUTIONS:
+    if layer_type not in CONVOLUTIONS:
         return True
     # A fork's dilations of H and W stand in pairs; yjxiong's windows are over H and W alone.
     given = {field.name for field, _ in message.convolution_param.ListFields()}
@@ -196,23 +196,23 @@ def _refuse_named(forced: str, other: Any) -> None:
 
 def _said(message: Any) -> str:
     """Say what a dialect reads: of a layer its type and parameters, of a network all."""
-    kind = _kind(message)
-    if not kind:
+    layer_type = _layer_type(message)
+    if not layer_type:
         return text_format.MessageToString(message, as_one_line=True)
     own = [
         f"{field.name} {{ {text_format.MessageToString(value, as_one_line=True)} }}"
         for field, value in message.ListFields()
         if isinstance(value, Message)
     ]
-    return " ".join([kind, *own])
+    return " ".join([layer_type, *own])
 
 
 def _same(one: Any, other: Any) -> bool:
     """Tell whether two dialects' messages say the same, the parameters' own name set aside."""
-    return _kind(one) == _kind(other) and _own(one) == _own(other)
+    return _layer_type(one) == _layer_type(other) and _own(one) == _own(other)
 
 
-def _kind(message: Any) -> str:
+def _layer_type(message: Any) -> str:
     return type_of(message) if "LayerParameter" in message.DESCRIPTOR.name else ""
 
 
@@ -237,8 +237,8 @@ def _likeliest(part: Part, likely: Collection[str], forced: str | None, schema: 
     )
 
 
-def _parse(kind: type[Message], data: bytes) -> Any:
-    message: Any = kind()
+def _parse(message_class: type[Message], data: bytes) -> Any:
+    message: Any = message_class()
     try:
         message.ParseFromString(data)
     except (DecodeError, UnicodeDecodeError):
@@ -259,9 +259,9 @@ def _is_utf8(message: Any) -> bool:
     return True
 
 
-def _reads(data: memoryview, start: int, end: int, kind: Any) -> bool:
+def _reads(data: memoryview, start: int, end: int, descriptor: Any) -> bool:
     """Tell whether a message has every field between two offsets, with its wire type and value."""
-    known = kind.fields_by_number
+    known = descriptor.fields_by_number
     try:
         return all(
             field.number in known and _holds(data, field, known[field.number])
@@ -273,17 +273,17 @@ def _reads(data: memoryview, start: int, end: int, kind: Any) -> bool:
 
 def _holds(data: memoryview, field: wire.Field, described: Any) -> bool:
     name = _TYPES[described.type]
-    if field.kind == wire.BYTES and name == "MESSAGE":
+    if field.wire_type == wire.BYTES and name == "MESSAGE":
         return _reads(data, field.value, field.end, described.message_type)
-    if field.kind == wire.BYTES and name in ("STRING", "BYTES"):
+    if field.wire_type == wire.BYTES and name in ("STRING", "BYTES"):
         return name == "BYTES" or _is_text(bytes(data[field.value : field.end]))
-    if field.kind == wire.BYTES:
+    if field.wire_type == wire.BYTES:
         return bool(described.GetOptions().packed) and all(
             _admits(described, name, value) for value in _packed(data, field, name)
         )
-    if field.kind == wire.VARINT:
+    if field.wire_type == wire.VARINT:
         return name in _VARINTS and _admits(described, name, field.value)
-    return name in (_FIXED32 if field.kind == wire.FIXED32 else _FIXED64)
+    return name in (_FIXED32 if field.wire_type == wire.FIXED32 else _FIXED64)
 
 
 def _packed(data: memoryview, field: wire.Field, name: str) -> Iterator[int]:

@@ -16,12 +16,12 @@ def unknown_fields(net: Net) -> list[str]:
     found = [f"NetParameter has the unknown field {number}" for _, number in _walk(net.header)]
     for layer in net.layers:
         for message, number in _walk(layer):
-            said = f"{message} has the unknown field {number}"
+            problem = f"{message} has the unknown field {number}"
             if not any(type_of(layer) in one.types for one in net.schema.dialects):
-                said = (
+                problem = (
                     f"no schema here knows that type, and field {number} is not BVLC's {message}'s"
                 )
-            found.append(f"{describe(layer)}: {said}")
+            found.append(f"{describe(layer)}: {problem}")
     return found
 
 

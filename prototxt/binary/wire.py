@@ -18,14 +18,14 @@ class Field(NamedTuple):
     """
 
     number: int
-    kind: int
+    wire_type: int
     start: int
     value: int
     end: int
 
 
 def varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
-    """Return the number that begins at `at`, and the offset behind it."""
+    """Return the number that begins at `at`, and the offset after it."""
     if at < end and data[at] < 0x80:
         return data[at], at + 1
     value = 0
@@ -49,26 +49,26 @@ def fields(data: memoryview, start: int, end: int) -> Iterator[Field]:
 
 
 def read(data: memoryview, at: int, end: int) -> Field:
-    """Return the field that begins at `at`; FormatError if it is none or ends behind `end`."""
+    """Return the field that begins at `at`; FormatError if it is none or ends after `end`."""
     key, value = varint(data, at, end)
-    number, kind = key >> 3, key & 7
+    number, wire_type = key >> 3, key & 7
     if not 0 < number < 1 << 29:
         raise FormatError(f"byte {at}: field number {number}, which protobuf does not have")
-    if kind == BYTES:
+    if wire_type == BYTES:
         if value < end and (size := data[value]) < 0x80:  # most sizes: saves a third of the walk
             value += 1
         else:
             size, value = varint(data, value, end)
         stop = value + size
-    elif kind == VARINT:
+    elif wire_type == VARINT:
         value, stop = varint(data, value, end)
-    elif kind in _FIXED:
-        stop = value + _FIXED[kind]
+    elif wire_type in _FIXED:
+        stop = value + _FIXED[wire_type]
     else:
-        raise FormatError(f"byte {at}: field {number} has wire type {kind}")
+        raise FormatError(f"byte {at}: field {number} has wire type {wire_type}")
     if stop > end:
         raise FormatError(f"byte {at}: field {number} ends at byte {stop}, there are {end}")
-    return Field(number, kind, at, value, stop)
+    return Field(number, wire_type, at, value, stop)
 
 
 def signed(value: int) -> int:
@@ -78,7 +78,7 @@ def signed(value: int) -> int:
 
 def string(data: memoryview, field: Field) -> str:
     """Return a string field's text."""
-    if field.kind != BYTES:
+    if field.wire_type != BYTES:
         raise FormatError(f"byte {field.start}: field {field.number} holds no text")
     try:
         return bytes(data[field.value : field.end]).decode("utf-8")
@@ -96,6 +96,6 @@ def encode_varint(value: int) -> bytes:
     return bytes(out)
 
 
-def encode_key(number: int, kind: int) -> bytes:
+def encode_key(number: int, wire_type: int) -> bytes:
     """Write what stands in front of a field's value."""
-    return encode_varint(number << 3 | kind)
+    return encode_varint(number << 3 | wire_type)

@@ -126,7 +126,7 @@ def _open(path: str) -> Any:
     except lmdb.Error as error:
         raise FormatError(f"no LMDB that can be read: {error}") from None
     pages = opened.info()["last_pgno"] + 1
-    # Reading behind the end of a file that is cut off would kill the process.
+    # Reading past the end of a file that is cut off would kill the process.
     if size < (wants := pages * opened.stat()["psize"]):
         opened.close()
         raise FormatError(f"{FILE} has {size} bytes, wants {wants}: it is cut off")

@@ -15,16 +15,16 @@ from prototxt.net import Net, copied
 def merge_scales(net: Net, files: Sequence[Weights]) -> Net:
     """Return the network without the Scale layers whose numbers the weights' BatchNorms hold.
 
-    Intel's engines merge a BatchNorm (3 blobs) and the Scale behind it (2) into one layer of 5
+    Intel's engines merge a BatchNorm (3 blobs) and the Scale after it (2) into one layer of 5
     blobs, which takes the Scale's top; published definitions still show both.
 
-    Raises WeightError for the reverse, where it is silent: a BatchNorm without a Scale behind it
+    Raises WeightError for the reverse, where it is silent: a BatchNorm without a Scale after it
     whose weights are followed by those of a Scale that the network lacks.
     """
     held = {layer.name: len(layer.blobs) for file in files for layer in file.layers if layer.blobs}
     blobs = BlobIndex.of(net.layers)
     layers: list[Any] = list(net.layers)
-    gone: set[int] = set()
+    merged_scales: set[int] = set()
     for index, layer in enumerate(net.layers):
         if layer.type != "BatchNorm" or len(layer.top) != 1 or layer.name not in held:
             continue
@@ -38,10 +38,10 @@ def merge_scales(net: Net, files: Sequence[Weights]) -> Net:
             merged = copied(layer)
             merged.top[0] = net.layers[scale].top[0]
             layers[index] = merged
-            gone.add(scale)
-    if not gone:
+            merged_scales.add(scale)
+    if not merged_scales:
         return net
-    kept = [index for index in range(len(layers)) if index not in gone]
+    kept = [index for index in range(len(layers)) if index not in merged_scales]
     return replace(net, layers=layers).keeping(kept)
 
 

@@ -92,6 +92,6 @@ def written_type(layer: Any) -> str:
     """Return a layer's type as its file has it."""
     if isinstance(layer.type, str):
         return layer.type
-    kind = layer.DESCRIPTOR.fields_by_name["type"].enum_type
-    found = kind.values_by_number.get(layer.type)
+    types = layer.DESCRIPTOR.fields_by_name["type"].enum_type
+    found = types.values_by_number.get(layer.type)
     return str(found.name) if found else str(layer.type)

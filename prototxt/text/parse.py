@@ -108,9 +108,9 @@ class _Parser:
     unknown: list[str] = field(default_factory=list)
 
     def layer(self, name: str, span: scan.Span) -> Message:
-        kind = _literal(span.type)
-        kind = NAMES.get(kind, kind) if name == "V1LayerParameter" else kind
-        return self.first_fit(name, kind, self.text[span.start : span.end], span.start)
+        layer_type = _literal(span.type)
+        layer_type = NAMES.get(layer_type, layer_type) if name == "V1LayerParameter" else layer_type
+        return self.first_fit(name, layer_type, self.text[span.start : span.end], span.start)
 
     def header(self, entries: list[scan.Entry]) -> Message:
         """Parse the other fields, each left at its offset."""
@@ -145,14 +145,14 @@ class _Parser:
                 return message
             failure = again
         at = start + failure.at
-        said, fix = failure.message, failure.fix
+        problem, fix = failure.message, failure.fix
         if failure.unknown and not fix and name != "SolverParameter":
             fix = self.remedy(name, layer_type, text)
         given = [name for name, value in self.values.items() if value.strip() == failure.word]
         if failure.word and given:
-            said = f"{said}: it is the value given for {given[0]!r}"
+            problem = f"{problem}: it is the value given for {given[0]!r}"
             fix = f"give a number with --set {given[0]}=..."
-        raise scan.error(self.text, at, self.source, said, fix=fix)
+        raise scan.error(self.text, at, self.source, problem, fix=fix)
 
     def remedy(self, name: str, layer_type: str, text: str) -> str:
         """Say whose an unknown field is, and what can be done about it."""
@@ -179,8 +179,8 @@ class _Parser:
         return f"{self.source}:{line}:{column}"
 
 
-def _parse(text: str, kind: type[Message]) -> tuple[Message, _Failure | None]:
-    message: Any = kind()
+def _parse(text: str, message_class: type[Message]) -> tuple[Message, _Failure | None]:
+    message: Any = message_class()
     try:
         text = literals.settle(text)
         text_format.Parse(text, message)
@@ -188,10 +188,10 @@ def _parse(text: str, kind: type[Message]) -> tuple[Message, _Failure | None]:
         return message, _Failure(error.at, str(error))
     except text_format.ParseError as error:
         at = _offset(text, error.GetLine() or 1, error.GetColumn() or 1)
-        said = re.sub(r"^\d+:\d+ : ", "", str(error))
-        said = said.removeprefix(f"'{text[at - _column(text, at) : _line_end(text, at)]}': ")
-        said = said.removeprefix("'': ")
-        return message, _explain(at, said.rstrip("."), message)
+        problem = re.sub(r"^\d+:\d+ : ", "", str(error))
+        problem = problem.removeprefix(f"'{text[at - _column(text, at) : _line_end(text, at)]}': ")
+        problem = problem.removeprefix("'': ")
+        return message, _explain(at, problem.rstrip("."), message)
     if (at_octal := literals.octal_float(text, message.DESCRIPTOR)) is not None:
         return message, _octal_float(at_octal)
     if missing := message.FindInitializationErrors():
@@ -201,26 +201,26 @@ def _parse(text: str, kind: type[Message]) -> tuple[Message, _Failure | None]:
 
 
 def _octal_float(at: int) -> _Failure:
-    said = "an octal number in a float field, which Caffe refuses"
-    return _Failure(at, said, "write it without the leading 0")
+    problem = "an octal number in a float field, which Caffe refuses"
+    return _Failure(at, problem, "write it without the leading 0")
 
 
-def _explain(at: int, said: str, message: Message) -> _Failure:
+def _explain(at: int, problem: str, message: Message) -> _Failure:
     pool: Any = message.DESCRIPTOR.file.pool
-    if match := _UNKNOWN.match(said):
+    if match := _UNKNOWN.match(problem):
         known = pool.FindMessageTypeByName(f"caffe.{match[1]}").fields_by_name
-        said = f"{match[1]} has no field {match[2]!r}"
-        return _Failure(at, said, _closest(match[2], list(known)), f"{match[1]}.{match[2]}")
-    if match := _TWICE.match(said):
+        problem = f"{match[1]} has no field {match[2]!r}"
+        return _Failure(at, problem, _closest(match[2], list(known)), f"{match[1]}.{match[2]}")
+    if match := _TWICE.match(problem):
         return _Failure(at, f"{match[2]!r} is given twice, {match[1]} takes it once")
-    if match := _VALUE.match(said):
+    if match := _VALUE.match(problem):
         known = list(pool.FindEnumTypeByName(f"caffe.{match[1]}").values_by_name)
         name = match[1].rpartition(".")[2]
         if match[2].startswith(('"', "'")):
             return _Failure(at, f"{match[2]} is a string, wants a bare {name}")
         wants = f", wants {', '.join(known)}" if len(known) < 9 else ""
         return _Failure(at, f"{name} has no value {match[2]}{wants}", _closest(match[2], known))
-    if match := _NUMBER.match(said):
+    if match := _NUMBER.match(problem):
         wanted = "whole number" if match[1] == "integer" else "number"
         fix = word = ""
         if re.fullmatch(r"[A-Za-z_]\w*", match[2]) and match[2].lower() not in template.WORDS:
@@ -228,11 +228,11 @@ def _explain(at: int, said: str, message: Message) -> _Failure:
             how = f"give its value with --set {match[2]}=..." if is_net else "fill it in"
             fix, word = f"if it is a template's placeholder, {how}", match[2]
         return _Failure(at, f"{match[2]} where a {wanted} belongs", fix, word=word)
-    if _OCTAL.match(said):
+    if _OCTAL.match(problem):
         return _octal_float(at)
-    if match := _RANGE.match(said):
+    if match := _RANGE.match(problem):
         return _Failure(at, f"{match[1]} is out of its field's range")
-    return _Failure(at, said.replace('"caffe.', '"'))
+    return _Failure(at, problem.replace('"caffe.', '"'))
 
 
 def _closest(word: str, known: list[str]) -> str:
@@ -259,7 +259,7 @@ def _line_end(text: str, at: int) -> int:
 def _literal(written: str) -> str:
     """Return the value of a string literal or of adjacent ones; a bare word is itself.
 
-    Comments may stand between the literals and behind them.
+    Comments may stand between the literals and after them.
     """
     if "\\" in written:
         with suppress(ValueError):  # an escape that Caffe refuses: the parser says where

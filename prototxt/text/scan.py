@@ -16,7 +16,7 @@ MAX_DEPTH = 100  # of nested messages, as protobuf's binary parsers allow
 _COMMENT = r"#[^\n]*(?![^\n])"  # to the end of its line and no shorter
 _GAP = rf"(?:\s|{_COMMENT})*"
 _BLANK = re.compile(_GAP)
-_STRAY_BYTE = re.compile("[\ud800-\udfff]")  # as `surrogateescape` decodes it
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # as `surrogateescape` decodes it
 _BRACED = re.compile(r"\{\w+\}")  # a placeholder: a message's field has a value
 _NO_TEXT = re.compile(rf"{STRING}|#[^\n]*|//|\$\{{?\w*[}}$]?|{_BRACED.pattern}|[\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_]\w*")
@@ -68,12 +68,12 @@ def refuse_no_text(text: str, source: str, *, is_net: bool = True) -> None:
         raise error(
             text, 0, source, "the text begins with a byte order mark", fix="save it as plain UTF-8"
         )
-    stray = _STRAY_BYTE.search(text)
-    if not (stray or "$" in text or "//" in text or _BRACED.search(text)):
+    not_utf8 = _NOT_UTF8.search(text)
+    if not (not_utf8 or "$" in text or "//" in text or _BRACED.search(text)):
         return
     for match in _NO_TEXT.finditer(text):
         found = match.group()
-        if stray and found[0] != "#" and (inside := _STRAY_BYTE.search(found)):
+        if not_utf8 and found[0] != "#" and (inside := _NOT_UTF8.search(found)):
             at = match.start() + inside.start()
             raise error(text, at, source, "a byte that is not UTF-8", fix="save it as UTF-8")
         if found == "//":
@@ -137,8 +137,8 @@ def _list(text: str, at: int, source: str, messages: list[Span]) -> int:
 
 def _value(text: str, at: int, source: str, messages: list[Span]) -> int:
     if text.startswith(("{", "<"), at):
-        end, kind = _message(text, at, source)
-        messages.append(Span(at + 1, end - 1, kind))
+        end, layer_type = _message(text, at, source)
+        messages.append(Span(at + 1, end - 1, layer_type))
         return end
     if scalar := _SCALAR.match(text, at):
         return scalar.end()
@@ -158,8 +158,8 @@ def _token(text: str, at: int) -> str:
 
 
 def _message(text: str, at: int, source: str) -> tuple[int, str]:
-    """Return the offset behind the message that opens here, and its `type`'s literal."""
-    kind, open_at = "", [at]
+    """Return the offset after the message that opens here, and its `type`'s literal."""
+    layer_type, open_at = "", [at]
     end = at + 1
     while match := _INSIDE.search(text, end):
         found, end = match.group(), match.end()
@@ -174,10 +174,10 @@ def _message(text: str, at: int, source: str) -> tuple[int, str]:
                 message = f"{found!r} closes the {text[opened]!r} of line {line}"
                 raise error(text, match.start(), source, message)
             if not open_at:
-                return end, kind
-        elif found == "type" and len(open_at) == 1 and not kind:
+                return end, layer_type
+        elif found == "type" and len(open_at) == 1 and not layer_type:
             if typed := _TYPE.match(text, match.start()):
-                kind, end = typed.group(1).strip(), typed.end()
+                layer_type, end = typed.group(1).strip(), typed.end()
         elif found in ('"', "'"):
             raise error(text, match.start(), source, "a string that does not end on its line")
     line, _ = line_column(text, open_at[-1])

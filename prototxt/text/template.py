@@ -67,8 +67,8 @@ def fill(text: str, values: Mapping[str, str], source: str, schema: Schema = SHI
         if "\n" in value:
             raise FormatError(f"{source}: the value of {name!r} is of several lines, wants one")
     found = list(_placeholders(text, schema, values))
-    if lost := [name for name in values if name not in {name for name, _, _ in found}]:
-        raise FormatError(f"{source}: no placeholder is named {lost[0]!r}", fix=_known(found))
+    if unknown := [name for name in values if name not in {name for name, _, _ in found}]:
+        raise FormatError(f"{source}: no placeholder is named {unknown[0]!r}", fix=_known(found))
     parts, at = [], 0
     for name, start, end in found:
         value = values.get(name, text[start:end])

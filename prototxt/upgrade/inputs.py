@@ -23,8 +23,7 @@ def to_layer(net: Net) -> Net:
     for name in FIELDS:
         header.ClearField(name)
     if not old.input_shape and not old.input_dim:
-        lost = f"input {', '.join(old.input)}: no shape"
-        dropped = [*net.dropped, lost]
+        dropped = [*net.dropped, f"input {', '.join(old.input)}: no shape"]
         return replace(net, header=header, dropped=dropped, shapeless=list(old.input))
     with within(net.source):
         require_enough(old)

@@ -202,19 +202,19 @@ def rewrite(old: Any, dropped: list[str]) -> Any:
     return new
 
 
-def destination(kind: str, field: str) -> tuple[str | None, str]:
+def destination(layer_type: str, field: str) -> tuple[str | None, str]:
     """Return where a field moves to: the message (`""`: the layer, None: nowhere) and the field."""
-    if field in KEPT or (field == "hdf5_output_param" and kind == "hdf5_output"):
+    if field in KEPT or (field == "hdf5_output_param" and layer_type == "hdf5_output"):
         return "", field
     if field in TRANSFORM:
         return "transform_param", TRANSFORM[field]
-    message, names = FIELDS.get(kind, (None, {}))
+    message, names = FIELDS.get(layer_type, (None, {}))
     return (message, names[field]) if field in names else (None, "")
 
 
-def unknown_type(kind: str) -> CaffeError:
+def unknown_type(layer_type: str) -> CaffeError:
     known = ", ".join(TYPES)
-    return FormatError(f"{kind!r} is no V0 layer type, wants padding, {known}")
+    return FormatError(f"{layer_type!r} is no V0 layer type, wants padding, {known}")
 
 
 def copy(source: Any, name: str, target: Any, new_name: str) -> None:
