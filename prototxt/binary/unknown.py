@@ -18,9 +18,7 @@ def unknown_fields(net: Net) -> list[str]:
         for message, number in _walk(layer):
             problem = f"{message} has the unknown field {number}"
             if not any(type_of(layer) in one.types for one in net.schema.dialects):
-                problem = (
-                    f"no schema here knows that type, and field {number} is not BVLC's {message}'s"
-                )
+                problem = f"{problem}, and no schema here has fields of that type"
             found.append(f"{describe(layer)}: {problem}")
     return found
 

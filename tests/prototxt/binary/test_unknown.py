@@ -61,6 +61,6 @@ def test_a_type_that_no_schema_knows_is_named_as_that(tmp_path: Path) -> None:
     with pytest.raises(FormatError) as caught:
         prototxt.read_net(path)
     assert str(caught.value).startswith(
-        f"{path}: layer 'p' (CInnerProduct): no schema here knows that type, and field 99 is not "
-        "BVLC's PoolingParameter's\n"
+        f"{path}: layer 'p' (CInnerProduct): PoolingParameter has the unknown field 99, and no "
+        "schema here has fields of that type\n"
     )
