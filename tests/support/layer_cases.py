@@ -13,6 +13,8 @@ import torch
 import converter
 from tests.support import recorded
 
+from .statistics import with_caffes_statistics
+
 CASES = recorded.index("layers", "index.json")
 RUN = [case for case, meta in CASES.items() if not meta.get("refused")]
 REFUSED = [case for case, meta in CASES.items() if meta.get("refused")]
@@ -46,8 +48,7 @@ class Case:
         given = self.kind("in") if "shapes are set by the caller" in self.note else {}
         shapes = {name: array.shape for name, array in given.items()}
         net = converter.load(self.net, self.weights, phase=phase, dtype=dtype, input_shapes=shapes)
-        for key in net.loaded.drawn if net.loaded else ():
-            net.layers[key].reset_parameters()  # Caffe ran with its fillers' statistics, zeros
+        with_caffes_statistics(net)
         net.force_backward = True
         for parameter in net.parameters():
             parameter.requires_grad_()

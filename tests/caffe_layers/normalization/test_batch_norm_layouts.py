@@ -16,6 +16,7 @@ from prototxt import UnsupportedError, WeightError, parse_text, read_weights
 from tests.support import restated
 from tests.support.recorded import assert_close
 from tests.support.restated import check, check_gradients
+from tests.support.statistics import with_caffes_statistics
 
 RNG = np.random.default_rng(1701)
 C = 3
@@ -204,7 +205,7 @@ def test_nvidia_lifts_a_small_eps(tmp_path: Path):
 def test_fresh_scales_are_1(tmp_path: Path):
     for fork in FIVE:
         net = restated.load(five(fork), {"x": image(1, C, 2, 2)}, tmp_path, dialect=fork)
-        module = net.layers["L"]
+        module = with_caffes_statistics(net).layers["L"]
         assert module.weight.flatten().tolist() == [1] * C
         assert module.bias.flatten().tolist() == [0] * C
         assert float(module.factor) == (0 if fork == "intel" else 1)

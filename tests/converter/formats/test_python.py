@@ -25,6 +25,7 @@ from prototxt.nets.senet import senet
 from prototxt.nets.sknet import sknet
 from tests.support import recorded
 from tests.support.recorded import assert_close
+from tests.support.statistics import with_caffes_statistics
 
 ALONE = """
 import importlib.util, sys
@@ -171,6 +172,7 @@ def test_recorded_cases_compute_the_same(kind: str, layer_cases: Path) -> None:
             dtype=torch.float64,
             input_shapes=given,
         )
+        with_caffes_statistics(net)
         try:
             source = executed(net)
         except UnsupportedError:

@@ -18,6 +18,7 @@ import converter
 from converter.network.backward import backward
 from prototxt import ShapeError
 from tests.support.recorded import ARCHIVES, assert_close
+from tests.support.statistics import with_caffes_statistics
 
 RECORDED = dict(np.load(ARCHIVES / "axpy_cudnn_batch_norm.npz"))
 NAMES = list(dict.fromkeys(key.partition("|")[0] for key in RECORDED))
@@ -53,7 +54,7 @@ def load(case: str, folder: Path, dtype: torch.dtype = torch.float64) -> convert
     path = folder / "net.prototxt"
     path.write_text(text)
     phase = str(RECORDED.get(f"{case}|phase", "train")).upper()
-    return converter.load(path, phase=phase, dtype=dtype)
+    return with_caffes_statistics(converter.load(path, phase=phase, dtype=dtype))
 
 
 def set_blobs(net: converter.CaffeNet, case: str) -> None:
