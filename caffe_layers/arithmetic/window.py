@@ -79,7 +79,8 @@ def make_window(
 
     window = Window(kernel, each("stride", stride), each("pad", pad), each("dilation", dilation))
     for name, numbers in (("kernel_size", kernel), ("stride", window.stride)):
-        require(min(numbers, default=1) >= 1, f"{name} {numbers} wants 1 or more")
+        # Not by `min` with a default, which torch.compile cannot trace for sizes that vary.
+        require(all(number >= 1 for number in numbers), f"{name} {numbers} wants 1 or more")
     return window
 
 

@@ -13,7 +13,7 @@ import torch
 import converter
 from tests.support import recorded
 
-from .statistics import with_caffes_statistics
+from .fillers import with_caffes_statistics
 
 CASES = recorded.index("layers", "index.json")
 RUN = [case for case, meta in CASES.items() if not meta.get("refused")]

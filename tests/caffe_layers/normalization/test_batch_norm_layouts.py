@@ -14,9 +14,9 @@ import converter
 from caffe_layers.base.registry import find
 from prototxt import UnsupportedError, WeightError, parse_text, read_weights
 from tests.support import restated
+from tests.support.fillers import with_caffes_statistics
 from tests.support.recorded import assert_close
 from tests.support.restated import check, check_gradients
-from tests.support.statistics import with_caffes_statistics
 
 RNG = np.random.default_rng(1701)
 C = 3

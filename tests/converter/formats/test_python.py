@@ -24,8 +24,8 @@ from prototxt.nets.inception_resnet_v2 import inception_resnet_v2
 from prototxt.nets.senet import senet
 from prototxt.nets.sknet import sknet
 from tests.support import recorded
+from tests.support.fillers import with_caffes_statistics
 from tests.support.recorded import assert_close
-from tests.support.statistics import with_caffes_statistics
 
 ALONE = """
 import importlib.util, sys

@@ -17,8 +17,8 @@ import torch
 import converter
 from converter.network.backward import backward
 from prototxt import ShapeError
+from tests.support.fillers import with_caffes_statistics
 from tests.support.recorded import ARCHIVES, assert_close
-from tests.support.statistics import with_caffes_statistics
 
 RECORDED = dict(np.load(ARCHIVES / "axpy_cudnn_batch_norm.npz"))
 NAMES = list(dict.fromkeys(key.partition("|")[0] for key in RECORDED))
