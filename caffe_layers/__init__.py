@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .activation import *
 from .base.filler import Filler
-from .base.layer import LAYERS, Layer, unfilled, weightless
+from .base.layer import LAYERS, Layer
 from .base.op import Op, Py, Values
 from .base.param_spec import ParamSpec
 from .base.registry import build, find
@@ -32,6 +32,7 @@ from .forks.tsn import *
 from .forks.yolo import *
 from .kernels.axpy import axpy
 from .loss import *
+from .memory import unfilled, weightless
 from .normalization import *
 from .recurrent import *
 from .vision import *

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cache
-from math import prod
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from caffe_layers.memory import held
+from caffe_layers.memory import new_blob, new_blobs_are_filled
 from prototxt import Blob
 from prototxt.errors import CaffeError
 from prototxt.schema import SHIPPED, Schema
@@ -216,14 +215,14 @@ class Layer(nn.Module):
     def add_blob(self, name: str, shape: Shape, filler: Filler, *, learnable: bool = True) -> None:
         """Declare the next blob: a Parameter, or a buffer where training never updates it."""
         filler.check(shape)
-        blob = _new_blob(name, shape)
+        blob = new_blob(name, shape)
         if learnable:
             self.register_parameter(name, nn.Parameter(blob))
         else:
             self.register_buffer(name, blob)
         self.blob_names = (*self.blob_names, name)
         self._fillers[name] = filler
-        if not (_unfilled.get() or _weightless.get()):
+        if new_blobs_are_filled():
             filler.fill(blob)
 
     def admits(self, name: str, shape: Shape) -> bool:
@@ -364,15 +363,6 @@ class Layer(nn.Module):
         return 0
 
 
-def _new_blob(name: str, shape: Shape) -> Tensor:
-    """Return a blob whose values are not set; UnsupportedError for one that memory lacks."""
-    if _weightless.get():
-        return torch.zeros(()).expand(shape)
-    size = prod(shape) * torch.get_default_dtype().itemsize
-    with held(f"blob {name!r}, {'x'.join(map(str, shape))}, {size:,} bytes"):
-        return torch.empty(shape)
-
-
 def _calls_add_blob(cls: type[Layer]) -> bool:
     codes = (getattr(value, "__code__", None) for value in vars(cls).values())
     return any(code is not None and "add_blob" in code.co_names for code in codes)
@@ -444,29 +434,3 @@ def filling(registry: Registry) -> Iterator[None]:
         yield
     finally:
         _registering.reset(token)
-
-
-_unfilled: ContextVar[bool] = ContextVar("unfilled", default=False)
-
-
-@contextmanager
-def unfilled() -> Iterator[None]:
-    """Leave new blobs unset: weights are about to be copied into them."""
-    token = _unfilled.set(True)
-    try:
-        yield
-    finally:
-        _unfilled.reset(token)
-
-
-_weightless: ContextVar[bool] = ContextVar("weightless", default=False)
-
-
-@contextmanager
-def weightless(on: bool = True) -> Iterator[None]:
-    """Let new blobs be zeros that take no memory, whatever their shapes, and cannot be written."""
-    token = _weightless.set(on)
-    try:
-        yield
-    finally:
-        _weightless.reset(token)

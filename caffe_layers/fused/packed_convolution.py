@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caffe_layers.base.layer import unfilled
 from caffe_layers.base.tracing import may_look
+from caffe_layers.memory import unfilled
 from caffe_layers.vision.conv import Convolution
 
 OPERATORS = ("_reorder_convolution_weight", "_convolution_pointwise")

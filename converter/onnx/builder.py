@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -16,6 +16,8 @@ from caffe_layers.base.op import Axis, Op, Values
 from prototxt.errors import UnsupportedError
 
 from .graph import Dim, Graph, rename
+
+VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
 
 
 class Builder:
@@ -88,9 +90,7 @@ class Builder:
 
     def _name(self, name: str) -> str:
         """Return `layer/name`, with a number where that is taken."""
-        full, number = f"{self.layer}/{name}", 2
-        while full in self._taken:
-            full, number = f"{self.layer}/{name}_{number}", number + 1
+        full = _free(f"{self.layer}/{name}", self._taken)
         self._taken.add(full)
         return full
 
@@ -138,9 +138,7 @@ class Builder:
 
     def array(self, name: str, values: Any) -> str:
         """Return an initializer `layer.name` with these values, in the network's float type."""
-        full, number = f"{self.layer}.{name}", 2
-        while full in self.graph.initializers:
-            full, number = f"{self.layer}.{name}_{number}", number + 1
+        full = _free(f"{self.layer}.{name}", self.graph.initializers)
         self.graph.initializers[full] = np.ascontiguousarray(values, self.float_type)
         return full
 
@@ -298,4 +296,9 @@ class Builder:
         return add
 
 
-VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
+def _free(name: str, taken: Container[str]) -> str:
+    """Return a name, with a number where it is taken."""
+    numbered, number = name, 2
+    while numbered in taken:
+        numbered, number = f"{name}_{number}", number + 1
+    return numbered
