@@ -125,12 +125,14 @@ def check(
         dialect=dialect,
         registry=registry,
         deploy=options.get("deploy", False),
+        skip=tuple(options.get("skip", ())),
+        end=tuple(options.get("end", ())),
     )
-    rewritten, _ = rewrite(definition, request)
+    rewritten, notes = rewrite(definition, request)
     walk = _Walk(rewritten, given, opset, dialect, registry, phase == "TRAIN")
     found = Check([walk.judge(layer, blobs.get(layer.name)) for layer in rewritten.layers])
-    if options.get("allow_unknown"):
-        found.notes = [f"note: {note}" for note in passed_over(definition)]
+    passed = () if options.get("allow_unknown") else passed_over(definition)
+    found.notes = [f"note: {note}" for note in notes if note not in passed]
     if definition.unknown and not options.get("allow_unknown"):
         found.problems = [f"{field}: an unknown field" for field in definition.unknown]
     elif not any(verdict.torch for verdict in found.verdicts):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,6 +47,27 @@ class BlobIndex:
     def readers(self, value: Value) -> Sequence[int]:
         """Return the layers that read a value, in order; one that reads it twice is there twice."""
         return self._readers.get(value, ())
+
+    def last(self, blob: str) -> Value | None:
+        """Return what a blob holds at the end, None where no layer makes it."""
+        versions = [value for tops in self.tops for value in tops if value.blob == blob]
+        return versions[-1] if versions else None
+
+    def needed(self, wanted: Iterable[Value]) -> tuple[set[Value], set[int]]:
+        """Return the values, and the layers that make them, which wanted values come from.
+
+        What nobody makes is a value without a layer.
+        """
+        values: set[Value] = set()
+        makers: set[int] = set()
+        ahead = list(wanted)
+        while ahead:
+            value = ahead.pop()
+            values.add(value)
+            if value.maker not in makers and value.maker != NOBODY:
+                makers.add(value.maker)
+                ahead += self.bottoms[value.maker]
+        return values, makers
 
     def missing(self, index: int) -> Iterator[str]:
         """Yield the bottoms of a layer that no earlier layer makes."""

@@ -26,7 +26,8 @@ class Net:
     out, as Caffe's own does with no more than a log line, `shapeless` the inputs among that.
     `dialects` are those that the file was recognized as, `phase` the one that it was filtered for.
     `file` is the one that it was read from; None where there is none. `schema` has the dialects
-    that its messages may be of.
+    that its messages may be of. `outputs` are the blobs that the caller ended the network with, if
+    that is so.
     """
 
     header: Any
@@ -40,6 +41,7 @@ class Net:
     phase: str = ""
     file: FileState | None = None
     schema: Schema = SHIPPED
+    outputs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -7,6 +7,10 @@ Pooling3D, UNPOOLING), and whoever takes the plain one gets another network.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
+
+SHOWN = 8
+"""Of the names that there are."""
 
 
 def meant(word: str, known: Iterable[str], *, shortest: int = 3) -> str:
@@ -21,6 +25,20 @@ def meant(word: str, known: Iterable[str], *, shortest: int = 3) -> str:
     if same or len(plain) < shortest:
         return same
     return next((name for name in names if _is_slip(plain, normal(name))), "")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return what to say where a word is none of the known names: the nearest, or a few of them.
+
+    Names of layers and blobs of one file, where likeness is no trap as it is among types.
+    """
+    names = list(dict.fromkeys(known))
+    plain = {normal(name): name for name in names}
+    if found := get_close_matches(normal(word), plain, n=1, cutoff=0.5):
+        return f"did you mean {plain[found[0]]!r}?"
+    shown = ", ".join(map(repr, names[:SHOWN]))
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"there are {shown}{more}" if names else "there are none"
 
 
 def normal(word: str) -> str:

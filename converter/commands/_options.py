@@ -66,8 +66,10 @@ def _add_definition(group: Any) -> None:
         default=[],
         type=_shape,
         metavar="NAME=1,3,320,320",
-        help="an input's shape in place of the file's",
+        help="an input's shape in place of the file's; or that of a top of a layer that is unknown "
+        "here or Python code, which becomes an input",
     )
+    _add_cuts(group)
     add_values(group)
     group.add_argument(
         "--global-pool",
@@ -82,6 +84,26 @@ def _add_definition(group: Any) -> None:
     add_reading(group)
     group.add_argument(
         "--allow-unknown", action="store_true", help="pass over unknown fields, and report them"
+    )
+
+
+def _add_cuts(group: Any) -> None:
+    """Declare what is left out of the network."""
+    group.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        metavar="LAYER",
+        help="leave out a layer that does nothing in testing: what read its top reads its bottom",
+    )
+    group.add_argument(
+        "--end",
+        action="extend",
+        default=[],
+        type=_names,
+        metavar="BLOB[,BLOB]",
+        help="end the network with these blobs, its outputs; one that layers write in place is "
+        "meant as the last of them leaves it",
     )
 
 
@@ -140,6 +162,8 @@ def load_options(args: Namespace) -> LoadOptions:
         "values": dict(args.values),
         "global_pool": args.global_pool,
         "deploy": args.deploy,
+        "skip": args.skip,
+        "end": args.end,
         "dialect": args.dialect,
         "layers": args.layers,
         "allow_unknown": args.allow_unknown,
@@ -260,6 +284,10 @@ def _pair(text: str) -> tuple[str, str]:
     if not value:
         raise ArgumentTypeError(f"{text!r} wants NAME=VALUE")
     return name, value
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
 
 
 def _shape(text: str) -> tuple[str, Shape]:

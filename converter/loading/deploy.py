@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import caffe_layers
-from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import DEFAULT, Registry
-from caffe_layers.data.fed import Fed
-from caffe_layers.data.input import Input
-from converter.network.steps import read_layer
 from prototxt import Net
-from prototxt.blob_index import NOBODY, BlobIndex, Value
-from prototxt.errors import CaffeError, UnsupportedError
+from prototxt.blob_index import BlobIndex, Value
+from prototxt.errors import UnsupportedError
 from prototxt.net import describe
+
+from .source_inputs import Reading, as_input, quoted
 
 
 def deploy(
@@ -32,45 +29,25 @@ def deploy(
     """
     parts = _Parts.of(net, registry, dialect)
     dropped = parts.dropped()
-    wanted = parts.outputs(dropped)
+    wanted = _named(net, parts) or parts.outputs(dropped)
     if not wanted:
         raise UnsupportedError(f"{net.source}: --deploy: no layer is left that makes an output")
-    values, kept = parts.needed(wanted)
+    # A bottom that nobody makes is left: building the network complains of it.
+    values, kept = parts.blobs.needed(wanted)
     layers = list(net.layers)
     notes: list[str] = []
     for index in filter(parts.is_source, sorted(kept)):
         tops = [value.blob for value in parts.blobs.tops[index] if value in values]
-        layers[index], note = _as_input(parts.readings[index], layers[index], tops)
-        notes += note
+        layers[index], note = as_input(parts.readings[index], layers[index], tops)
+        notes += [f"--deploy put {note}"] if note else []
     gone = [layer for index, layer in enumerate(net.layers) if index not in kept]
     if gone:
         notes.append(f"--deploy left out {', '.join(map(describe, gone))}")
     lost = _lost_inputs(parts, kept, values)
     if lost:
-        notes.append(f"--deploy left out what only they use: {_quoted(lost)}")
+        notes.append(f"--deploy left out what only they use: {quoted(lost)}")
     notes += _output_notes(parts, wanted, dropped)
     return replace(net, layers=layers).keeping(sorted(kept)), notes
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """What a layer's class says of it; nothing where its type is not known.
-
-    It need not be: a layer that is left out may be one that nobody here can build.
-    """
-
-    cls: type[Layer] = Layer
-    message: Any = None
-    learns: bool = False
-
-    @classmethod
-    def of(cls, layer: Any, net: Net, registry: Registry, dialect: str | None) -> _Reading:
-        try:
-            found, message = read_layer(layer, net, None, dialect, registry)
-        except CaffeError:
-            readings = registry.layers.get(layer.type, {})
-            return cls(next(iter(readings.values()), Layer))
-        return cls(found, message, found.learns(message))
 
 
 @dataclass(frozen=True)
@@ -78,17 +55,17 @@ class _Parts:
     """The layers of a network, what their classes say of them, and who reads their tops."""
 
     layers: Sequence[Any]
-    readings: Sequence[_Reading]
+    readings: Sequence[Reading]
     blobs: BlobIndex
 
     @classmethod
     def of(cls, net: Net, registry: Registry, dialect: str | None) -> _Parts:
-        readings = [_Reading.of(layer, net, registry, dialect) for layer in net.layers]
+        readings = [Reading.of(layer, net, registry, dialect) for layer in net.layers]
         return cls(net.layers, readings, BlobIndex.of(net.layers))
 
     def is_source(self, index: int) -> bool:
         """Tell whether a layer brings data from outside."""
-        return not (self.layers[index].bottom or self.readings[index].cls.own_values)
+        return self.readings[index].is_source(self.layers[index])
 
     def dropped(self) -> set[int]:
         """Return the losses, the accuracies, the sinks and all that is computed from them."""
@@ -151,60 +128,10 @@ class _Parts:
         here = any(bottom == value and at not in labels for at, bottom in enumerate(bottoms))
         return here and self._measures(user)
 
-    def needed(self, wanted: Iterable[Value]) -> tuple[set[Value], set[int]]:
-        """Return the values and layers that the wanted values are computed from."""
-        values: set[Value] = set()
-        kept: set[int] = set()
-        ahead = list(wanted)
-        while ahead:
-            value = ahead.pop()
-            values.add(value)
-            # A bottom that nobody makes is left: building the network complains of it.
-            if value.maker not in kept and value.maker != NOBODY:
-                kept.add(value.maker)
-                ahead += self.blobs.bottoms[value.maker]
-        return values, kept
 
-
-def _as_input(reading: _Reading, layer: Any, tops: Sequence[str]) -> tuple[Any, list[str]]:
-    """Return the Input layer in a data layer's place, and what to know of it."""
-    is_input = issubclass(reading.cls, Input)
-    if is_input and len(tops) == len(layer.top):
-        return layer, []
-    shapes: dict[str, Shape | None] = {}
-    transform = ""
-    if reading.message is not None:
-        try:
-            module = caffe_layers.build(reading.message, [], reading.cls)
-            shapes = dict(zip(layer.top, module.shapes(), strict=True))
-        except CaffeError:  # its file is not here: --input-shape says the shape
-            shapes = {}
-        else:
-            transform = _transform(module)
-    new = type(layer)()
-    new.name, new.type = layer.name, "Input"
-    new.top.extend(tops)
-    known = [shape for top in tops if (shape := shapes.get(top)) is not None]
-    if len(known) == len(tops):
-        for shape in known:
-            new.input_param.shape.add().dim.extend(shape)
-    if is_input:
-        return new, []
-    note = f"--deploy put the input {_quoted(tops)} in the place of {describe(layer)}"
-    return new, [
-        note + (f", which also did this to what it read: {transform}" if transform else "")
-    ]
-
-
-def _transform(module: Layer) -> str:
-    if not isinstance(module, Fed):
-        return ""
-    how = module.transform
-    words = [f"mean file {how.mean_file}"] if how.mean_file else []
-    words += [f"mean {', '.join(f'{v:g}' for v in how.mean_value)}"] if how.mean_value else []
-    words += [f"scale {how.scale:g}"] if how.scale != 1 else []
-    words += [f"crop to {how.crop_size}"] if how.crop_size else []
-    return "; ".join([*words, "mirror"] if how.mirror else words)
+def _named(net: Net, parts: _Parts) -> list[Value]:
+    """Return the values of the blobs that the caller named as the outputs."""
+    return [value for name in net.outputs if (value := parts.blobs.last(name)) is not None]
 
 
 def _lost_inputs(parts: _Parts, kept: set[int], values: set[Value]) -> list[str]:
@@ -224,7 +151,3 @@ def _output_notes(parts: _Parts, wanted: Sequence[Value], dropped: set[int]) -> 
         if last := next(filter(None, applied), ""):
             notes.append(f"the output {value.blob!r} is logits: the {last} went with its loss")
     return notes
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names))

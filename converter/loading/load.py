@@ -50,6 +50,8 @@ def load(
     allow_missing: bool = False,
     seed: int = SEED,
     deploy: bool = False,
+    skip: Iterable[str] = (),
+    end: Iterable[str] = (),
     layers: Layers = None,
     weightless: bool = False,
 ) -> CaffeNet:
@@ -62,7 +64,10 @@ def load(
     pool over the whole map follow other sizes.
     TEST networks come in `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have
     `requires_grad` False, but for the definition's `force_backward`. `deploy` takes a training
-    definition's deployable part; the network's `notes` say what that left out. `layers` names
+    definition's deployable part. `skip` leaves out layers that are the identity in testing, by your
+    word; `end` names the blobs that the network ends with, its outputs. The network's `notes` say
+    what was left out. A shape in `input_shapes` for a top of a layer that nobody here knows, or of
+    Python code, makes an input of it. `layers` names
     Python files with layers of your own, for this network alone. `weightless` spares the memory of
     blobs that no weights are given for: such a network has shapes, and computes nothing.
 
@@ -90,6 +95,8 @@ def load(
         dialect=dialect,
         registry=registry,
         deploy=deploy,
+        skip=tuple(skip),
+        end=tuple(end),
     )
     weightless = weightless and not files
     rewritten, notes = rewrite(definition, request)

@@ -33,5 +33,7 @@ class LoadOptions(TypedDict, total=False):
     allow_missing: bool
     seed: int
     deploy: bool
+    skip: Iterable[str]
+    end: Iterable[str]
     layers: Layers
     weightless: bool

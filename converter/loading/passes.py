@@ -11,13 +11,17 @@ from caffe_layers.base.message import is_set
 from prototxt import Net, Weights, filter_net
 from prototxt.errors import within
 from prototxt.passes.align_crops import align_crops
+from prototxt.passes.end_at import end_at
 from prototxt.passes.merged_scale import merge_scales
 from prototxt.passes.phase_stamps import unstamp
+from prototxt.passes.skip_layers import skip_layers
 from prototxt.schema.recognize import certain
 from prototxt.upgrade import declare_shapeless
 
 from .deploy import deploy
+from .feed_tops import feed_tops
 from .options import Phase
+from .source_inputs import drop_unread_tops
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Request:
     dialect: str | None = None
     registry: Registry = field(default_factory=lambda: DEFAULT)
     deploy: bool = False
+    skip: Sequence[str] = ()
+    end: Sequence[str] = ()
 
 
 Pass = Callable[[Net, Request], tuple[Net, list[str]]]
@@ -76,6 +82,25 @@ def remove_stamps(net: Net, request: Request) -> tuple[Net, list[str]]:
 def pick_layers(net: Net, request: Request) -> tuple[Net, list[str]]:
     """Keep the layers of the phase, the level and the stages."""
     return filter_net(net, request.phase, request.level, request.stages), []
+
+
+def skip(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Leave out the layers that are the identity by the caller's word."""
+    return skip_layers(net, request.skip)
+
+
+def end(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """End the network at the blobs that the caller names."""
+    if not request.end:
+        return net, []
+    ended, notes = end_at(net, request.end)
+    ended, unread = drop_unread_tops(ended, request.registry, request.dialect)
+    return ended, [*notes, *unread]
+
+
+def feed(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Put inputs in the place of layers that nobody here runs, where their shapes are given."""
+    return feed_tops(net, request.input_shapes, request.registry, request.dialect)
 
 
 def declare_inputs(net: Net, request: Request) -> tuple[Net, list[str]]:
@@ -137,6 +162,9 @@ PASSES: tuple[Pass, ...] = (
     note_values,  # concerns the whole text: said first
     remove_stamps,  # a layer's phase decides what it reads: before anything asks a layer
     pick_layers,  # all that follows is about the layers that run
+    skip,  # of the layers that run; before the end, which names blobs as they are then
+    end,  # what a layer makes beyond it need not be fed
+    feed,  # of the layers that are left, which their tops' readers say
     declare_inputs,  # only now is it known which bottoms nobody makes
     keep_deployable,  # takes the layers that bring data, declared ones too, as inputs
     align,  # by the way from a Crop to its origin: among the layers that run

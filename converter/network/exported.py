@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from caffe_layers import Shape
@@ -36,11 +36,13 @@ def exported_part(
     input_shapes: Mapping[str, Shape],
     *,
     with_losses: bool = False,
+    named: Collection[str] = (),
 ) -> Exported:
     """Return what an exported model computes; losses and accuracies only `with_losses`.
 
-    Constants of the network's own (DummyData) are inputs only where it has no others. Raises
-    UnsupportedError where nothing is left.
+    Its outputs are the `named` blobs, if there are such (`make_plan`). Constants of the network's
+    own (DummyData) are inputs only where it has no others. Raises UnsupportedError where nothing is
+    left.
     """
     fed = _fed(steps, layers, input_shapes)
     known = set(fed)
@@ -50,7 +52,7 @@ def exported_part(
         if not dropped and known.issuperset(step.bottoms):
             known.update(step.tops)
             kept.append(step)
-    plan = make_plan(kept)
+    plan = make_plan(kept, named)
     if not plan.outputs:
         fix = "" if with_losses else "--with-losses keeps the loss layers"
         raise UnsupportedError("nothing is left to export: no layer makes an output", fix=fix)

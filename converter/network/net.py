@@ -135,6 +135,11 @@ class CaffeNet(nn.Module):
         return [top for step in self.steps if step.cls.is_source for top in step.tops]
 
     @property
+    def named_outputs(self) -> tuple[str, ...]:
+        """The blobs that the caller ended the network with; none where nobody did."""
+        return self.definition.outputs if self.definition else ()
+
+    @property
     def params(self) -> dict[str, list[Tensor]]:
         """Each layer's blobs as Caffe holds them; layers without blobs are left out."""
         return {name: layer.blobs for name, layer in self.layers.items() if layer.blob_names}
@@ -229,7 +234,9 @@ class CaffeNet(nn.Module):
                 "a network of the TRAIN phase cannot be optimized", fix="load the TEST phase"
             )
         source = deepcopy(self).eval()
-        wiring = Wiring(source.steps, source.layers, source.shapes())
+        named = self.named_outputs
+        kept = make_plan(self.steps, named).outputs.values() if named else ()
+        wiring = Wiring(source.steps, source.layers, source.shapes(), kept)
         done = [said for rewrite in PASSES if (said := rewrite(wiring))]
         if channels_last:
             done.append("laid out memory with the channels last")
@@ -276,13 +283,17 @@ class CaffeNet(nn.Module):
         return self._plans[names]
 
     def _make_plan(self, fed: Mapping[str, object]) -> Plan:
-        return make_plan(running_steps(self.steps, self.layers, fed))
+        return make_plan(running_steps(self.steps, self.layers, fed), self.named_outputs)
 
     def exported(self, *, with_losses: bool = False) -> Exported:
         """Return what an exported model computes; see `exported_part`."""
         if with_losses not in self._exported:
             self._exported[with_losses] = exported_part(
-                self.steps, self.layers, self.input_shapes, with_losses=with_losses
+                self.steps,
+                self.layers,
+                self.input_shapes,
+                with_losses=with_losses,
+                named=self.named_outputs,
             )
         return self._exported[with_losses]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from .layers import Layers
@@ -23,11 +23,15 @@ class Plan:
     silenced: bool = False
 
 
-def make_plan(steps: Sequence[Step]) -> Plan:
+def make_plan(steps: Sequence[Step], named: Collection[str] = ()) -> Plan:
     """Return the plan of steps, whose outputs are the blobs that none of them consumes.
 
-    Where there are none, they are those that sinks alone consume (Silence).
+    Where there are none, they are those that sinks alone consume (Silence). With `named` they are
+    the blobs of these names, as they are at the end.
     """
+    if named:
+        outputs = {name: top for name, top in _made(steps).items() if name in named}
+        return Plan(tuple(steps), outputs, tuple(_last_uses(steps, outputs.values())))
     outputs = _unread(steps, steps)
     silenced = not outputs
     if silenced:
@@ -39,6 +43,11 @@ def make_plan(steps: Sequence[Step]) -> Plan:
 def _unread(steps: Iterable[Step], readers: Iterable[Step]) -> dict[str, str]:
     """Return the blobs that steps make and none of the readers reads, with their values, sorted."""
     used = {bottom for step in readers for bottom in step.bottoms}
+    return _made(steps, used)
+
+
+def _made(steps: Iterable[Step], used: Collection[str] = ()) -> dict[str, str]:
+    """Return the blobs that steps make, with their last values that are not used, sorted."""
     made = {
         blob: top
         for step in steps

@@ -45,9 +45,10 @@ class Step:
 
 
 class StepIndex:
-    """The maker and the readers of every value."""
+    """The maker and the readers of every value; `kept` are those that are read from outside too."""
 
-    def __init__(self, steps: Iterable[Step]) -> None:
+    def __init__(self, steps: Iterable[Step], kept: Collection[str] = ()) -> None:
+        self._kept = kept
         self._makers: dict[str, Step] = {}
         self._readers: dict[str, list[Step]] = defaultdict(list)
         for step in steps:
@@ -66,7 +67,7 @@ class StepIndex:
 
     def reader(self, value: str) -> Step | None:
         """Return the step that alone reads a value, once; None if there is none, or several."""
-        readers = self.readers(value)
+        readers = self.readers(value) if value not in self._kept else ()
         return readers[0] if len(readers) == 1 else None
 
 

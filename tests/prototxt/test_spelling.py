@@ -6,7 +6,7 @@ import pytest
 
 import caffe_layers
 from prototxt import FormatError, UnsupportedError, parse_text
-from prototxt.spelling import meant
+from prototxt.spelling import meant, nearest
 
 
 def said(layer_type: str) -> str:
@@ -72,3 +72,11 @@ def test_nor_is_a_forks_type_of_v1(written):
 def test_fields(word, means):
     known = ["data_param", "slope_filler", "kernel_size", "pad", "stride"]
     assert meant(word, known) == means
+
+
+def test_names_of_layers_and_blobs_are_advised_by_their_likeness() -> None:
+    assert nearest("conv1_1", ["conv1", "conv1_2", "fc"]) == "did you mean 'conv1_2'?"
+    assert nearest("FC_7", ["fc6", "fc7"]) == "did you mean 'fc7'?"
+    assert nearest("zzz", ["a", "b", "a"]) == "there are 'a', 'b'"
+    assert nearest("zzz", map(str, range(10))).endswith("'6', '7' and 2 more")
+    assert nearest("zzz", []) == "there are none"

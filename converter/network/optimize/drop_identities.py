@@ -14,6 +14,8 @@ def drop_identities(wiring: Wiring) -> str:
             continue
         if not all(wiring.index.readers(top) for top in step.tops):
             continue
+        if not wiring.kept.isdisjoint(step.tops):
+            continue
         (bottom,) = step.bottoms
         wiring.remove([step])
         for top in step.tops:

@@ -13,15 +13,23 @@ from converter.network.steps import Step, StepIndex
 class Wiring:
     """The steps of a network that may be changed, and their layers.
 
-    `shapes` are those of the values before anything was changed. `index` says who makes and who
-    reads each value as the steps are now.
+    `shapes` are those of the values before anything was changed, `kept` the values that come out
+    though layers read them too. `index` says who makes and who reads each value as the steps are
+    now.
     """
 
-    def __init__(self, steps: Iterable[Step], layers: Layers, shapes: Mapping[str, Shape]) -> None:
+    def __init__(
+        self,
+        steps: Iterable[Step],
+        layers: Layers,
+        shapes: Mapping[str, Shape],
+        kept: Iterable[str] = (),
+    ) -> None:
         self._steps = list(steps)
         self.layers: dict[str, Layer] = dict(layers.items())
         self.shapes = shapes
-        self.index = StepIndex(self._steps)
+        self.kept = frozenset(kept)
+        self._changed()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -68,4 +76,4 @@ class Wiring:
         return next(at for at, now in enumerate(self._steps) if now.key == step.key)
 
     def _changed(self) -> None:
-        self.index = StepIndex(self._steps)
+        self.index = StepIndex(self._steps, self.kept)
