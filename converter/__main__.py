@@ -24,12 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"caffeport {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     argv = sys.argv[1:] if argv is None else argv
-    named = [name for name in argv[:1] if name in COMMANDS]
-    for name in named or COMMANDS:  # the others would import what they alone need
+    for name in COMMANDS:
         command = get_command(name)
-        command.add_arguments(
-            commands.add_parser(name, help=command.HELP, description=command.HELP)
-        )
+        own = commands.add_parser(name, help=command.HELP, description=command.HELP)
+        if name in argv[:1]:  # the others' arguments would import what they alone need
+            command.add_arguments(own)
     args = parser.parse_args(argv)
     try:
         gc.freeze()  # what is imported stays: no collection needs to go over it again

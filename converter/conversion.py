@@ -14,7 +14,7 @@ from prototxt.atomic import filling
 from prototxt.errors import CaffeError, UnsupportedError
 from prototxt.paths import PathName
 
-from .formats import FORMATS, Format, Options, get_format
+from .formats import DEFAULT_FORMATS, FORMATS, Format, Options, get_format
 from .keywords import complete, only, refuse_unknown
 from .loading.load import load
 from .loading.options import LoadOptions
@@ -26,8 +26,6 @@ from .preprocessing.families import BY_NAME
 from .preprocessing.inputs import as_arrays
 from .verification.report import Report
 from .verification.verify import verify
-
-DEFAULT_FORMATS = ("onnx", "safetensors")
 
 
 class ConvertOptions(LoadOptions, FormatOptions, total=False):

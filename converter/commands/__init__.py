@@ -1,7 +1,8 @@
 """The command line's commands: one file each, found by themselves.
 
 A command is a module with `HELP`, `add_arguments(parser)` and `run(args)`, which returns the exit
-status; its name is the module's.
+status; its name is the module's. What its arguments need it imports at its head, and in `run` what
+it runs: no command needs torch to say its help.
 """
 
 from __future__ import annotations

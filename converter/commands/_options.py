@@ -5,24 +5,21 @@ from __future__ import annotations
 import re
 import sys
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from typing_extensions import Unpack
-
-from caffe_layers import Shape
 from converter.keywords import only, options_of
-from converter.loading.options import LoadOptions
-from converter.network.net import CaffeNet
 from converter.onnx.options import FormatOptions
 from converter.seed import SEED
 
-DTYPES = {
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-    "float64": torch.float64,
-}
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from caffe_layers import Shape
+    from converter.loading.options import LoadOptions
+    from converter.network.net import CaffeNet
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+"""Of torch's, by their names there."""
 
 
 class _ByName(Action):
@@ -141,6 +138,11 @@ def add_values(parser: Any) -> None:
 def add_reading(parser: Any) -> None:
     """Declare how a file is read that forks read differently."""
     parser.add_argument("--dialect", help="the fork whose reading to take where several fit")
+    add_layers(parser)
+
+
+def add_layers(parser: Any) -> None:
+    """Declare the user's own layers."""
     parser.add_argument(
         "--layers",
         action="append",
@@ -152,11 +154,13 @@ def add_reading(parser: Any) -> None:
 
 def load_options(args: Namespace) -> LoadOptions:
     """Return the arguments of `load` that `add_net` declared."""
+    import torch
+
     return {
         "phase": args.phase,
         "level": args.level,
         "stages": args.stage,
-        "dtype": DTYPES[args.dtype],
+        "dtype": getattr(torch, args.dtype),
         "device": args.device,
         "input_shapes": dict(args.input_shape),
         "values": dict(args.values),

@@ -5,12 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from converter.evaluation.samples import open_samples, read_labels
-from converter.sknet.attention import draw_attention, measure_attention, write_tables
-from prototxt.atomic import filling
-
 from ._options import add_net, say
-from .eval import add_data, load_classifier
+from .eval import add_data
 
 HELP = "show what an SKNet's units select, over images, classes and scales"
 
@@ -27,6 +23,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Measure, write tables and pictures."""
+    from converter.evaluation.samples import open_samples, read_labels
+    from converter.sknet.attention import draw_attention, measure_attention, write_tables
+    from prototxt.atomic import filling
+
+    from ._classifier import load_classifier
+
     net, preprocessing = load_classifier(args)
     samples = open_samples(args.data, labels=args.labels, root=args.root)
     attention = measure_attention(

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-import torch
-
-from converter.bench import ROUNDS, bench, format_timings
-
 from ._options import add_net, load_net, say
 
 HELP = "time a network: as converted, optimised, compiled, and in ONNX Runtime"
@@ -17,12 +13,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_net(parser)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int, default=7, help="of each batch (default: 7)")
     parser.add_argument("--compiled", action="store_true", help="compile with torch too")
 
 
 def run(args: Namespace) -> int:
     """Print the table."""
+    import torch
+
+    from converter.bench import bench, format_timings
+
     net = load_net(args)
     timings = bench(
         net, batches=args.batch, rounds=args.rounds, compiled=args.compiled, quiet=args.quiet

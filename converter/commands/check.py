@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from converter.check import check
 from converter.onnx.options import DEFAULT_OPSET
 
 from ._options import add_net, load_options, say
@@ -20,6 +19,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the table; the status is 1 if something is not supported."""
+    from converter.check import check
+
     found = check(args.net, args.weights, opset=args.opset, **load_options(args))
     say(args, found.text())
     return 0 if found.passed else 1

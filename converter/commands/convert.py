@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from converter.conversion import DEFAULT_FORMATS, convert
-from converter.formats import FORMATS
-from converter.preprocessing.inputs import read_fed
+from converter.formats import DEFAULT_FORMATS, FORMATS
 
 from ._options import (
     add_export,
@@ -46,6 +44,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Convert; the status is 1 if a verification failed."""
+    from converter.conversion import convert
+    from converter.preprocessing.inputs import read_fed
+
     report = convert(
         args.net,
         args.weights,

@@ -7,14 +7,13 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
 
-from prototxt.atomic import writing
-from prototxt.nets.networks import NETWORKS, build
-
 HELP = "write the definition of a network of SKNet's Table 2, or of a variant of it"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
+    from prototxt.nets.networks import NETWORKS
+
     parser.add_argument("name", metavar="NAME", help=f"of {', '.join(NETWORKS)}")
     parser.add_argument(
         "options",
@@ -28,6 +27,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the prototxt."""
+    from prototxt.atomic import writing
+    from prototxt.nets.networks import build
+
     text = str(build(args.name, **dict(args.options)))
     if args.output is None:
         print(text, end="")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from converter.drawing.svg import draw
-from prototxt.atomic import writing
-
 from ._options import add_net, load_and_tell, say
 
 HELP = "draw the network as a picture (SVG): layers by type, shapes, blocks"
@@ -20,6 +17,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the picture."""
+    from converter.drawing.svg import draw
+    from prototxt.atomic import writing
+
     picture = draw(load_and_tell(args))
     with writing(args.out) as file:
         file.write(picture.encode())

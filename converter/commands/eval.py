@@ -4,26 +4,9 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from converter.evaluation.evaluate import ENGINES, evaluate
-from converter.evaluation.samples import open_samples
-from converter.loading.load import load
-from converter.network.net import CaffeNet
-from converter.parallel import Processes, join, leave
-from converter.preprocessing import Preprocessing, image_input, preprocessing_of
-from prototxt.atomic import writing
-
-from ._options import (
-    add_net,
-    add_preprocessing,
-    load_options,
-    preprocessing_options,
-    say,
-    tell_passed_over,
-)
+from ._options import add_net, add_preprocessing, say
 
 HELP = "measure a classifier's top-1 and top-5 error on labelled images"
 
@@ -32,7 +15,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_net(parser)
     add_data(parser)
-    parser.add_argument("--engine", choices=ENGINES, default="torch")
+    parser.add_argument("--engine", choices=("torch", "onnx"), default="torch")
     parser.add_argument("--scores", metavar="BLOB", help="the output with the scores, of several")
     parser.add_argument(
         "--output",
@@ -64,6 +47,13 @@ def add_data(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Evaluate; under torchrun each process takes its part and the first one reports."""
+    from converter.evaluation.evaluate import evaluate
+    from converter.evaluation.samples import open_samples
+    from converter.parallel import Processes, join, leave
+    from prototxt.atomic import writing
+
+    from ._classifier import load_classifier
+
     args.device = join(args.device)
     try:
         net, preprocessing = load_classifier(args)
@@ -87,28 +77,3 @@ def run(args: Namespace) -> int:
     finally:
         leave()
     return 0
-
-
-def load_classifier(args: Namespace) -> tuple[CaffeNet, Preprocessing]:
-    """Load the network for one image at a time, of `--size` if that is given, and its needs."""
-    options = load_options(args)
-    net = load(args.net, args.weights, **options)
-    tell_passed_over(args, net)
-    settings = preprocessing_options(args)
-    wanted = preprocessing_of(net, **settings)
-    data = image_input(net)
-    _, channels, *size = net.input_shapes[data]
-    if args.size is None or size == [args.size, args.size]:
-        return net, wanted
-    shapes = {name: (1, *shape[1:]) for name, shape in net.input_shapes.items() if shape}
-    shapes[data] = (1, channels, args.size, args.size)
-    options = {**options, "input_shapes": shapes, "global_pool": True}
-    resize = wanted.resize if "resize" in settings else _grown(wanted.resize, args.size, size[0])
-    larger = replace(wanted, resize=resize, crop=(args.size, args.size))
-    return load(args.net, args.weights, **options), larger
-
-
-def _grown(resize: Any, size: int, before: int) -> Any:
-    if isinstance(resize, tuple):
-        return tuple(round(side * size / before) for side in resize)
-    return None if resize is None else round(resize * size / before)

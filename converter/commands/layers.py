@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
-from caffe_layers import LAYERS
-from converter.text import format_markdown
+from ._options import add_layers
 
 HELP = "list the layer types that are here, as a Markdown table"
+WRITTEN = Path(__file__).parents[1] / "layer_table.md"
+"""The table of the shipped layers, as `python -m converter.layer_table` wrote it."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
+    add_layers(parser)
 
 
 def run(args: Namespace) -> int:
     """Print the table."""
-    print(format_layers())
+    print(_with_own(args.layers) if args.layers else WRITTEN.read_text(encoding="utf-8"), end="")
     return 0
 
 
-def format_layers() -> str:
-    """Return the types by family; a fork's carry its name."""
-    families: dict[str, list[str]] = {}
-    for name, readings in sorted(LAYERS.items(), key=lambda item: item[0].lower()):
-        for fork, cls in sorted(readings.items()):
-            family = cls.__module__.split(".")[-2]
-            families.setdefault(family, []).append(name if fork == "bvlc" else f"{name} ({fork})")
-    rows = [(family, ", ".join(types)) for family, types in sorted(families.items())]
-    return format_markdown(("family", "layers"), rows)
+def _with_own(files: list[str]) -> str:
+    from converter.layer_table import format_layers
+    from converter.loading.user_layers import registry_of
+
+    return f"{format_layers(registry_of(files))}\n"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-
-from converter.network.net import CaffeNet
-from converter.network.summary import format_summary, summarize
-from converter.verification.report import Report
+from typing import TYPE_CHECKING
 
 from ._options import add_net, load_net
+
+if TYPE_CHECKING:
+    from converter.network.net import CaffeNet
 
 HELP = "print the layer table: shapes, parameters, multiply-adds, totals"
 
@@ -26,6 +26,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the table."""
+    from converter.network.summary import format_summary, summarize
+    from converter.verification.report import Report
+
     net = load_net(args, weightless=True)
     print(f"dialect: {args.dialect or dialects(net)}\n")
     print(format_summary(summarize(net)))

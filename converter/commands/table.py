@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from converter.sknet.table2 import count, format_table
-
 HELP = "print parameters and multiply-adds of SKNet's Table 2 beside the paper's"
 
 
@@ -16,5 +14,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the table."""
+    from converter.sknet.table2 import count, format_table
+
     print(format_table(count(), markdown=args.markdown))
     return 0

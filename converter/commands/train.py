@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-import torch
-
-from converter.loading.user_layers import registry_of
-
-from ._options import DTYPES, add_reading, say, tell_passed_over
+from ._options import add_reading, say, tell_passed_over
 
 HELP = "train a network as its solver's file says, and write snapshots, a log and a loss curve"
 
@@ -42,6 +38,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Train; the status is 0, or 128 and a signal's number if one stopped it."""
+    import torch
+
+    from converter.loading.user_layers import registry_of
     from converter.parallel import join, leave
     from converter.training import Solver
     from converter.training.run import run as train
@@ -58,7 +57,7 @@ def run(args: Namespace) -> int:
             weights=args.weights,
             snapshot=args.snapshot,
             device=device,
-            dtype=DTYPES[args.dtype],
+            dtype=getattr(torch, args.dtype),
             amp=args.amp,
             seed=args.seed,
             workers=args.workers,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-
-from converter.loading.user_layers import registry_of
-from prototxt.upgrade_file import upgrade_file
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ._options import add_reading, add_values, say
+
+if TYPE_CHECKING:
+    from prototxt.schema import Schema
 
 HELP = "rewrite a definition or weights of any generation in today's form"
 
@@ -30,16 +32,29 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the file; say what was left out."""
+    from prototxt.upgrade_file import upgrade_file
+
     done = upgrade_file(
         args.source,
         args.target,
         allow_unknown=args.allow_unknown,
         dialect=args.dialect,
         values=dict(args.values),
-        schema=registry_of(args.layers).schema,
+        schema=_schema(args.layers),
     )
     before = "today's form" if done.up_to_date else done.generation
     say(args, f"wrote {args.target}: {done.form}, today's form; {args.source} was {before}")
     for what in done.left_out:
         say(args, f"note: left out {what}")
     return 0
+
+
+def _schema(layers: Sequence[str]) -> Schema:
+    """Return the schema that files are read by: layers of one's own bring theirs, and torch."""
+    from prototxt.schema import SHIPPED
+
+    if not layers:
+        return SHIPPED
+    from converter.loading.user_layers import registry_of
+
+    return registry_of(layers).schema

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-import torch
-
-from converter.onnx.model import OnnxModel
-from converter.preprocessing.inputs import as_arrays, photos_among, read_fed
-from converter.verification.feed import embedded_preprocessing
-from converter.verification.verify import verify
 from prototxt.errors import UsageError
 
 from ._options import (
@@ -38,6 +32,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Verify; the status is 1 if a blob is out of tolerance."""
+    import torch
+
+    from converter.onnx.model import OnnxModel
+    from converter.preprocessing.inputs import as_arrays, photos_among, read_fed
+    from converter.verification.feed import embedded_preprocessing
+    from converter.verification.verify import verify
+
     half = args.dtype == "float16"
     net = load_net(args, dtype=torch.float32) if half else load_net(args)
     settings = preprocessing_options(args)

@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from converter.keywords import complete
-from converter.network.net import CaffeNet
 from converter.onnx.options import FormatOptions
-from converter.preprocessing import Preprocessing
 from prototxt.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from converter.network.net import CaffeNet
+    from converter.preprocessing import Preprocessing
+
+DEFAULT_FORMATS = ("onnx", "safetensors")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from converter.commands import COMMANDS
-from converter.commands.layers import format_layers
+from converter.commands.layers import WRITTEN
+from converter.layer_table import format_layers
 from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -14,6 +15,11 @@ README = (ROOT / "README.md").read_text()
 def test_table_of_layers_is_the_programs() -> None:
     table = README.split("<!-- layers -->\n")[1].split("\n<!-- end -->")[0]
     assert table == format_layers(), "print it anew with `caffeport layers`"
+
+
+def test_written_table_of_layers_is_the_programs() -> None:
+    written = WRITTEN.read_text(encoding="utf-8")
+    assert written == f"{format_layers()}\n", "write it anew: python -m converter.layer_table"
 
 
 def test_every_command_is_real() -> None:

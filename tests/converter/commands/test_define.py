@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from converter.__main__ import main
-from converter.commands import table as command
 from converter.sknet import table2 as table
 from prototxt.nets import build
 
@@ -47,7 +46,7 @@ def test_table_is_printed_in_both_forms(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counted = table.count(table.ROWS[:1])
-    monkeypatch.setattr(command, "count", lambda: counted)
+    monkeypatch.setattr(table, "count", lambda: counted)
     assert main(["table"]) == 0
     assert capsys.readouterr().out == table.format_table(counted) + "\n"
     assert main(["table", "--markdown"]) == 0

@@ -1,0 +1,141 @@
+"""What `run` computes, and what it draws."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from caffe_layers import Shape
+from converter.drawing.overlay import covered, describe, draw_result, save
+from converter.drawing.predictions import read_result
+from converter.evaluation.samples import read_labels
+from converter.network.arrays import array_of, tensors_of
+from converter.network.backward import backward
+from converter.network.example_inputs import random_inputs
+from converter.network.net import CaffeNet
+from converter.onnx.model import ModelInputs, OnnxModel
+from converter.onnx.passes.embed_preprocessing import embedded_sizes
+from converter.onnx.runtime import run_onnx
+from converter.preprocessing import (
+    Preprocessing,
+    preprocessing_for,
+    preprocessing_of,
+)
+from converter.preprocessing.inputs import Photo, read_fed
+from prototxt.atomic import writing
+from prototxt.errors import ShapeError, UsageError
+
+from ._options import (
+    load_and_tell,
+    preprocessing_options,
+    say,
+)
+
+ONNX_SUFFIX = ".onnx"
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What there is to write, the outputs among it, and the photo that was fed, if one was."""
+
+    blobs: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
+    photo: Photo | None
+
+
+def compute(args: Namespace) -> Computed:
+    """Run what the arguments name: a network in torch, or an ONNX file."""
+    return _run_onnx(args) if args.net.endswith(ONNX_SUFFIX) else _run_torch(args)
+
+
+def _run_torch(args: Namespace) -> Computed:
+    net = load_and_tell(args)
+    given, photo = _read(args, net, ModelInputs({}))
+    fed = tensors_of(net, given) if given else random_inputs(net, args.seed, losses=True)
+    if args.backward:
+        blobs = _with_diffs(net, fed)
+    else:
+        with torch.no_grad():
+            blobs = {name: array_of(blob) for name, blob in net.blobs(fed).items()}
+    return Computed(blobs, {name: blobs[name] for name in net.plan(fed).outputs}, photo)
+
+
+def _with_diffs(net: CaffeNet, fed: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """Return the blobs, their diffs, and those of the layers' blobs, by the names of the file."""
+    got = backward(net, fed)
+    blobs = {name: array_of(blob) for name, blob in got.blobs.items()}
+    blobs |= {f"diff|{name}": array_of(diff) for name, diff in got.diffs.items()}
+    for layer, diffs in got.params.items():
+        blobs |= {f"pdiff|{layer}[{i}]": array_of(diff) for i, diff in enumerate(diffs)}
+    return blobs
+
+
+def _run_onnx(args: Namespace) -> Computed:
+    if args.weights or args.backward:
+        raise UsageError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
+    model = OnnxModel(args.net)
+    given, photo = _read(args, None, model.inputs)
+    model.check_shapes({name: value.shape for name, value in given.items()})
+    blobs = run_onnx(args.net, given)
+    return Computed(blobs, blobs, photo)
+
+
+def _read(
+    args: Namespace, net: CaffeNet | None, taken: ModelInputs
+) -> tuple[dict[str, np.ndarray], Photo | None]:
+    """Read the inputs; a photo goes through preprocessing where that is given.
+
+    `taken` is what an ONNX model takes: photos as they are, where it prepares them itself.
+    """
+    settings = preprocessing_options(args)
+    read = read_fed(args.input)
+    photos = {name: value for name, value in read.items() if isinstance(value, Photo)}
+    given = {name: value for name, value in read.items() if not isinstance(value, Photo)}
+    if len(photos) != 1:
+        if args.draw:
+            raise UsageError(f"{len(photos)} of the inputs are images, --draw wants one")
+        return given | {name: photo.array() for name, photo in photos.items()}, None
+    ((name, photo),) = photos.items()
+    if settings:
+        wanted = (
+            preprocessing_of(net, **settings) if net else _for_model(name, taken.shapes, settings)
+        )
+        photo = Photo(photo.pixels, wanted)
+    elif name == taken.image:
+        shown = Photo(photo.pixels, embedded_sizes(taken.metadata))
+        return given | {name: photo.pixels[None]}, shown
+    return given | {name: photo.array()}, photo
+
+
+def _for_model(
+    name: str, shapes: Mapping[str, Shape], settings: Mapping[str, Any]
+) -> Preprocessing:
+    shape = shapes.get(name, ())
+    if len(shape) != 4:
+        raise ShapeError(f"input {name!r} is no image: the model's inputs are {dict(shapes)}")
+    if not all(shape[2:]):
+        raise ShapeError(
+            f"the model takes images of any size as {name!r}",
+            fix="export it with a dynamic batch alone, or feed the photo as it is",
+        )
+    return preprocessing_for(shape, **settings)
+
+
+def draw(args: Namespace, outputs: dict[str, np.ndarray], photo: Photo) -> None:
+    """Draw on the photo what an output says, and say it."""
+    labels = read_labels(args.labels) if args.labels else []
+    _, result = read_result(outputs, blob=args.blob, least=args.least)
+    height, width = photo.pixels.shape[:2]
+    area = covered(height, width, photo.preprocessing)
+    image = draw_result(photo.pixels, result, labels, area)
+    for line in describe(result, labels):
+        say(args, line)
+    with writing(Path(args.draw)) as file:
+        save(image, file, Path(args.draw).suffix)
+    say(args, f"wrote {args.draw}")
