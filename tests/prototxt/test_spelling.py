@@ -75,7 +75,7 @@ def test_fields(word, means):
 
 
 def test_names_of_layers_and_blobs_are_advised_by_their_likeness() -> None:
-    assert nearest("conv1_1", ["conv1", "conv1_2", "fc"]) == "did you mean 'conv1_2'?"
+    assert nearest("conv1_1", ["conv2", "conv1_2", "fc"]) == "did you mean 'conv1_2'?"
     assert nearest("FC_7", ["fc6", "fc7"]) == "did you mean 'fc7'?"
     assert nearest("zzz", ["a", "b", "a"]) == "there are 'a', 'b'"
     assert nearest("zzz", map(str, range(10))).endswith("'6', '7' and 2 more")
