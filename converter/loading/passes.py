@@ -158,17 +158,17 @@ def note_quantization(net: Net, request: Request) -> tuple[Net, list[str]]:
 
 
 PASSES: tuple[Pass, ...] = (
-    note_unknown,  # of all that was read, as written
-    note_values,  # concerns the whole text: said first
-    remove_stamps,  # a layer's phase decides what it reads: before anything asks a layer
+    note_unknown,  # of all that was read, as written: said first
+    note_values,  # said next, as it concerns the whole text; it changes nothing
+    remove_stamps,  # told by all layers of the file; and a layer's phase decides what it reads
     pick_layers,  # all that follows is about the layers that run
     skip,  # of the layers that run; before the end, which names blobs as they are then
     end,  # what a layer makes beyond it need not be fed
     feed,  # of the layers that are left, which their tops' readers say
     declare_inputs,  # only now is it known which bottoms nobody makes
-    keep_deployable,  # takes the layers that bring data, declared ones too, as inputs
-    align,  # by the way from a Crop to its origin: among the layers that run
-    note_zooms,  # of the layers that run
+    keep_deployable,  # says of declared inputs too that they go
+    align,  # a Crop that goes, as labels' do, need not lead to a common origin
+    note_zooms,  # of the layers that are left; its place beside the two around orders notes alone
     merge,  # by who reads a BatchNorm: a layer that is left out does not
-    note_quantization,  # of the layers that are left
+    note_quantization,  # of the layers that are left: a Scale that is merged is none
 )
