@@ -16,6 +16,7 @@ from prototxt import Net
 from prototxt.blob_index import BlobIndex
 from prototxt.errors import CaffeError
 from prototxt.net import describe
+from prototxt.upgrade.inputs import input_layer
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,8 @@ def as_input(reading: Reading, layer: Any, tops: Sequence[str]) -> tuple[Any, st
             shapes = {}
         else:
             transform = _transform(module)
-    new = type(layer)()
-    new.name, new.type = layer.name, "Input"
-    new.top.extend(tops)
+    new = input_layer(tops)  # BVLC's: a fork's LayerParameter may have no input_param
+    new.name = layer.name
     known = [shape for top in tops if (shape := shapes.get(top)) is not None]
     if len(known) == len(tops):
         for shape in known:

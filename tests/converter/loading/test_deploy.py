@@ -159,3 +159,11 @@ def test_published_training_definition(shared):
     assert net.shapes()["fc8"] == (1, 100)  # this copy is for 100 classes
     assert net.inputs == ["data"]
     assert names(net)[-1] == "fc8"
+
+
+def test_data_layer_whose_fork_has_no_input_becomes_one(tmp_path):
+    """DeepLab's and PSPNet's schema has interp_param at the number of BVLC's input_param."""
+    data = DATA.replace("crop_size: 8", "crop_height: 8 crop_width: 6")
+    net = load(tmp_path, data, FC, LOSS, input_shapes={"data": (1, 3, 8, 6)})
+    assert net.input_shapes == {"data": (1, 3, 8, 6)}
+    assert names(net) == ["mnist", "fc"]

@@ -1,0 +1,222 @@
+"""What becomes of the definitions of public repositories, as they are and by the messages' advice.
+
+    python -m benchmarks.field FOLDER INDEX.tsv [--jobs N] [--convert] [--write docs/field.md]
+
+FOLDER holds definitions; INDEX.tsv names each one's file (`name`), `repository`, `path` and
+`commit`. Each is checked and shown without options, and then with those that the messages suggest:
+shapes of inputs, a fork's reading, `--deploy`; a template's values are not guessed. `--convert`
+converts what was shown as well, with drawn weights, and verifies it. The status is 1 where anything
+but a message of ours came out, or a file took more than ten seconds of a processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.field_page import ALLOWED, AS_IS, TRACEBACK, WITH_OPTIONS, Result, page, reason
+from converter.check import check
+from converter.loading.load import load
+from prototxt import CaffeError
+
+SECONDS = 10
+"""Of a processor: what `show` and `check` may take for one file."""
+CONVERSION_SECONDS = 120
+MEMORY = 6 << 30
+PARAMETERS = 30_000_000
+"""Networks with more are not converted here."""
+ROUNDS = 20
+SHAPE = re.compile(r"--input-shape ([^\s=]+)=(\d+(?:[,x]\d+)*)")
+FORK = re.compile(r"--dialect (\w+)")
+
+
+@dataclass
+class Options:
+    """Of `load`, as far as messages suggest them."""
+
+    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dialect: str | None = None
+    deploy: bool = False
+    allow_unknown: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Return them as `load` and `check` take them."""
+        return dict(vars(self))
+
+    def words(self) -> list[str]:
+        """Return them as the command line takes them."""
+        shapes = [f"{name}={','.join(map(str, dims))}" for name, dims in self.input_shapes.items()]
+        words = [word for shape in shapes for word in ("--input-shape", shape)]
+        words += ["--dialect", self.dialect] if self.dialect else []
+        return words + ["--deploy"] * self.deploy
+
+    def advised(self, message: str) -> Options | None:
+        """Return the options with what a message suggests; None where it suggests nothing new."""
+        new = {
+            name: tuple(map(int, re.split("[,x]", dims)))
+            for name, dims in SHAPE.findall(message)
+            if name not in self.input_shapes
+        }
+        if new:
+            return replace(self, input_shapes={**self.input_shapes, **new})
+        forks = set(FORK.findall(message)) - {"bvlc"}
+        if len(forks) == 1 and self.dialect is None:
+            return replace(self, dialect=forks.pop())
+        return None
+
+
+def look_at(path: Path, *, convert: bool) -> Result:
+    """Return what becomes of one definition."""
+    result, options = show(path)
+    started = time.process_time()
+    trace = checked(path)
+    result = replace(result, seconds=max(result.seconds, time.process_time() - started))
+    if trace:
+        return replace(result, outcome=TRACEBACK, message=trace)
+    if convert and options is not None and result.parameters <= PARAMETERS:
+        return replace(result, conversion=converted(path, options))
+    return result
+
+
+def show(path: Path) -> tuple[Result, Options | None]:
+    """Return what becomes of a definition, and the options with which it is shown."""
+    started = time.process_time()
+    last = Options()
+    message, parameters = shown(path, last)
+    seconds = time.process_time() - started
+    done = partial(Result, path.name, seconds=seconds)
+    if not message:
+        return done(AS_IS, parameters=parameters), last
+    for start in (Options(), Options(deploy=True)):
+        options, said, parameters = follow(path, start)
+        if not said:
+            return done(WITH_OPTIONS, " ".join(options.words()), parameters=parameters), options
+        if "no layer is left that makes an output" not in said:
+            last, message = options, said
+    _, said, _ = follow(path, Options(deploy=True, allow_unknown=True))
+    outcome, names = reason(message, advised=bool(last.input_shapes))
+    if not said and outcome != TRACEBACK:
+        outcome = ALLOWED
+    return done(outcome, message, names=names), None
+
+
+def follow(path: Path, options: Options) -> tuple[Options, str, int]:
+    """Try again as long as the message suggests something; return its last word, "" if shown."""
+    for _ in range(ROUNDS):
+        message, parameters = shown(path, options)
+        advised = options.advised(message)
+        if not message or advised is None:
+            break
+        options = advised
+    return options, message, parameters
+
+
+def shown(path: Path, options: Options) -> tuple[str, int]:
+    """Return the message that stands before a network's shapes, "" if none does, and its size."""
+    try:
+        net = load(path, weightless=True, **options.arguments())
+    except CaffeError as error:
+        return on_one_line(str(error), path), 0
+    except Exception:
+        return traceback.format_exc(), 0
+    return "", sum(blob.numel() for blob in net.parameters())
+
+
+def checked(path: Path) -> str:
+    """Return the traceback that `check` ends in, "" if it does not."""
+    try:
+        check(path)
+    except CaffeError:
+        pass
+    except Exception:
+        return traceback.format_exc()
+    return ""
+
+
+def converted(path: Path, options: Options) -> str:
+    """Convert with drawn weights in a process of its own; return how it ended."""
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "converter", "convert", str(path), "-o", out]
+        try:
+            done = subprocess.run(
+                [*command, "--format", "onnx", "--quiet", *options.words()],
+                capture_output=True,
+                text=True,
+                timeout=CONVERSION_SECONDS,
+                preexec_fn=partial(resource.setrlimit, resource.RLIMIT_AS, (MEMORY, MEMORY)),
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"stopped after {CONVERSION_SECONDS} s"
+    if done.returncode == 0:
+        return "verified"
+    if done.returncode < 0 or "emory" in done.stderr:
+        return "too large for the memory given"
+    if "Traceback" in done.stderr:
+        return f"traceback: {done.stderr.strip().splitlines()[-1]}"
+    message = on_one_line(done.stderr.strip(), path)
+    return f"refused: {message}" if message else "not verified"
+
+
+def on_one_line(message: str, path: Path) -> str:
+    """Return a message without the file's name, its lines joined."""
+    text = re.sub(rf"{re.escape(str(path))}:(\d+):\d+", r"line \1", message)
+    return re.sub(r"\s*\n\s*", "; ", text.replace(f"{path}: ", ""))
+
+
+def read_index(index: Path) -> dict[str, Mapping[str, str]]:
+    """Return the rows of an index by the definition's file name."""
+    with index.open(newline="", encoding="utf-8") as file:
+        return {row["name"]: row for row in csv.DictReader(file, delimiter="\t")}
+
+
+def go_over(folder: Path, index: Path, jobs: int, *, convert: bool = False) -> Iterator[Result]:
+    """Yield what becomes of each definition of the index that the folder has."""
+    rows = read_index(index)
+    paths = [folder / name for name in sorted(rows) if (folder / name).exists()]
+    with ProcessPoolExecutor(jobs, initializer=partial(torch.set_num_threads, 1)) as pool:
+        for result in pool.map(partial(look_at, convert=convert), paths):
+            row = rows[result.name]
+            yield replace(result, repository=row["repository"], path=row["path"])
+
+
+def main() -> int:
+    """Print the page, or write it to a file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("index", type=Path)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--convert", action="store_true")
+    parser.add_argument("--write", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    results = list(go_over(args.folder, args.index, args.jobs, convert=args.convert))
+    text = page(results, seconds=SECONDS)
+    if args.write:
+        args.write.write_text(text, encoding="utf-8")
+    else:
+        print(text)
+    for result in results:
+        if result.outcome == TRACEBACK or result.seconds > SECONDS:
+            print(f"{result.name}: {result.seconds:.1f} s {result.message}", file=sys.stderr)
+    return int(any(one.outcome == TRACEBACK or one.seconds > SECONDS for one in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
