@@ -12,7 +12,7 @@ from prototxt.atomic import writing
 from prototxt.errors import FormatError, UnsupportedError, WeightError, within
 from prototxt.file_state import FileState, open_file
 from prototxt.net import Net, describe
-from prototxt.schema import SHIPPED, Schema
+from prototxt.schema import SHIPPED, Dialect, Schema
 
 from . import blob, wire
 from .blob import Array, Blob
@@ -196,12 +196,19 @@ def _walk(
 
 def _v1_type(number: str, schema: Schema) -> str:
     """Name a V1 type by its number; the number stays where only forks have it, or several do."""
-    names = {}
-    for one in schema.dialects:
-        types: Any = one.message("V1LayerParameter").DESCRIPTOR.fields_by_name["type"].enum_type
-        if found := types.values_by_number.get(int(number or "0")):
-            names[one.name] = str(found.name)
-    return names.get("bvlc") or (names.popitem()[1] if len(set(names.values())) == 1 else number)
+    value = int(number or "0")
+    if name := _value_name(schema.dialect("bvlc"), value):
+        return name
+    for dialects in (schema.first, schema.further):
+        if names := set(filter(None, (_value_name(one, value) for one in dialects))):
+            return names.pop() if len(names) == 1 else number
+    return number
+
+
+def _value_name(one: Dialect, value: int) -> str:
+    types: Any = one.message("V1LayerParameter").DESCRIPTOR.fields_by_name["type"].enum_type
+    found = types.values_by_number.get(value)
+    return str(found.name) if found else ""
 
 
 def write_caffemodel(

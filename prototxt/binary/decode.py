@@ -6,7 +6,7 @@ if it knows the type and every field, with its wire type and a value that the fi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,9 @@ def decode(
     damaged layer; UnsupportedError for one that two dialects read as different things, where
     nothing in the file tells which of them it is of.
     """
-    fitting = [_fitting(part, forced, schema) for part in parts]
+    fitting = [_fitting(part, schema.candidates(part.type, forced), schema) for part in parts]
+    if not all(fitting):
+        fitting = _fitting_further(parts, fitting, forced, schema)
     found = dict(markers)
     for messages in fitting:
         if not messages or "bvlc" in messages:
@@ -85,10 +87,10 @@ def _ranked(groups: Sequence[Recognized], schema: Schema) -> list[str]:
     return list(dict.fromkeys([*names, *sorted(certain(groups, schema))]))
 
 
-def _fitting(part: Part, forced: str | None, schema: Schema) -> dict[str, Any]:
+def _fitting(part: Part, dialects: Iterable[Dialect], schema: Schema) -> dict[str, Any]:
     """Return the message of each dialect that reads the whole part."""
     messages = {}
-    for dialect in schema.candidates(part.type, forced):
+    for dialect in dialects:
         message_class = dialect.message(part.message)
         data = memoryview(part.data)
         if _reads(data, 0, len(data), message_class.DESCRIPTOR):
@@ -102,6 +104,22 @@ def _fitting(part: Part, forced: str | None, schema: Schema) -> dict[str, Any]:
     return owning or messages
 
 
+def _fitting_further(
+    parts: Sequence[Part], fitting: Sequence[dict[str, Any]], forced: str | None, schema: Schema
+) -> list[dict[str, Any]]:
+    """Return the messages of the further dialects too, of those that read what the first do not."""
+    names: set[str] = set()
+    for part, messages in zip(parts, fitting, strict=True):
+        if not messages:
+            every = schema.further_candidates(part.type, forced)
+            names |= _fitting(part, every, schema).keys()
+    further = [schema.dialect(name) for name in schema.in_order(names)]
+    return [
+        messages | _fitting(part, further, schema)
+        for part, messages in zip(parts, fitting, strict=True)
+    ]
+
+
 def _owns(dialect: Dialect, message: Any) -> bool:
     """Tell whether a field is set that belongs to the layer's type alone."""
     owners = dialect.owners
@@ -112,9 +130,12 @@ def _owns(dialect: Dialect, message: Any) -> bool:
 def _may_be(dialect: Dialect, part: Part, message: Any, schema: Schema) -> bool:
     if part.message == "NetParameter":
         return True
+    known = schema.dialect("bvlc").types
     layer_type = type_of(message)
     if schema.foreign_field(dialect.name, layer_type, message):
         return False
+    if schema.is_further(dialect.name) and layer_type not in known | dialect.types:
+        return False  # a number alone says nothing of a type that it does not claim
     if part.message == "V1LayerParameter" and layer_type == "Deconvolution" and not message.bottom:
         return False
     if layer_type not in CONVOLUTIONS:
@@ -136,7 +157,8 @@ def _chosen(
     names = likely if forced is None else [forced]
     own = next((fitting[name] for name in names if name in fitting), None)
     if not fitting:
-        if forced is not None and (others := _fitting(part, None, schema)):
+        others = _fitting(part, schema.candidates(part.type), schema) if forced is not None else {}
+        if forced is not None and others:
             _refuse_named(forced, next(iter(others.values())))
         return _likeliest(part, likely, forced, schema)
     if "bvlc" in fitting:
@@ -228,7 +250,7 @@ def _own(message: Any) -> list[str]:
 
 def _likeliest(part: Part, likely: Collection[str], forced: str | None, schema: Schema) -> Any:
     """Parse what no dialect reads whole by the first that can; unknown fields stay in it."""
-    candidates = schema.candidates(part.type, forced)
+    candidates = list(schema.candidates(part.type, forced))
     for dialect in sorted(candidates, key=lambda one: one.name not in likely):
         if (message := _parse(dialect.message(part.message), part.data)) is not None:
             return message

@@ -17,7 +17,7 @@ def unknown_fields(net: Net) -> list[str]:
     for layer in net.layers:
         for message, number in _walk(layer):
             problem = f"{message} has the unknown field {number}"
-            if not any(type_of(layer) in one.types for one in net.schema.dialects):
+            if not net.schema.knows_type(type_of(layer)):
                 problem = f"{problem}, and no schema here has fields of that type"
             found.append(f"{describe(layer)}: {problem}")
     return found

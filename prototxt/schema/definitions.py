@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+OPTIONAL, REQUIRED, REPEATED = 1, 2, 3
+"""A field's label, by protobuf's numbers."""
+
 
 @dataclass
 class Field:
@@ -45,6 +48,8 @@ class Message:
     redefines: bool = False
     layer_types: frozenset[str] = frozenset()
     imports: list[str] = field(default_factory=list)
+    is_union: bool = False
+    """Of a file: a converter's, which took many forks' definitions over."""
 
     def over(self, base: Message) -> Message:
         """Return `base` with this message's fields, enums and messages added or put in place."""

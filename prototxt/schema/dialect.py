@@ -15,9 +15,7 @@ from prototxt.errors import FormatError
 
 from . import definitions
 from .descriptors import to_file
-from .fragment import FOLDER, Fragment
-
-_BVLC = FOLDER / "bvlc.proto"
+from .fragment import BVLC, FOLDER, Fragment
 
 _building = RLock()
 """Two threads must not build one dialect twice: messages of two classes cannot be mixed."""
@@ -49,9 +47,31 @@ class Dialect:
         return {field.name: field.layer_types for field in fields if field.layer_types}
 
     @property
+    def is_union(self) -> bool:
+        """Tell whether it is a converter's, which took over what other forks had."""
+        return self.fragment.parsed.is_union
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """The fields of layers in the dialect's own file."""
+        return frozenset(field.name for field in self._layer.fields)
+
+    @cached_property
+    def claims(self) -> dict[str, str]:
+        """The fields of messages of its own and the type that each is for, by the message's name.
+
+        A guess, for schemas that do not say it.
+        """
+        bvlc = Fragment.read(BVLC).merged
+        return {
+            field.name: field.type.removesuffix("Parameter")
+            for field in self._layer.fields
+            if field.name.endswith("_param") and field.type not in bvlc.messages
+        }
+
+    @property
     def _layer(self) -> definitions.Message:
-        name = "LayerParameter"
-        return self.fragment.merged.messages.get(name, definitions.Message(name))
+        return _layer_of(self.fragment)
 
     @cached_property
     def neutral(self) -> dict[str, str]:
@@ -71,8 +91,8 @@ class Dialect:
     @cached_property
     def _pool(self) -> descriptor_pool.DescriptorPool:
         whole = self.fragment.merged
-        if self.fragment.path != _BVLC:
-            whole = whole.over(Fragment.read(_BVLC).merged)
+        if self.fragment.path != BVLC:
+            whole = whole.over(Fragment.read(BVLC).merged)
         pool = descriptor_pool.DescriptorPool()
         # The file's name is where `dialect_of` reads the dialect from.
         file = to_file(whole, f"{self.name}.proto")
@@ -85,8 +105,14 @@ class Dialect:
 
     def _reduce(self, message: Message) -> tuple[Any, ...]:
         path = self.fragment.path
-        where = path.name if path.parent == FOLDER else str(path)  # ours moves with the package
-        return _restore, (where, message.DESCRIPTOR.name, message.SerializePartialToString())
+        if path.is_relative_to(FOLDER):  # ours moves with the package
+            path = path.relative_to(FOLDER)
+        return _restore, (str(path), message.DESCRIPTOR.name, message.SerializePartialToString())
+
+
+def _layer_of(fragment: Fragment) -> definitions.Message:
+    name = "LayerParameter"
+    return fragment.merged.messages.get(name, definitions.Message(name))
 
 
 @cache

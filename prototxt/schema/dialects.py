@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,16 @@ ORDER = (
     *("minicaffe", "future", "openvino"),
     *("early", "deeplab_v1", "ncnn", "x2paddle", "synopsys", "huawei"),
 )
-_FILES = {path.stem: path for path in sorted(FOLDER.glob("*.proto"))}
+_FIRST = {path.stem: path for path in sorted(FOLDER.glob("*.proto"))}
+_FURTHER = {path.stem: path for path in sorted((FOLDER / "forks").glob("*.proto"))}
+_FILES = _FIRST | _FURTHER
 
 
 class Schema:
     """The dialects that files are read by: those shipped, and the user's own.
+
+    What only the further ones have (`forks/`) is read by them; they have no say in what another
+    dialect reads. So a file's reading does not change with each fork that is added.
 
     A value: `with_file` returns another one, and what is read by this one stays as it is. A network
     carries the schema that it was read by.
@@ -68,6 +73,14 @@ class Schema:
         """Every dialect's name, BVLC's first, in the order in which readings are tried."""
         return tuple(dict.fromkeys(["bvlc", *self._own, *ORDER, *_FILES]))
 
+    def in_order(self, names: Collection[str]) -> list[str]:
+        """Return some dialects' names in the order in which their readings are tried."""
+        return [name for name in self.names if name in names]
+
+    def is_further(self, name: str) -> bool:
+        """Tell whether a dialect is asked only where the first ones say nothing."""
+        return name in _FURTHER
+
     def dialect(self, name: str) -> Dialect:
         """Find a dialect by its name; UnsupportedError lists the known ones."""
         if name not in self._known:
@@ -82,14 +95,31 @@ class Schema:
         return name in self.names
 
     @cached_property
+    def first(self) -> tuple[Dialect, ...]:
+        """BVLC's dialect, the user's own and those whose layers are here, in order."""
+        return tuple(self.dialect(name) for name in self.names if name not in _FURTHER)
+
+    @cached_property
+    def further(self) -> tuple[Dialect, ...]:
+        """The other forks', converters' unions last."""
+        every = map(self.dialect, _FURTHER)
+        return tuple(sorted(every, key=lambda one: one.is_union))
+
+    @property
     def dialects(self) -> tuple[Dialect, ...]:
         """Every dialect, in the order of the names."""
-        return tuple(map(self.dialect, self.names))
+        return (*self.first, *self.further)
 
     def bases(self, name: str) -> frozenset[str]:
         """Name the dialects that one builds upon, directly or not; BVLC's is not named."""
         imported = {one.path.stem for one in self.dialect(name).fragment.ancestors}
         return frozenset(filter(self.is_known, imported))
+
+    def knows_type(self, layer_type: str) -> bool:
+        """Tell whether a dialect claims a type of layer."""
+        return any(layer_type in one.types for one in self.first) or any(
+            layer_type in one.types for one in self.further
+        )
 
     def value_names(self) -> frozenset[str]:
         """Name every value of every dialect's enums."""
@@ -98,26 +128,43 @@ class Schema:
 
     # ---- Which of them a message is of ----------------------------------------------------------
 
-    def candidates(self, layer_type: str, forced: str | None = None) -> list[Dialect]:
-        """Return the dialects that may read a layer of this type, the likeliest first.
+    def candidates(self, layer_type: str, forced: str | None = None) -> Iterator[Dialect]:
+        """Yield the dialects that may read a layer of this type, the likeliest first.
 
         A type that forks claim and BVLC lacks is read by those forks alone, so that a shared field
         name cannot mean another fork's message. A `forced` dialect that lacks such a type has no
         say.
         """
-        every = self.dialects
-        bvlc = every[0]
-        claiming = [one for one in every if layer_type in one.types]
+        bvlc = self.dialect("bvlc")
+        own = None if forced is None else self.dialect(forced)
+        if layer_type in bvlc.types:
+            yield bvlc  # most layers are: no other file is read for them
+        claiming = [one for one in self.first if layer_type in one.types]
         foreign = bool(claiming) and bvlc not in claiming
-        if forced is not None:
-            own = self.dialect(forced)
-            if foreign and own in claiming:
-                return [own]
-            if not foreign:
-                return list(dict.fromkeys([bvlc, own]))
+        if own is not None and foreign and layer_type in own.types:
+            claiming = [own]
         if foreign:
-            return claiming
-        return list(dict.fromkeys([bvlc, *claiming, *every]))
+            every = claiming
+        elif own is not None:
+            every = [bvlc, own]
+        else:
+            every = [bvlc, *claiming, *self.first]
+        tried = {bvlc} if layer_type in bvlc.types else set()
+        for one in every:
+            if one not in tried:
+                tried.add(one)
+                yield one
+
+    def further_candidates(self, layer_type: str, forced: str | None = None) -> Iterator[Dialect]:
+        """Yield the further dialects that may read what none of the `candidates` does.
+
+        Of a type that those claim and BVLC lacks it takes one that claims it too.
+        """
+        claiming = [one for one in self.further if layer_type in one.types]
+        known = layer_type in self.dialect("bvlc").types
+        foreign = not known and any(layer_type in one.types for one in self.first)
+        others = () if foreign else (one for one in self.further if one not in claiming)
+        yield from (one for one in (*claiming, *others) if forced in (None, one.name))
 
     def foreign_field(self, name: str, layer_type: str, message: Any) -> str:
         """Name a set field that is not for layers of this type in a dialect, or return ""."""
@@ -131,10 +178,12 @@ class Schema:
         if key not in self._foreign:
             own = self.dialect(name)
             foreign = {field for field, types in own.owners.items() if layer_type not in types}
-            if layer_type in own.types and layer_type not in self.dialect("bvlc").types:
-                for one in self.dialects:
+            if name in _FURTHER and layer_type in self.dialect("bvlc").types:
+                foreign |= {field for field, of in own.claims.items() if of != layer_type}
+            elif layer_type in own.types and layer_type not in self.dialect("bvlc").types:
+                for one in self.first:
                     foreign |= _fields_of(one, layer_type)
-                foreign -= _fields_of(own, layer_type)
+                foreign -= own.fields if name in _FURTHER else _fields_of(own, layer_type)
             self._foreign[key] = frozenset(foreign)
         return self._foreign[key]
 
@@ -154,21 +203,42 @@ class Schema:
             if when != "true" and not (when and when == phase):
                 yield extra
 
-    def readers(self, message: Any) -> frozenset[str]:
+    def readers(self, message: Any, *, further: bool = False) -> frozenset[str]:
         """Name the dialects that a layer, or a network's header, may be of by type and fields.
 
-        There are none where BVLC's schema has them all: that says nothing.
+        There are none where BVLC's schema has them all: that says nothing. The `further` ones are
+        named if that is wanted.
         """
         extras = list(self.extra_fields(message, neutral=True))
         layer_type = type_of(message) if "LayerParameter" in message.DESCRIPTOR.name else ""
-        key = (dialect_of(message), message.DESCRIPTOR.name, layer_type, *map(str, extras))
+        known = layer_type in self.dialect("bvlc").types
+        if not extras and (known or not layer_type):
+            return frozenset()
+        kind = message.DESCRIPTOR.name
+        key = (dialect_of(message), kind, layer_type, *map(str, extras), "further" * further)
         if key not in self._readers:
-            every: Sequence[Dialect] = self.candidates(layer_type)
+            every = list(self.candidates(layer_type))
             if every[0].name == "bvlc":
                 every = every[1:] if extras else []
+            if further:
+                words = {word for one in extras for word in (one.name, one.value) if word}
+                more = self.further_candidates(layer_type)
+                every += [
+                    one
+                    for one in more
+                    if words <= one.fragment.words and (words or layer_type in one.types)
+                ]
             names = [one.name for one in every if self._reads(one.name, layer_type, message)]
             self._readers[key] = frozenset(names)
         return self._readers[key]
+
+    def is_explained(self, message: Any) -> bool:
+        """Tell whether BVLC's dialect or another of the `first` reads a layer, or a header."""
+        if self.readers(message):
+            return True
+        extras = next(self.extra_fields(message, neutral=True), None)
+        layer = "LayerParameter" in message.DESCRIPTOR.name
+        return extras is None and (not layer or type_of(message) in self.dialect("bvlc").types)
 
     def _reads(self, name: str, layer_type: str, message: Any) -> bool:
         more = next(self.extra_fields(message, name, neutral=True), None)

@@ -19,6 +19,11 @@ class Extra:
     value: str = ""
     """Of an enum, by name."""
 
+    @property
+    def name(self) -> str:
+        """The field's own name."""
+        return self.path.rpartition(".")[2]
+
     def __str__(self) -> str:
         return f"{self.path}: {self.value}" if self.value else self.path
 

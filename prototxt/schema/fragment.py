@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -11,14 +12,19 @@ from prototxt.errors import FormatError
 
 from . import reader
 from .definitions import Message
+from .difference import difference, is_whole
 
 FOLDER = Path(__file__).parent
 """Where the shipped files are."""
+BVLC = FOLDER / "bvlc.proto"
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """One file's definitions; equal where the texts are, so that a changed file is another one."""
+    """One file's definitions; equal where the texts are, so that a changed file is another one.
+
+    Of a fork's whole `caffe.proto` they are those that differ from BVLC's.
+    """
 
     path: Path
     text: str = field(repr=False)
@@ -41,6 +47,12 @@ class Fragment:
             base = imported.merged.over(base)
         return self.parsed.over(base)
 
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The names in the texts of it and of those that it imports: what it lacks is not here."""
+        own = frozenset(re.findall(r"\w+", self.text))
+        return own.union(*(imported.words for imported in self.imports))
+
     @property
     def ancestors(self) -> Iterator[Fragment]:
         """The files that it imports, directly or not."""
@@ -60,6 +72,8 @@ def _read(path: Path) -> Fragment:
     except UnicodeDecodeError:
         raise FormatError(f"{path}: no text, wants a .proto schema") from None
     parsed = reader.read(text, str(path))
+    if is_whole(parsed) and path != BVLC:
+        parsed = difference(parsed, Fragment.read(BVLC).merged)
     imports = [_found(name, path.parent) for name in parsed.imports]
     return Fragment(path, text, tuple(map(Fragment.read, imports)), parsed)
 

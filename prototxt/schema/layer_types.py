@@ -45,6 +45,18 @@ NAMES = {
     "TANH": "TanH",
     "THRESHOLD": "Threshold",
     "WINDOW_DATA": "WindowData",
+    # Forks of 2015 and after that kept to V1
+    "BIAS": "Bias",
+    "CROP": "Crop",
+    "ELU": "ELU",
+    "EMBED": "Embed",
+    "INPUT": "Input",
+    "LOG": "Log",
+    "PARAMETER": "Parameter",
+    "PRELU": "PReLU",
+    "PYTHON": "Python",
+    "REDUCTION": "Reduction",
+    "RESHAPE": "Reshape",
     # DeepLab v1
     "ADAPTIVE_BIAS_CHANNEL": "AdaptiveBiasChannel",
     "BIAS_CHANNEL": "BiasChannel",

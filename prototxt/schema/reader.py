@@ -1,12 +1,13 @@
 """Read schema text: the part of proto2 that Caffe and its forks use.
 
-Beyond proto2 there are three options of our own. `(type)` names the layer types, blank-separated,
+Beyond proto2 there are options of our own. `(type)` names the layer types, blank-separated,
 that a field of LayerParameter belongs to; as an option of LayerParameter itself, types that the
 dialect defines without a field of their own. `(neutral) = true` marks a fork's field that no
 forward pass depends on (hints for an engine, changes to training images), `(neutral) = TEST` one
 that matters in training alone. `option (redefines) = true;` makes a fork's message replace BVLC's
 of that name; without it a fork's fields and enum values go over BVLC's, by name and by number.
 `import "ssd.proto";` puts this file's definitions over those of a file beside it or of ours.
+`option (union) = true;` of a file says that it is a converter's, which took over what forks had.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 
 from prototxt.errors import FormatError
 
-from .definitions import Enum, Field, Message
+from .definitions import OPTIONAL, REPEATED, REQUIRED, Enum, Field, Message
 
 _TOKEN = re.compile(
     r"""(?P<blank>\s+|//[^\n]*|/\*.*?\*/)
@@ -26,7 +27,7 @@ _TOKEN = re.compile(
       | (?P<mark>[{}\[\]()=;,])""",
     re.VERBOSE | re.DOTALL,
 )
-_LABELS = {"optional": 1, "required": 2, "repeated": 3}
+_LABELS = {"optional": OPTIONAL, "required": REQUIRED, "repeated": REPEATED}
 
 
 class _Reader:
@@ -123,7 +124,7 @@ class _Reader:
                 root.imports.append(self.string())
                 self.expect(";")
             elif self.accept("option"):
-                self.option()
+                root.is_union |= self.option() == ("(union)", "true")
                 self.expect(";")
             elif not self.definition(root):
                 raise self.error(f"{self.word} where a message or an enum belongs")

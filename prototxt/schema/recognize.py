@@ -9,9 +9,6 @@ from typing import Any
 from .dialects import Schema
 from .layer_types import type_of
 
-UNIONS = frozenset({"ncnn", "x2paddle", "synopsys", "huawei"})
-"""Converters' schemas, which took forks' layers over: the forks come first."""
-
 
 @dataclass(frozen=True)
 class Recognized:
@@ -29,10 +26,12 @@ def recognize(messages: Sequence[Any], schema: Schema) -> list[Recognized]:
 
     What only one dialect has tells it. What several have tells nothing by itself, but one of them
     that explains the rest too is taken for all. There are none where BVLC's schema says it all.
+    The further dialects are asked where the first leave something unexplained.
     """
+    further = not all(map(schema.is_explained, messages))
     found: dict[str, frozenset[str]] = {}
     for message in messages:
-        if names := schema.readers(message):
+        if names := schema.readers(message, further=further):
             for sign in signs(message, schema):
                 found[sign] = found.get(sign, names) & names or names
     return grouped(found, schema)
@@ -52,10 +51,10 @@ def grouped(found: Mapping[str, frozenset[str]], schema: Schema) -> list[Recogni
     left = dict(found)
     groups = []
     while left:
+        named = frozenset[str]().union(*left.values())
         has = {
             name: tuple(sign for sign, names in left.items() if name in names)
-            for name in schema.names
-            if any(name in names for names in left.values())
+            for name in schema.in_order(named)
         }
         explained = max(has.values(), key=len)
         best = _plainest({name for name in has if has[name] == explained}, schema)
@@ -71,6 +70,7 @@ def certain(groups: Sequence[Recognized], schema: Schema) -> frozenset[str]:
 
 
 def _plainest(names: set[str], schema: Schema) -> set[str]:
-    """Leave out what builds upon another of the dialects, and converters' schemas."""
-    names = names - UNIONS or names
+    """Leave out what builds upon another of the dialects, further ones and converters' schemas."""
+    names = {name for name in names if not schema.is_further(name)} or names
+    names = {name for name in names if not schema.dialect(name).is_union} or names
     return {name for name in names if not schema.bases(name) & names}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from google.protobuf import text_encoding, text_format
@@ -87,7 +88,7 @@ def format_text(net: Net) -> str:
 class _Failure:
     """Why a message does not read a span: where, what it says, the field that it lacks.
 
-    `word` is what stands in a number's place.
+    `word` is what stands in a number's place, `name` the field or the enum's value that is lacking.
     """
 
     at: int
@@ -95,6 +96,7 @@ class _Failure:
     fix: str = ""
     unknown: str = ""
     word: str = ""
+    name: str = ""
 
 
 @dataclass
@@ -123,9 +125,8 @@ class _Parser:
 
     def first_fit(self, name: str, layer_type: str, text: str, start: int) -> Message:
         """Return the first dialect's message that reads the text, else the best one's error."""
-        dialects = self.schema.candidates(layer_type, self.dialect)
         best: tuple[_Failure, Dialect] | None = None
-        for dialect in dialects:
+        for dialect in self.dialects(name, layer_type, text):
             message, failure = _parse(text, dialect.message(name))
             if failure is None:
                 if not (foreign := self.schema.foreign_field(dialect.name, layer_type, message)):
@@ -154,6 +155,20 @@ class _Parser:
             fix = f"give a number with --set {given[0]}=..."
         raise scan.error(self.text, at, self.source, problem, fix=fix)
 
+    def dialects(self, name: str, layer_type: str, text: str) -> Iterator[Dialect]:
+        """Yield the dialects to read a message by: those that have the name that BVLC lacks."""
+        lacking = ""
+        every = chain(
+            self.schema.candidates(layer_type, self.dialect),
+            self.schema.further_candidates(layer_type, self.dialect),
+        )
+        for tried, dialect in enumerate(every):
+            if tried == 1:  # most texts are read by the first
+                _, failure = _parse(text, self.schema.dialect("bvlc").message(name))
+                lacking = failure.name if failure else ""
+            if not lacking or lacking in dialect.fragment.words:
+                yield dialect
+
     def remedy(self, name: str, layer_type: str, text: str) -> str:
         """Say whose an unknown field is, and what can be done about it."""
         where = ""
@@ -162,7 +177,7 @@ class _Parser:
                 return ""
             named = re.search(rf"(?<![\w.])name\s*:\s*({literals.STRING})", text)
             where = f"it is of layer {_literal(named[1]) if named else ''!r} ({layer_type})"
-            if not any(layer_type in one.types for one in self.schema.dialects):
+            if not self.schema.knows_type(layer_type):
                 return (
                     f"{where}, and no schema here knows that type either: --layers takes your own, "
                     "with a .proto beside it for its fields; `caffeport check` lists all that is "
@@ -210,7 +225,8 @@ def _explain(at: int, problem: str, message: Message) -> _Failure:
     if match := _UNKNOWN.match(problem):
         known = pool.FindMessageTypeByName(f"caffe.{match[1]}").fields_by_name
         problem = f"{match[1]} has no field {match[2]!r}"
-        return _Failure(at, problem, _closest(match[2], list(known)), f"{match[1]}.{match[2]}")
+        fix = _closest(match[2], list(known))
+        return _Failure(at, problem, fix, f"{match[1]}.{match[2]}", name=match[2])
     if match := _TWICE.match(problem):
         return _Failure(at, f"{match[2]!r} is given twice, {match[1]} takes it once")
     if match := _VALUE.match(problem):
@@ -219,7 +235,8 @@ def _explain(at: int, problem: str, message: Message) -> _Failure:
         if match[2].startswith(('"', "'")):
             return _Failure(at, f"{match[2]} is a string, wants a bare {name}")
         wants = f", wants {', '.join(known)}" if len(known) < 9 else ""
-        return _Failure(at, f"{name} has no value {match[2]}{wants}", _closest(match[2], known))
+        fix = _closest(match[2], known)
+        return _Failure(at, f"{name} has no value {match[2]}{wants}", fix, name=match[2])
     if match := _NUMBER.match(problem):
         wanted = "whole number" if match[1] == "integer" else "number"
         fix = word = ""

@@ -32,9 +32,8 @@ def rewrite(old: Any, schema: Schema) -> Any:
     new: Any = schema.dialect(dialect_of(old)).message("LayerParameter")()
     for field, value in old.ListFields():
         if field.name == "type":
-            if (name := written_type(old)) not in NAMES:
-                raise UnsupportedError(f"type {name} has no form of today")
-            new.type = NAMES[name]
+            name = written_type(old)
+            new.type = NAMES.get(name, name)  # a fork's may be nobody's today
         elif field.name in PARAM:
             for index, item in enumerate(value):
                 if index == len(new.param):

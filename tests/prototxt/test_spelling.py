@@ -52,7 +52,7 @@ def test_a_forks_type_is_not_taken_for_the_plain_one(written):
     assert said(written).startswith("`caffeport layers` lists the types that are here")
 
 
-@pytest.mark.parametrize("written", ["UNPOOLING", "CONVOLUTION3D", "POOLING3D"])
+@pytest.mark.parametrize("written", ["UNPOOLINGS", "CONVOLUTION4D", "POOLING4D"])
 def test_nor_is_a_forks_type_of_v1(written):
     with pytest.raises(FormatError, match=f"LayerType has no value {written}") as caught:
         parse_text(f"layers {{ type: {written} }}")

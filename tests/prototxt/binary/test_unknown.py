@@ -57,10 +57,10 @@ def test_an_unknown_field_of_the_header(tmp_path: Path) -> None:
 
 def test_a_type_that_no_schema_knows_is_named_as_that(tmp_path: Path) -> None:
     path = tmp_path / "net.caffemodel"
-    path.write_bytes(network(b"", varint(99, 7), "CInnerProduct"))
+    path.write_bytes(network(b"", varint(99, 7), "NobodysProduct"))
     with pytest.raises(FormatError) as caught:
         prototxt.read_net(path)
     assert str(caught.value).startswith(
-        f"{path}: layer 'p' (CInnerProduct): PoolingParameter has the unknown field 99, and no "
+        f"{path}: layer 'p' (NobodysProduct): PoolingParameter has the unknown field 99, and no "
         "schema here has fields of that type\n"
     )

@@ -206,18 +206,18 @@ def fork(tmp_path):
     return SHIPPED.with_file(tmp_path / "old_fork.proto")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("type: ODD_DATA", "type ODD_DATA has no form of today"),
-        ("type: RELU rounds: 2", "rounds has no form of today"),
-    ],
-)
-def test_what_a_fork_had_in_v1_alone_is_refused(text, message, fork):
+def test_a_field_that_a_fork_had_in_v1_alone_is_refused(fork):
     own = fork.dialect("old_fork").message
-    layer = text_format.Parse(text, own("V1LayerParameter")())
-    with pytest.raises(UnsupportedError, match=message):
+    layer = text_format.Parse("type: RELU rounds: 2", own("V1LayerParameter")())
+    with pytest.raises(UnsupportedError, match="rounds has no form of today"):
         upgrade(Net(own("NetParameter")(), [layer], schema=fork))
+
+
+def test_a_type_that_a_fork_had_in_v1_alone_keeps_its_name(fork):
+    own = fork.dialect("old_fork").message
+    layer = text_format.Parse("type: ODD_DATA", own("V1LayerParameter")())
+    net = upgrade(Net(own("NetParameter")(), [layer], schema=fork))
+    assert net.layers[0].type == "ODD_DATA"
 
 
 @pytest.mark.parametrize(
