@@ -11,7 +11,7 @@ import torch
 from typing_extensions import Unpack
 
 from prototxt.atomic import filling
-from prototxt.errors import CaffeError, UnsupportedError
+from prototxt.errors import CaffeError, UnsupportedError, UsageError
 from prototxt.paths import PathName
 
 from .formats import DEFAULT_FORMATS, FORMATS, Format, Options, get_format
@@ -22,7 +22,6 @@ from .network.net import CaffeNet
 from .network.origin import FileInfo
 from .onnx.options import FormatOptions
 from .preprocessing import image_input, preprocessing_of
-from .preprocessing.families import BY_NAME
 from .preprocessing.inputs import as_arrays
 from .verification.report import Report
 from .verification.verify import verify
@@ -68,11 +67,8 @@ def convert(
         report.dtype = "float16"
     settings = preprocessing or {}
     embedded = preprocessing_of(loaded, **settings) if embed_preprocessing else None
-    if embedded is not None and embedded.origin.endswith(BY_NAME):
-        raise UnsupportedError(
-            f"what images need is {embedded.origin}: that is not enough to build it in",
-            fix="say that it is so with --family bvlc, or give --mean (and --scale, ...)",
-        )
+    if embedded is not None and embedded.exact:
+        raise UsageError("images that are fed as they are need nothing that is built in")
     if embedded is None:
         report.notes += _preprocessing_note(loaded, settings)
     fed = as_arrays(loaded, inputs or {}, settings, whole=embed_preprocessing)

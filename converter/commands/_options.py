@@ -258,15 +258,21 @@ def add_preprocessing(parser: ArgumentParser) -> None:
     )
     group.add_argument("--family", help="sknet, senet or bvlc")
     group.add_argument("--channels", choices=("BGR", "RGB", "GRAY"), help="the input's order")
-    group.add_argument("--mean", metavar="104,117,123|FILE.binaryproto")
+    group.add_argument("--mean", metavar="104,117,123|FILE")
     group.add_argument("--scale", type=float, help="what (image - mean) is multiplied by")
     group.add_argument("--resize", metavar="256|256x256", help="the shorter side, or both")
     group.add_argument("--crop", metavar="224|224x320", help="taken from the middle")
+    group.add_argument(
+        "--raw",
+        action="store_true",
+        default=None,
+        help="feed images of the input's size as they are",
+    )
 
 
 def preprocessing_options(args: Namespace) -> dict[str, Any]:
     """Return the settings of `preprocessing_of` that `add_preprocessing` declared."""
-    names = ("family", "channels", "mean", "scale", "resize", "crop")
+    names = ("family", "channels", "mean", "scale", "resize", "crop", "raw")
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 

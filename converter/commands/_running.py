@@ -27,9 +27,10 @@ from converter.preprocessing import (
     preprocessing_for,
     preprocessing_of,
 )
-from converter.preprocessing.inputs import Photo, read_fed
+from converter.preprocessing.families import WAYS
+from converter.preprocessing.inputs import Photo, as_arrays, read_fed
 from prototxt.atomic import writing
-from prototxt.errors import ShapeError, UsageError
+from prototxt.errors import ShapeError, UnsupportedError, UsageError
 
 from ._options import (
     load_and_tell,
@@ -41,12 +42,20 @@ ONNX_SUFFIX = ".onnx"
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """A photo that is fed, H x W x 3 bytes, and what is done to it."""
+
+    pixels: np.ndarray
+    preprocessing: Preprocessing | None
+
+
+@dataclass(frozen=True)
 class Computed:
     """What there is to write, the outputs among it, and the photo that was fed, if one was."""
 
     blobs: dict[str, np.ndarray]
     outputs: dict[str, np.ndarray]
-    photo: Photo | None
+    drawn: Drawn | None
 
 
 def compute(args: Namespace) -> Computed:
@@ -56,14 +65,14 @@ def compute(args: Namespace) -> Computed:
 
 def _run_torch(args: Namespace) -> Computed:
     net = load_and_tell(args)
-    given, photo = _read(args, net, ModelInputs({}))
+    given, drawn = _read(args, net, ModelInputs({}))
     fed = tensors_of(net, given) if given else random_inputs(net, args.seed, losses=True)
     if args.backward:
         blobs = _with_diffs(net, fed)
     else:
         with torch.no_grad():
             blobs = {name: array_of(blob) for name, blob in net.blobs(fed).items()}
-    return Computed(blobs, {name: blobs[name] for name in net.plan(fed).outputs}, photo)
+    return Computed(blobs, {name: blobs[name] for name in net.plan(fed).outputs}, drawn)
 
 
 def _with_diffs(net: CaffeNet, fed: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
@@ -80,37 +89,46 @@ def _run_onnx(args: Namespace) -> Computed:
     if args.weights or args.backward:
         raise UsageError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
     model = OnnxModel(args.net)
-    given, photo = _read(args, None, model.inputs)
+    given, drawn = _read(args, None, model.inputs)
     model.check_shapes({name: value.shape for name, value in given.items()})
     blobs = run_onnx(args.net, given)
-    return Computed(blobs, blobs, photo)
+    return Computed(blobs, blobs, drawn)
 
 
 def _read(
     args: Namespace, net: CaffeNet | None, taken: ModelInputs
-) -> tuple[dict[str, np.ndarray], Photo | None]:
-    """Read the inputs; a photo goes through preprocessing where that is given.
+) -> tuple[dict[str, np.ndarray], Drawn | None]:
+    """Read the inputs, and what there is to draw on if just one of them is a photo.
 
     `taken` is what an ONNX model takes: photos as they are, where it prepares them itself.
     """
-    settings = preprocessing_options(args)
     read = read_fed(args.input)
     photos = {name: value for name, value in read.items() if isinstance(value, Photo)}
     given = {name: value for name, value in read.items() if not isinstance(value, Photo)}
-    if len(photos) != 1:
-        if args.draw:
-            raise UsageError(f"{len(photos)} of the inputs are images, --draw wants one")
-        return given | {name: photo.array() for name, photo in photos.items()}, None
-    ((name, photo),) = photos.items()
-    if settings:
-        wanted = (
-            preprocessing_of(net, **settings) if net else _for_model(name, taken.shapes, settings)
-        )
-        photo = Photo(photo.pixels, wanted)
-    elif name == taken.image:
-        shown = Photo(photo.pixels, embedded_sizes(taken.metadata))
-        return given | {name: photo.pixels[None]}, shown
-    return given | {name: photo.array()}, photo
+    if args.draw and len(photos) != 1:
+        raise UsageError(f"{len(photos)} of the inputs are images, --draw wants one")
+    drawn = None
+    for name, photo in photos.items():
+        given[name], drawn = _prepared(args, name, photo, net, taken)
+        own = "the model's own: " if name == taken.image else ""
+        say(args, f"preprocessing: {own}{drawn.preprocessing or 'as it was written'}")
+    return given, drawn
+
+
+def _prepared(
+    args: Namespace, name: str, photo: Photo, net: CaffeNet | None, taken: ModelInputs
+) -> tuple[np.ndarray, Drawn]:
+    """Return what an input is fed for a photo, and how the photo lies in it."""
+    settings = preprocessing_options(args)
+    if net is not None:
+        array = as_arrays(net, {name: photo}, settings)[name]
+        return array, Drawn(photo.pixels, preprocessing_of(net, **settings, image=name))
+    if name == taken.image:
+        if settings:
+            raise UsageError(f"{args.net} prepares images itself: nothing else is done to them")
+        return photo.pixels[None], Drawn(photo.pixels, embedded_sizes(taken.metadata))
+    wanted = _for_model(name, taken.shapes, settings)
+    return photo.prepared(wanted), Drawn(photo.pixels, wanted)
 
 
 def _for_model(
@@ -119,15 +137,18 @@ def _for_model(
     shape = shapes.get(name, ())
     if len(shape) != 4:
         raise ShapeError(f"input {name!r} is no image: the model's inputs are {dict(shapes)}")
+    if not settings:
+        problem = f"nothing says how images become the model's input {name!r}"
+        raise UnsupportedError(problem, fix=WAYS)
     if not all(shape[2:]):
         raise ShapeError(
             f"the model takes images of any size as {name!r}",
-            fix="export it with a dynamic batch alone, or feed the photo as it is",
+            fix="export it with a dynamic batch alone, or feed an array",
         )
     return preprocessing_for(shape, **settings)
 
 
-def draw(args: Namespace, outputs: dict[str, np.ndarray], photo: Photo) -> None:
+def draw(args: Namespace, outputs: dict[str, np.ndarray], photo: Drawn) -> None:
     """Draw on the photo what an output says, and say it."""
     labels = read_labels(args.labels) if args.labels else []
     _, result = read_result(outputs, blob=args.blob, least=args.least)

@@ -55,6 +55,6 @@ def run(args: Namespace) -> int:
             write_npz(file, computed.blobs)
         say(args, f"wrote {args.output} ({len(computed.blobs)} arrays)")
     if args.draw:
-        assert computed.photo is not None  # `compute` has seen to it
-        draw(args, computed.outputs, computed.photo)
+        assert computed.drawn is not None  # `compute` has seen to it
+        draw(args, computed.outputs, computed.drawn)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from prototxt import Net, filter_net
 from prototxt.errors import UnsupportedError, UsageError
 from prototxt.named_file import find_named
 
-from .spec import Preprocessing, mean_image, read_mean, read_size
+from .spec import Preprocessing, mean_file, read_mean, read_size
 
 FAMILIES = {
     "sknet": Preprocessing("BGR", (103.94, 116.78, 123.68), 0.017, 256, origin="known of SKNet"),
@@ -37,11 +37,11 @@ NETWORK_NAMES = {
 COLOUR_CHANNELS = 3
 IMAGE_SIZES = ((224, 224), (227, 227))
 CLASSES = 1000
-BY_NAME = "by the name alone"
-"""What an origin ends in where nothing but a definition's name tells its family.
-
-Trackers, detectors and hashing networks have kept the name of what they began as.
-"""
+WAYS = (
+    "give --family, or --mean (and --scale, --channels, --resize, --crop), or --raw to feed images "
+    "as they are"
+)
+"""How a user says what images need."""
 
 
 def preprocessing_of(
@@ -53,24 +53,30 @@ def preprocessing_of(
     scale: float | None = None,
     resize: str | None = None,
     crop: str | None = None,
+    raw: bool = False,
+    image: str | None = None,
 ) -> Preprocessing:
     """Return what a network's input wants done to an image.
 
-    From the definition's `transform_param`, else from the family that the network is recognised
+    `image` names the input (default: the network's only one that takes images). What it wants is
+    in the definition's `transform_param`, else known of the family that the network is recognised
     as, or that `family` names; the other arguments, written as on the command line, replace parts.
+    `raw` stands alone: images are the input as they are, in Caffe's order of channels.
     Raises UnsupportedError where nothing says it, ShapeError where it does not fit the input.
     """
-    shape = _image_input(net)
+    shape: Any = net.input_shapes[image_input(net) if image is None else image]
     given = _read_settings(channels, mean, scale, resize, crop)
-    base = _family(family) or _declared(net, shape) or _recognised(net, shape)
+    if raw:
+        return _raw(shape, family, given)
+    base = _family(family) or _declared(net, shape, given) or _recognised(net, shape, given)
     if base is None:
         if mean is None:
             raise UnsupportedError(
                 f"nothing says how images become the input of {net.name or 'the network'}",
-                fix="give --family, or --mean (and --scale, --channels, --resize, --crop)",
+                fix=WAYS,
             )
-        base = _whole(shape)
-    return _replaced(base, given).for_input(shape)
+        base = _plain(shape)
+    return _replaced(base, given, shape)
 
 
 def preprocessing_for(
@@ -82,13 +88,16 @@ def preprocessing_for(
     scale: float | None = None,
     resize: str | None = None,
     crop: str | None = None,
+    raw: bool = False,
 ) -> Preprocessing:
     """Return what an input N x C x H x W of some model wants, by the settings alone.
 
     What they leave open is as it is: the whole image is resized to the input, in Caffe's order.
     """
     given = _read_settings(channels, mean, scale, resize, crop)
-    return _replaced(_family(family) or _whole(shape), given).for_input(shape)
+    if raw:
+        return _raw(shape, family, given)
+    return _replaced(_family(family) or _plain(shape), given, shape)
 
 
 def _read_settings(
@@ -118,23 +127,44 @@ def _family(name: str | None) -> Preprocessing | None:
     return FAMILIES[name] if name else None
 
 
-def _whole(shape: tuple[int, ...]) -> Preprocessing:
-    order = "GRAY" if shape[1] == 1 else "BGR"
-    return Preprocessing(order, (0.0,), resize=(shape[2], shape[3]))
+def _raw(shape: tuple[int, ...], family: str | None, given: dict[str, Any]) -> Preprocessing:
+    if family or given:
+        raise UsageError(
+            "images cannot be fed as they are and be prepared",
+            fix="give --raw alone, or what is to be done to them",
+        )
+    return replace(_plain(shape), origin="raw, as asked", exact=True).for_input(shape)
 
 
-def _replaced(base: Preprocessing, given: dict[str, Any]) -> Preprocessing:
-    if not given:
-        return base
+def _plain(shape: tuple[int, ...]) -> Preprocessing:
+    """Return what changes nothing but the order of the channels."""
+    return Preprocessing("GRAY" if shape[1] == 1 else "BGR", (0.0,))
+
+
+def _replaced(base: Preprocessing, given: dict[str, Any], shape: tuple[int, ...]) -> Preprocessing:
+    """Return what is known with what is given in its place, for an input of this shape.
+
+    Where nothing says a size, an image is resized to its mean image's, or else to the input.
+    """
     origin = f"{base.origin}, in part as given" if base.origin else "as given"
-    return replace(base, **given, origin=origin)
+    whole = replace(base, **given, origin=origin) if given else base
+    if whole.resize is None and whole.mean_image is not None:
+        _, height, width = whole.mean_image.shape
+        whole = replace(whole, resize=(height, width))
+    elif whole.resize is None and whole.crop is None:
+        whole = replace(whole, resize=(shape[2], shape[3]))
+    return whole.for_input(shape)
+
+
+def image_inputs(net: CaffeNet) -> list[str]:
+    """Return the names of the inputs that have 4 axes and 1 or 3 channels."""
+    shapes = net.input_shapes.items()
+    return [name for name, shape in shapes if shape and len(shape) == 4 and shape[1] in (1, 3)]
 
 
 def image_input(net: CaffeNet) -> str:
     """Return the name of the network's only image input; UnsupportedError if there is none."""
-    images = [
-        name for name, shape in net.input_shapes.items() if len(shape) == 4 and shape[1] in (1, 3)
-    ]
+    images = image_inputs(net)
     if len(images) != 1:
         inputs = ", ".join(f"{name} {shape}" for name, shape in net.input_shapes.items())
         raise UnsupportedError(
@@ -143,11 +173,7 @@ def image_input(net: CaffeNet) -> str:
     return images[0]
 
 
-def _image_input(net: CaffeNet) -> Any:
-    return net.input_shapes[image_input(net)]
-
-
-def _declared(net: CaffeNet, shape: tuple[int, ...]) -> Preprocessing | None:
+def _declared(net: CaffeNet, shape: tuple[int, ...], given: Container[str]) -> Preprocessing | None:
     """Read the transformation of the data layer, of TEST before that of TRAIN."""
     definition = net.origin.definition
     if definition is None:
@@ -156,7 +182,8 @@ def _declared(net: CaffeNet, shape: tuple[int, ...]) -> Preprocessing | None:
     for phase in phases:
         for layer in _transforming(filter_net(definition, phase=phase)):
             origin = f"transform_param of layer {layer.name!r}, {phase}"
-            return _from_layer(layer, definition, shape, origin)
+            mean = {} if "mean_image" in given else _mean(layer.transform_param, definition)
+            return replace(_from_layer(layer, shape, origin), **mean)
     return None
 
 
@@ -164,19 +191,23 @@ def _transforming(net: Net) -> Iterable[Any]:
     return (layer for layer in net.layers if layer.HasField("transform_param") and not layer.bottom)
 
 
-def _from_layer(layer: Any, definition: Net, shape: tuple[int, ...], origin: str) -> Preprocessing:
-    param = layer.transform_param
-    order = "GRAY" if shape[1] == 1 else "BGR"
-    mean = tuple(param.mean_value) or (0.0,)
-    crop = (param.crop_size, param.crop_size) if param.crop_size else None
-    # A data layer crops images as they are: only their own tools resized them, or ImageData.
-    image, resize = None, None if crop else (shape[2], shape[3])
-    if param.mean_file:
-        image = mean_image(_mean_file(param.mean_file, definition))
-        resize = (image.shape[1], image.shape[2])
-    elif layer.type == "ImageData" and layer.image_data_param.new_height:
+def _from_layer(layer: Any, shape: tuple[int, ...], origin: str) -> Preprocessing:
+    """Return what a data layer does, but for its mean.
+
+    It crops images as they are: only their own tools resized them, or ImageData.
+    """
+    param, resize = layer.transform_param, None
+    if layer.type == "ImageData" and layer.image_data_param.new_height and not param.mean_file:
         resize = (layer.image_data_param.new_height, layer.image_data_param.new_width)
-    return Preprocessing(order, mean, param.scale, resize, crop, image, origin)
+    crop = (param.crop_size, param.crop_size) if param.crop_size else None
+    known = {"scale": param.scale, "resize": resize, "crop": crop, "origin": origin}
+    return replace(_plain(shape), **known)
+
+
+def _mean(param: Any, definition: Net) -> dict[str, Any]:
+    if param.mean_file:
+        return mean_file(_mean_file(param.mean_file, definition))
+    return {"mean": tuple(param.mean_value)} if param.mean_value else {}
 
 
 def _mean_file(name: str, definition: Net) -> Path:
@@ -188,14 +219,27 @@ def _mean_file(name: str, definition: Net) -> Path:
     )
 
 
-def _recognised(net: CaffeNet, shape: tuple[int, ...]) -> Preprocessing | None:
+def _recognised(
+    net: CaffeNet, shape: tuple[int, ...], given: Container[str]
+) -> Preprocessing | None:
+    """Return what the family is known to want that a network's name tells.
+
+    UnsupportedError where nothing but the name tells it, and no mean is given: trackers, detectors
+    and hashing networks have kept the name of what they began as.
+    """
     families = [family for family, names in NETWORK_NAMES.items() if names.fullmatch(net.name)]
     if not families or shape[1] != COLOUR_CHANNELS:
         return None
     known = FAMILIES[families[0]]
     if families[0] != "bvlc" or _is_of_imagenet(net, shape):
         return known
-    return replace(known, origin=f"{known.origin}, {BY_NAME}")
+    if "mean_image" in given:
+        return None
+    raise UnsupportedError(
+        f"{net.name!r} is the name of one of BVLC's models, but this network is another: the name "
+        "alone does not say how images become its input",
+        fix=f"say that it is so with --family bvlc; or {WAYS}",
+    )
 
 
 def _is_of_imagenet(net: CaffeNet, shape: tuple[int, ...]) -> bool:

@@ -16,7 +16,7 @@ from converter.network.net import CaffeNet
 from prototxt.data.images import read_image
 from prototxt.errors import FormatError, UsageError
 
-from .families import image_input, preprocessing_of
+from .families import image_input, image_inputs, preprocessing_of
 from .spec import Preprocessing
 from .transform import Transform
 
@@ -25,17 +25,13 @@ ARRAY_SUFFIXES = {".npy", ".npz"}
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo that is fed: H x W x 3 bytes, R, G, B, and what is done to it."""
+    """A photo that is fed: H x W x 3 bytes, R, G, B."""
 
     pixels: np.ndarray
-    preprocessing: Preprocessing | None = None
 
-    def array(self) -> np.ndarray:
-        """Return the input, N x C x H x W: the photo's B, G, R as they are if nothing is done."""
-        if self.preprocessing is None:
-            planes = self.pixels[:, :, ::-1].transpose(2, 0, 1)[None]
-            return np.ascontiguousarray(planes, np.float32)
-        return array_of(Transform(self.preprocessing)(self.pixels))
+    def prepared(self, preprocessing: Preprocessing) -> np.ndarray:
+        """Return the input that it becomes, N x C x H x W."""
+        return array_of(Transform(preprocessing)(self.pixels))
 
 
 def read_fed(files: Iterable[tuple[str, str]]) -> dict[str, np.ndarray | Photo]:
@@ -54,23 +50,25 @@ def photos_among(inputs: Mapping[str, Any]) -> bool:
 def as_arrays(
     net: CaffeNet, inputs: Mapping[str, Any], settings: Mapping[str, Any], *, whole: bool = False
 ) -> dict[str, Any]:
-    """Return the inputs with an array for each photo, prepared where there are `settings`.
+    """Return the inputs with an array for each photo, prepared as `preprocessing_of` says.
 
-    `settings` are those of `preprocessing_of`. With `whole` the model prepares photos itself: what
-    is for no other input of the network stays N x H x W x 3 bytes.
+    `settings` are its settings. With `whole` the model prepares photos itself: what is for no other
+    input of the network stays N x H x W x 3 bytes. Raises what `preprocessing_of` does, and
+    UsageError for a photo that another input than the network's images is to be.
     """
-    if not photos_among(inputs):
-        return dict(inputs)
-    others = set(net.inputs) - {image_input(net)} if whole else set()
-    wanted = preprocessing_of(net, **settings) if settings and not whole else None
     arrays: dict[str, Any] = {}
     for name, value in inputs.items():
         if not isinstance(value, Photo):
             arrays[name] = value
-        elif whole and name not in others:
+        elif name in net.inputs and name not in image_inputs(net):
+            shape = net.input_shapes[name]
+            raise UsageError(f"a photo is given for {name!r}, which is {shape}: no image")
+        elif whole and name not in set(net.inputs) - {image_input(net)}:
             arrays[name] = value.pixels[None]
+        elif name in net.inputs:
+            arrays[name] = value.prepared(preprocessing_of(net, **settings, image=name))
         else:
-            arrays[name] = Photo(value.pixels, wanted).array()
+            raise UsageError(f"input {name!r} is unknown: they are {', '.join(net.inputs)}")
     return arrays
 
 

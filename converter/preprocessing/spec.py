@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from prototxt import read_blob
-from prototxt.errors import ShapeError, UsageError
+from prototxt.errors import FormatError, ShapeError, UsageError
 
 ORDERS = ("BGR", "RGB", "GRAY")
 LUMA = (0.299, 0.587, 0.114)
@@ -26,7 +26,7 @@ class Preprocessing:
     (None: as it is); resizing is bilinear between pixel centres, as OpenCV's, without rounding.
     `crop` is taken from the middle. `mean` has one value for all channels, one for each, or is an
     image, channels x height x width, of the size that `resize` gives. `origin` says in words where
-    this comes from.
+    this comes from. With `exact` an image has to be of the input's size.
     """
 
     order: str = "BGR"
@@ -36,6 +36,7 @@ class Preprocessing:
     crop: Size | None = None
     mean_image: np.ndarray | None = None
     origin: str = ""
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
@@ -92,7 +93,9 @@ class Preprocessing:
         if self.mean_image is not None:
             mean = "a mean image"
         steps = [] if self.resize is None else [f"resize to {_size(self.resize)}"]
-        steps += [] if self.crop is None else [f"crop the middle {_size(self.crop)}"]
+        if self.crop is not None:
+            size = _size(self.crop)
+            steps.append(f"{size} as it is" if self.exact else f"crop the middle {size}")
         said = ", ".join([*steps, f"{self.order}, minus {mean}, times {self.scale:g}"])
         return f"{said} ({self.origin})" if self.origin else said
 
@@ -118,15 +121,29 @@ def read_mean(text: str) -> dict[str, object]:
             return {"mean": tuple(map(float, text.split(","))), "mean_image": None}
         except ValueError:
             raise UsageError(f"{text!r} are no mean values; write 104,117,123") from None
-    return {"mean_image": mean_image(text)}
+    return mean_file(text)
 
 
-def mean_image(path: str | Path) -> np.ndarray:
-    """Read a mean file (`.binaryproto`): channels x height x width, float32."""
+def mean_file(path: str | Path) -> dict[str, object]:
+    """Read a mean file, `.binaryproto` or `.npy`, as arguments of `Preprocessing`.
+
+    It is an image, channels x height x width or height x width of a single channel, or, as NumPy's
+    arrays of Caffe's scripts are, one value for each channel.
+    """
     try:
-        blob = np.asarray(read_blob(path).array, np.float32)
+        mean = _numpy_array(Path(path)) if Path(path).suffix == ".npy" else read_blob(path).array
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    if blob.ndim not in (3, 4) or (blob.ndim == 4 and blob.shape[0] != 1):
-        raise ShapeError(f"{path}: a blob of {blob.shape}, wants one image")
-    return blob.reshape(blob.shape[-3:])
+    if mean.ndim == 1:
+        return {"mean": tuple(map(float, mean)), "mean_image": None}
+    if not 2 <= mean.ndim <= 4 or (mean.ndim == 4 and mean.shape[0] != 1):
+        raise ShapeError(f"{path}: a mean of {mean.shape}, wants one image, or a value a channel")
+    image = np.asarray(mean, np.float32)
+    return {"mean_image": image.reshape(image.shape[-3:] if image.ndim > 2 else (1, *image.shape))}
+
+
+def _numpy_array(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (ValueError, EOFError):
+        raise FormatError(f"{path}: no .npy file, or a damaged one") from None

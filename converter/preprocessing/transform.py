@@ -64,6 +64,11 @@ class Transform(nn.Module):
         crop, planes = self.preprocessing.crop, tuple(x.shape[2:])
         if crop is None:
             return x
+        if self.preprocessing.exact and planes != crop:
+            raise ShapeError(
+                f"the image is {planes[0]}x{planes[1]}, the input {crop[0]}x{crop[1]}",
+                fix="--resize, or run the network at the image's size with --input-shape",
+            )
         top, left = ((size - part) // 2 for size, part in zip(planes, crop, strict=True))
         if top < 0 or left < 0:
             raise ShapeError(f"the image is resized to {planes}, the crop is {crop}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -142,25 +143,33 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
-@pytest.mark.parametrize("more", [[], ["--mean", "1"]], ids=["as it is", "preprocessed"])
+@pytest.mark.parametrize(
+    "more",
+    [["--raw", "--input-shape", "data=1,3,12,18"], ["--mean", "1"]],
+    ids=["as it is", "preprocessed"],
+)
 def test_command(
     engine: str, more: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     net = "net.prototxt"
     if engine == "onnx":
         net = "net.onnx"
-        dynamic = () if more else ("batch", "height", "width")
-        converter.export_onnx(converter.load("net.prototxt"), net, dynamic=dynamic)
+        shapes = {"data": (1, 3, 12, 18)} if "--raw" in more else {}
+        converter.export_onnx(converter.load("net.prototxt", input_shapes=shapes), net)
     args = ["run", net, "--input", "data=photo.png", "--labels", "labels.txt", *more]
     assert main([*args, "--draw", "out.png", "--output", "blobs.npz"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "prob 1x3x1x1"
-    assert said[2].startswith("red 1.000")
+    assert said[0].startswith("preprocessing: 12x18 as it is" if "--raw" in more else "preproc")
+    assert said[1] == "prob 1x3x1x1"
+    assert said[3].startswith("red 1.000")
     assert said[-1] == "wrote out.png"
     with Image.open("out.png") as image:
         assert image.size == (18, 12)
     with np.load("blobs.npz") as blobs:
         assert blobs["prob"].argmax() == 2
+
+
+PHOTO = ["net.prototxt", "--input", "data=photo.png"]
 
 
 @pytest.mark.parametrize(
@@ -169,11 +178,12 @@ def test_command(
         (["net.prototxt"], "nothing is asked for"),
         (["net.prototxt", "--draw", "out.png"], "0 of the inputs are images, --draw wants one"),
         (["net.onnx", "net.caffemodel", "--draw", "o.png"], "has its weights inside"),
-        (["net.prototxt", "--input", "data=photo.png", "--draw", "out.xyz"], "no suffix of an"),
-        (
-            ["net.prototxt", "--input", "data=photo.png", "--draw", "out.png", "--blob", "data"],
-            "none of the outputs",
-        ),
+        ([*PHOTO, "--mean", "1", "--draw", "out.xyz"], "no suffix of an"),
+        ([*PHOTO, "--mean", "1", "--draw", "out.png", "--blob", "data"], "none of the outputs"),
+        ([*PHOTO, "--draw", "out.png"], "nothing says how images become the input"),
+        ([*PHOTO, "--raw", "--draw", "out.png"], "the image is 12x18, the input 6x9"),
+        ([*PHOTO, "--raw", "--scale", "2", "--draw", "out.png"], "cannot be fed as they are and"),
+        (["net.prototxt", "--input", "nope=photo.png", "--draw", "o.png"], "'nope' is unknown"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -212,7 +222,11 @@ def test_a_model_that_prepares_photos_gets_the_photo(
     assert main(["convert", *args]) == 0
     args = ["run", "out/net.onnx", "--input", "image=photo.png", "--labels", "labels.txt"]
     assert main([*args, "--draw", "out.png"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].startswith("red 1.000")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("preprocessing: the model's own")
+    assert said[2].startswith("red 1.000")
+    assert main([*args, "--draw", "o.png", "--mean", "1"]) == 1
+    assert "prepares images itself" in capsys.readouterr().err
 
 
 def test_face_is_found(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,8 +236,8 @@ def test_face_is_found(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     more = ["--input", photo, "--mean", "103.94,116.78,123.68", "--least", "0.9"]
     assert main(["run", net, weights, *more, "--draw", str(tmp_path / "torch.png")]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[1].startswith("1 1.000 at 0.35")
-    assert len(said) == 3, "a face, and where it is written"
+    assert said[2].startswith("1 1.000 at 0.35")
+    assert len(said) == 4, "what was done to the photo, a face, and where it is written"
     model = str(tmp_path / "net.onnx")
     converter.export_onnx(converter.load(net, weights), model)
     assert main(["run", model, *more, "--draw", str(tmp_path / "onnx.png")]) == 0
@@ -292,11 +306,12 @@ def test_a_photo_that_does_not_fit_is_not_run(
     for args in (["convert", *net, "-o", "new"], ["verify", *net, "out/net.onnx"]):
         assert main([*args, "--input", "data=photo.png", "--quiet"]) == 1
         assert capsys.readouterr().err == (
-            "caffeport: net.onnx: input 'data' is 1 x 3 x 12 x 18, the model takes "
-            "any x 3 x 6 x 9\n"
-            "  fix: --input-shape and --dynamic say which sizes a model is written for, and "
-            "--family or --mean prepares a photo\n"
+            "caffeport: nothing says how images become the input of the network\n"
+            "  fix: give --family, or --mean (and --scale, --channels, --resize, --crop), or --raw "
+            "to feed images as they are\n"
         )
+        assert main([*args, "--input", "data=photo.png", "--raw", "--quiet"]) == 1
+        assert "the image is 12x18, the input 6x9" in capsys.readouterr().err
     assert not seen
 
 
@@ -320,3 +335,58 @@ def test_a_model_that_crops_photos_draws_where_it_looked(folder: Path) -> None:
                 drawn[name, resize] = np.asarray(image)
         assert np.array_equal(drawn["onnx", resize], drawn["torch", resize])
     assert not np.array_equal(drawn["onnx", "9"], drawn["onnx", "9x15"])
+
+
+@pytest.mark.parametrize("more", [[], ["--scale", "1"], ["--channels", "BGR"]], ids=str)
+def test_a_photo_is_prepared_as_the_definition_says(more: list[str], folder: Path) -> None:
+    """Whether some option is given changes nothing but what it says."""
+    data = """layer { name: "d" type: "Data" top: "data"
+      transform_param { mean_value: 1 mean_value: 2 mean_value: 3 crop_size: 6 }
+      data_param { source: "db" batch_size: 1 } }"""
+    (folder / "net.prototxt").write_text(data + NET[NET.index('layer { name: "mean"') :])
+    shape = ["--input-shape", "data=1,3,6,6"]
+    args = ["run", "net.prototxt", "--deploy", *shape, "--input", "data=photo.png", *more]
+    assert main([*args, "--output", "blobs.npz"]) == 0
+    with np.load("blobs.npz") as blobs:
+        assert blobs["data"].shape == (1, 3, 6, 6)
+        assert blobs["data"][0, :, 2, 2].tolist() == [-1, -2, 6]
+
+
+def test_several_images_are_fed(folder: Path) -> None:
+    two = """
+    layer { name: "a" type: "Input" top: "a" input_param { shape { dim: [1, 3, 12, 18] } } }
+    layer { name: "b" type: "Input" top: "b" input_param { shape { dim: [1, 3, 6, 9] } } }
+    layer { name: "pa" type: "Pooling" bottom: "a" top: "pa"
+            pooling_param { pool: AVE global_pooling: true } }
+    layer { name: "pb" type: "Pooling" bottom: "b" top: "pb"
+            pooling_param { pool: AVE global_pooling: true } }
+    layer { name: "sum" type: "Eltwise" bottom: "pa" bottom: "pb" top: "sum" }
+    """
+    (folder / "net.prototxt").write_text(two)
+    args = ["run", "net.prototxt", "--input", "a=photo.png", "--input", "b=photo.png"]
+    assert main([*args, "--mean", "4", "--output", "blobs.npz"]) == 0
+    with np.load("blobs.npz") as blobs:
+        assert blobs["sum"].ravel().tolist() == [-8, -8, 10]
+        assert blobs["b"].shape == (1, 3, 6, 9)
+
+
+@pytest.mark.parametrize("more", [[], ["--scale", "1"]], ids=["no option", "a no-op"])
+def test_a_cup_of_coffee(
+    more: list[str], shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fed raw, as any photo once was without an option, it is a mixing bowl."""
+    model = shared / "models" / "squeezenet_v1.0_dc"
+    text = (model / "deploy.prototxt").read_text()
+    named = tmp_path / "net.prototxt"
+    labels = str(shared / "images" / "synset.txt")
+    photo = ["--input", f"data={shared / 'images' / 'coffee.png'}", *more]
+    args = ["run", str(named), str(model / "weights.caffemodel"), *photo, "--labels", labels]
+    named.write_text('name: "AlexNet"\n' + re.sub(r"(?m)^name:.*$", "", text, count=1))
+    assert main([*args, "--draw", str(tmp_path / "out.png")]) == 0
+    said = capsys.readouterr().out
+    assert "minus 104/117/123" in said
+    assert re.search(r"espresso 0\.9", said)
+    named.write_text('name: "FireNet"\n' + re.sub(r"(?m)^name:.*$", "", text, count=1))
+    assert main([*args, "--draw", str(tmp_path / "other.png")]) == 1
+    assert "nothing says how images become the input of FireNet" in capsys.readouterr().err
+    assert not (tmp_path / "other.png").exists()

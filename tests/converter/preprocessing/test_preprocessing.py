@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ import converter
 from converter.__main__ import main
 from converter.onnx.runtime import run_onnx
 from converter.preprocessing import FAMILIES, Preprocessing, Transform
-from prototxt import CaffeError, ShapeError, UnsupportedError
+from prototxt import CaffeError, FormatError, ShapeError, UnsupportedError, UsageError
 
 NET = """
 name: "probe"
@@ -131,18 +130,12 @@ def test_images_of_different_sizes_and_kinds():
         ("sknet50_basic", "sknet"),
         ("SE-ResNeXt-50 (32 x 4d)", "senet"),
         ("SENet-154", "senet"),
-        ("CaffeNet", "bvlc"),
-        ("VGG_ILSVRC_16_layers", "bvlc"),
     ],
 )
 def test_families_are_recognised(tmp_path, name, family):
     net = load(tmp_path, NET.replace("probe", name))
     found = converter.preprocess(net).preprocessing
-    assert replace(found, origin=FAMILIES[family].origin) == FAMILIES[family].for_input(
-        (1, 3, 8, 8)
-    )
-    by_name = ", by the name alone" if family == "bvlc" else ""
-    assert found.origin == FAMILIES[family].origin + by_name
+    assert found == FAMILIES[family].for_input((1, 3, 8, 8))
 
 
 BVLC = """name: "%s" input: "data" input_shape { dim: [1, 3, %d, %d] }
@@ -150,25 +143,27 @@ layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
   inner_product_param { num_output: %d } }"""
 
 
-@pytest.mark.parametrize(
-    ("size", "classes", "more"),
-    [
-        (227, 1000, ""),
-        (224, 1000, ""),
-        (227, 20, ", by the name alone"),
-        (48, 1000, ", by the name alone"),
-    ],
-)
-def test_a_name_alone_is_no_fact(size, classes, more, tmp_path):
-    text = BVLC % ("AlexNet", size, size, classes)
-    net = load(tmp_path, text, weightless=True)
-    assert converter.preprocess(net).preprocessing.origin == f"known of BVLC's models{more}"
+@pytest.mark.parametrize("name", ["AlexNet", "CaffeNet", "VGG_ILSVRC_16_layers"])
+@pytest.mark.parametrize("size", [224, 227])
+def test_bvlcs_models_are_recognised(name, size, tmp_path):
+    net = load(tmp_path, BVLC % (name, size, size, 1000), weightless=True)
+    assert converter.preprocess(net).preprocessing == FAMILIES["bvlc"].for_input((1, 3, size, size))
+
+
+@pytest.mark.parametrize(("size", "classes"), [(227, 20), (48, 1000)])
+def test_a_name_alone_is_no_fact(size, classes, tmp_path):
+    net = load(tmp_path, BVLC % ("AlexNet", size, size, classes), weightless=True)
+    with pytest.raises(UnsupportedError, match="'AlexNet' is the name of one of BVLC's models"):
+        converter.preprocess(net)
+    assert converter.preprocess(net, family="bvlc").preprocessing.mean == (104, 117, 123)
+    given = converter.preprocess(net, mean="1,2,3").preprocessing
+    assert (given.mean, given.scale, given.resize) == ((1, 2, 3), 1, (size, size))
 
 
 def test_what_a_name_alone_tells_is_not_built_in(tmp_path):
     (tmp_path / "net.prototxt").write_text(BVLC % ("AlexNet", 32, 32, 5))
     options = {"embed_preprocessing": True, "verify_it": False, "formats": ["onnx"]}
-    with pytest.raises(UnsupportedError, match="by the name alone: that is not enough") as caught:
+    with pytest.raises(UnsupportedError, match="the name alone does not say") as caught:
         converter.convert(tmp_path / "net.prototxt", None, tmp_path / "out", **options)
     assert "--family bvlc" in caught.value.fix
     said = {"family": "bvlc"}
@@ -201,6 +196,65 @@ def test_a_mean_file_that_is_not_there(tmp_path):
     net = load(tmp_path, text, input_shapes={"data": (1, 3, 8, 8)}, deploy=True)
     with pytest.raises(CaffeError, match=r"mean_file 'gone.binaryproto' is not there\n  fix: give"):
         converter.preprocess(net)
+    assert converter.preprocess(net, mean="1").preprocessing.mean == (1.0,)
+
+
+def test_means_are_read_in_every_form(tmp_path):
+    net = load(tmp_path, NET)
+    rng = np.random.default_rng(1)
+    image = rng.uniform(0, 255, (3, 8, 8)).astype(np.float32)
+    forms = {"image": image, "one": image[None], "channels": np.array([1.0, 2.0, 3.0])}
+    for name, mean in forms.items():
+        np.save(tmp_path / f"{name}.npy", mean)
+    for name in ("image", "one"):
+        found = converter.preprocess(net, mean=str(tmp_path / f"{name}.npy")).preprocessing
+        assert np.array_equal(found.mean_image, image)
+        assert (found.resize, found.crop) == ((8, 8), (8, 8))
+    found = converter.preprocess(net, mean=str(tmp_path / "channels.npy")).preprocessing
+    assert (found.mean, found.mean_image) == ((1.0, 2.0, 3.0), None)
+    np.save(tmp_path / "five.npy", np.zeros((1, 1, 3, 8, 8)))
+    with pytest.raises(ShapeError, match=r"five.npy: a mean of \(1, 1, 3, 8, 8\), wants one image"):
+        converter.preprocess(net, mean=str(tmp_path / "five.npy"))
+    (tmp_path / "no.npy").write_bytes(b"no array")
+    with pytest.raises(FormatError, match=r"no\.npy: no \.npy file"):
+        converter.preprocess(net, mean=str(tmp_path / "no.npy"))
+    gray = load(tmp_path, NET.replace("dim: 3", "dim: 1", 1).replace("1, 3, 8, 8", "1, 1, 8, 8"))
+    np.save(tmp_path / "plane.npy", image[0])
+    found = converter.preprocess(gray, mean=str(tmp_path / "plane.npy")).preprocessing
+    assert found.mean_image.shape == (1, 8, 8)
+
+
+def test_a_mean_larger_than_the_input_is_resized_to_and_cropped(tmp_path):
+    net = load(tmp_path, NET)
+    mean = np.random.default_rng(2).uniform(0, 255, (3, 10, 12)).astype(np.float32)
+    np.save(tmp_path / "mean.npy", mean)
+    photo = images(10, 12)
+    got = converter.preprocess(net, mean=str(tmp_path / "mean.npy"))(photo)
+    want = photo[0, :, :, ::-1].transpose(2, 0, 1) - mean
+    assert np.allclose(got[0].numpy(), want[:, 1:9, 2:10], atol=1e-4)
+    smaller = converter.preprocess(net, mean=str(tmp_path / "mean.npy"), resize="20")
+    assert smaller.preprocessing.resize == 20
+
+
+def test_a_crop_is_taken_from_the_middle(tmp_path):
+    net = load(tmp_path, NET)
+    photo = images(12, 10)
+    got = converter.preprocess(net, mean="0", crop="8")(photo)
+    assert np.array_equal(got[0].numpy(), photo[0, 2:10, 1:9, ::-1].transpose(2, 0, 1))
+    whole = converter.preprocess(net, mean="0").preprocessing
+    assert whole.resize == (8, 8), "where nothing is said the whole image is resized"
+
+
+def test_raw_is_as_it_is(tmp_path):
+    net = load(tmp_path, NET)
+    photo = images(8, 8)
+    raw = converter.preprocess(net, raw=True)
+    assert np.array_equal(raw(photo)[0].numpy(), photo[0, :, :, ::-1].transpose(2, 0, 1))
+    assert str(raw.preprocessing).startswith("8x8 as it is, BGR, minus 0, times 1 (raw")
+    with pytest.raises(ShapeError, match="the image is 9x8, the input 8x8"):
+        raw(images(9, 8))
+    with pytest.raises(UsageError, match="cannot be fed as they are and be prepared"):
+        converter.preprocess(net, raw=True, scale=2.0)
 
 
 def test_what_nothing_says_is_not_guessed(tmp_path):
@@ -324,7 +378,7 @@ def test_verify_a_model_that_takes_images(tmp_path, capsys):
         assert capsys.readouterr().err == (
             f"caffeport: {tmp_path / 'net.onnx'} takes images: nothing says how images become the "
             "input of probe\n  fix: give --family, or --mean (and --scale, --channels, --resize, "
-            "--crop)\n"
+            "--crop), or --raw to feed images as they are\n"
         )
     with pytest.raises(UnsupportedError, match="takes images: nothing says"):
         converter.verify(converter.load(*net), tmp_path / "net.onnx")

@@ -218,7 +218,7 @@ def test_the_command_says_how_many_processes_read(files, tree, tmp_path, monkeyp
     folder, _ = files
     asked = []
     monkeypatch.setattr(
-        "converter.commands.attention.measure_attention",
+        "converter.sknet.attention.measure_attention",
         lambda net, samples, preprocessing, workers, **options: (
             asked.append(workers) or measure_attention(net, samples, preprocessing, **options)
         ),

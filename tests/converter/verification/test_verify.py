@@ -79,11 +79,13 @@ def test_a_float_run_recorded_otherwise_is_named(net: converter.CaffeNet, tmp_pa
     )
 
 
-def test_a_given_tolerance_is_kept(net: converter.CaffeNet) -> None:
-    report = converter.verify(net.float(), inputs={"x": X}, tolerance=1e-12)
+def test_a_given_tolerance_is_kept(net: converter.CaffeNet, tmp_path: Path) -> None:
+    golden = disturbed(net, tmp_path, X, 1e-11)
+    report = converter.verify(net, inputs={"x": X}, golden=golden, tolerance=1e-12)
     assert not report.passed
-    assert {row.tolerance for one in report.comparisons for row in one.rows} == {1e-12}
-    assert converter.verify(net.float(), inputs={"x": X}).passed
+    against = [one for one in report.comparisons if one.title.endswith(golden.name)]
+    assert {row.tolerance for one in against for row in one.rows} == {1e-12}
+    assert converter.verify(net, inputs={"x": X}, golden=golden).passed
 
 
 def test_inputs_of_another_batch_than_the_files(net: converter.CaffeNet) -> None:
