@@ -164,6 +164,8 @@ def test_published_training_definition(shared):
 def test_data_layer_whose_fork_has_no_input_becomes_one(tmp_path):
     """DeepLab's and PSPNet's schema has interp_param at the number of BVLC's input_param."""
     data = DATA.replace("crop_size: 8", "crop_height: 8 crop_width: 6")
-    net = load(tmp_path, data, FC, LOSS, input_shapes={"data": (1, 3, 8, 6)})
+    with pytest.raises(converter.ShapeError, match="--input-shape data="):
+        load(tmp_path, data, FC, LOSS)
+    net = load(tmp_path, data, FC, LOSS, input_shapes={"data": (1, 3, 8, 6), "label": (1,)})
     assert net.input_shapes == {"data": (1, 3, 8, 6)}
     assert names(net) == ["mnist", "fc"]
