@@ -22,13 +22,19 @@ from .source_inputs import quoted
 
 
 def feed_tops(
-    net: Net, shapes: Mapping[str, Shape], registry: Registry, dialect: str | None
+    net: Net,
+    shapes: Mapping[str, Shape],
+    registry: Registry,
+    dialect: str | None,
+    *,
+    sources: bool = True,
 ) -> tuple[Net, list[str]]:
     """Return the network with inputs in the place of the layers whose tops have a shape given.
 
     Such a layer is of an unknown type, is Python code, or is known and not computed here; the tops
     of others are no inputs. The outputs stay what they are: what only those layers needed goes. The
-    notes name both.
+    notes name both. Without `sources`, layers without bottoms are left as they are: `deploy` makes
+    inputs of those tops that predictions need.
 
     Raises UsageError where a layer has other tops that are read, and where one writes in place.
     """
@@ -37,7 +43,9 @@ def feed_tops(
     layers = list(net.layers)
     fed: dict[int, list[str]] = {}
     for index, layer in enumerate(net.layers):
-        if shapes.keys().isdisjoint(layer.top) or _runs(layer, net, registry, dialect):
+        if shapes.keys().isdisjoint(layer.top) or not (layer.bottom or sources):
+            continue
+        if _runs(layer, net, registry, dialect):
             continue
         read = [value.blob for value in blobs.tops[index] if blobs.readers(value) or value in ends]
         with within(net.place(index)):

@@ -100,7 +100,8 @@ def end(net: Net, request: Request) -> tuple[Net, list[str]]:
 
 def feed(net: Net, request: Request) -> tuple[Net, list[str]]:
     """Put inputs in the place of layers that nobody here runs, where their shapes are given."""
-    return feed_tops(net, request.input_shapes, request.registry, request.dialect)
+    shapes, sources = request.input_shapes, not request.deploy
+    return feed_tops(net, shapes, request.registry, request.dialect, sources=sources)
 
 
 def declare_inputs(net: Net, request: Request) -> tuple[Net, list[str]]:

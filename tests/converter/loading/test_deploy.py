@@ -166,6 +166,6 @@ def test_data_layer_whose_fork_has_no_input_becomes_one(tmp_path):
     data = DATA.replace("crop_size: 8", "crop_height: 8 crop_width: 6")
     with pytest.raises(converter.ShapeError, match="--input-shape data="):
         load(tmp_path, data, FC, LOSS)
-    net = load(tmp_path, data, FC, LOSS, input_shapes={"data": (1, 3, 8, 6), "label": (1,)})
+    net = load(tmp_path, data, FC, LOSS, input_shapes={"data": (1, 3, 8, 6)})  # and no label's
     assert net.input_shapes == {"data": (1, 3, 8, 6)}
     assert names(net) == ["mnist", "fc"]
