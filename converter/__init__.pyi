@@ -8,6 +8,7 @@ from .errors import (
     UsageError,
     WeightError,
 )
+from .loading.fold import fold
 from .loading.load import load
 from .loading.save import save_caffemodel
 from .network.backward import Diffs, backward
@@ -35,6 +36,7 @@ __all__ = [
     "check_onnx",
     "convert",
     "export_onnx",
+    "fold",
     "format_summary",
     "load",
     "preprocess",

@@ -59,6 +59,8 @@ def convert(
     """
     refuse_unknown(convert, ConvertOptions, options)
     writers = _writers(formats)
+    asked = complete(FormatOptions, options)
+    unheeded = _unheeded(writers, asked)
     half = options.get("dtype") == torch.float16
     _check_half(writers, half=half, half_io=options.get("half_io", False))
     loaded = load(net, weights, **_load_options(options, half=half))
@@ -73,7 +75,8 @@ def convert(
         report.notes += _preprocessing_note(loaded, settings)
     fed = as_arrays(loaded, inputs or {}, settings, whole=embed_preprocessing)
     report.sources = _infos(loaded, quiet=quiet)
-    chosen = Options(complete(FormatOptions, options), embedded, half)
+    chosen = Options(asked, embedded, half)
+    report.notes += unheeded
     with filling(Path(out)) as folder:
         written = write_formats(loaded, folder, _stem(net), writers, chosen, report)
         if verify_it:
@@ -90,11 +93,23 @@ def convert(
             )
             report.include(proof)
         report.notes += _unproven(writers, written, verified=verify_it)
+        _refuse_overwriting(loaded, folder, Path(out))
         for path in sorted(folder.iterdir()):
             info = FileInfo.of(path, quiet=quiet)
             report.written.append(replace(info, path=str(Path(out, path.name))))
         report.write(folder)
     return report
+
+
+def _refuse_overwriting(net: CaffeNet, folder: Path, out: Path) -> None:
+    """Raise UsageError where a file that was written would take the place of one that was read."""
+    read = {source.path.resolve() for source in net.origin.files}
+    for path in folder.iterdir():
+        if (out / path.name).resolve() in read:
+            raise UsageError(
+                f"{out / path.name} was read, and would be overwritten",
+                fix="write into another folder",
+            )
 
 
 def _writers(formats: Iterable[str]) -> dict[str, Format]:
@@ -103,6 +118,25 @@ def _writers(formats: Iterable[str]) -> dict[str, Format]:
     if not writers:
         raise UnsupportedError("no format is named", fix=f"known: {', '.join(FORMATS)}")
     return writers
+
+
+def _unheeded(writers: Mapping[str, Format], asked: FormatOptions) -> list[str]:
+    """Say which of the formats do not heed an option; UsageError for one that none of them does."""
+    defaults = complete(FormatOptions, {})
+    notes = []
+    for option, value in asked.items():
+        deaf = [name for name, writer in writers.items() if option not in writer.HEEDS]
+        if value == defaults[option] or not deaf:  # type: ignore[literal-required]
+            continue
+        flag = f"--{option.replace('_', '-')}"
+        if len(deaf) == len(writers):
+            heeding = [name for name in FORMATS if option in get_format(name).HEEDS]
+            raise UsageError(
+                f"{flag} changes nothing of the format {', '.join(deaf)}",
+                fix=f"it is for {', '.join(heeding)}: leave it out, or name one with --format",
+            )
+        notes.append(f"{', '.join(deaf)}: as without {flag}, which is not for this format")
+    return notes
 
 
 def _check_half(writers: Mapping[str, Format], *, half: bool, half_io: bool) -> None:

@@ -41,6 +41,9 @@ class Format(Protocol):
     PROGRAM: bool
     """Whether it computes, and is not run by `verify`."""
 
+    HEEDS: frozenset[str]
+    """The options of FormatOptions that it does as they ask."""
+
     def write(self, net: CaffeNet, path: Path, options: Options) -> list[str]:
         """Write `path`, whole or not at all; return notes for the report."""
 

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from converter.loading.fold import fold
 from converter.loading.save import save_caffemodel
 from converter.network.net import CaffeNet
+from prototxt import format_text
+from prototxt.atomic import writing
 
 from . import Options
 
 SUFFIX = ".caffemodel"
 HALF = False
 PROGRAM = False
+HEEDS = frozenset({"fold_bn"})
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
-    """Write the caffemodel."""
-    save_caffemodel(net, path)
-    return []
+    """Write the caffemodel; of a folded network its definition beside it."""
+    if not options.asked["fold_bn"]:
+        save_caffemodel(net, path)
+        return []
+    folded = fold(net)
+    save_caffemodel(folded, path)
+    assert folded.definition is not None  # `fold` has seen to it
+    beside = path.with_suffix(".prototxt")
+    with writing(beside) as file:
+        file.write(format_text(folded.definition).encode())
+    said = [note for note in folded.notes if note not in net.notes]
+    return [f"{path.name} is the network of {beside.name}: {note}" for note in said]

@@ -9,13 +9,14 @@ from converter.network.net import CaffeNet
 from converter.onnx.export import export_onnx
 from converter.onnx.free_axes import fixed_batch, with_free_axes
 from converter.onnx.graph import Graph
-from converter.onnx.options import ExportOptions
+from converter.onnx.options import ExportOptions, FormatOptions
 
 from . import Options
 
 SUFFIX = ".onnx"
 HALF = True
 PROGRAM = False
+HEEDS = frozenset(FormatOptions.__annotations__)
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:

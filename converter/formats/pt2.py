@@ -26,6 +26,7 @@ from ._half import half_copy
 SUFFIX = ".pt2"
 HALF = True
 PROGRAM = True
+HEEDS = frozenset({"dynamic", "with_losses", "half_io"})
 
 
 Free = dict[str, dict[int, Any]]

@@ -8,6 +8,7 @@ from string import Template
 import torch
 
 from converter.network.net import CaffeNet
+from converter.onnx.free_axes import dynamic_dims, with_free_axes
 from converter.text import format_shape
 from converter.version import VERSION
 from prototxt.atomic import writing
@@ -21,6 +22,7 @@ from ._source import Source, Written, identifier, indented
 SUFFIX = ".py"
 HALF = True
 PROGRAM = True
+HEEDS = frozenset({"with_losses", "half_io"})
 
 FILE = Template('''\
 """$title as a PyTorch network: converted from Caffe by caffeport $version.
@@ -126,8 +128,15 @@ def text(net: CaffeNet, written: Written, module: str, weights: str) -> str:
         module=module,
         weights=weights,
         call=f"{result} = net({inputs})",
-        shapes=f"It was made for {shapes}, with any number of images, and gives {gives}.",
+        shapes=f"It was made for {shapes}, with {_how_many(net)}, and gives {gives}.",
         functional="import torch.nn.functional as F\n" if "F." in body else "",
         declared="\n".join(indented(written.declared, 8)),
         forward="\n".join(indented(written.forward)),
     )
+
+
+def _how_many(net: CaffeNet) -> str:
+    """Say how many images the network takes at a time."""
+    exported = net.exported()
+    _, error = with_free_axes(None, lambda axes: dynamic_dims(exported, net.layers, axes))
+    return "any number of images" if error is None else "so many images"

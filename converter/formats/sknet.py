@@ -16,6 +16,7 @@ from ._safetensors import write_safetensors
 SUFFIX = ".sknet.safetensors"
 HALF = True
 PROGRAM = False
+HEEDS: frozenset[str] = frozenset()
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:

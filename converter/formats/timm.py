@@ -14,6 +14,7 @@ from ._safetensors import write_safetensors
 SUFFIX = ".timm.safetensors"
 HALF = True
 PROGRAM = False
+HEEDS: frozenset[str] = frozenset()
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:

@@ -11,7 +11,7 @@ from caffe_layers import Layer
 from converter.network.arrays import blob_array
 from converter.network.net import CaffeNet
 from prototxt import insert_splits, write_caffemodel, write_hdf5
-from prototxt.errors import WeightError
+from prototxt.errors import UnsupportedError, WeightError
 from prototxt.passes.phase_stamps import stamp
 
 
@@ -24,6 +24,11 @@ def save_caffemodel(net: CaffeNet, path: str | PathLike[str]) -> None:
     """
     if net.definition is None:
         raise WeightError("the network was not loaded from a definition, which the file holds too")
+    if net.optimized:
+        raise UnsupportedError(
+            "an optimized network has layers that Caffe has not",
+            fix="save the network that it was made of; converter.fold(net) is one that Caffe reads",
+        )
     definition = stamp(insert_splits(net.definition), net.phase)
     own = iter(net.steps)
     step = next(own, None)

@@ -71,16 +71,17 @@ class CaffeNet(nn.Module):
         *,
         notes: Iterable[str] = (),
         optimized: bool = False,
+        definition: Net | None = None,
     ) -> CaffeNet:
         """Return the network of other steps and layers, which is of the same origin.
 
-        `notes` say what was rewritten.
+        `notes` say what was rewritten; `definition` is given where it says the same.
         """
         made = CaffeNet(
             self.name,
             steps,
             layers,
-            definition=self.definition,
+            definition=definition or self.definition,
             input_shapes=self.input_shapes,
             phase=self.phase,
             origin=self.origin.noting(*notes),
