@@ -24,6 +24,7 @@ from .forks.flownet import *
 from .forks.intel import *
 from .forks.mobile import *
 from .forks.openpose import *
+from .forks.python import *
 from .forks.rcnn import *
 from .forks.segmentation import *
 from .forks.sknet import *

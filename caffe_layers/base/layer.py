@@ -400,15 +400,18 @@ class Registry:
     def with_layers(self, more: Registry) -> Registry:
         """Return a registry with the layers of another one too, and with its schema.
 
-        TypeError for what is taken.
+        Its Python layers are meant where a shipped one has their name. TypeError for what else is
+        taken.
         """
         layers = {kind: dict(readings) for kind, readings in self.layers.items()}
         both = Registry(more.schema, layers, dict(self.python), self.own_forks | more.own_forks)
         for kind, readings in more.layers.items():
             for fork, cls in readings.items():
                 both.add(cls, kind, fork)
-        for (module, layer), cls in more.python.items():
-            both.add_python(cls, module, layer)
+        for name, cls in more.python.items():
+            if both.python.get(name) is DEFAULT.python.get(name):
+                both.python.pop(name, None)
+            both.add_python(cls, *name)
         return both
 
 

@@ -21,12 +21,13 @@ class ShapesOnly(Layer):
     """
 
     reason: ClassVar[str]
+    fix: ClassVar[str] = ""
 
     def forward(self, *bottoms: Tensor) -> NoReturn:
-        raise UnsupportedError(f"{self.what} {self.reason}")
+        raise UnsupportedError(f"{self.what} {self.reason}", fix=self.fix)
 
     def onnx(self, op: Op, *bottoms: str) -> NoReturn:
-        raise UnsupportedError(f"{self.what} {self.reason}")
+        raise UnsupportedError(f"{self.what} {self.reason}", fix=self.fix)
 
     @property
     def what(self) -> str:

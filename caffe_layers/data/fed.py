@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.shape import Shape
 
@@ -18,6 +20,10 @@ class Fed(Layer):
 
     is_source = True
     makes_tops = False
+    examples: tuple[Shape, ...] = ()
+    """What to advise where the shapes are open, if the layer knows its like."""
+    assumed: ClassVar[bool] = False
+    """The shapes are no more than what the layer's code begins with: the data's may be others."""
 
     def __init__(self, *tops: Shape | None, transform: DataTransformer = NONE) -> None:
         super().__init__()

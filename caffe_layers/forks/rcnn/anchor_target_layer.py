@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.shape import Shape
@@ -23,7 +23,7 @@ class AnchorTargetLayer(ShapesOnly, bottoms=4, tops=4):
     Caffe: rbgirshick/py-faster-rcnn, lib/rpn/anchor_target_layer.py
     """
 
-    fixed_bottoms = (0, 1, 2, 3)
+    fixed_bottoms: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
     what = "rpn.anchor_target_layer.AnchorTargetLayer"
     reason = (
         "draws anchors at random, as many as settings outside of the definition say: it is not "

@@ -1,4 +1,4 @@
-"""The Python layer `roi_data_layer.layer.RoIDataLayer` of py-faster-rcnn: its tops are fed."""
+"""The Python layer `roi_data_layer.layer.RoIDataLayer` of Fast and Faster R-CNN: fed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from caffe_layers.data.python import register_python
 class RoIDataLayer(Fed, bottoms=0, tops=(3, 6)):
     """Images with labelled boxes, which are fed by name; of the shapes that the code starts with.
 
-    With 3 tops, the image 1 x 3 x 600 x 1000, its numbers 1 x 3 (height, width, scale) and its
-    boxes G x 5 (x1, y1, x2, y2, class), G = 1. With 6 the images 2 x 3 x 600 x 1000, regions R x 5,
-    labels R, and targets and weights R x 4C with R = 1 and C = `num_classes`.
+    With 3 tops, the second of which is `im_info`, the image 1 x 3 x 600 x 1000, its numbers 1 x 3
+    (height, width, scale) and its boxes G x 5 (x1, y1, x2, y2, class), G = 1. Else the images
+    2 x 3 x 600 x 1000, regions R x 5 and labels R; with 5 or 6 tops also targets and one or two
+    weights R x 4C, with R = 1 and C = `num_classes`.
 
     Errors: ShapeError for another number of tops.
-    Caffe: rbgirshick/py-faster-rcnn, lib/roi_data_layer/layer.py
+    Caffe: rbgirshick/py-faster-rcnn and rbgirshick/fast-rcnn, lib/roi_data_layer/layer.py
     """
+
+    assumed = True
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> RoIDataLayer:
         param = read_param_str(layer.python_param.param_str, ("num_classes",))
         require("num_classes" in param, "param_str has no num_classes")
         tops, targets = len(layer.top), (1, 4 * param["num_classes"])
-        if tops == 3:
+        if tops == 3 and layer.top[1] == "im_info":
             return cls((1, 3, 600, 1000), (1, 3), (1, 5))
-        require(tops == 6, f"{tops} tops, wants 3, or 6 for regions from a file")
-        return cls((2, 3, 600, 1000), (1, 5), (1,), targets, targets, targets)
+        require(tops != 4, f"{tops} tops, wants 3, or 5 or 6 for targets of regions from a file")
+        return cls((2, 3, 600, 1000), (1, 5), (1,), *[targets] * (tops - 3))

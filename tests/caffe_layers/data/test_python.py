@@ -89,14 +89,55 @@ def test_what_is_not_registered_is_refused_and_not_imported(tmp_path: Path) -> N
     assert str(caught.value).endswith(
         "layer 'L' (Python): os.path.Shift is Python code that the file only names, and no layer "
         "is registered for it\n"
-        "  fix: @caffe_layers.register_python('os.path', 'Shift') on a caffe_layers.Layer of your "
-        "own, before loading"
+        "  fix: --layers FILE.py, with @caffe_layers.register_python('os.path', 'Shift') on a "
+        "caffe_layers.Layer of your own; --end x ends the network before it, --input-shape y=... "
+        "--input-shape z=... feeds what it makes"
     )
+
+
+def test_what_may_do_nothing_may_be_skipped(tmp_path: Path) -> None:
+    in_place = NAMED.replace('top: "y" top: "z"', 'top: "x"')
+    with pytest.raises(UnsupportedError) as caught:
+        converter.load(write(tmp_path, in_place))
+    assert str(caught.value).endswith(
+        "Layer of your own; --skip L leaves it out, if it does nothing in testing, --end x ends "
+        "the network before it"
+    )
+
+
+def test_a_loss_weight_tells_a_loss(tmp_path: Path) -> None:
+    """Of whatever code it is: its shape is a loss's, an exported model leaves it out."""
+    weighs = NAMED.replace("python_param", "loss_weight: 1 loss_weight: 0 python_param")
+    net = converter.load(write(tmp_path, weighs))
+    assert net.shapes() == {"x": (2, 3), "y": (1,), "z": (1,)}
+    with pytest.raises(UnsupportedError, match=r"os\.path\.Shift is Python code of which the sh"):
+        net({"x": torch.zeros(2, 3)})
+    with pytest.raises(UnsupportedError, match="is Python code that the file only names"):
+        converter.load(write(tmp_path, weighs.replace("loss_weight: 1", "loss_weight: 0")))
 
 
 def test_a_python_param_names_module_and_layer(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="does not name both module and layer"):
         converter.load(write(tmp_path, NET % 'module: "os.path"'))
+
+
+def test_a_class_may_have_several_names_and_be_varied() -> None:
+    try:
+
+        @caffe_layers.register_python("a", "One")
+        @caffe_layers.register_python("b", "Two")
+        class Named(Layer):
+            pass
+
+        @caffe_layers.register_python("a", "Three")
+        class Varied(Named):
+            pass
+
+        assert DEFAULT.python["a", "One"] is DEFAULT.python["b", "Two"] is Named
+        assert DEFAULT.python["a", "Three"] is Varied
+    finally:
+        for name in (("a", "One"), ("b", "Two"), ("a", "Three")):
+            DEFAULT.python.pop(name, None)
 
 
 def test_a_name_is_registered_once(shift: type[Layer]) -> None:

@@ -29,18 +29,22 @@ from tests.support.paths import ROOT
 
 DOCS = ROOT / "docs" / "own_layers.md"
 FILES = {"prototxt": "net.prototxt", "proto": "my_layers.proto", "python": "my_layers.py"}
+"""By the language of the page's first blocks; the second of Python has a Python layer."""
 
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory) -> Path:
     """Write the files of the page's example, and weights for them."""
     folder = tmp_path_factory.mktemp("own")
-    blocks = re.findall(r"```(\w+)\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    for kind, text in blocks:
+    for kind, text in reversed(blocks()):
         if kind in FILES:
             (folder / FILES[kind]).write_text(text)
     assert {path.name for path in folder.iterdir()} == set(FILES.values())
     return folder
+
+
+def blocks() -> list[tuple[str, str]]:
+    return re.findall(r"```(\w+)\n(.*?)```", DOCS.read_text(), re.DOTALL)
 
 
 def commanded(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -341,6 +345,29 @@ def test_python_layers_are_one_load_s_too(tmp_path):
     both = [tmp_path / "1" / "python.py", tmp_path / "2" / "python.py"]
     with pytest.raises(UnsupportedError, match=r"mine\.Answer is taken by <class"):
         converter.load(path, layers=both)
+
+
+def test_the_pages_python_layer_has_two_names(tmp_path):
+    _, own = (text for kind, text in blocks() if kind == "python")
+    for module in ("pylayers", "pylayers_v2"):
+        net = PYTHON.replace('"mine" layer: "Answer"', f'"{module}" layer: "ShiftLayer"')
+        net = net.replace('"ShiftLayer"', '"ShiftLayer" param_str: "2.5"')
+        folder = write(tmp_path / module, net_prototxt=net, own_py=own)
+        path = folder / "net.prototxt"
+        loaded = converter.load(path, layers=folder / "own.py")
+        assert loaded(torch.tensor([1.0, 2.0]))["y"].tolist() == [3.5, 4.5]
+        said = commanded(folder, "convert", "net.prototxt", "--layers", "own.py", "-o", "out")
+        assert said.returncode == 0, said.stderr
+
+
+def test_a_python_layer_of_the_users_is_meant_before_a_shipped_one(tmp_path):
+    own = REGISTERED.format(answer=7.0).replace('"mine", "Answer"', '"norm2layer", "Norm2Layer"')
+    net = PYTHON.replace('"mine" layer: "Answer"', '"norm2layer" layer: "Norm2Layer"')
+    write(tmp_path, net_prototxt=net.replace("dim: 2", "dim: 1 dim: 2"), own_py=own)
+    path = tmp_path / "net.prototxt"
+    x = torch.tensor([[3.0, 4.0]])
+    assert converter.load(path)(x)["y"].tolist() == [[0.6000000238418579, 0.800000011920929]]
+    assert converter.load(path, layers=tmp_path / "own.py")(x)["y"].tolist() == [[7.0, 7.0]]
 
 
 def test_a_file_is_loaded_again_and_as_it_is_now(tmp_path):

@@ -1,0 +1,48 @@
+"""Python layers that published definitions name, by `module.layer`; none of their code runs.
+
+py-faster-rcnn's are in `rcnn`, BVLC's example in `loss`, ENet's in `segmentation`.
+"""
+
+from . import losses
+from .combine_regressions import FaceRegressions, HumanRegressions
+from .detectnet import ClusterDetections, ClusterGroundtruth, ScoreDetections
+from .init_landmark import InitLandmark
+from .mnc import CFMDataLayer, MaskLayer, MNCDataLayer, StageBridgeLayer
+from .pygeometry import SE3Generator
+from .python_layers import MeanVals, Meshgrid
+from .rrpn import TurnedAnchorTarget, TurnedProposal, TurnedProposalTarget, TurnedRoIData
+from .salicon import CustomInterpolation, ShapedData
+from .sec import SecAnnotation, SecCrf, SecSoftmax
+from .seg_data import NYUDSegData, PascalSegData, SiftFlowSegData
+from .tripletloss import Norm2Layer, TripletSelectLayer
+
+__all__ = [
+    "CFMDataLayer",
+    "ClusterDetections",
+    "ClusterGroundtruth",
+    "CustomInterpolation",
+    "FaceRegressions",
+    "HumanRegressions",
+    "InitLandmark",
+    "MNCDataLayer",
+    "MaskLayer",
+    "MeanVals",
+    "Meshgrid",
+    "NYUDSegData",
+    "Norm2Layer",
+    "PascalSegData",
+    "SE3Generator",
+    "ScoreDetections",
+    "SecAnnotation",
+    "SecCrf",
+    "SecSoftmax",
+    "ShapedData",
+    "SiftFlowSegData",
+    "StageBridgeLayer",
+    "TripletSelectLayer",
+    "TurnedAnchorTarget",
+    "TurnedProposal",
+    "TurnedProposalTarget",
+    "TurnedRoIData",
+    "losses",
+]
