@@ -69,6 +69,8 @@ class Layer(nn.Module):
     """It swallows its bottoms: they are no outputs of a network on its account (Silence)."""
     is_copy: ClassVar[bool] = False
     """Every top is its bottom (Split)."""
+    is_view: ClassVar[bool] = False
+    """Its top is its bottom in another shape, in Caffe the very memory (Flatten, Reshape)."""
     is_source: ClassVar[bool] = False
     """Its tops are fed from outside by name (Input and the data layers)."""
     family: ClassVar[Family] = ""

@@ -23,6 +23,7 @@ class Flatten(Layer, type="Flatten", param="flatten_param"):
     """
 
     family = "shape"
+    is_view = True
 
     def __init__(self, *, axis: int = 1, end_axis: int = -1) -> None:
         super().__init__()

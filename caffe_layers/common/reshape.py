@@ -27,6 +27,7 @@ class Reshape(Layer, type="Reshape", param="reshape_param"):
     """
 
     family = "shape"
+    is_view = True
 
     def __init__(self, *, shape: Sequence[int] = (), axis: int = 0, num_axes: int = -1) -> None:
         super().__init__()

@@ -62,6 +62,7 @@ class CaffeOptimizer(Optimizer):
             raise FormatError(f"iter_size is {iter_size}, wants 1 or more")
         self.clip_gradients = float32(clip_gradients)
         self.iter_size = iter_size
+        self.keeps_updates = False  # Caffe's diffs hold them after an update
         defaults: dict[str, Any] = {
             "lr": lr,
             "lr_mult": 1.0,
@@ -134,6 +135,10 @@ class CaffeOptimizer(Optimizer):
             gradients = list(torch._foreach_add(gradients, grown, alpha=decay))
         histories = list(zip(*map(self.history, params), strict=True))
         updates = self.rule(group, rate, gradients, *map(list, histories))
+        if self.keeps_updates:
+            for parameter, update in zip(params, updates, strict=True):
+                if parameter.grad is not None:
+                    parameter.grad.copy_(update)
         if rate:
             torch._foreach_sub_(params, updates)
 

@@ -34,6 +34,7 @@ class SGD(CaffeOptimizer):
     ) -> None:
         histories = [self.history(parameter)[0] for parameter in params]
         plain = scale is None and self.iter_size == 1 and group["regularization_type"] == "L2"
+        plain = plain and not self.keeps_updates
         momentum = group["momentum"]
         if plain and momentum and can_fuse(params, histories, rate):
             fused_sgd(params, histories, rate=rate, momentum=momentum, weight_decay=decay)

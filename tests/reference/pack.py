@@ -13,7 +13,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-FOLDERS = ("layers", "solvers", "protos", "tiny_sk")
+FOLDERS = ("layers", "solvers", "protos", "tiny_sk", "pycaffe")
 FILES = ("axpy_cudnn_batch_norm.npz",)
 
 

@@ -1,7 +1,11 @@
-"""The phase that Caffe stamps on every layer of a file that it saves."""
+"""What Caffe writes down of a network beside its blobs, and how that is read again.
+
+Caffe: src/caffe/net.cpp, ToProto
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from prototxt.net import Net, copied
@@ -9,13 +13,21 @@ from prototxt.net import Net, copied
 from .filter import PHASES
 
 
-def stamp(net: Net, phase: str) -> Net:
-    """Return the network with its phase on every layer that has none of its own."""
+def saved_form(net: Net, phase: str, losses: Collection[int]) -> Net:
+    """Return a network as its saved file holds it.
+
+    Of the header there is the name alone, an empty one too; every layer that has no phase of its
+    own gets the network's, and the `losses`, layers by their places, their weight of 1.
+    """
+    header = type(net.header)()
+    header.name = net.header.name
     layers = [copied(layer) for layer in net.layers]
-    for layer in layers:
+    for index, layer in enumerate(layers):
         if not layer.HasField("phase"):
             layer.phase = PHASES[phase]
-    return replace(net, layers=layers)
+        if index in losses and not layer.loss_weight:
+            layer.loss_weight.append(1)
+    return replace(net, header=header, layers=layers)
 
 
 def unstamp(net: Net) -> Net:

@@ -1,0 +1,1 @@
+"""What `caffe` has beside the engine: images, definitions, classifiers, pictures."""

@@ -1,0 +1,88 @@
+"""Trained networks: names, values and gradients as real pycaffe had them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.recorded import unpack
+
+NAMES = sorted(path.stem for path in (unpack("pycaffe") / "nets").glob("*.json"))
+FLIPS = {
+    "lenet_cafftf": 5e-3,
+    "squeezenet_v1.0_dc": 5e-3,
+    "vdsr": 5e-3,
+    "waifu2x_anime_style_art": 5e-3,
+}
+"""Where a ReLU or a maximum decides otherwise for a value that rounding makes: the largest share
+of a gradient's largest value that one such decision moves it by."""
+SAMPLES = 64
+
+
+def fed(net: Any, random: np.random.RandomState) -> dict[str, np.ndarray]:
+    for name in net.inputs:
+        net.blobs[name].data[...] = random.uniform(-1, 1, tuple(net.blobs[name].shape))
+    result: dict[str, np.ndarray] = net.forward()
+    return result
+
+
+def assert_recorded(
+    arrays: Any, kind: str, found: Callable[[str], np.ndarray], tolerance: float
+) -> int:
+    keys = [key for key in arrays.files if key.startswith(f"{kind}|") and key.endswith("|sample")]
+    for key in keys:
+        name = key.removeprefix(f"{kind}|").removesuffix("|sample")
+        value, want = found(name), arrays[key]
+        assert value.shape == tuple(arrays[f"{kind}|{name}|shape"]), name
+        flat = value.reshape(-1)
+        places = np.unique(np.linspace(0, flat.size - 1, min(SAMPLES, flat.size)).astype(np.int64))
+        largest = arrays[f"{kind}|{name}|stats"][2]
+        assert np.abs(flat[places] - want).max() <= tolerance * largest, f"{kind} {name}"
+    return len(keys)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_is_what_real_pycaffe_makes_of_it(
+    caffe: Any, shared: Path, tmp_path: Path, name: str
+) -> None:
+    nets, model = unpack("pycaffe") / "nets", shared / "models" / name
+    want: dict[str, Any] = json.loads((nets / f"{name}.json").read_text())
+    arrays = np.load(nets / f"{name}.npz")
+    definition = model / "deploy.prototxt"
+    weights = next(iter(sorted(model.glob("weights.caffemodel*"))))
+    net = caffe.Net(str(definition), caffe.TEST, weights=str(weights))
+    assert list(net._layer_names) == want["layers"]
+    assert [layer.type for layer in net.layers] == want["types"]
+    assert net.inputs == want["inputs"]
+    assert net.outputs == want["outputs"]
+    assert [[key, value] for key, value in net.top_names.items()] == want["tops"]
+    assert [[key, value] for key, value in net.bottom_names.items()] == want["bottoms"]
+    assert list(net._blob_loss_weights) == want["lw"]
+    params = [[key, [list(blob.shape) for blob in blobs]] for key, blobs in net.params.items()]
+    assert params == want["params"]
+    random = np.random.RandomState(0)
+    assert sorted(fed(net, random)) == sorted(want["outkeys"])
+    assert assert_recorded(arrays, "blob", lambda blob: net.blobs[blob].data, 5e-6)
+
+    forced = tmp_path / "forced.prototxt"
+    forced.write_text("force_backward: true\n" + definition.read_text())
+    net = caffe.Net(str(forced), str(weights), caffe.TEST)
+    random = np.random.RandomState(0)
+    fed(net, random)
+    for blob in net.outputs:
+        net.blobs[blob].diff[...] = random.uniform(-1, 1, tuple(net.blobs[blob].shape))
+    assert sorted(net.backward()) == sorted(want["bkeys"])
+
+    def gradient(key: str) -> np.ndarray:
+        layer, _, index = key.rpartition("|")
+        diff: np.ndarray = net.params[layer][int(index)].diff
+        return diff
+
+    tolerance = FLIPS.get(name, 1e-5)
+    assert assert_recorded(arrays, "diff", lambda blob: net.blobs[blob].diff, tolerance)
+    assert assert_recorded(arrays, "pdiff", gradient, tolerance)
