@@ -7,7 +7,7 @@ a fork want it named first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -36,7 +36,9 @@ def union(schema: Schema = SHIPPED, dialect: str | None = None) -> Message:
 def namespace(schema: Schema = SHIPPED, dialect: str | None = None) -> dict[str, Any]:
     """Return what a compiled module holds: classes, enums and the values of the outer enums."""
     pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(to_file(union(schema, dialect), FILE).SerializeToString())
+    whole = to_file(union(schema, dialect), FILE)
+    _settle(whole.message_type, _values(whole, ".caffe"))
+    pool.AddSerializedFile(whole.SerializeToString())
     file = pool.FindFileByName(FILE)
     names: dict[str, Any] = {"DESCRIPTOR": file}
     for name, enum in file.enum_types_by_name.items():
@@ -47,6 +49,32 @@ def namespace(schema: Schema = SHIPPED, dialect: str | None = None) -> dict[str,
         names[name] = message_factory.GetMessageClass(found)
         names.update(_descriptors(found, f"_{name.upper()}"))
     return names
+
+
+def _values(scope: Any, path: str) -> dict[str, set[str]]:
+    """Return the names of the values of every enum of a file or a message."""
+    found = {
+        f"{path}.{enum.name}": {value.name for value in enum.value} for enum in scope.enum_type
+    }
+    nested = scope.message_type if hasattr(scope, "message_type") else scope.nested_type
+    for message in nested:
+        found |= _values(message, f"{path}.{message.name}")
+    return found
+
+
+def _settle(messages: Any, values: Mapping[str, Collection[str]]) -> None:
+    """Mend what only clashes in one file.
+
+    Fields are called in JSON as in the schema, since protobuf would call pad_out_w and pad_outW
+    alike; a default goes that another enum's value of that name has displaced.
+    """
+    for message in messages:
+        for field in message.field:
+            field.json_name = field.name
+            if field.type_name in values and field.HasField("default_value"):
+                if field.default_value not in values[field.type_name]:
+                    field.ClearField("default_value")
+        _settle(message.nested_type, values)
 
 
 def _descriptors(message: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -72,7 +100,9 @@ def _merged(base: Message, more: Message) -> Message:
         messages[name] = _merged(messages.get(name, Message(name)), inner)
     enums = dict(base.enums)
     for name, enum in more.enums.items():
-        enums[name] = _merged_enum(enums.get(name, Enum(name)), enum)
+        others = [other for key, other in enums.items() if key != name]
+        said = {value for other in others for value in other.values}  # of one scope, as in C++
+        enums[name] = _merged_enum(enums.get(name, Enum(name)), enum, said)
     return Message(base.name or more.name, list(fields.values()), messages, enums)
 
 
@@ -82,10 +112,10 @@ def _added(field: Field, number: int, *, optional: bool) -> Field:
     return replace(field, number=number, label=label)
 
 
-def _merged_enum(base: Enum, more: Enum) -> Enum:
+def _merged_enum(base: Enum, more: Enum, said: Collection[str]) -> Enum:
     values = dict(base.values)
     for name, number in more.values.items():
-        if name not in values:
+        if name not in values and name not in said:
             numbers = set(values.values())
             values[name] = number if number not in numbers else _free(numbers)
     return Enum(base.name, values)

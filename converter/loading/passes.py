@@ -13,8 +13,8 @@ from prototxt.errors import within
 from prototxt.passes.align_crops import align_crops
 from prototxt.passes.end_at import end_at
 from prototxt.passes.merged_scale import merge_scales
-from prototxt.passes.skip_layers import skip_layers
 from prototxt.passes.saved_form import unstamp
+from prototxt.passes.skip_layers import skip_layers
 from prototxt.schema.recognize import certain
 from prototxt.upgrade import declare_shapeless
 
