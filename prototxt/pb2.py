@@ -71,9 +71,9 @@ def _settle(messages: Any, values: Mapping[str, Collection[str]]) -> None:
     for message in messages:
         for field in message.field:
             field.json_name = field.name
-            if field.type_name in values and field.HasField("default_value"):
-                if field.default_value not in values[field.type_name]:
-                    field.ClearField("default_value")
+            known = values.get(field.type_name)
+            if known is not None and field.default_value not in known:
+                field.ClearField("default_value")
         _settle(message.nested_type, values)
 
 
