@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from .faults import Fault
 from .file_state import FileState
 from .schema import SHIPPED, Schema
 from .schema.layer_types import written_type
@@ -22,7 +23,8 @@ class Net:
 
     Layers are LayerParameter messages, or V1LayerParameter ones until `upgrade` has run. Binary
     blobs are not in them. `lines` gives each layer's line where the source is text. `unknown` lists
-    the fields that were passed over because the caller allowed it, `dropped` what an upgrade left
+    the fields that were passed over because the caller allowed it, `faults` what else did not read
+    and was left out, `dropped` what an upgrade left
     out, as Caffe's own does with no more than a log line, `shapeless` the inputs among that.
     `dialects` are those that the file was recognized as, `phase` the one that it was filtered for.
     `file` is the one that it was read from; None where there is none. `schema` has the dialects
@@ -35,6 +37,7 @@ class Net:
     source: str = "network"
     lines: list[int] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     shapeless: list[str] = field(default_factory=list)
     dialects: list[Recognized] = field(default_factory=list)
@@ -52,6 +55,22 @@ class Net:
         layer = self.layers[index]
         line = f":{self.lines[index]}" if index < len(self.lines) else ""
         return f"{self.source}{line}: {describe(layer)}"
+
+    def faults_of(self, index: int) -> list[Fault]:
+        """Return what was left out of layer `index`."""
+        line = self.lines[index] if index < len(self.lines) else 0
+        return [fault for fault in self.faults if fault.is_of(self.layers[index], line)]
+
+    def passing_over_unknown(self) -> Net:
+        """Return the network with its unknown fields passed over, as the caller allows."""
+        unknown = [f"{one.place}: {one.what}" for one in self.faults if one.kind == "field"]
+        others = [one for one in self.faults if one.kind != "field"]
+        return replace(self, unknown=[*self.unknown, *unknown], faults=others)
+
+    def refuse_faults(self) -> None:
+        """Raise a FormatError for the first fault, if there is one."""
+        for fault in self.faults:
+            raise fault.error()
 
     def keeping(self, indices: Iterable[int]) -> Net:
         """Return the network of these layers alone, in the order of the indices."""

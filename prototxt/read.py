@@ -50,11 +50,15 @@ def read_as_written(
     path: str | Path,
     *,
     allow_unknown: bool = False,
+    strict: bool = True,
     dialect: str | None = None,
     values: Mapping[str, str] | None = None,
     schema: Schema = SHIPPED,
 ) -> tuple[Net, Weights | None]:
-    """Read a definition of any generation as it stands, and the weights that its file holds too."""
+    """Read a definition of any generation as it stands, and the weights that its file holds too.
+
+    Where this is not `strict`, what does not read is left out, and the Net's `faults` say it.
+    """
     file, data = open_file(path)
     if file.form == "hdf5":
         fix = "give its .prototxt"
@@ -64,12 +68,18 @@ def read_as_written(
             problem = "a binary network has no placeholders, so no values fill them"
             raise FormatError(f"{path}: {problem}")
         weights = _parse_binary(file, data, dialect, schema)
-        return _embedded(weights, allow_unknown=allow_unknown), weights
+        net = _embedded(weights)
+        if allow_unknown:
+            net = net.passing_over_unknown()
+        if strict:
+            net.refuse_faults()
+        return net, weights
     net = parse_text(
         _decoded(data),
         str(path),
         dialect=dialect,
         allow_unknown=allow_unknown,
+        strict=strict,
         values=values,
         schema=schema,
     )
@@ -94,15 +104,11 @@ def _parse_binary(
     return replace(weights, file=file)
 
 
-def _embedded(weights: Weights, *, allow_unknown: bool) -> Net:
-    """Return the network that a .caffemodel holds."""
+def _embedded(weights: Weights) -> Net:
+    """Return the network that a .caffemodel holds, with the unknown fields as its faults."""
     net = weights.net
     assert net is not None
-    unknown = unknown_fields(net)
-    if unknown and not allow_unknown:
-        fix = "name the fork with --dialect; --allow-unknown passes over it, and reports it"
-        raise FormatError(f"{weights.source}: {unknown[0]}", fix=fix)
-    return replace(net, unknown=[f"{weights.source}: {field}" for field in unknown])
+    return replace(net, faults=list(unknown_fields(net, weights.source)))
 
 
 def read_blob(path: str | Path) -> Blob:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+TRAINING = frozenset({"LossParameter", "ParamSpec", "TransformationParameter"})
+"""Messages whose fields matter in training, or to the reading of data, alone."""
+
+FILLING = frozenset({"FillerParameter"})
+"""Messages whose fields matter where no weights are given."""
+
 
 def enum_name(message: Any, field: str) -> str:
     """Return the name of an enum field's value: `MAX` for `pool: MAX`."""

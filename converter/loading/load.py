@@ -15,7 +15,7 @@ from converter.network.net import CaffeNet
 from converter.network.origin import Loaded, Origin
 from converter.network.plan import make_plan, running_steps
 from converter.seed import SEED
-from prototxt import Net
+from prototxt import Net, Weights
 from prototxt.errors import WeightError, advising, within
 from prototxt.paths import PathName
 from prototxt.schema import SHIPPED
@@ -32,7 +32,7 @@ from .weights import cast_weightless, fill
 
 def load(
     net: PathName | Net,
-    weights: PathName | Sequence[PathName] | None = None,
+    weights: PathName | Sequence[PathName | Weights] | None = None,
     *,
     phase: Phase = "TEST",
     level: int = 0,
@@ -57,7 +57,8 @@ def load(
 ) -> CaffeNet:
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
-    `net` may be a lone `.caffemodel`, which holds its definition, or what `prototxt.read_net` gave.
+    `net` may be a lone `.caffemodel`, which holds its definition, or what `prototxt.read_net` gave;
+    of the weights too some may have been read.
     Without weights the blobs get their fillers' values, drawn from `seed`; in TEST statistics that
     no data have filled are mean 0 and variance 1. `input_shapes` replaces those of the file;
     `values` fill a template's placeholders, as {"NUM_LABELS": "21"}; `global_pool` lets an average
@@ -97,6 +98,7 @@ def load(
         deploy=deploy,
         skip=tuple(skip),
         end=tuple(end),
+        weightless=weightless,
     )
     weightless = weightless and not files
     rewritten, notes = rewrite(definition, request)

@@ -9,7 +9,8 @@ from caffe_layers import Shape
 from caffe_layers.base.layer import DEFAULT, Registry
 from caffe_layers.base.message import is_set
 from prototxt import Net, Weights, filter_net
-from prototxt.errors import within
+from prototxt.errors import CaffeError, within
+from prototxt.faults import Fault
 from prototxt.passes.align_crops import align_crops
 from prototxt.passes.end_at import end_at
 from prototxt.passes.merged_scale import merge_scales
@@ -22,6 +23,7 @@ from .deploy import deploy
 from .feed_tops import feed_tops
 from .options import Phase
 from .source_inputs import drop_unread_tops
+from .training_only import pass_over_training
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Request:
     deploy: bool = False
     skip: Sequence[str] = ()
     end: Sequence[str] = ()
+    weightless: bool = False
 
 
 Pass = Callable[[Net, Request], tuple[Net, list[str]]]
@@ -55,6 +58,25 @@ def rewrite(net: Net, request: Request) -> tuple[Net, list[str]]:
         net, said = run(net, request)
         notes += said
     return net, notes
+
+
+def rewrite_as_far(net: Net, request: Request) -> tuple[Net, list[str], list[CaffeError]]:
+    """Return what `rewrite` does without the passes that refuse the definition, and their errors.
+
+    What did not read of a layer stays among the Net's faults.
+    """
+    notes: list[str] = []
+    errors: list[CaffeError] = []
+    for run in PASSES:
+        try:
+            if run is not refuse_faults:
+                net, said = run(net, request)
+                notes += said
+        except CaffeError as error:
+            errors.append(error)
+    present = _present(net)
+    errors += [fault.error() for fault in _faults(net) if fault not in present]
+    return net, notes, errors
 
 
 def passed_over(net: Net) -> list[str]:
@@ -113,7 +135,39 @@ def keep_deployable(net: Net, request: Request) -> tuple[Net, list[str]]:
     """Keep what predicts, if that is asked for."""
     if not request.deploy:
         return net, []
-    return deploy(net, request.registry, dialect=request.dialect)
+    kept, notes = deploy(net, request.registry, dialect=request.dialect)
+    present = _faults(kept)
+    gone = [fault for fault in _faults(net) if fault not in present]
+    return kept, [*notes, *(f"passed over, left out: {one.place}: {one.what}" for one in gone)]
+
+
+def pass_over(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Pass over what only training needs, where nothing is trained."""
+    if request.phase == "TRAIN" and not request.deploy:
+        return net, []
+    filled = bool(request.weights) or request.weightless
+    return pass_over_training(net, request.registry, request.dialect, filled=filled)
+
+
+def refuse_faults(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Refuse a network of which something did not read, and was not passed over."""
+    for fault in _faults(net):
+        raise fault.error()
+    return net, []
+
+
+def _faults(net: Net) -> list[Fault]:
+    """Return the faults of a filtered network; those of a rule may be why a layer is not in it."""
+    present = _present(net)
+    return [
+        fault
+        for fault in net.faults
+        if fault in present or not fault.messages or "NetStateRule" in fault.messages
+    ]
+
+
+def _present(net: Net) -> list[Fault]:
+    return [fault for index in range(len(net.layers)) for fault in net.faults_of(index)]
 
 
 def align(net: Net, request: Request) -> tuple[Net, list[str]]:
@@ -168,6 +222,8 @@ PASSES: tuple[Pass, ...] = (
     feed,  # of the layers that are left, which their tops' readers say
     declare_inputs,  # only now is it known which bottoms nobody makes
     keep_deployable,  # says of declared inputs too that they go
+    pass_over,  # of the layers that are left, before anything reads their fields
+    refuse_faults,  # what follows reads all fields
     align,  # a Crop that goes, as labels' do, need not lead to a common origin
     note_zooms,  # of the layers that are left; its place beside the two around orders notes alone
     merge,  # by who reads a BatchNorm: a layer that is left out does not

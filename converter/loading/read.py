@@ -8,7 +8,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from prototxt import Net, Weights, read_weights
-from prototxt.errors import FormatError
+from prototxt.errors import CaffeError, FormatError
 from prototxt.paths import PathName, split_list
 from prototxt.read import read_as_written
 from prototxt.schema import Schema
@@ -17,7 +17,7 @@ from prototxt.upgrade import upgrade
 
 def read_model(
     net: PathName | Net,
-    weights: PathName | Sequence[PathName] | None,
+    weights: PathName | Sequence[PathName | Weights] | None,
     *,
     schema: Schema,
     dialect: str | None = None,
@@ -26,7 +26,8 @@ def read_model(
 ) -> tuple[Net, list[Weights]]:
     """Return a definition in today's form, of every phase, and its weights.
 
-    A lone `.caffemodel` holds both.
+    A lone `.caffemodel` holds both. Of a text that is a network's, what does not read is left out
+    and among the Net's `faults`.
     """
     held: dict[Path, Weights] = {}
     if isinstance(net, Net):
@@ -35,16 +36,30 @@ def read_model(
         definition = replace(net, schema=schema)
     else:
         written, own = read_as_written(
-            fspath(net), allow_unknown=allow_unknown, dialect=dialect, values=values, schema=schema
+            fspath(net),
+            allow_unknown=allow_unknown,
+            strict=False,
+            dialect=dialect,
+            values=values,
+            schema=schema,
         )
-        definition = upgrade(written)
+        try:
+            definition = upgrade(written)
+        except CaffeError:
+            written.refuse_faults()  # it may be for want of what was left out
+            raise
         if own is not None:
             held[Path(net)] = own
-    paths = weight_files(net, weights)
-    return definition, [held.get(path) or read_weights(path, schema=schema) for path in paths]
+    files = weight_files(net, weights)
+    return definition, [
+        file if isinstance(file, Weights) else held.get(file) or read_weights(file, schema=schema)
+        for file in files
+    ]
 
 
-def weight_files(net: PathName | Net, weights: PathName | Sequence[PathName] | None) -> list[Path]:
+def weight_files(
+    net: PathName | Net, weights: PathName | Sequence[PathName | Weights] | None
+) -> list[Path | Weights]:
     """Return the files of weights that are named; a lone binary network is its own."""
     if weights is None:
         if isinstance(net, Net) or Path(net).suffix not in {".caffemodel", ".binaryproto"}:
@@ -52,4 +67,4 @@ def weight_files(net: PathName | Net, weights: PathName | Sequence[PathName] | N
         return [Path(net)]
     if isinstance(weights, (str, PathLike)):
         return [Path(name) for name in split_list(fspath(weights))]
-    return [Path(path) for path in weights]
+    return [file if isinstance(file, Weights) else Path(file) for file in weights]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,6 +44,15 @@ class Reading:
         """Tell whether the layer brings data from outside."""
         return not (layer.bottom or self.cls.own_values)
 
+    def source(self) -> Layer | None:
+        """Return the module of a source; None where it cannot be built, as without its files."""
+        if self.message is None:
+            return None
+        try:
+            return caffe_layers.build(self.message, [], self.cls)
+        except CaffeError:  # its file is not here: --input-shape says the shape
+            return None
+
 
 def drop_unread_tops(net: Net, registry: Registry, dialect: str | None) -> tuple[Net, list[str]]:
     """Return a network that was cut without the tops of data layers that nobody reads any more.
@@ -73,29 +82,33 @@ def as_input(reading: Reading, layer: Any, tops: Sequence[str]) -> tuple[Any, st
     is_input = issubclass(reading.cls, Input)
     if is_input and len(tops) == len(layer.top):
         return layer, ""
-    shapes: dict[str, Shape | None] = {}
-    transform = ""
-    if reading.message is not None:
-        try:
-            module = caffe_layers.build(reading.message, [], reading.cls)
-            shapes = dict(zip(layer.top, module.shapes(), strict=True))
-        except CaffeError:  # its file is not here: --input-shape says the shape
-            shapes = {}
-        else:
-            transform = _transform(module)
+    module = reading.source()
+    new = input_of(layer, tops, said_shapes(layer, module))
+    if is_input:
+        return new, ""
+    note = f"the input {quoted(tops)} in the place of {describe(layer)}"
+    transform = _transform(module)
+    return new, note + (f", which also did this to what it read: {transform}" if transform else "")
+
+
+def said_shapes(layer: Any, module: Layer | None) -> dict[str, Shape | None]:
+    """Return the shapes of a source's tops that its definition says, None for the others."""
+    shapes = module.shapes() if module is not None else [None] * len(layer.top)
+    return dict(zip(layer.top, shapes, strict=True))
+
+
+def input_of(layer: Any, tops: Sequence[str], shapes: Mapping[str, Shape | None]) -> Any:
+    """Return an Input layer of the same name with some tops, of their shapes if all are known."""
     new = input_layer(tops)  # BVLC's: a fork's LayerParameter may have no input_param
     new.name = layer.name
     known = [shape for top in tops if (shape := shapes.get(top)) is not None]
     if len(known) == len(tops):
         for shape in known:
             new.input_param.shape.add().dim.extend(shape)
-    if is_input:
-        return new, ""
-    note = f"the input {quoted(tops)} in the place of {describe(layer)}"
-    return new, note + (f", which also did this to what it read: {transform}" if transform else "")
+    return new
 
 
-def _transform(module: Layer) -> str:
+def _transform(module: Layer | None) -> str:
     if not isinstance(module, Fed):
         return ""
     how = module.transform

@@ -139,7 +139,7 @@ class Draft:
         if len(bottoms) < len(step.bottoms):
             return False
         try:
-            build_layer(step.layer, step.cls, bottoms, {}).checked_shapes(*bottoms)
+            self._layer(step, bottoms, {}).checked_shapes(*bottoms)
         except CaffeError:
             return True
         return False
@@ -155,7 +155,7 @@ class Draft:
         if reused and step.key in reused.layers and reused.bottoms_of(step) == bottoms:
             layer = reused.layers[step.key]
         else:
-            layer = build_layer(step.layer, step.cls, bottoms, self.given)
+            layer = self._layer(step, bottoms, self.given)
         whole = self.file_shapes.get(step.bottoms[0]) if step.bottoms else None
         kernel = fixed_kernel(layer, whole) if whole else None
         if kernel is not None:
@@ -174,7 +174,11 @@ class Draft:
         layers[index] = global_pool(step.layer)
         self.definition = replace(self.definition, layers=layers)
         self.steps[index] = replace(step, layer=layers[index])
-        return build_layer(layers[index], step.cls, bottoms, self.given)
+        return self._layer(self.steps[index], bottoms, self.given)
+
+    def _layer(self, step: Step, bottoms: list[Shape], given: Mapping[str, Shape]) -> Layer:
+        training = self.definition.phase == "TRAIN"
+        return build_layer(step.layer, step.cls, bottoms, given, training=training)
 
     def _tops_by_file(
         self, step: Step, layer: Layer, bottoms: list[Shape], tops: Sequence[Shape | None]
@@ -221,17 +225,27 @@ def _freeze(layers: Layers) -> None:
 
 
 def build_layer(
-    layer: Any, cls: type[Layer], bottoms: list[Shape], given: Mapping[str, Shape]
+    layer: Any,
+    cls: type[Layer],
+    bottoms: list[Shape],
+    given: Mapping[str, Shape],
+    *,
+    training: bool = False,
 ) -> Layer:
-    """Build one layer, its blobs not yet set; `given` are the shapes that the caller says."""
+    """Build one layer, its blobs not yet set; `given` are the shapes that the caller says.
+
+    It comes in the network's phase: a few layers' shapes depend on that.
+    """
     try:
         with caffe_layers.unfilled():
-            return caffe_layers.build(layer, bottoms, cls)
+            built = caffe_layers.build(layer, bottoms, cls)
     except FormatError:
         # Its file cannot be read, and need not be where the caller says what will be fed.
         if not cls.is_source or given.keys().isdisjoint(layer.top):
             raise
-        return Input(*(given.get(top) for top in layer.top))
+        built = Input(*(given.get(top) for top in layer.top))
+    built.train(training)
+    return built
 
 
 def _example(step: Step, name: str, given: Mapping[str, Shape]) -> str:

@@ -7,27 +7,35 @@ from typing import Any
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from prototxt.faults import Fault
 from prototxt.net import Net, describe
 from prototxt.schema.layer_types import type_of
 
+_FIX = "name the fork with --dialect; --allow-unknown passes over it, and reports it"
 
-def unknown_fields(net: Net) -> list[str]:
-    """Name every field of a binary network that no dialect which reads it knows."""
-    found = [f"NetParameter has the unknown field {number}" for _, number in _walk(net.header)]
+
+def unknown_fields(net: Net, source: str) -> Iterator[Fault]:
+    """Yield every field of a binary network that no dialect which reads it knows."""
+    for _, number in _walk(net.header):
+        problem = f"NetParameter has the unknown field {number}"
+        yield Fault("field", source, problem, _FIX, problem)
     for layer in net.layers:
-        for message, number in _walk(layer):
-            problem = f"{message} has the unknown field {number}"
+        for messages, number in _walk(layer):
+            problem = f"{messages[-1]} has the unknown field {number}"
             if not net.schema.knows_type(type_of(layer)):
                 problem = f"{problem}, and no schema here has fields of that type"
-            found.append(f"{describe(layer)}: {problem}")
-    return found
+            place = f"{source}: {describe(layer)}"
+            named = {"layer": layer.name, "type": type_of(layer)}
+            yield Fault("field", place, problem, _FIX, problem, "", messages, **named)
 
 
-def _walk(message: Any) -> Iterator[tuple[str, int]]:
+def _walk(message: Any, around: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yield each unknown field's number, after the types of the messages around it."""
     unknown: Any = UnknownFieldSet(message)
+    messages = (*around, message.DESCRIPTOR.name)
     for field in unknown:
-        yield message.DESCRIPTOR.name, field.field_number
+        yield messages, field.field_number
     for descriptor, value in message.ListFields():
         if descriptor.message_type is not None:
             for inner in [value] if hasattr(value, "ListFields") else value:
-                yield from _walk(inner)
+                yield from _walk(inner, messages)

@@ -88,6 +88,13 @@ class Dialect:
                 self._classes[name] = made
             return self._classes[name]
 
+    def find(self, name: str) -> Any:
+        """Return the descriptor of one message, None where the dialect has none of that name."""
+        try:
+            return self._pool.FindMessageTypeByName(f"caffe.{name}")
+        except KeyError:
+            return None
+
     @cached_property
     def _pool(self) -> descriptor_pool.DescriptorPool:
         whole = self.fragment.merged

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -12,23 +12,20 @@ from typing import Any
 from google.protobuf import text_encoding, text_format
 from google.protobuf.message import Message
 
+from prototxt.errors import FormatError
+from prototxt.faults import Fault
 from prototxt.net import Net
 from prototxt.schema import SHIPPED, Dialect, Schema
 from prototxt.schema.layer_types import NAMES
 from prototxt.schema.recognize import recognize
-from prototxt.spelling import meant
 
 from . import literals, scan, solver, template
+from .message import Failure, read_message
+
+NAMED = 3
+"""How many forks a message names."""
 
 _MESSAGES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
-
-# What protobuf's parser says, and what the layer's author needs to hear.
-_UNKNOWN = re.compile(r'Message type "caffe\.([\w.]+)" has no field named "([^"]+)"')
-_TWICE = re.compile(r'Message type "caffe\.([\w.]+)" should not have multiple "([^"]+)" fields')
-_VALUE = re.compile(r'Enum type "caffe\.([\w.]+)" has no value (?:named|with number) (.+)')
-_NUMBER = re.compile(r"Couldn't parse (integer|float): (.+)")
-_OCTAL = re.compile("Invalid octal float")
-_RANGE = re.compile(r"Value out of range: (.+)")
 
 
 def parse_text(
@@ -37,6 +34,7 @@ def parse_text(
     *,
     dialect: str | None = None,
     allow_unknown: bool = False,
+    strict: bool = True,
     values: Mapping[str, str] | None = None,
     schema: Schema = SHIPPED,
 ) -> Net:
@@ -44,24 +42,35 @@ def parse_text(
 
     A field is known if BVLC or a fork that knows the layer's type has it. `values` are those of a
     template's placeholders. FormatError names the line and column; with `allow_unknown` an unknown
-    field is passed over and listed in the Net.
+    field is passed over and listed in the Net. What else of a text that is one does not read is
+    left out and listed in the Net's `faults` where this is not `strict`.
     """
     text = template.fill(template.without_doubled_braces(text), values or {}, source, schema)
-    scan.refuse_no_text(text, source)
-    entries = list(scan.entries(text, source))
+    text, marked = scan.without_placeholders(text, source)
+    try:
+        entries = list(scan.entries(text, source))
+    except FormatError:
+        if marked:
+            raise marked[0].error(text, source) from None
+        raise
     if (own := solver.network_of(entries, text, source, schema)) is not None:
-        return replace(
-            parse_text(own, source, dialect=dialect, allow_unknown=allow_unknown, schema=schema),
-            dropped=["the solver around its net_param"],
+        inner = parse_text(
+            own, source, dialect=dialect, allow_unknown=allow_unknown, strict=strict, schema=schema
         )
-    parser = _Parser(text, source, schema, dialect, allow_unknown, values or {})
-    net = Net(parser.header(entries), [], source, unknown=parser.unknown, schema=schema)
+        return replace(inner, dropped=["the solver around its net_param"])
+    parser = _Parser(text, source, schema, dialect, allow_unknown, values or {}, marked)
+    net = Net(parser.header(entries), [], source, schema=schema)
     line, at = 1, 0
     for entry in entries:
         for span in entry.messages if entry.name in _MESSAGES else ():
             line, at = line + text.count("\n", at, span.start), span.start
-            net.layers.append(parser.layer(_MESSAGES[entry.name], span))
+            net.layers.append(parser.layer(_MESSAGES[entry.name], span, line))
             net.lines.append(line)
+    net.faults = sorted(parser.faults, key=lambda one: one.kind != "placeholder")
+    if allow_unknown:
+        net = net.passing_over_unknown()
+    if strict:
+        net.refuse_faults()
     net.dialects = recognize([net.header, *net.layers], schema)
     return net
 
@@ -70,8 +79,12 @@ def parse_message(
     text: str, name: str, source: str = "text", *, schema: Schema = SHIPPED
 ) -> Message:
     """Read the text of one whole message, as `SolverParameter`."""
-    scan.refuse_no_text(text, source, is_net=False)
-    return _Parser(text, source, schema, None, False).first_fit(name, "", text, 0)
+    scan.refuse_no_text(text, source)
+    parser = _Parser(text, source, schema)
+    message = parser.first_fit(name, "", text, 0)
+    if parser.faults:
+        raise parser.faults[0].error()
+    return message
 
 
 def format_text(net: Net) -> str:
@@ -85,75 +98,90 @@ def format_text(net: Net) -> str:
 
 
 @dataclass
-class _Failure:
-    """Why a message does not read a span: where, what it says, the field that it lacks.
-
-    `word` is what stands in a number's place, `name` the field or the enum's value that is lacking.
-    """
-
-    at: int
-    message: str
-    fix: str = ""
-    unknown: str = ""
-    word: str = ""
-    name: str = ""
-
-
-@dataclass
 class _Parser:
+    """Reads one text; `faults` are what it left out, `marked` the placeholders that it has."""
+
     text: str
     source: str
     schema: Schema
-    dialect: str | None
-    allow_unknown: bool
+    dialect: str | None = None
+    allow_unknown: bool = False
     values: Mapping[str, str] = field(default_factory=dict)
-    unknown: list[str] = field(default_factory=list)
+    marked: Sequence[scan.Placeholder] = ()
+    faults: list[Fault] = field(default_factory=list)
 
-    def layer(self, name: str, span: scan.Span) -> Message:
-        layer_type = _literal(span.type)
-        layer_type = NAMES.get(layer_type, layer_type) if name == "V1LayerParameter" else layer_type
-        return self.first_fit(name, layer_type, self.text[span.start : span.end], span.start)
+    def layer(self, name: str, span: scan.Span, line: int) -> Message:
+        written = _literal(span.type)
+        layer_type = NAMES.get(written, written) if name == "V1LayerParameter" else written
+        before = len(self.faults)
+        marked = [one for one in self.marked if span.start <= one.at < span.end]
+        text = self.text[span.start : span.end]
+        message = self.first_fit(name, layer_type, text, span.start, marked)
+        outer: Any = message
+        inner = getattr(outer, "layer", outer)  # V0 has one layer inside another
+        for index, fault in enumerate(self.faults[before:], before):
+            self.faults[index] = replace(
+                fault, layer=inner.name or outer.name, type=layer_type, line=line
+            )
+        return message
 
     def header(self, entries: list[scan.Entry]) -> Message:
         """Parse the other fields, each left at its offset."""
         kept, at = [], 0
+        inside: list[scan.Span] = []
         for entry in entries:
-            if not (entry.name in _MESSAGES and entry.messages):
+            if entry.name in _MESSAGES and entry.messages:
+                inside += entry.messages
+            else:
                 kept += [" " * (entry.start - at), self.text[entry.start : entry.end]]
                 at = entry.end
-        return self.first_fit("NetParameter", "", "".join(kept), 0)
+        marked = [one for one in self.marked if not any(s.start <= one.at < s.end for s in inside)]
+        return self.first_fit("NetParameter", "", "".join(kept), 0, marked)
 
-    def first_fit(self, name: str, layer_type: str, text: str, start: int) -> Message:
-        """Return the first dialect's message that reads the text, else the best one's error."""
-        best: tuple[_Failure, Dialect] | None = None
+    def first_fit(
+        self,
+        name: str,
+        layer_type: str,
+        text: str,
+        start: int,
+        marked: Sequence[scan.Placeholder] = (),
+    ) -> Message:
+        """Return the first dialect's message that reads the text, else the best one's.
+
+        What does not read is left out, field by field, and becomes a fault.
+        """
+        for one in marked:
+            around = scan.fields_at(text, one.at - start)
+            fault = self.placeholder(one, name, around)
+            if not (one.alone or around):
+                raise fault.error()
+            self.faults.append(fault)
+            if not one.alone:
+                text = scan.blank_field(text, around[-1].start)
+        best: tuple[Message, Failure, Dialect] | None = None
         for dialect in self.dialects(name, layer_type, text):
-            message, failure = _parse(text, dialect.message(name))
+            message, failure = self.read_as(dialect, name, layer_type, text)
             if failure is None:
-                if not (foreign := self.schema.foreign_field(dialect.name, layer_type, message)):
-                    return message
-                failure = _Failure(0, f"{foreign!r} is no field of a {layer_type} layer")
-            if best is None or failure.at > best[0].at:
-                best = failure, dialect
-        assert best is not None
-        failure, dialect = best
-        skipped: list[str] = []
-        while self.allow_unknown and failure.unknown:
-            skipped.append(f"{self.place(start + failure.at)}: {failure.unknown}")
-            text = scan.blank_field(text, failure.at)
-            message, again = _parse(text, dialect.message(name))
-            if again is None:
-                self.unknown += skipped
                 return message
-            failure = again
-        at = start + failure.at
-        problem, fix = failure.message, failure.fix
-        if failure.unknown and not fix and name != "SolverParameter":
-            fix = self.remedy(name, layer_type, text)
-        given = [name for name, value in self.values.items() if value.strip() == failure.word]
-        if failure.word and given:
-            problem = f"{problem}: it is the value given for {given[0]!r}"
-            fix = f"give a number with --set {given[0]}=..."
-        raise scan.error(self.text, at, self.source, problem, fix=fix)
+            if best is None or failure.at > best[1].at:
+                best = message, failure, dialect
+        assert best is not None
+        message, failure, dialect = best
+        before = len(self.faults)
+        while failure is not None:
+            fault = self.fault(failure, name, layer_type, text, start)
+            around = scan.fields_at(text, failure.at) if failure.one_field else []
+            if not around:  # it may be broken by what was left out before
+                refused = (
+                    one
+                    for one in [*self.faults[before:], fault]
+                    if one.kind != "field" or not self.allow_unknown
+                )
+                raise next(refused, fault).error()
+            self.faults.append(fault)
+            text = scan.blank_field(text, around[-1].start)
+            message, failure = self.read_as(dialect, name, layer_type, text)
+        return message
 
     def dialects(self, name: str, layer_type: str, text: str) -> Iterator[Dialect]:
         """Yield the dialects to read a message by: those that have the name that BVLC lacks."""
@@ -164,10 +192,87 @@ class _Parser:
         )
         for tried, dialect in enumerate(every):
             if tried == 1:  # most texts are read by the first
-                _, failure = _parse(text, self.schema.dialect("bvlc").message(name))
+                _, failure = read_message(text, self.schema.dialect("bvlc").message(name))
                 lacking = failure.name if failure else ""
             if not lacking or lacking in dialect.fragment.words:
                 yield dialect
+
+    def read_as(
+        self, dialect: Dialect, name: str, layer_type: str, text: str
+    ) -> tuple[Message, Failure | None]:
+        """Return the message of a text in a dialect, and why it is not one of that type there."""
+        message, failure = read_message(text, dialect.message(name))
+        if failure is None:
+            foreign = self.schema.foreign_field(dialect.name, layer_type, message)
+            if foreign:
+                at = next(one.start for one in scan.entries(text, "") if one.name == foreign)
+                failure = Failure(at, f"{foreign!r} is no field of a {layer_type} layer")
+        return message, failure
+
+    def placeholder(self, one: scan.Placeholder, name: str, fields: Sequence[scan.Entry]) -> Fault:
+        place, path = self.place(one.at), ".".join(one.name for one in fields)
+        messages = self.messages(name, fields)
+        return Fault("placeholder", place, one.problem, one.fix, one.written, path, messages)
+
+    def messages(self, name: str, fields: Sequence[scan.Entry]) -> tuple[str, ...]:
+        """Return the types of the messages around a field, where any schema has them."""
+        if name == "NetParameter":
+            return ()
+        found = [name]
+        for one in fields[:-1]:
+            types = (
+                inner.message_type.name
+                for dialect in self.schema.dialects
+                if one.name in dialect.fragment.words
+                and (outer := dialect.find(found[-1])) is not None
+                and (inner := outer.fields_by_name.get(one.name)) is not None
+                and inner.message_type is not None
+            )
+            found.append(next(types, one.name))
+        return tuple(found)
+
+    def fault(self, failure: Failure, name: str, layer_type: str, text: str, start: int) -> Fault:
+        """Say what does not read of a layer of some type, or of the network's header."""
+        problem, fix = failure.message, failure.fix
+        if failure.unknown and (elsewhere := self.elsewhere(failure.unknown, layer_type)):
+            problem, fix = elsewhere, ""
+        if failure.unknown and not fix and name != "SolverParameter":
+            fix = self.remedy(name, layer_type, text)
+        given = [name for name, value in self.values.items() if value.strip() == failure.word]
+        if failure.word and given:
+            problem = f"{problem}: it is the value given for {given[0]!r}"
+            fix = f"give a number with --set {given[0]}=..."
+        fields = scan.fields_at(text, failure.at)
+        return Fault(
+            "field" if failure.unknown else "value",
+            self.place(start + failure.at),
+            problem,
+            fix,
+            failure.unknown,
+            ".".join(one.name for one in fields),
+            self.messages(name, fields),
+        )
+
+    def elsewhere(self, unknown: str, layer_type: str) -> str:
+        """Say of which forks, and maybe which other layers, a field is; "" if of none."""
+        message, _, name = unknown.rpartition(".")
+        having = [
+            one
+            for one in self.schema.dialects
+            if name in one.fragment.words
+            and (found := one.find(message)) is not None
+            and name in found.fields_by_name
+        ]
+        if not having:
+            return ""
+        having = having[:1] if having[0].name == "bvlc" else having  # all forks have BVLC's
+        more = f" and {len(having) - NAMED} more" if len(having) > NAMED else ""
+        forks = ", ".join(one.name for one in having[:NAMED]) + more
+        types = sorted({kind for one in having for kind in one.owners.get(name, ())})
+        if types and layer_type:
+            of = f"in {forks} it is for {', '.join(types)}"
+            return f"a layer of type {layer_type} has no field {name!r}, {of}"
+        return f"{message} has no field {name!r} beside the others here, but in {forks}"
 
     def remedy(self, name: str, layer_type: str, text: str) -> str:
         """Say whose an unknown field is, and what can be done about it."""
@@ -192,85 +297,6 @@ class _Parser:
     def place(self, at: int) -> str:
         line, column = scan.line_column(self.text, at)
         return f"{self.source}:{line}:{column}"
-
-
-def _parse(text: str, message_class: type[Message]) -> tuple[Message, _Failure | None]:
-    message: Any = message_class()
-    try:
-        text = literals.settle(text)
-        text_format.Parse(text, message)
-    except literals.LiteralError as error:
-        return message, _Failure(error.at, str(error))
-    except text_format.ParseError as error:
-        at = _offset(text, error.GetLine() or 1, error.GetColumn() or 1)
-        problem = re.sub(r"^\d+:\d+ : ", "", str(error))
-        problem = problem.removeprefix(f"'{text[at - _column(text, at) : _line_end(text, at)]}': ")
-        problem = problem.removeprefix("'': ")
-        return message, _explain(at, problem.rstrip("."), message)
-    if (at_octal := literals.octal_float(text, message.DESCRIPTOR)) is not None:
-        return message, _octal_float(at_octal)
-    if missing := message.FindInitializationErrors():
-        at = len(text) - len(text.lstrip())
-        return message, _Failure(at, f"{missing[0]} is missing, it is required")
-    return message, None
-
-
-def _octal_float(at: int) -> _Failure:
-    problem = "an octal number in a float field, which Caffe refuses"
-    return _Failure(at, problem, "write it without the leading 0")
-
-
-def _explain(at: int, problem: str, message: Message) -> _Failure:
-    pool: Any = message.DESCRIPTOR.file.pool
-    if match := _UNKNOWN.match(problem):
-        known = pool.FindMessageTypeByName(f"caffe.{match[1]}").fields_by_name
-        problem = f"{match[1]} has no field {match[2]!r}"
-        fix = _closest(match[2], list(known))
-        return _Failure(at, problem, fix, f"{match[1]}.{match[2]}", name=match[2])
-    if match := _TWICE.match(problem):
-        return _Failure(at, f"{match[2]!r} is given twice, {match[1]} takes it once")
-    if match := _VALUE.match(problem):
-        known = list(pool.FindEnumTypeByName(f"caffe.{match[1]}").values_by_name)
-        name = match[1].rpartition(".")[2]
-        if match[2].startswith(('"', "'")):
-            return _Failure(at, f"{match[2]} is a string, wants a bare {name}")
-        wants = f", wants {', '.join(known)}" if len(known) < 9 else ""
-        fix = _closest(match[2], known)
-        return _Failure(at, f"{name} has no value {match[2]}{wants}", fix, name=match[2])
-    if match := _NUMBER.match(problem):
-        wanted = "whole number" if match[1] == "integer" else "number"
-        fix = word = ""
-        if re.fullmatch(r"[A-Za-z_]\w*", match[2]) and match[2].lower() not in template.WORDS:
-            is_net = message.DESCRIPTOR.name != "SolverParameter"
-            how = f"give its value with --set {match[2]}=..." if is_net else "fill it in"
-            fix, word = f"if it is a template's placeholder, {how}", match[2]
-        return _Failure(at, f"{match[2]} where a {wanted} belongs", fix, word=word)
-    if _OCTAL.match(problem):
-        return _octal_float(at)
-    if match := _RANGE.match(problem):
-        return _Failure(at, f"{match[1]} is out of its field's range")
-    return _Failure(at, problem.replace('"caffe.', '"'))
-
-
-def _closest(word: str, known: list[str]) -> str:
-    name = meant(word, known)
-    return f"did you mean {name!r}?" if name else ""
-
-
-def _offset(text: str, line: int, column: int) -> int:
-    at = 0
-    for _ in range(line - 1):
-        at = text.find("\n", at) + 1
-    return min(at + column - 1, len(text))
-
-
-def _column(text: str, at: int) -> int:
-    return at - (text.rfind("\n", 0, at) + 1)
-
-
-def _line_end(text: str, at: int) -> int:
-    end = text.find("\n", at)
-    return len(text) if end < 0 else end
 
 
 def _literal(written: str) -> str:

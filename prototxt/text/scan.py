@@ -48,6 +48,31 @@ class Entry:
     messages: tuple[Span, ...]
 
 
+@dataclass(frozen=True)
+class Placeholder:
+    """A template's placeholder, and where it is; `alone` it stands where no value does."""
+
+    at: int
+    written: str
+    alone: bool
+
+    @property
+    def problem(self) -> str:
+        return f"{self.written} is a placeholder: this is a template, not a definition"
+
+    @property
+    def fix(self) -> str:
+        """How to fill it in."""
+        named = template.MARKED.fullmatch(self.written)
+        if named is None:
+            return "fill in the template's values"
+        return f"give its value with --set {template.marked_name(named)}=..."
+
+    def error(self, text: str, source: str) -> FormatError:
+        """Return the error of a reader that wants none."""
+        return error(text, self.at, source, self.problem, fix=self.fix)
+
+
 def line_column(text: str, at: int) -> tuple[int, int]:
     """Return the line and column, from 1, of an offset."""
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
@@ -59,10 +84,19 @@ def error(text: str, at: int, source: str, message: str, *, fix: str = "") -> Fo
     return FormatError(f"{source}:{line}:{column}: {message}", fix=fix)
 
 
-def refuse_no_text(text: str, source: str, *, is_net: bool = True) -> None:
-    """Refuse what only a comment may hold: `//`, templates, bytes that are not UTF-8.
+def refuse_no_text(text: str, source: str) -> None:
+    """Refuse what only a comment may hold: `//`, placeholders, bytes that are not UTF-8."""
+    _, marked = without_placeholders(text, source)
+    if marked:
+        fix = "fill in the template's values"
+        raise error(text, marked[0].at, source, marked[0].problem, fix=fix)
 
-    The placeholders of a network can be given values.
+
+def without_placeholders(text: str, source: str) -> tuple[str, list[Placeholder]]:
+    """Return the text with each placeholder as a word of its length, or blank where none can be.
+
+    FormatError for what no template has either: a comment that begins with `//`, and bytes that are
+    not UTF-8.
     """
     if text.startswith("\ufeff"):
         raise error(
@@ -70,26 +104,33 @@ def refuse_no_text(text: str, source: str, *, is_net: bool = True) -> None:
         )
     not_utf8 = _NOT_UTF8.search(text)
     if not (not_utf8 or "$" in text or "//" in text or _BRACED.search(text)):
-        return
+        return text, []
+    marked: list[Placeholder] = []
+    parts, end = [], 0
     for match in _NO_TEXT.finditer(text):
-        found = match.group()
+        found, at = match.group(), match.start()
         if not_utf8 and found[0] != "#" and (inside := _NOT_UTF8.search(found)):
-            at = match.start() + inside.start()
+            at += inside.start()
             raise error(text, at, source, "a byte that is not UTF-8", fix="save it as UTF-8")
         if found == "//":
             fix = "Caffe's comments begin with #"
-            raise error(text, match.start(), source, "a comment that begins with //", fix=fix)
+            raise error(text, at, source, "a comment that begins with //", fix=fix)
         if found.startswith(("$", "{")):
-            message = f"{found} is a placeholder: this is a template, not a definition"
-            fix = "fill in the template's values"
-            if is_net and (named := template.MARKED.fullmatch(found)):
-                fix = f"give its value with --set {template.marked_name(named)}=..."
-            raise error(text, match.start(), source, message, fix=fix)
+            before = text[:at].rstrip()[-1:]
+            alone = not (before in tuple(":[,") or re.match(r"[\w.+-]", text[at - 1 : at]))
+            marked.append(Placeholder(at, found, alone))
+            parts += [text[end:at], (" " if alone else "_") * len(found)]
+            end = match.end()
+    return "".join([*parts, text[end:]]), marked
 
 
 def entries(text: str, source: str) -> Iterator[Entry]:
     """Yield every field of the top level, in file order."""
-    at = _skip(text, 0)
+    return _fields(text, 0, source)
+
+
+def _fields(text: str, at: int, source: str = "text") -> Iterator[Entry]:
+    at = _skip(text, at)
     while at < len(text):
         match = _NAME.match(text, at)
         if match is None:
@@ -109,6 +150,28 @@ def entries(text: str, source: str) -> Iterator[Entry]:
         at = _skip(text, end)
         if text.startswith((",", ";"), at):
             at = _skip(text, at + 1)
+
+
+def fields_at(text: str, at: int) -> list[Entry]:
+    """Return the fields around an offset, from the outermost to the innermost.
+
+    There are none where the text around it is no list of fields.
+    """
+    found: list[Entry] = []
+    start, end = 0, len(text)
+    while True:
+        try:
+            fields = _fields(text[:end], start)
+            around = next((one for one in fields if one.start <= at < one.end), None)
+        except FormatError:
+            return []
+        if around is None:
+            return found
+        found.append(around)
+        span = next((one for one in around.messages if one.start <= at < one.end), None)
+        if span is None:
+            return found
+        start, end = span.start, span.end
 
 
 def blank_field(text: str, at: int) -> str:

@@ -56,6 +56,7 @@ def test_unknown_type_is_named_and_what_follows_is_not_judged(tmp_path, capsys):
         "ReLU        2       1 of 2  1 of 2\n"
         f"layer 'warp' and 1 more (Warp): {reason}\n"
         "not looked at, for want of what the layers above would make: 1\n"
+        "unknown type Warp: 2 times, line 2, line 3\n"
     )
     assert [verdict.torch == UNSEEN for verdict in check(net).verdicts] == [0, 0, 0, 0, 1]
 
@@ -79,9 +80,10 @@ def test_unknown_fields_are_all_listed(tmp_path, capsys):
     net.write_text(net.read_text() + "\nstrange: 2")
     assert main(["check", str(net)]) == 1
     out = capsys.readouterr().out
-    assert f"{net}:2:53: LayerParameter.odd: an unknown field\n" in out
-    assert f"{net}:4:1: NetParameter.strange: an unknown field\n" in out
+    assert "unknown field LayerParameter.odd: once, line 2\n" in out
+    assert "unknown field NetParameter.strange: once, line 4\n" in out
     assert main(["check", str(net), "--allow-unknown"]) == 0
+    assert "unknown field" not in capsys.readouterr().out
 
 
 def test_weights_that_do_not_fit_are_a_problem(tmp_path, capsys):
@@ -144,7 +146,63 @@ def test_network_that_only_one_batch_fits_is_told(tmp_path, capsys):
     converter.convert(net, None, tmp_path / "out")
 
 
-def test_the_definition_is_read_once(tmp_path, monkeypatch):
+def test_every_file_is_opened_once(tmp_path, monkeypatch):
     net = write(tmp_path, INPUT, CONV, RELU % ("y", "y"))
-    monkeypatch.setattr(import_module("converter.loading.read"), "read_as_written", None)
-    assert check(net).passed
+    model = tmp_path / "net.caffemodel"
+    converter.save_caffemodel(converter.load(net), model)
+    read = import_module("prototxt.read")
+    opened: list[str] = []
+    open_file = read.open_file
+    monkeypatch.setattr(
+        read, "open_file", lambda path: opened.append(Path(path).name) or open_file(path)
+    )
+    assert check(net, model).passed
+    assert opened == ["net.prototxt", "net.caffemodel"]
+    opened.clear()
+    assert check(model).passed
+    assert opened == ["net.caffemodel"]
+
+
+EVERYTHING = """
+layer { name: "data" type: "ImageData" top: "x" top: "label"
+  image_data_param { source: "no/list.txt" batch_size: 2 new_height: 8 new_width: 9 }
+  transform_param { mean_file: "no/mean.binaryproto" } }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "c"
+  convolution_param { num_output: 4 kernel_size: ${K} dilatation: 2 } }
+layer { name: "conv2" type: "Convolution" bottom: "x" top: "c2"
+  convolution_param { num_output: 4 kernel_size: 3 dilatation: 2 } }
+layer { name: "w1" type: "Warp" bottom: "x" top: "w1" warp_param { stride: 2 } pooling_param {
+  pool: AVE } }
+layer { name: "w2" type: "Warp" bottom: "c" top: "w2" }
+layer { name: "py" type: "Python" bottom: "w1" top: "q"
+  python_param { module: "mine" layer: "Head" } }
+layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc"
+  inner_product_param { num_output: ten } }
+"""
+
+
+def test_everything_that_stands_in_the_way_is_listed_at_once(tmp_path, capsys):
+    assert main(["check", str(write(tmp_path, EVERYTHING))]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.partition("unknown type")[1:] == (
+        "unknown type",
+        " Warp: 2 times, line 9, line 11; sets pooling_param.pool, warp_param\n"
+        "unknown field LayerParameter.warp_param: once, line 9\n"
+        "Python layer mine.Head: once, line 12\n"
+        "ten where a whole number belongs: once, line 15\n",
+    )
+    for line in (
+        "missing file 'no/list.txt': once, line 2",
+        "missing file 'no/mean.binaryproto': once, line 2",
+        "placeholder ${K}: once, line 6",
+        "unknown field ConvolutionParameter.dilatation: 2 times, line 6, line 8",
+    ):
+        assert f"{line}\n" in printed.out
+
+
+def test_a_thing_in_many_places_names_the_first(tmp_path, capsys):
+    warps = [WARP.replace('"warp"', f'"warp{at}"') for at in range(11)]
+    main(["check", str(write(tmp_path, INPUT, *warps))])
+    lines = ", ".join(f"line {at}" for at in range(2, 10))
+    assert f"unknown type Warp: 11 times, {lines} and 3 more\n" in capsys.readouterr().out

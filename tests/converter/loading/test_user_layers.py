@@ -146,7 +146,7 @@ def test_its_field_is_its_types_alone(example, tmp_path):
     path = tmp_path / "net.prototxt"
     path.write_text(text.replace('type: "Softmax"', 'type: "Softmax" soft_gate_param {}'))
     line = text[: text.index('type: "Softmax"')].count("\n") + 1
-    said = f"{path}:{line}:.*LayerParameter has no field 'soft_gate_param'"
+    said = f"{path}:{line}:.*a layer of type Softmax has no field 'soft_gate_param', in my_layers"
     with pytest.raises(FormatError, match=said):
         converter.load(path, layers=example / "my_layers.py")
 

@@ -237,7 +237,7 @@ def test_a_users_fragment_is_one_more_dialect(add):
     assert net.schema is own
     assert schema.dialect_of(net.layers[0]) == "mine"
     assert list(net.layers[0].mine_param.gain) == [1, 2]
-    with pytest.raises(FormatError, match="LayerParameter has no field 'mine_param'"):
+    with pytest.raises(FormatError, match="layer of type ReLU has no field 'mine_param'"):
         parse_text('layer { type: "ReLU" mine_param { gain: 1 } }', schema=own)
 
 
