@@ -20,10 +20,12 @@ from .loading.load import load
 from .loading.options import LoadOptions
 from .network.net import CaffeNet
 from .network.origin import FileInfo
+from .onnx.model import OnnxModel
 from .onnx.options import FormatOptions
-from .preprocessing import image_input, preprocessing_of
+from .preprocessing import Preprocessing, image_input, preprocessing_of
 from .preprocessing.inputs import as_arrays
 from .verification.report import Report
+from .verification.usage import Usage
 from .verification.verify import verify
 
 
@@ -71,11 +73,13 @@ def convert(
     embedded = preprocessing_of(loaded, **settings) if embed_preprocessing else None
     if embedded is not None and embedded.exact:
         raise UsageError("images that are fed as they are need nothing that is built in")
+    images = None
     if embedded is None:
-        report.notes += _preprocessing_note(loaded, settings)
+        images, said = _images(loaded, settings)
+        report.notes += said
     fed = as_arrays(loaded, inputs or {}, settings, whole=embed_preprocessing)
     report.sources = _infos(loaded, quiet=quiet)
-    chosen = Options(asked, embedded, half)
+    chosen = Options(asked, embedded, images, half)
     report.notes += unheeded
     with filling(Path(out)) as folder:
         written = write_formats(loaded, folder, _stem(net), writers, chosen, report)
@@ -92,6 +96,8 @@ def convert(
                 quiet=quiet,
             )
             report.include(proof)
+        if "onnx" in written:
+            report.usage = Usage.of(OnnxModel(written["onnx"]))
         report.notes += _unproven(writers, written, verified=verify_it)
         _refuse_overwriting(loaded, folder, Path(out))
         for path in sorted(folder.iterdir()):
@@ -189,15 +195,16 @@ def _unproven(
     return [f"written but not run: {', '.join(programs)}"] if programs else []
 
 
-def _preprocessing_note(net: CaffeNet, settings: Mapping[str, Any]) -> list[str]:
+def _images(net: CaffeNet, settings: Mapping[str, Any]) -> tuple[Preprocessing | None, list[str]]:
+    """Return what images need, None where nothing says it, and a sentence of it."""
     try:
         wanted = preprocessing_of(net, **settings)
     except CaffeError as error:
         if settings:
             raise
         unsaid = isinstance(error, UnsupportedError)  # no file and no family says it
-        return [] if unsaid else [f"what images need is not known: {error}"]
-    return [f"images become {image_input(net)!r} so: {wanted}"]
+        return None, [] if unsaid else [f"what images need is not known: {error}"]
+    return wanted, [f"images become {image_input(net)!r} so: {wanted}"]
 
 
 def _stem(net: PathName) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from caffe_layers import Shape
 from converter.drawing.overlay import covered, describe, draw_result, save
 from converter.drawing.predictions import read_result
 from converter.evaluation.samples import read_labels
@@ -19,8 +18,7 @@ from converter.network.arrays import array_of, tensors_of
 from converter.network.backward import backward
 from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
-from converter.onnx.model import ModelInputs, OnnxModel
-from converter.onnx.passes.embed_preprocessing import embedded_sizes
+from converter.onnx.model import OnnxModel
 from converter.onnx.runtime import run_onnx
 from converter.preprocessing import (
     Preprocessing,
@@ -65,7 +63,7 @@ def compute(args: Namespace) -> Computed:
 
 def _run_torch(args: Namespace) -> Computed:
     net = load_and_tell(args)
-    given, drawn = _read(args, net, ModelInputs({}))
+    given, drawn = _read(args, net, None)
     fed = tensors_of(net, given) if given else random_inputs(net, args.seed, losses=True)
     if args.backward:
         blobs = _with_diffs(net, fed)
@@ -89,19 +87,16 @@ def _run_onnx(args: Namespace) -> Computed:
     if args.weights or args.backward:
         raise UsageError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
     model = OnnxModel(args.net)
-    given, drawn = _read(args, None, model.inputs)
+    given, drawn = _read(args, None, model)
     model.check_shapes({name: value.shape for name, value in given.items()})
     blobs = run_onnx(args.net, given)
     return Computed(blobs, blobs, drawn)
 
 
 def _read(
-    args: Namespace, net: CaffeNet | None, taken: ModelInputs
+    args: Namespace, net: CaffeNet | None, model: OnnxModel | None
 ) -> tuple[dict[str, np.ndarray], Drawn | None]:
-    """Read the inputs, and what there is to draw on if just one of them is a photo.
-
-    `taken` is what an ONNX model takes: photos as they are, where it prepares them itself.
-    """
+    """Read the inputs of a network or a model, and the photo to draw on, if just one is a photo."""
     read = read_fed(args.input)
     photos = {name: value for name, value in read.items() if isinstance(value, Photo)}
     given = {name: value for name, value in read.items() if not isinstance(value, Photo)}
@@ -109,34 +104,38 @@ def _read(
         raise UsageError(f"{len(photos)} of the inputs are images, --draw wants one")
     drawn = None
     for name, photo in photos.items():
-        given[name], drawn = _prepared(args, name, photo, net, taken)
-        own = "the model's own: " if name == taken.image else ""
+        given[name], drawn = _prepared(args, name, photo, net, model)
+        own = "the model's own: " if model and name == model.inputs.image else ""
         say(args, f"preprocessing: {own}{drawn.preprocessing or 'as it was written'}")
     return given, drawn
 
 
 def _prepared(
-    args: Namespace, name: str, photo: Photo, net: CaffeNet | None, taken: ModelInputs
+    args: Namespace, name: str, photo: Photo, net: CaffeNet | None, model: OnnxModel | None
 ) -> tuple[np.ndarray, Drawn]:
     """Return what an input is fed for a photo, and how the photo lies in it."""
     settings = preprocessing_options(args)
     if net is not None:
         array = as_arrays(net, {name: photo}, settings)[name]
         return array, Drawn(photo.pixels, preprocessing_of(net, **settings, image=name))
-    if name == taken.image:
+    assert model is not None
+    if name == model.inputs.image:
         if settings:
             raise UsageError(f"{args.net} prepares images itself: nothing else is done to them")
-        return photo.pixels[None], Drawn(photo.pixels, embedded_sizes(taken.metadata))
-    wanted = _for_model(name, taken.shapes, settings)
+        said = model.images
+        return photo.pixels[None], Drawn(photo.pixels, said.preprocessing if said else None)
+    wanted = _for_model(name, model, settings)
     return photo.prepared(wanted), Drawn(photo.pixels, wanted)
 
 
-def _for_model(
-    name: str, shapes: Mapping[str, Shape], settings: Mapping[str, Any]
-) -> Preprocessing:
+def _for_model(name: str, model: OnnxModel, settings: Mapping[str, Any]) -> Preprocessing:
+    """Return what a model's input wants: as is given, or as its metadata say."""
+    shapes = model.inputs.shapes
     shape = shapes.get(name, ())
     if len(shape) != 4:
-        raise ShapeError(f"input {name!r} is no image: the model's inputs are {dict(shapes)}")
+        raise ShapeError(f"input {name!r} is no image: the model's inputs are {shapes}")
+    if not settings and model.images is not None and model.images.input == name:
+        return model.images.preprocessing
     if not settings:
         problem = f"nothing says how images become the model's input {name!r}"
         raise UnsupportedError(problem, fix=WAYS)

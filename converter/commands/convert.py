@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from converter.formats import DEFAULT_FORMATS, FORMATS
 
@@ -66,4 +67,5 @@ def run(args: Namespace) -> int:
     say(args, report.text())
     for file in report.written:
         say(args, f"wrote {file.path} ({file.size:,} bytes)")
+    say(args, f"wrote {Path(args.out, 'report.md')}: what was compared, and how the files are used")
     return 0 if report.passed else 1

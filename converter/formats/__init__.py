@@ -25,6 +25,9 @@ class Options:
 
     asked: FormatOptions = field(default_factory=lambda: complete(FormatOptions, {}))
     preprocessing: Preprocessing | None = None
+    """What is built in."""
+    images: Preprocessing | None = None
+    """What images need, where that is known and not built in."""
     half: bool = False
     """Write float16; the network itself is in float32."""
 

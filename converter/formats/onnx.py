@@ -28,6 +28,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
             shipped,
             path,
             preprocessing=options.preprocessing,
+            images=options.images,
             half=options.half,
             **only(ExportOptions, {**options.asked, "dynamic": dynamic}),
         ),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from typing_extensions import Unpack
@@ -16,11 +17,13 @@ from converter.network.net import CaffeNet
 from converter.network.origin import metadata
 from converter.preprocessing import Preprocessing, image_input
 from converter.version import VERSION
+from prototxt.atomic import writing
 from prototxt.errors import UnsupportedError
 
 from .emit import emit
 from .file import write_onnx
 from .graph import Graph
+from .images import Images
 from .options import ExportOptions, GraphOptions
 from .passes import Request, rewrite
 
@@ -31,6 +34,7 @@ def export_onnx(
     *,
     input_shapes: Mapping[str, Shape] | None = None,
     preprocessing: Preprocessing | None = None,
+    images: Preprocessing | None = None,
     half: bool = False,
     **options: Unpack[ExportOptions],
 ) -> Graph:
@@ -44,7 +48,8 @@ def export_onnx(
     and turns a float32 network's model into one of float16 between its inputs and outputs, with
     `half_io` these too (`passes.to_half`). The graph's `notes` say what was done, and what stays in
     float32. Weights of more than 2 GiB go into `<path>.data`. The model's metadata name the files
-    that the network came from, with their hashes.
+    that the network came from, with their hashes, and say what images need: `images`, whose mean
+    image goes into `<stem>.mean.npy`, or what is built in.
     """
     refuse_unknown(export_onnx, ExportOptions, options)
     if half and net.dtype != torch.float32:
@@ -63,8 +68,22 @@ def export_onnx(
     )
     rewrite(graph, request)
     graph.metadata |= metadata(net.origin, VERSION)
+    if preprocessing is not None:
+        graph.metadata |= Images(image_input(net), preprocessing, embedded=True).metadata()
+    elif images is not None:
+        graph.metadata |= _stated(image_input(net), images, Path(path)).metadata()
     write_onnx(graph, Path(path), VERSION)
     return graph
+
+
+def _stated(name: str, images: Preprocessing, path: Path) -> Images:
+    """Return what is said of images that the caller prepares; a mean image is written beside."""
+    if images.mean_image is None:
+        return Images(name, images)
+    beside = path.with_suffix(".mean.npy")
+    with writing(beside) as file:
+        np.save(file, images.mean_image)
+    return Images(name, images, mean_file=beside.name)
 
 
 def check_onnx(path: str | PathLike[str]) -> None:

@@ -17,6 +17,7 @@ from converter.text import format_shape
 from prototxt.errors import FormatError, ShapeError
 
 from .graph import makers, reads
+from .images import Images
 from .runtime import Arrays, open_onnx
 
 
@@ -56,6 +57,11 @@ class OnnxModel:
         images = (name for name, one in types.items() if one.elem_type == onnx.TensorProto.UINT8)
         said = {entry.key: entry.value for entry in self.proto.metadata_props}
         return ModelInputs(shapes, next(images, ""), said)
+
+    @cached_property
+    def images(self) -> Images | None:
+        """What the model says of images; None if it says nothing."""
+        return Images.read(self.inputs.metadata, self.path.parent)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Raise ShapeError for an input that the model has by that name, and in another shape."""

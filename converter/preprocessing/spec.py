@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -114,7 +115,7 @@ def read_size(text: str, *, shorter: bool = False) -> int | Size:
     return sizes[0], sizes[-1]
 
 
-def read_mean(text: str) -> dict[str, object]:
+def read_mean(text: str) -> dict[str, Any]:
     """Read `104,117,123` or the path of a mean file, as arguments of `Preprocessing`."""
     if re.fullmatch(r"[-+.\deE]+(,[-+.\deE]+)*", text):
         try:
@@ -124,7 +125,7 @@ def read_mean(text: str) -> dict[str, object]:
     return mean_file(text)
 
 
-def mean_file(path: str | Path) -> dict[str, object]:
+def mean_file(path: str | Path) -> dict[str, Any]:
     """Read a mean file, `.binaryproto` or `.npy`, as arguments of `Preprocessing`.
 
     It is an image, channels x height x width or height x width of a single channel, or, as NumPy's

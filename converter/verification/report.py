@@ -19,6 +19,7 @@ from converter.version import VERSION
 from prototxt.atomic import writing
 
 from .compare import BlobError, Comparison
+from .usage import Usage
 
 WORST_BLOBS_SHOWN = 8
 """Of each comparison, in the terminal."""
@@ -37,6 +38,7 @@ class Report:
     written: list[FileInfo] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
+    usage: Usage | None = None
 
     @classmethod
     def of(cls, net: CaffeNet) -> Report:
@@ -79,6 +81,8 @@ class Report:
                 rows = [(Path(one.path).name, f"{one.size:,}", f"`{one.sha256}`") for one in files]
                 table = format_markdown(("file", "bytes", "SHA-256"), rows)
                 lines += [f"## {title}", "", table, ""]
+        if self.usage is not None:
+            lines += self.usage.markdown()
         if self.notes:
             lines += ["## Notes", "", *(f"* {note}" for note in self.notes), ""]
         for comparison in self.comparisons:
@@ -101,6 +105,7 @@ class Report:
             "sources": [asdict(file) for file in self.sources],
             "written": [asdict(file) for file in self.written],
             "notes": self.notes,
+            "usage": self.usage.as_dict() if self.usage else None,
             "comparisons": [_comparison_dict(comparison) for comparison in self.comparisons],
             "versions": {"caffeport": VERSION, **_versions()},
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -10,16 +10,13 @@ from onnx import TensorProto, helper
 from caffe_layers.base.op import Op
 from converter.onnx.builder import Builder
 from converter.onnx.graph import Graph
-from converter.preprocessing.spec import LUMA, Preprocessing, read_size
+from converter.preprocessing.spec import LUMA, Preprocessing
 from prototxt.errors import UnsupportedError
 
 from .request import Request
 
 IMAGE = "image"
 """The graph's new input: RGB images, N x H x W x 3 bytes; with `@` where a value is called so."""
-
-RESIZE, CROP = "caffeport.resize", "caffeport.crop"
-"""What the model's metadata call its sizes: the shorter side, or height x width."""
 
 
 def embed_preprocessing(graph: Graph, request: Request) -> str:
@@ -33,19 +30,7 @@ def embed_preprocessing(graph: Graph, request: Request) -> str:
     if wanted.resize is None:
         raise UnsupportedError("images of any size are to be resized", fix="give --resize")
     graph.image = _put_in_front(graph, wanted, request.data)
-    for key, size in {RESIZE: wanted.resize, CROP: wanted.crop}.items():
-        if size is not None:
-            graph.metadata[key] = str(size) if isinstance(size, int) else "{}x{}".format(*size)
     return f"takes RGB images, N x H x W x 3 bytes of any size, as {graph.image!r}: {wanted}"
-
-
-def embedded_sizes(metadata: Mapping[str, str]) -> Preprocessing | None:
-    """Return the resizing and the crop that a model's metadata tell of, None if they do not."""
-    if RESIZE not in metadata:
-        return None
-    crop = read_size(metadata[CROP]) if CROP in metadata else None
-    assert not isinstance(crop, int)  # without `shorter` a size has two numbers
-    return Preprocessing(resize=read_size(metadata[RESIZE], shorter=True), crop=crop)
 
 
 def _put_in_front(graph: Graph, wanted: Preprocessing, data: str) -> str:
