@@ -19,7 +19,7 @@ from .net import Net
 from .schema import SHIPPED, Schema
 from .solverstate import SolverState
 from .text.parse import format_message, parse_message, parse_text
-from .upgrade import name_snapshots, upgrade, upgrade_solver
+from .upgrade import name_snapshots, to_bvlc, upgrade, upgrade_solver
 
 
 def kind_of(path: str | Path) -> Form:
@@ -121,16 +121,24 @@ def read_blob(path: str | Path) -> Blob:
 
 
 def read_solver(path: str | Path, *, schema: Schema = SHIPPED) -> Any:
-    """Read a solver's text as a SolverParameter in today's form.
+    """Read a solver's text as BVLC's SolverParameter in today's form.
+
+    Raises UnsupportedError for a fork's field that changes what is trained or measured.
 
     Caffe: src/caffe/util/upgrade_proto.cpp, ReadSolverParamsFromTextFileOrDie
     """
+    return read_solver_and_notes(path, schema=schema)[0]
+
+
+def read_solver_and_notes(path: str | Path, *, schema: Schema = SHIPPED) -> tuple[Any, list[str]]:
+    """Read a solver as `read_solver` does; return with it what was passed over, in sentences."""
     file, data = open_file(path)
     if file.form != "text":
         raise FormatError(f"{path}: a {file.form} file, wants a solver's text")
     message = parse_message(_decoded(data), "SolverParameter", str(path), schema=schema)
     with within(str(path)):
-        return name_snapshots(upgrade_solver(message), path)
+        solver, notes = to_bvlc(message, schema)
+        return name_snapshots(upgrade_solver(solver), path), notes
 
 
 def embedded_net(message: Any, source: str, *, schema: Schema = SHIPPED) -> Net:

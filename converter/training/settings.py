@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from converter.seed import SEED
-from prototxt import Net, read_solver
+from prototxt import Net
 from prototxt.errors import FormatError, UnsupportedError, UsageError, within
 from prototxt.hdf5.file import h5py_for
 from prototxt.hdf5.weights import check_names
 from prototxt.paths import split_list
+from prototxt.read import read_solver_and_notes
 from prototxt.schema import Schema
 
 from .definitions import Reader, SolverNet, tested_nets, trained_net
@@ -58,10 +59,10 @@ class Settings:
 
         Raises CaffeError for what Caffe refuses and for what cannot be done here.
         """
-        param = read_solver(path, schema=schema)
+        param, passed_over = read_solver_and_notes(path, schema=schema)
         reader = Reader(path, dialect, allow_unknown, schema)
         with within(path):
-            otherwise = check(param)
+            otherwise = passed_over + check(param)
             policy = Policy.from_caffe(param)
             make_optimizer(param, [torch.zeros(())])  # what is wrong with it comes before its data
         train, tests = trained_net(param, reader), tested_nets(param, reader)
