@@ -30,7 +30,8 @@ def to_bvlc(solver: Any, schema: Schema) -> tuple[Any, list[str]]:
         return solver, []
     new = copied(solver)
     bvlc = schema.dialect("bvlc").message("SolverParameter")
-    known, notes = bvlc.DESCRIPTOR.fields_by_name, []
+    known: Any = bvlc.DESCRIPTOR.fields_by_name
+    notes = []
     for field, value in solver.ListFields():
         base = known.get(field.name)
         if base is None:
