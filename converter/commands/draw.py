@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from ._options import add_net, load_and_tell, say
 
-HELP = "draw the network as a picture (SVG): layers by type, shapes, blocks"
+HELP = "draw the network as a picture: layers by type, shapes, blocks"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_net(parser)
-    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="the .svg to write")
+    parser.add_argument(
+        "-o", "--out", required=True, metavar="FILE", help="the .svg, .png or .pdf to write"
+    )
 
 
 def run(args: Namespace) -> int:
     """Write the picture."""
+    from converter.drawing.picture import write_picture
     from converter.drawing.svg import draw
-    from prototxt.atomic import writing
 
-    picture = draw(load_and_tell(args))
-    with writing(args.out) as file:
-        file.write(picture.encode())
+    write_picture(draw(load_and_tell(args)), Path(args.out))
     say(args, f"wrote {args.out}")
     return 0
