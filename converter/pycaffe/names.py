@@ -74,6 +74,7 @@ NAMES: dict[str, dict[str, str]] = {
         ),
         ".tools.coord_map",
     ),
+    "caffe.draw": dict.fromkeys(_DRAW, ".tools.draw"),
     "caffe.proto": {},
 }
 """Module of caffe -> member -> the module here that has it."""
