@@ -1,0 +1,136 @@
+"""What numpy, scipy and yaml have dropped since, under its old names."""
+
+from __future__ import annotations
+
+import builtins
+import itertools
+import string
+import sys
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from .translate import names
+
+ALIASES = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "object": object,
+    "complex": complex,
+    "str": str,
+    "long": int,
+    "unicode": str,
+    "float_": np.float64,
+    "complex_": np.complex128,
+    "unicode_": np.str_,
+    "string_": np.bytes_,
+    "product": np.prod,
+    "cumproduct": np.cumprod,
+    "alltrue": np.all,
+    "sometrue": np.any,
+    "row_stack": np.vstack,
+    "in1d": np.isin,
+    "Inf": np.inf,
+    "infty": np.inf,
+    "NaN": np.nan,
+    "PINF": np.inf,
+    "NINF": -np.inf,
+}
+
+
+def give_back() -> None:
+    """Give the libraries their old names back, for this process."""
+    for name, value in {**ALIASES, "asscalar": lambda array: array.item()}.items():
+        if name not in vars(np):
+            setattr(np, name, value)
+    for name in ("izip", "imap", "ifilter"):
+        setattr(itertools, name, getattr(builtins, name[1:]))
+    itertools.izip_longest = itertools.zip_longest  # type: ignore[attr-defined]
+    for name in ("letters", "lowercase", "uppercase"):
+        setattr(string, name, getattr(string, f"ascii_{name}"))
+    sys.maxint = sys.maxsize  # type: ignore[attr-defined]
+    vars(builtins).update({key: value for key, value in names().items() if key != "round"})
+    _give_back_yaml()
+    _give_back_scipy()
+
+
+def _give_back_yaml() -> None:
+    """Let `yaml.load` need no loader."""
+    try:
+        yaml = import_module("yaml")
+    except ImportError:
+        return
+    whole = yaml.load
+
+    def load(stream: Any, Loader: Any = None) -> Any:  # noqa: N803  # yaml's name
+        return whole(stream, Loader or yaml.Loader)
+
+    yaml.load = load  # type: ignore[attr-defined]
+
+
+def _give_back_scipy() -> None:
+    """Let `scipy.misc` read, write and resize images again, with Pillow."""
+    try:
+        misc: Any = import_module("scipy.misc")
+    except ImportError:
+        try:
+            scipy = import_module("scipy")
+        except ImportError:
+            return
+        misc = type(sys)("scipy.misc")
+        scipy.misc = misc  # type: ignore[attr-defined]
+        sys.modules["scipy.misc"] = misc
+    for name, value in {
+        "imread": imread,
+        "imsave": imsave,
+        "imresize": imresize,
+        "toimage": toimage,
+    }.items():
+        if name not in vars(misc):
+            setattr(misc, name, value)
+
+
+def _pillow() -> Any:
+    return import_module("PIL.Image")
+
+
+def imread(name: Any, flatten: bool = False, mode: str | None = None) -> np.ndarray:
+    """Return an image's pixels."""
+    with _pillow().open(name) as image:
+        wanted = mode or ("F" if flatten else image.mode)
+        if wanted == "P":
+            wanted = "RGB"
+        return np.array(image.convert(wanted))
+
+
+def toimage(arr: Any, cmin: float | None = None, cmax: float | None = None) -> Any:
+    """Return an array as an image: its values, but bytes, stretched over 0 to 255."""
+    values = np.asarray(arr)
+    if values.ndim == 3 and values.shape[2] not in (3, 4) and values.shape[0] in (3, 4):
+        values = values.transpose((1, 2, 0))
+    if values.dtype != np.uint8:
+        low = float(values.min()) if cmin is None else cmin
+        high = float(values.max()) if cmax is None else cmax
+        scaled = (values.astype(float) - low) * 255.0 / ((high - low) or 1.0)
+        values = np.clip(scaled, 0, 255).round().astype(np.uint8)
+    return _pillow().fromarray(values)
+
+
+def imsave(name: Any, arr: Any, format: str | None = None) -> None:
+    """Write an array as an image."""
+    toimage(arr).save(name, format)
+
+
+def imresize(arr: Any, size: Any, interp: str = "bilinear", mode: str | None = None) -> np.ndarray:
+    """Return an image in another size: a share, percents, or height and width."""
+    image = toimage(arr)
+    if isinstance(size, (int, np.integer)):
+        wanted = tuple(int(side * size / 100.0) for side in image.size)
+    elif isinstance(size, (float, np.floating)):
+        wanted = tuple(int(side * size) for side in image.size)
+    else:
+        wanted = (int(size[1]), int(size[0]))
+    ways = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "cubic": 3}
+    return np.array(image.resize(wanted, resample=ways[interp]))

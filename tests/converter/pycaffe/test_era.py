@@ -1,0 +1,94 @@
+"""Python 2 under `--python2`: syntax, division, old modules and names; installed code stays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converter.pycaffe.era.translate import divided, divided_in_place, parse_python_2, rounded
+from tests.support.paths import ROOT
+
+pytest.importorskip("fissix", reason="--python2 is an extra")
+
+SCRIPT = """
+import cPickle, Queue, urlparse
+from cStringIO import StringIO
+import numpy as np
+from itertools import izip
+import own.other
+print "quotients", 7 / 2, -7 / 2, 7 / 2.0, own.other.half(5)
+total = 9
+total /= 2
+print total, round(2.5), round(-0.5), np.arange(4) / 2
+counts = {"a": 1}
+print counts.has_key("a"), counts.keys()[0], map(str, xrange(2)), zip([1], [2])
+file = StringIO()
+file.write("text")
+print file.getvalue(), Queue.Queue, urlparse.urlparse("a://b/c").netloc
+try:
+    raise ValueError, "said"
+except ValueError, error:
+    print "caught", error
+print np.int(3.7), np.float is float, list(izip([1], [2]))
+with open("data.pkl", "rb") as pickled:
+    print cPickle.load(pickled)
+"""
+PICKLE = b"S'caf\\xe9'\n."  # protocol 0, a byte string of Python 2
+
+
+def test_a_script_and_its_own_modules_are_translated(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "data.pkl").write_bytes(PICKLE)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").write_text("")
+    (tmp_path / "own" / "other.py").write_text(
+        "import sibling\n\ndef half(x):\n    return sibling.halved(x)\n"
+    )
+    (tmp_path / "own" / "sibling.py").write_text("def halved(x):\n    return x / 2\n")
+    program = (
+        f"import sys; sys.path.insert(1, {str(ROOT)!r}); from converter.__main__ import main; "
+        "sys.exit(main(['pycaffe', '--python2', 'script.py']))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [
+        "quotients 3 -4 3.5 2",
+        "4 3.0 -1.0 [0 0 1 1]",
+        "True a ['0', '1'] [(1, 2)]",
+        "text <class 'queue.Queue'> b",
+        "caught said",
+        "3 True [(1, 2)]",
+        "café",
+    ]
+
+
+def test_division_is_pythons_own_where_the_file_imports_it() -> None:
+    tree = parse_python_2("from __future__ import division\nx = 1 / 2\n", "a.py")
+    names: dict[str, object] = {}
+    exec(compile(tree, "a.py", "exec"), names)
+    assert names["x"] == 0.5
+
+
+def test_division_of_each_kind() -> None:
+    assert (divided(7, 2), divided(7, 2.0), divided(np.int64(7), 2)) == (3, 3.5, 3)
+    assert divided(np.arange(4), 2).tolist() == [0, 0, 1, 1]
+    assert divided(np.arange(4), 2.0).tolist() == [0, 0.5, 1, 1.5]
+    array = np.array([3.0, 4.0])
+    assert divided_in_place(array, 2) is array
+    assert array.tolist() == [1.5, 2.0]
+    whole = np.array([3, 5])
+    assert divided_in_place(whole, 2) is whole
+    assert whole.tolist() == [1, 2]
+    assert divided_in_place(9, 2) == 4
+
+
+def test_halves_are_rounded_away_from_zero() -> None:
+    values = [rounded(2.5), rounded(-2.5), rounded(0.125, 2), rounded(3)]
+    assert values == [3.0, -3.0, 0.13, 3.0]
+    assert all(isinstance(value, float) for value in values)
