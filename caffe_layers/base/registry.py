@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prototxt.errors import ShapeError, UnsupportedError
@@ -42,7 +42,7 @@ def find(
     """
     readings, schema = registry.layers.get(layer.type), registry.schema
     if readings is None:
-        raise _unknown(layer.type, registry.layers)
+        raise _unknown(layer, registry.layers)
     phase = PHASES[layer.phase] if layer.HasField("phase") else phase
     unread = {fork: _unread(cls, layer, phase, schema) for fork, cls in readings.items()}
     read = {fork: cls for fork, cls in readings.items() if not unread[fork]}
@@ -71,16 +71,27 @@ def find(
     )
 
 
-def _unknown(layer_type: str, known: Iterable[str]) -> UnsupportedError:
-    plain = normal(layer_type)
+def _unknown(layer: Any, known: Iterable[str]) -> UnsupportedError:
+    plain = normal(layer.type)
     named = (today for name, today in NAMES.items() if normal(name) == plain and today)
-    name = next(named, "") or meant(layer_type, known, shortest=LEAST)
+    name = next(named, "") or meant(layer.type, known, shortest=LEAST)
     fix = (
         f"did you mean {name!r}?"
         if name
         else "`caffeport layers` lists the types that are here; --layers adds your own"
     )
-    return UnsupportedError(f"layer type {layer_type!r} is unknown", fix=fix)
+    said = "".join(f"; it has {parameters}" for parameters in _parameters(layer))
+    return UnsupportedError(f"layer type {layer.type!r} is unknown{said}", fix=fix)
+
+
+def _parameters(layer: Any) -> Iterator[str]:
+    """Name each message of parameters that a layer has, whose it is and what is set in it."""
+    for field, value in layer.ListFields():
+        if field.message_type is not None and field.name.endswith("_param"):
+            names = ", ".join(inner.name for inner, _ in value.ListFields())
+            own = dialect_of(layer)
+            whose = field.message_type.name + (f" of {own}" if own != "bvlc" else "")
+            yield f"{field.name} ({whose}) with {names or 'nothing set'}"
 
 
 def _named(

@@ -150,6 +150,13 @@ def add_layers(parser: Any) -> None:
         metavar="FILE.py",
         help="layers of your own, with FILE.proto beside it for their parameters",
     )
+    parser.add_argument(
+        "--proto",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a fork's own caffe.proto, by which its files are read; none: look for no other one",
+    )
 
 
 def load_options(args: Namespace) -> LoadOptions:
@@ -170,6 +177,7 @@ def load_options(args: Namespace) -> LoadOptions:
         "end": args.end,
         "dialect": args.dialect,
         "layers": args.layers,
+        "proto": args.proto,
         "allow_unknown": args.allow_unknown,
         "require_weights": args.require_weights,
         "rename": dict(args.map),
@@ -194,13 +202,14 @@ def load_and_tell(args: Namespace) -> CaffeNet:
     return net
 
 
-def tell_passed_over(args: Namespace, net: CaffeNet) -> None:
-    """Say on the error output, unless `--quiet`, which fields `--allow-unknown` passed over."""
+def tell_passed_over(args: Namespace, *nets: CaffeNet) -> None:
+    """Say on the error output, unless `--quiet`, which schemas read files and what nobody did."""
     from converter.loading.passes import passed_over
 
-    if net.origin.definition is not None and not args.quiet:
-        for note in passed_over(net.origin.definition):
-            print(f"note: {note}", file=sys.stderr)
+    read = [net.origin.definition for net in nets if net.origin.definition is not None]
+    notes = [note for each in read for note in (*each.schema.notes, *passed_over(each))]
+    for note in () if args.quiet else dict.fromkeys(notes):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def add_inputs(parser: ArgumentParser) -> None:

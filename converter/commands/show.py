@@ -18,7 +18,8 @@ HELP = "print the layer table: shapes, parameters, multiply-adds, totals"
 
 def dialects(definition: Net) -> str:
     """Say which dialects a definition is of, and what gave them away."""
-    return ", ".join(map(str, definition.dialects)) or "bvlc"
+    given = [f"{name} (given)" for name in definition.schema.given]
+    return ", ".join([*given, *map(str, definition.dialects)]) or "bvlc"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -47,7 +47,7 @@ def run(args: Namespace) -> int:
     from converter.training.solver import solver_device
     from prototxt import read_solver
 
-    layers = registry_of(args.layers)
+    layers = registry_of(args.layers, proto=args.proto, near=args.solver)
     device = join(args.device or solver_device(read_solver(args.solver, schema=layers.schema)))
     try:
         if device.startswith("cuda"):
@@ -64,9 +64,9 @@ def run(args: Namespace) -> int:
             dialect=args.dialect,
             allow_unknown=args.allow_unknown,
             layers=layers,
+            proto=args.proto,
         )
-        for net in (solver.net, *solver.test_nets):
-            tell_passed_over(args, net)
+        tell_passed_over(args, solver.net, *solver.test_nets)
         return train(solver, log=args.log, quiet=args.quiet, say=lambda line: say(args, line))
     finally:
         leave()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ._options import add_reading, add_values, say
@@ -34,27 +33,31 @@ def run(args: Namespace) -> int:
     """Write the file; say what was left out."""
     from prototxt.upgrade_file import upgrade_file
 
+    schema = _schema(args)
     done = upgrade_file(
         args.source,
         args.target,
         allow_unknown=args.allow_unknown,
         dialect=args.dialect,
         values=dict(args.values),
-        schema=_schema(args.layers),
+        schema=schema,
     )
     before = "today's form" if done.up_to_date else done.generation
     say(args, f"wrote {args.target}: {done.form}, today's form; {args.source} was {before}")
+    for note in schema.notes:
+        say(args, f"note: {note}")
     for what in done.left_out:
         say(args, f"note: left out {what}")
     return 0
 
 
-def _schema(layers: Sequence[str]) -> Schema:
+def _schema(args: Namespace) -> Schema:
     """Return the schema that files are read by: layers of one's own bring theirs, and torch."""
     from prototxt.schema import SHIPPED
+    from prototxt.schema.protos import with_protos
 
-    if not layers:
-        return SHIPPED
+    if not args.layers:
+        return with_protos(SHIPPED, args.proto, args.source)
     from converter.loading.user_layers import registry_of
 
-    return registry_of(layers).schema
+    return registry_of(args.layers, proto=args.proto, near=args.source).schema

@@ -18,7 +18,7 @@ from converter.seed import SEED
 from prototxt import Net, Weights
 from prototxt.errors import WeightError, advising, within
 from prototxt.paths import PathName
-from prototxt.schema import SHIPPED
+from prototxt.schema.protos import Protos
 
 from .advice import Fill, advice
 from .device import on_device
@@ -53,6 +53,7 @@ def load(
     skip: Iterable[str] = (),
     end: Iterable[str] = (),
     layers: Layers = None,
+    proto: Protos = None,
     weightless: bool = False,
 ) -> CaffeNet:
     """Return the network of a prototxt with the weights of one or more caffemodels.
@@ -68,13 +69,18 @@ def load(
     definition's deployable part. `skip` leaves out layers that are the identity in testing, by your
     word; `end` names the blobs that the network ends with, its outputs. The network's `notes` say
     what was left out. A shape in `input_shapes` for a top of a layer that nobody here knows, or of
-    Python code, makes an input of it. `layers` names
-    Python files with layers of your own, for this network alone. `weightless` spares the memory of
+    Python code, makes an input of it. `layers` names Python files with layers of your own, for this
+    network alone; `proto` a fork's own `caffe.proto`, or several, by which its files are read.
+    Without one, that which lies beside `net` reads what no other schema here has; "none" leaves it
+    out. `weightless` spares the memory of
     blobs that no weights are given for: such a network has shapes, and computes nothing.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
-    registry = registry_of(layers, net.schema if isinstance(net, Net) else SHIPPED)
+    if isinstance(net, Net):
+        registry = registry_of(layers, net.schema, proto=proto)
+    else:
+        registry = registry_of(layers, proto=proto, near=net)
     definition, files = read_model(
         net,
         weights,

@@ -8,6 +8,7 @@ from typing import Literal, TypedDict
 import torch
 
 from caffe_layers import Shape
+from prototxt.schema.protos import Protos
 
 from .user_layers import Layers
 
@@ -36,4 +37,5 @@ class LoadOptions(TypedDict, total=False):
     skip: Iterable[str]
     end: Iterable[str]
     layers: Layers
+    proto: Protos
     weightless: bool

@@ -16,7 +16,9 @@ from prototxt.passes.end_at import end_at
 from prototxt.passes.merged_scale import merge_scales
 from prototxt.passes.saved_form import unstamp
 from prototxt.passes.skip_layers import skip_layers
-from prototxt.schema.recognize import certain
+from prototxt.schema import dialect_of
+from prototxt.schema.defaults import other_defaults, shown
+from prototxt.schema.recognize import certain, decisive
 from prototxt.upgrade import declare_shapeless
 
 from .deploy import deploy
@@ -82,6 +84,11 @@ def rewrite_as_far(net: Net, request: Request) -> tuple[Net, list[str], list[Caf
 def passed_over(net: Net) -> list[str]:
     """Say each field that no schema knows, and that was not read because the caller allowed it."""
     return [f"passed over, as allowed: {field}" for field in net.unknown]
+
+
+def note_schemas(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Say which schemas read the files beside the shipped ones."""
+    return net, net.schema.notes
 
 
 def note_unknown(net: Net, request: Request) -> tuple[Net, list[str]]:
@@ -196,6 +203,24 @@ def note_zooms(net: Net, request: Request) -> tuple[Net, list[str]]:
     ]
 
 
+def note_defaults(net: Net, request: Request) -> tuple[Net, list[str]]:
+    """Say which fields that are not set mean another thing in the schema beside the file."""
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    meant = decisive(net.dialects, net.schema, request.dialect)
+    for one in () if meant else net.schema.found.values():
+        for layer in net.layers:
+            readings = request.registry.layers.get(layer.type, {})
+            param = next((cls.param for cls in readings.values()), "")
+            for path, value in other_defaults(layer, one, param):
+                said = (".".join(path), shown(layer, path, value), one.name, dialect_of(layer))
+                found.setdefault(said, []).append(f"{layer.name!r}")
+    return net, [
+        f"{field} is not set in {len(names)} layers from {names[0]} on, and is read as {read} has "
+        f"it; it is {value} in {name}, whose schema lies beside the file: --dialect {name}"
+        for (field, value, name, read), names in found.items()
+    ]
+
+
 def merge(net: Net, request: Request) -> tuple[Net, list[str]]:
     """Merge the Scale layers whose numbers the weights' BatchNorms hold."""
     return merge_scales(net, request.weights), []
@@ -213,7 +238,8 @@ def note_quantization(net: Net, request: Request) -> tuple[Net, list[str]]:
 
 
 PASSES: tuple[Pass, ...] = (
-    note_unknown,  # of all that was read, as written: said first
+    note_schemas,  # what all that follows was read by: said first
+    note_unknown,  # of all that was read, as written
     note_values,  # said next, as it concerns the whole text; it changes nothing
     remove_stamps,  # told by all layers of the file; and a layer's phase decides what it reads
     pick_layers,  # all that follows is about the layers that run
@@ -226,6 +252,7 @@ PASSES: tuple[Pass, ...] = (
     refuse_faults,  # what follows reads all fields
     align,  # a Crop that goes, as labels' do, need not lead to a common origin
     note_zooms,  # of the layers that are left; its place beside the two around orders notes alone
+    note_defaults,  # of the layers that are left
     merge,  # by who reads a BatchNorm: a layer that is left out does not
     note_quantization,  # of the layers that are left: a Scale that is merged is none
 )

@@ -91,7 +91,7 @@ def survey(
 
     Raises FormatError for files that cannot be read at all.
     """
-    registry = registry_of(options.get("layers"))
+    registry = registry_of(options.get("layers"), proto=options.get("proto"), near=net)
     stages = tuple(options.get("stages", ()))
     dialect = options.get("dialect")
     values = options.get("values") or {}

@@ -16,6 +16,7 @@ from caffe_layers.base.layer import DEFAULT, Registry, filling
 from prototxt.errors import FormatError, UnsupportedError
 from prototxt.paths import PathName
 from prototxt.schema import SHIPPED, Schema
+from prototxt.schema.protos import Protos, with_protos
 
 Layers = PathName | Sequence[PathName] | Registry | None
 """Files of layers, or what `registry_of` made of them."""
@@ -25,16 +26,23 @@ _held: dict[tuple[Path, bytes], Registry] = {}
 _running = RLock()
 
 
-def registry_of(layers: Layers, schema: Schema = SHIPPED) -> Registry:
-    """Return the layers that there are with the user's files; a registry stays what it is.
+def registry_of(
+    layers: Layers,
+    schema: Schema = SHIPPED,
+    *,
+    proto: Protos = None,
+    near: PathName | None = None,
+) -> Registry:
+    """Return the layers that there are with the user's files; a registry's stay what they are.
 
     A file is Python with subclasses of `caffe_layers.Layer`; a `.proto` of the same stem beside it
-    becomes the dialect of that name, beside those of `schema`. FormatError for a file that is not
-    there or is no Python, UnsupportedError for a layer that another one has the place of.
+    becomes the dialect of that name, beside those of `schema`. So do forks' own schemas: those of
+    `proto`, or the one that lies beside the file `near`. FormatError for a file that is not there
+    or is no Python, UnsupportedError for a layer that another one has the place of.
     """
     if isinstance(layers, Registry):
-        return layers
-    registry = replace(DEFAULT, schema=schema)
+        return replace(layers, schema=with_protos(layers.schema, proto, near))
+    registry = replace(DEFAULT, schema=with_protos(schema, proto, near))
     files = [layers] if isinstance(layers, (str, PathLike)) else layers or ()
     for path in dict.fromkeys(Path(file).resolve() for file in files):
         registry = _with_file(registry, path)

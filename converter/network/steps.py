@@ -13,7 +13,8 @@ from caffe_layers.base.registry import find
 from prototxt import Net
 from prototxt.blob_index import NOBODY, BlobIndex, Value
 from prototxt.errors import ShapeError, UnsupportedError, within
-from prototxt.schema.recognize import certain
+from prototxt.schema.defaults import with_defaults
+from prototxt.schema.recognize import certain, decisive
 
 AUTOMATIC = "(automatic)"
 """Caffe's name for the top that a loss layer gets when the definition names none."""
@@ -151,7 +152,8 @@ def read_layer(
     # What another fork's message has besides is in `fork_fields`: the class reads it there.
     if own and not any(schema.extra_fields(layer, cls.fork, neutral=True)):
         layer = schema.as_dialect(layer, cls.fork)
-    return cls, layer
+    meant = map(schema.dialect, decisive(net.dialects, schema, dialect))
+    return cls, with_defaults(layer, meant, cls.param)
 
 
 def _top_names(layers: Sequence[Any], registry: Registry) -> list[tuple[str, ...]]:

@@ -25,6 +25,7 @@ from converter.parallel import Processes
 from prototxt import insert_splits
 from prototxt.errors import UnsupportedError, within
 from prototxt.paths import PathName
+from prototxt.schema.protos import Protos
 
 from .edge_losses import refuse_edge_losses
 from .events import Displayed, Event, NetTested, SnapshotWritten
@@ -47,8 +48,8 @@ class Solver:
     the solver's: the GPU, if it wants one and there is one. `amp` multiplies matrices in bfloat16,
     weights and updates stay in `dtype`. `feed` is called with a network for the inputs of each of
     its passes; without it the definition must read its own data. `layers` names Python files with
-    layers of your own. `report` is told what happens, as `follow` says; a signal handler may set
-    `requests`.
+    layers of your own, `proto` the fork's own `caffe.proto`. `report` is told what happens, as
+    `follow` says; a signal handler may set `requests`.
 
     Started by `torchrun` every process has its own Solver, and gradients are averaged.
 
@@ -69,12 +70,13 @@ class Solver:
         dialect: str | None = None,
         allow_unknown: bool = False,
         layers: Layers = None,
+        proto: Protos = None,
         feed: Callable[[CaffeNet], Inputs] | None = None,
         report: Callable[[Event], None] | None = None,
     ) -> None:
         if amp and dtype != torch.float32:
             raise UnsupportedError(f"amp wants float32 weights, not {dtype}")
-        registry = registry_of(layers)
+        registry = registry_of(layers, proto=proto, near=solver)
         self.settings = Settings.read(
             fspath(solver), dialect, allow_unknown=allow_unknown, schema=registry.schema
         )

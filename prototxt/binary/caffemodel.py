@@ -197,8 +197,9 @@ def _walk(
 def _v1_type(number: str, schema: Schema) -> str:
     """Name a V1 type by its number; the number stays where only forks have it, or several do."""
     value = int(number or "0")
-    if name := _value_name(schema.dialect("bvlc"), value):
-        return name
+    for one in (*schema.given.values(), schema.dialect("bvlc")):
+        if name := _value_name(one, value):
+            return name
     for dialects in (schema.first, schema.further):
         if names := set(filter(None, (_value_name(one, value) for one in dialects))):
             return names.pop() if len(names) == 1 else number

@@ -82,9 +82,9 @@ def decode(
 
 
 def _ranked(groups: Sequence[Recognized], schema: Schema) -> list[str]:
-    """Name the dialects that the file is of, the one with the most signs first."""
+    """Name the dialects that the file is of: the given ones, then that with the most signs."""
     names = [name for group in groups if len(group.names) == 1 for name in group.names]
-    return list(dict.fromkeys([*names, *sorted(certain(groups, schema))]))
+    return list(dict.fromkeys([*schema.given, *names, *sorted(certain(groups, schema))]))
 
 
 def _fitting(part: Part, dialects: Iterable[Dialect], schema: Schema) -> dict[str, Any]:
@@ -101,7 +101,8 @@ def _fitting(part: Part, dialects: Iterable[Dialect], schema: Schema) -> dict[st
     owning = {
         name: message for name, message in messages.items() if _owns(schema.dialect(name), message)
     }
-    return owning or messages
+    given = {name: message for name, message in messages.items() if name in schema.given}
+    return given | owning if owning else messages
 
 
 def _fitting_further(
@@ -156,6 +157,9 @@ def _chosen(
 ) -> Any:
     names = likely if forced is None else [forced]
     own = next((fitting[name] for name in names if name in fitting), None)
+    for name in schema.given if forced is None else ():
+        if name in fitting and not _same(own, fitting[name]):
+            _refuse(own, fitting[name])
     if not fitting:
         others = _fitting(part, schema.candidates(part.type), schema) if forced is not None else {}
         if forced is not None and others:

@@ -24,16 +24,19 @@ _building = RLock()
 class Dialect:
     """The message classes of one dialect, built when first asked for."""
 
-    def __init__(self, fragment: Fragment) -> None:
+    def __init__(self, fragment: Fragment, name: str) -> None:
         self.fragment = fragment
-        self.name = fragment.path.stem
+        self.name = name
         self._classes: dict[str, type[Message]] = {}
 
     @classmethod
-    def read(cls, path: Path) -> Dialect:
-        """Return the dialect of a file, named as its stem; of one text there is one dialect."""
+    def read(cls, path: Path, name: str = "") -> Dialect:
+        """Return the dialect of a file, named as its stem if not otherwise; of a text there is one.
+
+        Raises FormatError for what is wrong with the file.
+        """
         with _building:
-            return _of(Fragment.read(path))
+            return _of(Fragment.read(path), name or path.stem)
 
     @cached_property
     def types(self) -> frozenset[str]:
@@ -114,7 +117,8 @@ class Dialect:
         path = self.fragment.path
         if path.is_relative_to(FOLDER):  # ours moves with the package
             path = path.relative_to(FOLDER)
-        return _restore, (str(path), message.DESCRIPTOR.name, message.SerializePartialToString())
+        kind = message.DESCRIPTOR.name
+        return _restore, (str(path), self.name, kind, message.SerializePartialToString())
 
 
 def _layer_of(fragment: Fragment) -> definitions.Message:
@@ -123,12 +127,12 @@ def _layer_of(fragment: Fragment) -> definitions.Message:
 
 
 @cache
-def _of(fragment: Fragment) -> Dialect:
-    return Dialect(fragment)
+def _of(fragment: Fragment, name: str) -> Dialect:
+    return Dialect(fragment, name)
 
 
-def _restore(path: str, name: str, data: bytes) -> Message:
-    return Dialect.read(FOLDER / path).message(name).FromString(data)
+def _restore(path: str, name: str, kind: str, data: bytes) -> Message:
+    return Dialect.read(FOLDER / path, name).message(kind).FromString(data)
 
 
 def dialect_of(message: Message) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
 
-from prototxt.errors import FormatError, UnsupportedError
+from prototxt.errors import FormatError, UnsupportedError, UsageError
 
 from .dialect import Dialect, dialect_of
 from .extra_fields import Extra, extra_fields
@@ -27,6 +27,8 @@ ORDER = (
 _FIRST = {path.stem: path for path in sorted(FOLDER.glob("*.proto"))}
 _FURTHER = {path.stem: path for path in sorted((FOLDER / "forks").glob("*.proto"))}
 _FILES = _FIRST | _FURTHER
+_UNNAMED = ("caffe", "proto", "src", "/")
+"""The folders of `src/caffe/proto/caffe.proto`, which name no fork."""
 
 
 class Schema:
@@ -39,9 +41,20 @@ class Schema:
     carries the schema that it was read by.
     """
 
-    def __init__(self, own: Mapping[str, Dialect] | None = None) -> None:
+    def __init__(
+        self,
+        own: Mapping[str, Dialect] | None = None,
+        given: Mapping[str, Dialect] | None = None,
+        found: Mapping[str, Dialect] | None = None,
+        problems: Sequence[str] = (),
+    ) -> None:
         self._own = dict(own or {})
-        self._known = dict(self._own)
+        self.given = dict(given or {})
+        """Of forks whose whole schema the user gave: a file is theirs before it is another's."""
+        self.found = dict(found or {})
+        """Of a fork whose schema lay beside the file: one of the further."""
+        self._problems = tuple(problems)
+        self._known = self._own | self.given | self.found
         self._foreign: dict[tuple[str, str], frozenset[str]] = {}
         self._readers: dict[tuple[str, ...], frozenset[str]] = {}
 
@@ -58,10 +71,60 @@ class Schema:
             raise FormatError(message, fix="rename the file")
         new = Dialect.read(path)
         new.message("LayerParameter")  # what protobuf finds wrong is said now
-        return Schema(self._own | {name: new})
+        return Schema(self._own | {name: new}, self.given, self.found, self._problems)
+
+    def with_proto(self, path: str | Path, *, found: bool = False) -> Schema:
+        """Return the schema with a fork's own, its whole `caffe.proto`, as one more dialect.
+
+        It is named as the file, or as the folder that the fork's sources lie in. Where it was
+        `found` and not given, it reads what no other dialect reads. Raises FormatError for what is
+        wrong with the file, UsageError where there is none.
+        """
+        path = Path(path).resolve()
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file, wants a fork's caffe.proto")
+        if any(one.fragment.path == path for one in (*self.given.values(), *self.found.values())):
+            return self
+        new = Dialect.read(path, self._free_name(path))
+        new.message("LayerParameter")  # what protobuf finds wrong is said now
+        given, more = self.given, {new.name: new}
+        if not found:
+            return Schema(self._own, given | more, self.found, self._problems)
+        if not new.fragment.parsed.messages:
+            return self  # BVLC's own
+        return Schema(self._own, given, self.found | more, self._problems)
+
+    def noting(self, problem: str) -> Schema:
+        """Return the schema with a note: a file that is not part of it, and why."""
+        return Schema(self._own, self.given, self.found, (*self._problems, problem))
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of files should know: which schemas beside the shipped ones read them."""
+        said = [
+            f"read by {one.fragment.path}, as given: dialect {name!r}"
+            for name, one in self.given.items()
+        ]
+        said += [
+            f"{one.fragment.path} lies beside the file: what no other schema here has is read by "
+            f"it, as dialect {name!r}; --proto none leaves it out"
+            for name, one in self.found.items()
+        ]
+        return [*said, *self._problems]
+
+    def _free_name(self, path: Path) -> str:
+        parts = (path.stem, *reversed(path.parent.parts))
+        plain = next((part for part in parts if part not in _UNNAMED), path.stem)
+        name, number = plain, 1
+        while self.is_known(name):
+            number += 1
+            name = f"{plain}_{number}"
+        return name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, tuple(str(own.fragment.path) for own in self._own.values())
+        every = (self._own, self.given, self.found)
+        paths = tuple([str(one.fragment.path) for one in kind.values()] for kind in every)
+        return _restored, (*paths, self._problems)
 
     def __deepcopy__(self, memo: Any) -> Schema:
         return self
@@ -71,7 +134,8 @@ class Schema:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Every dialect's name, BVLC's first, in the order in which readings are tried."""
-        return tuple(dict.fromkeys(["bvlc", *self._own, *ORDER, *_FILES]))
+        every = ("bvlc", *self.given, *self._own, *ORDER, *_FILES, *self.found)
+        return tuple(dict.fromkeys(every))
 
     def in_order(self, names: Collection[str]) -> list[str]:
         """Return some dialects' names in the order in which their readings are tried."""
@@ -79,7 +143,7 @@ class Schema:
 
     def is_further(self, name: str) -> bool:
         """Tell whether a dialect is asked only where the first ones say nothing."""
-        return name in _FURTHER
+        return name in _FURTHER or name in self.found
 
     def dialect(self, name: str) -> Dialect:
         """Find a dialect by its name; UnsupportedError lists the known ones."""
@@ -97,12 +161,12 @@ class Schema:
     @cached_property
     def first(self) -> tuple[Dialect, ...]:
         """BVLC's dialect, the user's own and those whose layers are here, in order."""
-        return tuple(self.dialect(name) for name in self.names if name not in _FURTHER)
+        return tuple(self.dialect(name) for name in self.names if not self.is_further(name))
 
     @cached_property
     def further(self) -> tuple[Dialect, ...]:
         """The other forks', converters' unions last."""
-        every = map(self.dialect, _FURTHER)
+        every = map(self.dialect, filter(self.is_further, self.names))
         return tuple(sorted(every, key=lambda one: one.is_union))
 
     @property
@@ -139,16 +203,19 @@ class Schema:
         own = None if forced is None else self.dialect(forced)
         if layer_type in bvlc.types:
             yield bvlc  # most layers are: no other file is read for them
+        given = list(self.given.values())
         claiming = [one for one in self.first if layer_type in one.types]
         foreign = bool(claiming) and bvlc not in claiming
         if own is not None and foreign and layer_type in own.types:
             claiming = [own]
+        elif foreign:
+            claiming = [*given, *claiming]
         if foreign:
             every = claiming
         elif own is not None:
-            every = [bvlc, own]
+            every = [bvlc, own, *given]
         else:
-            every = [bvlc, *claiming, *self.first]
+            every = [bvlc, *given, *claiming, *self.first]
         tried = {bvlc} if layer_type in bvlc.types else set()
         for one in every:
             if one not in tried:
@@ -178,12 +245,14 @@ class Schema:
         if key not in self._foreign:
             own = self.dialect(name)
             foreign = {field for field, types in own.owners.items() if layer_type not in types}
-            if name in _FURTHER and layer_type in self.dialect("bvlc").types:
+            if name in self.given:
+                foreign = set()  # what its user says the file is of
+            elif self.is_further(name) and layer_type in self.dialect("bvlc").types:
                 foreign |= {field for field, of in own.claims.items() if of != layer_type}
             elif layer_type in own.types and layer_type not in self.dialect("bvlc").types:
                 for one in self.first:
                     foreign |= _fields_of(one, layer_type)
-                foreign -= own.fields if name in _FURTHER else _fields_of(own, layer_type)
+                foreign -= own.fields if self.is_further(name) else _fields_of(own, layer_type)
             self._foreign[key] = frozenset(foreign)
         return self._foreign[key]
 
@@ -193,14 +262,14 @@ class Schema:
         """Yield the set fields that neither BVLC's schema nor those of the `known` dialects have.
 
         Without `neutral` those are left out that no forward pass depends on, in `phase` if it is
-        TEST.
+        TEST, and those that are set to their fork's default.
         """
         skipped = {} if neutral else self.dialect(dialect_of(message)).neutral
         kind = message.DESCRIPTOR.name
         bases = [self.dialect(name).message(kind).DESCRIPTOR for name in ("bvlc", *known)]
         for extra in extra_fields(message, bases):
             when = skipped.get(extra.full_name, "")
-            if when != "true" and not (when and when == phase):
+            if neutral or not (when == "true" or (when and when == phase) or extra.is_default):
                 yield extra
 
     def readers(self, message: Any, *, further: bool = False) -> frozenset[str]:
@@ -268,10 +337,18 @@ def dialect(name: str) -> Dialect:
     return SHIPPED.dialect(name)
 
 
-def _restored(*paths: str) -> Schema:
+def _restored(
+    own: Sequence[str], given: Sequence[str], found: Sequence[str], problems: Sequence[str]
+) -> Schema:
     schema = SHIPPED
-    for path in paths:
+    for path in own:
         schema = schema.with_file(path)
+    for path in given:
+        schema = schema.with_proto(path)
+    for path in found:
+        schema = schema.with_proto(path, found=True)
+    for problem in problems:
+        schema = schema.noting(problem)
     return schema
 
 

@@ -18,6 +18,8 @@ class Extra:
     full_name: str
     value: str = ""
     """Of an enum, by name."""
+    is_default: bool = False
+    """It is set to what its fork takes where it is not set: that changes nothing."""
 
     @property
     def name(self) -> str:
@@ -36,6 +38,7 @@ def extra_fields(message: Any, bases: Sequence[Any], path: str = "") -> Iterator
     if bases[0] == message.DESCRIPTOR:
         return
     for field, value in message.ListFields():
+        default = bool(field.has_default_value and value == field.default_value)
         same = [base.fields_by_name.get(field.name) for base in bases]
         known = [one for one in same if one is not None and one.cpp_type == field.cpp_type]
         here, of = f"{path}{field.name}", field.full_name
@@ -43,9 +46,9 @@ def extra_fields(message: Any, bases: Sequence[Any], path: str = "") -> Iterator
             for number in [value] if isinstance(value, int) else value:
                 name = _value_name(field, number)
                 if not name or name not in [_value_name(one, number) for one in known]:
-                    yield Extra(here, of, name or str(number))
+                    yield Extra(here, of, name or str(number), default and not known)
         elif not known:
-            yield Extra(here, of)
+            yield Extra(here, of, is_default=default)
         elif field.message_type is not None:
             for one in [value] if isinstance(value, Message) else value:
                 yield from extra_fields(one, [base.message_type for base in known], f"{here}.")

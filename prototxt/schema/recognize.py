@@ -64,13 +64,37 @@ def grouped(found: Mapping[str, frozenset[str]], schema: Schema) -> list[Recogni
 
 
 def certain(groups: Sequence[Recognized], schema: Schema) -> frozenset[str]:
-    """Name the dialects that are told for sure, with those that they build upon."""
-    names = {group.names[0] for group in groups if len(group.names) == 1}
+    """Name the dialects that are told for sure, with those that they build upon.
+
+    What the user gave is told by that.
+    """
+    names = {group.names[0] for group in groups if len(group.names) == 1} | schema.given.keys()
     return frozenset(names).union(*(schema.bases(name) for name in names))
 
 
+def decisive(groups: Sequence[Recognized], schema: Schema, named: str | None = None) -> list[str]:
+    """Name the dialects whose defaults a file's layers have: the named, the given or the file's.
+
+    A file of two forks at once is a third's, of which nothing more is known.
+    """
+    if named is not None:
+        return [named]
+    if schema.given:
+        return list(schema.given)
+    return [*groups[0].names] if len(groups) == 1 == len(groups[0].names) else []
+
+
 def _plainest(names: set[str], schema: Schema) -> set[str]:
-    """Leave out what builds upon another of the dialects, further ones and converters' schemas."""
-    names = {name for name in names if not schema.is_further(name)} or names
-    names = {name for name in names if not schema.dialect(name).is_union} or names
+    """Leave out what builds upon another of the dialects, and all but those of the best rank."""
+    best = min(_rank(name, schema) for name in names)
+    names = {name for name in names if _rank(name, schema) == best}
     return {name for name in names if not schema.bases(name) & names}
+
+
+def _rank(name: str, schema: Schema) -> int:
+    """Return how late a dialect comes among those that explain the same."""
+    if schema.dialect(name).is_union:
+        return 3
+    if schema.is_further(name):
+        return 2
+    return 1 if name in schema.given else 0
