@@ -124,19 +124,24 @@ def evaluate(
     )
 
 
-def _identity(
-    net: CaffeNet, samples: LabelledImages, preprocessing: Preprocessing, engine: str
+def identity_of(
+    net: CaffeNet, samples: LabelledImages, preprocessing: Preprocessing
 ) -> dict[str, Any]:
-    """Return what must be the same where an evaluation goes on."""
-    group = Processes.joined()
+    """Return what must be the same where a run over samples goes on."""
     infos = [source.info() for source in net.sources]
     return {
         "network": [vars(info) if info else None for info in infos],
         "samples": [len(samples), samples.name(0), samples.name(len(samples) - 1)],
         "preprocessing": str(preprocessing),
-        "engine": engine,
-        "processes": [group.rank, group.count],
     }
+
+
+def _identity(
+    net: CaffeNet, samples: LabelledImages, preprocessing: Preprocessing, engine: str
+) -> dict[str, Any]:
+    group = Processes.joined()
+    own = {"engine": engine, "processes": [group.rank, group.count]}
+    return {**identity_of(net, samples, preprocessing), **own}
 
 
 def _count(scores: Tensor, loaded: Batch, samples: LabelledImages, kept: EvaluationState) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -34,6 +35,7 @@ def open_samples(
     *,
     labels: str | PathLike[str] | None = None,
     root: str | PathLike[str] | None = None,
+    labelled: bool = True,
 ) -> LabelledImages:
     """Open labelled images.
 
@@ -41,13 +43,15 @@ def open_samples(
     as Caffe's tools write, or an LMDB. Folders are named by the first words of the lines of
     `labels`, whose numbers are the classes; without it, by their classes' numbers, or else they
     are the classes in the order of their names. A list's paths are relative to `root`, which is
-    the list's own folder unless given. Raises CaffeError for what is none of these.
+    the list's own folder unless given. Unless they have to be `labelled`, images may lie in the
+    folder itself, with the label -1. Raises CaffeError for what is none of these.
     """
     path = Path(data)
     if (path / FILE).is_file():
         return LabelledDatabase(Database(path))
     if path.is_dir():
-        return _tree(path, labels)
+        images = [] if labelled else _images(path.iterdir())
+        return LabelledFiles([(file, -1) for file in images]) if images else _tree(path, labels)
     if path.is_file():
         folder = Path(root) if root is not None else path.parent
         return LabelledFiles([(folder / name, label) for name, label in read_image_list(path)])
@@ -101,14 +105,18 @@ def _tree(path: Path, labels: str | PathLike[str] | None) -> LabelledFiles:
         raise FormatError(f"{path}: no folders in it, wants one with images for each class")
     numbers = _numbers(path, [folder.name for folder in folders], labels)
     entries = [
-        (file, numbers[folder.name])
-        for folder in folders
-        for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+        (file, numbers[folder.name]) for folder in folders for file in _images(folder.rglob("*"))
     ]
     if not entries:
         raise FormatError(f"{path}: no images in its folders")
     return LabelledFiles(entries)
+
+
+def _images(files: Iterable[Path]) -> list[Path]:
+    """Return those that are images by their names, in order."""
+    return sorted(
+        file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+    )
 
 
 def _numbers(path: Path, names: list[str], labels: str | PathLike[str] | None) -> dict[str, int]:
