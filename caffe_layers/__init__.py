@@ -27,6 +27,7 @@ from .forks.openpose import *
 from .forks.python import *
 from .forks.rcnn import *
 from .forks.segmentation import *
+from .forks.sequence import *
 from .forks.sknet import *
 from .forks.ssd import *
 from .forks.tsn import *

@@ -37,3 +37,23 @@ def floored(x: Tensor, floor: float) -> Tensor:
     if may_look(x) and x.numel() and float(x.detach().amin()) >= floor:
         return x  # as nearly always; the same without a step in Python on the way back
     return gradient_of(x.clamp(min=floor), x)
+
+
+class _Bounded(torch.autograd.Function):
+    @staticmethod
+    def forward(x: Tensor, most: float) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.most = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return grads[0].clamp(-ctx.most, ctx.most), None
+
+
+def bounded(x: Tensor, most: float) -> Tensor:
+    """Return x, whose gradient is clipped to -`most` ... `most`, value by value."""
+    result: Tensor = _Bounded.apply(x, most)  # type: ignore[no-untyped-call]  # as above
+    return result

@@ -1,0 +1,48 @@
+"""ContinuationIndicator, from warpctc-caffe."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
+
+
+class ContinuationIndicator(
+    Layer,
+    type="ContinuationIndicator",
+    fork="warpctc",
+    param="continuation_indicator_param",
+    bottoms=0,
+):
+    """The top, `time_step` x `batch_size`, is 0 in the first step and 1 in the others.
+
+    It is the cont of an LSTM whose sequences all begin together.
+
+    Errors: ShapeError for a size of 0.
+    Caffe: xmfbit/warpctc-caffe, src/caffe/layers/continuation_indicator_layer.cpp
+    """
+
+    own_values = True
+
+    def __init__(self, *, time_step: int = 0, batch_size: int = 0) -> None:
+        super().__init__()
+        self.time_step, self.batch_size = time_step, batch_size
+        cont = torch.ones(time_step, batch_size)
+        cont[:1] = 0
+        self.register_buffer("cont", cont, persistent=False)
+
+    def shapes(self) -> list[Shape]:
+        sizes = (self.time_step, self.batch_size)
+        require(min(sizes) > 0, f"time_step and batch_size are {sizes}, want 1 or more")
+        return [sizes]
+
+    def forward(self) -> Tensor:
+        cont: Tensor = self.cont
+        return cont.clone()
+
+    def onnx(self, op: Op) -> Values:
+        return op.Identity(op.array("cont", self.cont.numpy()))
