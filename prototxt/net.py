@@ -29,7 +29,7 @@ class Net:
     `dialects` are those that the file was recognized as, `phase` the one that it was filtered for.
     `file` is the one that it was read from; None where there is none. `schema` has the dialects
     that its messages may be of. `outputs` are the blobs that the caller ended the network with, if
-    that is so.
+    that is so, `left_out` the layers that the phase, the level and the stages do not pick.
     """
 
     header: Any
@@ -45,6 +45,7 @@ class Net:
     file: FileState | None = None
     schema: Schema = SHIPPED
     outputs: tuple[str, ...] = ()
+    left_out: tuple[Any, ...] = ()
 
     @property
     def name(self) -> str:

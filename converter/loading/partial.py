@@ -10,7 +10,7 @@ import caffe_layers
 from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import DEFAULT, Registry
 from converter.network.build import build_layer
-from converter.network.steps import AUTOMATIC, read_layer
+from converter.network.steps import AUTOMATIC, read_layer, unmade
 from prototxt import Net
 from prototxt.errors import CaffeError, FormatError, ShapeError
 
@@ -96,7 +96,7 @@ class _Walk:
         layer, cls = part.layer, part.cls
         assert cls is not None
         if missing := [name for name in layer.bottom if name not in known]:
-            raise ShapeError(f"bottom {missing[0]!r} is no earlier layer's top")
+            raise unmade(missing[0], self.net)
         bottoms = [shape for name in layer.bottom if (shape := known[name]) is not None]
         if len(bottoms) < len(layer.bottom):
             return replace(part, seen=False)

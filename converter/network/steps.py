@@ -13,6 +13,8 @@ from caffe_layers.base.registry import find
 from prototxt import Net
 from prototxt.blob_index import NOBODY, BlobIndex, Value
 from prototxt.errors import ShapeError, UnsupportedError, within
+from prototxt.net import describe
+from prototxt.passes.filter import rules_of
 from prototxt.schema.defaults import with_defaults
 from prototxt.schema.recognize import certain, decisive
 
@@ -103,7 +105,7 @@ def build_steps(
         with within(f"layer {layer.name!r} ({layer.type})"):
             shapes = (blobs or {}).get(layer.name)
             cls, layer = read_layer(layer, net, shapes, dialect, registry)
-            bottoms = tuple(_read(value, steps, last) for value in makers.bottoms[index])
+            bottoms = tuple(_read(value, steps, last, net) for value in makers.bottoms[index])
             if cls.is_source:
                 final.update(dict.fromkeys(names, index))
             now.update(_written(layer, names, now, final, index, key))
@@ -179,7 +181,7 @@ def _unique(name: str, keys: set[str]) -> str:
     return key
 
 
-def _read(value: Value, steps: Sequence[Step], last: Collection[str]) -> str:
+def _read(value: Value, steps: Sequence[Step], last: Collection[str], net: Net) -> str:
     """Return the name of a value that a layer reads."""
     if value.maker != NOBODY:
         return steps[value.maker].tops[value.number]
@@ -188,11 +190,25 @@ def _read(value: Value, steps: Sequence[Step], last: Collection[str]) -> str:
             f"bottom {value.blob!r} is a later layer's top",
             fix="layers stand in the order in which they run",
         )
-    raise ShapeError(
-        f"bottom {value.blob!r} is no layer's top",
-        fix="is the layer that makes it left out by its phase, or misspelt? "
-        f"An input's shape can be given: --input-shape {value.blob}=1,3,224,224",
+    raise unmade(value.blob, net)
+
+
+def unmade(blob: str, net: Net) -> ShapeError:
+    """Return the error of a bottom that nobody makes: who would, by other rules."""
+    makers = [layer for layer in net.left_out if blob in layer.top]
+    why = "is it misspelt?"
+    if makers:
+        why = f"{_left_out(makers)}; --phase, --stage and --level pick others."
+    return ShapeError(
+        f"bottom {blob!r} is no layer's top",
+        fix=f"{why} An input's shape can be given: --input-shape {blob}=1,3,224,224",
     )
+
+
+def _left_out(makers: Sequence[Any]) -> str:
+    """Say which layers would make a blob, and the rules by which they are left out."""
+    named = ", ".join(f"{describe(layer)} by {rules_of(layer)}" for layer in makers)
+    return f"what makes it is left out: {named}"
 
 
 def _written(

@@ -27,12 +27,22 @@ def filter_net(
     """
     header: Any = net.header
     state = (PHASES[phase], level, {*header.state.stage, *stages})
-    kept = []
+    kept, left_out = [], []
     for index, layer in enumerate(net.layers):
         with within(net.place(index)):
             if allows(layer, *state):
                 kept.append(index)
-    return replace(net.keeping(kept), phase=phase)
+            else:
+                left_out.append(layer)
+    return replace(net.keeping(kept), phase=phase, left_out=(*net.left_out, *left_out))
+
+
+def rules_of(layer: Any) -> str:
+    """Return a layer's rules as its file has them: `include { phase: TRAIN }`."""
+    rules = [("include", rule) for rule in layer.include]
+    rules += [("exclude", rule) for rule in layer.exclude]
+    texts = (" ".join(str(rule).split()) for _, rule in rules)
+    return ", ".join(f"{kind} {{ {text} }}" for (kind, _), text in zip(rules, texts, strict=True))
 
 
 def allows(layer: Any, phase: int, level: int, stages: Collection[str]) -> bool:

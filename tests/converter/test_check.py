@@ -101,7 +101,7 @@ def test_weights_that_do_not_fit_are_a_problem(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("layer", "said"),
     [
-        (RELU % ("q", "y"), "layer 'relu' (ReLU): bottom 'q' is no earlier layer's top"),
+        (RELU % ("q", "y"), "layer 'relu' (ReLU): bottom 'q' is no layer's top"),
         (CONV.replace("3 }", "30 }"), "layer 'conv' (Convolution): "),
         (RELU % ("x", "x") * 1 + CONV + CONV.replace("conv", "c2", 1), "already the top of"),
     ],

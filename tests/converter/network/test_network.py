@@ -345,8 +345,14 @@ class TestModes:
     def test_phase_picks_layers(self, load) -> None:
         text = LAYERS + DROPOUT % "include { phase: TRAIN }"
         assert list(load(text + convolution("conv", "data")).layers) == ["data", "conv"]
-        with pytest.raises(ShapeError, match="left out by its phase"):
+        with pytest.raises(ShapeError, match="'drop' is no layer's top") as caught:
             load(text + convolution("conv", "drop"))
+        assert caught.value.fix.startswith(
+            "what makes it is left out: layer 'drop' (Dropout) by include { phase: TRAIN }; --phase"
+        )
+        with pytest.raises(ShapeError) as caught:
+            load(text + convolution("conv", "dorp"))
+        assert caught.value.fix.startswith("is it misspelt? An input's shape can be given")
 
     def test_rows_that_values_leave_out_are_checked(self, load) -> None:
         net = load(
