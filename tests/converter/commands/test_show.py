@@ -95,5 +95,5 @@ def test_a_blob_that_no_layer_makes_leaves_the_others_known(
     assert main(["show", str(net)]) == 1
     printed = capsys.readouterr()
     assert "b      ReLU   b    2x3\n" in printed.out
-    assert "layer 'a' (ReLU): bottom 'lost' is no earlier layer's top\n" in printed.out
+    assert "layer 'a' (ReLU): bottom 'lost' is no layer's top\n" in printed.out
     assert "bottom 'lost' is no layer's top\n" in printed.err
