@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from prototxt.errors import ShapeError, UnsupportedError
@@ -42,7 +42,7 @@ def find(
     """
     readings, schema = registry.layers.get(layer.type), registry.schema
     if readings is None:
-        raise _unknown(layer, registry.layers)
+        raise _unknown(layer, registry)
     phase = PHASES[layer.phase] if layer.HasField("phase") else phase
     unread = {fork: _unread(cls, layer, phase, schema) for fork, cls in readings.items()}
     read = {fork: cls for fork, cls in readings.items() if not unread[fork]}
@@ -71,14 +71,17 @@ def find(
     )
 
 
-def _unknown(layer: Any, known: Iterable[str]) -> UnsupportedError:
-    plain = normal(layer.type)
-    named = (today for name, today in NAMES.items() if normal(name) == plain and today)
-    name = next(named, "") or meant(layer.type, known, shortest=LEAST)
+def _unknown(layer: Any, registry: Registry) -> UnsupportedError:
+    known, plain = registry.layers, normal(layer.type)
+    of_a_fork = any(layer.type in one.types for one in registry.schema.dialects)
+    named = (NAMES[name] for name in NAMES if normal(name) == plain and NAMES[name] in known)
+    # A type that a fork has is no other one misspelt.
+    name = "" if of_a_fork else next(named, "") or meant(layer.type, known, shortest=LEAST)
     fix = (
         f"did you mean {name!r}?"
         if name
-        else "`caffeport layers` lists the types that are here; --layers adds your own"
+        else "`caffeport layers` lists the types that are here; --layers adds your own; --end, "
+        "--skip and --input-shape do without it"
     )
     said = "".join(f"; it has {parameters}" for parameters in _parameters(layer))
     return UnsupportedError(f"layer type {layer.type!r} is unknown{said}", fix=fix)

@@ -76,6 +76,18 @@ NAMES = {
     "RELATIVE_ERROR": "RelativeError",
     "SEG_ACCURACY": "SegAccuracy",
     "UNIQUE_LABEL": "UniqueLabel",
+    # DeconvNet and DecoupledNet
+    "BIN_ACCURACY": "BinaryAccuracy",
+    "DROPOUT_CHANNEL": "DropoutChannel",
+    "ELTWISE_ACCURACY": "EltwiseAccuracy",
+    "RED_ACCURACY": "RedAccuracy",
+    "RED_SOFTMAX_LOSS": "RedSoftmaxWithLoss",
+    "SELECT_SEG_BINARY": "SelectSegBinary",
+    "UNPOOLING": "Unpooling",
+    "WINDOW_CLS_DATA": "WindowClsData",
+    "WINDOW_INST_SEG_DATA": "WindowInstSegData",
+    "WINDOW_SEG_BINARY": "WindowSegBinary",
+    "WINDOW_SEG_DATA": "WindowSegData",
     # happynear
     "BATCH_NORM": "BatchNorm",
     "BN": "BN",

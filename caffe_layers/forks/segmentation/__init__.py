@@ -4,7 +4,7 @@ from .bn import BN, HappynearBN, TsnBN
 from .crop_center import CropCenter
 from .deeplab_softmax_loss import DeepLabSoftmaxWithLoss
 from .dense_image_data import DenseImageData
-from .image_seg_data import ImageSegData
+from .image_seg_data import ImageSegData, WindowSegData
 from .interp import Interp, OpenVinoInterp
 from .mat_write import MatWrite
 from .padding import Padding
@@ -16,12 +16,13 @@ from .refused import (
     MatRead,
     UniqueLabel,
 )
-from .seg_accuracy import SegAccuracy
+from .seg_accuracy import EltwiseAccuracy, SegAccuracy
 from .seg_data import SegData
-from .segnet_bn import SegNetBN
+from .segnet_bn import DeconvNetBN, SegNetBN
 from .segnet_softmax_loss import SegNetSoftmaxWithLoss
 from .spatial_dropout import SpatialDropoutLayer
 from .sync_bn import SyncBN
+from .unpooling import Unpooling
 from .upsample import SegNetUpsample
 
 __all__ = [
@@ -29,10 +30,12 @@ __all__ = [
     "AdaptiveBiasChannel",
     "BiasChannel",
     "CropCenter",
+    "DeconvNetBN",
     "DeepLabSoftmaxWithLoss",
     "DenseCRF",
     "DenseImageData",
     "DomainTransform",
+    "EltwiseAccuracy",
     "HappynearBN",
     "ImageSegData",
     "Interp",
@@ -49,4 +52,6 @@ __all__ = [
     "SyncBN",
     "TsnBN",
     "UniqueLabel",
+    "Unpooling",
+    "WindowSegData",
 ]

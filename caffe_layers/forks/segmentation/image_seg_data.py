@@ -1,4 +1,4 @@
-"""ImageSegData, from DeepLab and PSPNet."""
+"""ImageSegData, from DeepLab and PSPNet, and WindowSegData, from DeconvNet."""
 
 from __future__ import annotations
 
@@ -41,3 +41,10 @@ class ImageSegData(Fed, type="ImageSegData", fork="deeplab", bottoms=0, tops=(1,
             label = (batch, 1, height, width)
         tops = (image, label, (batch, 1, 1, 2))
         return cls(*tops[: len(layer.top)], transform=DataTransformer.from_caffe(transform))
+
+
+class WindowSegData(ImageSegData, type="WindowSegData", fork="deconvnet", bottoms=0, tops=(1, 3)):
+    """Windows of images with a label for each pixel, of the shapes of ImageSegData: fed.
+
+    Caffe: HyeonwooNoh/caffe, src/caffe/layers/window_seg_data_layer.cpp
+    """

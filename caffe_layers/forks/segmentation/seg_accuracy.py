@@ -1,4 +1,4 @@
-"""SegAccuracy, from DeepLab and PSPNet."""
+"""SegAccuracy, from DeepLab and PSPNet, and EltwiseAccuracy, from DeconvNet."""
 
 from __future__ import annotations
 
@@ -119,3 +119,58 @@ class SegAccuracy(Layer, type="SegAccuracy", fork="deeplab", param="seg_accuracy
         column = op.Unsqueeze(index, op.ints(1))
         same = op.Equal(op.to_float(column), classes)
         return op.to_float(same)
+
+
+class EltwiseAccuracy(
+    Layer, type="EltwiseAccuracy", fork="deconvnet", param="eltwise_accuracy_param", bottoms=2
+):
+    """How many labels N x 1 x H x W are among the `top_k` best of scores N x C x H x W: a share.
+
+    The top is 1 x 1 x 1 x 1. Of equal scores the last class is the best. Labels of `ignore_label`,
+    if that is set, do not count; of none the share is NaN.
+
+    Errors: ShapeError where labels and scores differ in N, H or W, or a label is no class.
+    Caffe: HyeonwooNoh/caffe, src/caffe/layers/eltwise_accuracy_layer.cpp
+    """
+
+    is_metric = True
+    fixed_bottoms = (0, 1)
+
+    def __init__(self, *, top_k: int = 1, ignore_label: int | None = None) -> None:
+        super().__init__()
+        self.top_k, self.ignore_label = top_k, ignore_label
+
+    def shapes(self, x: Shape, label: Shape) -> list[Shape]:
+        require(len(x) == 4, f"scores {x} have {len(x)} axes, wants 4")
+        wants = (x[0], 1, *x[2:])
+        require(label == wants, f"labels {label} want to be {wants}")
+        require(self.top_k <= x[1], f"top_k is {self.top_k}, more than the {x[1]} classes")
+        return [(1, 1, 1, 1)]
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        index, scores = label.detach().long(), x.detach()
+        counts = torch.ones_like(index, dtype=torch.bool)
+        if self.ignore_label is not None:
+            counts = index != self.ignore_label
+        index = index * counts
+        check_indices(index, x.shape[1], "labels")
+        own = scores.gather(1, index)
+        later = torch.arange(x.shape[1], device=x.device)[:, None, None] > index
+        better = ((scores > own) | ((scores == own) & later)).sum(1, keepdim=True)
+        hits = ((better < self.top_k) & counts).to(x.dtype).sum()
+        return (hits / counts.to(x.dtype).sum()).reshape(1, 1, 1, 1)
+
+    def onnx(self, op: Op, x: str, label: str) -> Values:
+        index = op.to_int(label)
+        counts = op.to_float(op.Equal(index, index))
+        if self.ignore_label is not None:
+            counts = op.to_float(op.Not(op.Equal(index, op.ints(self.ignore_label))))
+        index = op.Mul(index, op.to_int(counts))
+        own = op.GatherElements(x, index, axis=1)
+        classes = op.array("classes", torch.arange(op.shape(x)[1]).numpy()[None, :, None, None])
+        later = op.Greater(classes, op.to_float(index))
+        better = op.Or(op.Greater(x, own), op.And(op.Equal(x, own), later))
+        above = op.reduce("ReduceSum", op.to_float(better), (1,), keepdims=1)
+        among = op.Mul(op.to_float(op.Less(above, op.scalar(self.top_k))), counts)
+        share = op.Div(op.ReduceSum(among, keepdims=0), op.ReduceSum(counts, keepdims=0))
+        return op.Reshape(share, op.ints(1, 1, 1, 1))

@@ -33,6 +33,7 @@ class SegNetBN(Layer, type="BN", fork="segnet", param="bn_param", tops=(1, 3)):
     """
 
     family = "normalization"
+    fork_fields = ("bn_param",)  # DeconvNet's, which is the same
 
     def __init__(
         self,
@@ -91,3 +92,14 @@ class SegNetBN(Layer, type="BN", fork="segnet", param="bn_param", tops=(1, 3)):
         std = op.Sqrt(op.Add(var, op.scalar(EPS)))
         scaled = op.Mul(op.Div(centred, std), weight)
         return (op.Add(scaled, bias), mean, var)[: self.top_count]
+
+
+class DeconvNetBN(SegNetBN, type="BN", fork="deconvnet", tops=(1, 3)):
+    """SegNet's BN, whose source it is, for `--dialect deconvnet`: without it SegNet's reading fits.
+
+    Caffe: HyeonwooNoh/caffe, src/caffe/layers/bn_layer.cpp
+    """
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return False

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.indices import check_indices
+from caffe_layers.arithmetic.placing import emit_placed, last_placed
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
@@ -83,12 +83,7 @@ class SegNetUpsample(Layer, type="Upsample", fork="segnet", param="upsample_para
         places = height * width
         index = mask.detach().flatten(2).long()
         check_indices(index, places, "mask's places")
-        values = x.flatten(2)
-        # Which of several is the last must not depend on the order of a scatter.
-        order = torch.arange(values.shape[2], device=x.device).expand_as(index)
-        last = order.new_full((*x.shape[:2], places), -1)
-        last = last.scatter_reduce(2, index, order, "amax")
-        top = values.gather(2, last.clamp(min=0)).masked_fill(last < 0, 0)
+        top = last_placed(x.flatten(2), index, places)
         return top.reshape(*x.shape[:2], height, width)
 
     def onnx(self, op: Op, x: str, mask: str) -> Values:
@@ -102,9 +97,4 @@ class SegNetUpsample(Layer, type="Upsample", fork="segnet", param="upsample_para
             spatial = op.Slice(shape, op.ints(2), op.ints(4))
             scaled = op.Mul(spatial, op.ints(*self.scale))
             sizes = op.Sub(scaled, op.ints(*map(int, self.pad_out)))
-        count = op.reduce("ReduceProd", sizes, (0,), keepdims=1)
-        flat = op.Concat(lead, count, axis=0)
-        empty = op.Expand(op.scalar(0), flat)
-        filled = op.ScatterElements(empty, index, values, axis=2)
-        whole = op.Concat(lead, sizes, axis=0)
-        return op.Reshape(filled, whole)
+        return emit_placed(op, values, index, lead, sizes)

@@ -34,7 +34,8 @@ def test_what_is_known_is_shown_and_the_rest_is_marked(
 ) -> None:
     assert main(["show", str(net)]) == 1
     printed = capsys.readouterr()
-    fix = "  fix: `caffeport layers` lists the types that are here; --layers adds your own\n"
+    fix = "  fix: `caffeport layers` lists the types that are here; --layers adds your own; --end, "
+    fix += "--skip and --input-shape do without it\n"
     assert printed.out == (
         "dialect: bvlc\n"
         "\n"
