@@ -14,9 +14,10 @@ from prototxt.errors import CaffeError
 from prototxt.paths import PathName
 
 from .keywords import refuse_unknown
+from .loading.known.suggest import options_for
+from .loading.known.survey import Survey, causes, survey, written_type
+from .loading.known.walk import UNSEEN, Part
 from .loading.options import LoadOptions
-from .loading.partial import UNSEEN, Part
-from .loading.survey import Survey, causes, survey, written_type
 from .onnx.builder import Builder
 from .onnx.emit import FLOATS, emit
 from .onnx.free_axes import fixed_batch, with_free_axes
@@ -96,6 +97,8 @@ def check(
         [str(error) for error in found.errors],
         [f"note: {note}" for note in found.notes],
     )
+    if lacking := found.suggestions.shapes():
+        checked.unknown.append(f"shapes that the file does not say: {options_for(lacking)}")
     if not checked.problems and not any(verdict.torch for verdict in checked.verdicts):
         _judge_whole(checked, found, opset)
     return checked

@@ -12,7 +12,7 @@ from caffe_layers.base.message import is_set
 from prototxt import Net
 from prototxt.faults import Fault
 
-from .loading.partial import Part
+from .loading.known.walk import Part
 
 PLACES = 8
 """How many places are named of each thing."""

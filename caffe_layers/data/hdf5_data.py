@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ class HDF5Data(Layer, type="HDF5Data", param="hdf5_data_param", bottoms=0, tops=
     again. With `shuffle` the files come in any order, and in each the rows. Of several processes
     each takes rows of its own (`seed_data`). Paths are relative to the current folder, as in Caffe.
     Tops may be fed by name instead; then no file is read. An exported model has them as inputs.
+    Where the list or the first file is not there, the tops can only be fed.
 
-    Errors: FormatError for a list or file that cannot be read or lacks a dataset; ShapeError where
+    Errors: FormatError for a list or file that is damaged or lacks a dataset; ShapeError where
     rows of a later file have another shape, or datasets of one file differ in rows.
     Caffe: BVLC/caffe, src/caffe/layers/hdf5_data_layer.cpp
     """
@@ -38,9 +40,17 @@ class HDF5Data(Layer, type="HDF5Data", param="hdf5_data_param", bottoms=0, tops=
         self.batch_size = batch_size
         self.shuffle = shuffle
         require(batch_size > 0, "batch_size is 0, wants 1 or more")
-        self.files = _listed(source)
-        shapes = read_shapes(self.files[0], tops)
-        self.top_shapes = [(batch_size, *shape[1:]) for shape in shapes]
+        self.files: list[str] = []
+        self.top_shapes: list[Shape | None] = [None] * len(tops)
+        try:
+            self.files = _listed(source)
+            shapes = read_shapes(self.files[0], tops)
+        except FormatError as error:
+            if all(Path(name).exists() for name in (source, *self.files[:1])):
+                raise
+            self.read_error, self.makes_tops = error, False
+        else:
+            self.top_shapes = [(batch_size, *shape[1:]) for shape in shapes]
         # Tops follow the network's type and device.
         self.register_buffer("like", torch.empty(0), persistent=False)
         self._seed: tuple[int, ...] = ()
@@ -55,7 +65,7 @@ class HDF5Data(Layer, type="HDF5Data", param="hdf5_data_param", bottoms=0, tops=
             )
         return cls(*layer.top, **cls.fields(layer))
 
-    def shapes(self) -> list[Shape]:
+    def shapes(self) -> list[Shape | None]:  # type: ignore[override]  # None: no file says it
         return list(self.top_shapes)
 
     def seed_data(self, *seed: int, rank: int = 0, world: int = 1, workers: int = 0) -> None:
@@ -70,6 +80,8 @@ class HDF5Data(Layer, type="HDF5Data", param="hdf5_data_param", bottoms=0, tops=
         self._data: list[np.ndarray] = []
 
     def forward(self) -> tuple[Tensor, ...]:
+        if self.read_error is not None:
+            raise deepcopy(self.read_error)
         parts: list[list[np.ndarray]] = []
         missing = self.batch_size
         while missing:
@@ -102,7 +114,7 @@ class HDF5Data(Layer, type="HDF5Data", param="hdf5_data_param", bottoms=0, tops=
                 for name, data, top in zip(
                     self.top_names, self._data, self.top_shapes, strict=True
                 ):
-                    if data.shape[1:] != top[1:]:
+                    if top is not None and data.shape[1:] != top[1:]:
                         raise ShapeError(f"rows of {name!r} are {data.shape[1:]}, wants {top[1:]}")
         self._rows = self._permuted(len(self._data[0]))
 

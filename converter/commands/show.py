@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
 
     What has no table at all is an error alone.
     """
-    from converter.loading.survey import survey
+    from converter.loading.known.survey import survey
     from converter.network.summary import format_summary, summarize
     from converter.verification.report import Report
 

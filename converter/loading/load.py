@@ -22,6 +22,7 @@ from prototxt.schema.protos import Protos
 
 from .advice import Fill, advice
 from .device import on_device
+from .known.suggest import Suggestions
 from .options import Phase
 from .passes import Request, rewrite
 from .prior_boxes import check_prior_boxes
@@ -108,7 +109,8 @@ def load(
     )
     weightless = weightless and not files
     rewritten, notes = rewrite(definition, request)
-    with within(definition.source):
+    suggestions = Suggestions(definition, rewritten, files, request)
+    with advising(suggestions.advice), within(definition.source):
         draft = draft_of(rewritten, files, given, dialect, registry, global_pools=global_pool)
     fill_from_files = partial(
         fill,
@@ -119,7 +121,8 @@ def load(
         generator=torch.Generator().manual_seed(seed),
         weightless=weightless,
     )
-    loaded = _build(draft, fill_from_files, dtype, weightless=weightless)
+    with advising(suggestions.advice):
+        loaded = _build(draft, fill_from_files, dtype, weightless=weightless)
     if not files and phase == "TEST" and not weightless:
         drawn = draft.layers.items()
         loaded.drawn.extend(key for key, layer in drawn if layer.draw_statistics())

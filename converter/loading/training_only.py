@@ -22,14 +22,14 @@ from caffe_layers.base.refused import Refused
 from converter.network.steps import read_layer
 from prototxt import Net
 from prototxt.blob_index import BlobIndex
-from prototxt.errors import CaffeError
+from prototxt.errors import CaffeError, UnsupportedError
 from prototxt.faults import Fault
 from prototxt.net import copied
 from prototxt.schema import Extra
 
 from .source_inputs import Reading, input_of, said_shapes
 
-_LOSS = re.compile(r"loss(_?layer)?$", re.IGNORECASE)
+_MEASURE = re.compile(r"(loss|accuracy)(_?layer)?$", re.IGNORECASE)
 _SIZE = re.compile(r"height|width|size|dim|crop|shape|channel|colou?r|gr[ae]y", re.IGNORECASE)
 
 
@@ -48,14 +48,14 @@ def pass_over_training(
 
 
 def judges_by_message(layer: Any) -> bool:
-    """Tell whether a layer that no class is known of says itself that it is a loss.
+    """Tell whether a layer that no class is known of says itself that it only measures.
 
-    It has a loss's weight or parameters, or is called one, as all of Caffe's are.
+    It has a loss's weight or parameters, or is called a loss or an accuracy, as all of Caffe's are.
     """
     if any(layer.loss_weight) or is_set(layer, "loss_param"):
         return True
     name = layer.python_param.layer if is_set(layer, "python_param") else layer.type
-    return len(layer.bottom) > 1 and _LOSS.search(name) is not None
+    return len(layer.bottom) > 1 and _MEASURE.search(name) is not None
 
 
 @dataclass
@@ -84,6 +84,8 @@ class _Passing:
             error = None
         except CaffeError as caught:
             cls, message, error = self._likely(layer), layer, caught
+        if self._is_source(layer, cls) and error is None and len(layer.top) not in cls.tops:
+            error = UnsupportedError(f"{len(layer.top)} tops, where it has {cls.tops} here")
         if not (faults or error or issubclass(cls, Refused)):
             return
         if self._is_source(layer, cls):

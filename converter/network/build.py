@@ -11,7 +11,6 @@ from torch import nn
 import caffe_layers
 from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import DEFAULT, Registry
-from caffe_layers.base.message import is_set
 from caffe_layers.data.input import Input
 from prototxt import Net, Weights
 from prototxt.errors import CaffeError, FormatError, ShapeError, within
@@ -23,8 +22,9 @@ from .origin import Origin
 from .sharing import share
 from .steps import Step, build_steps
 
-IMAGE_SIZE = 224
-"""What is advised where nothing tells an image's size."""
+
+class UnsaidShapeError(ShapeError):
+    """An input whose shape neither the definition nor the caller says."""
 
 
 def build(net: Net, input_shapes: Mapping[str, Shape] | None = None) -> CaffeNet:
@@ -206,9 +206,9 @@ class Draft:
             shape = self.given.get(name, top)
             if shape is None:
                 why = f", and {layer.read_error.args[0]}" if layer.read_error else ""
-                raise ShapeError(
+                raise UnsaidShapeError(
                     f"the file does not say the shape of {name!r}{why}",
-                    fix=f"give it with --input-shape {name}={_example(step, name, self.given)}",
+                    fix=f"give it with --input-shape {name}=...",
                 )
             known.append(shape)
         return known
@@ -246,13 +246,3 @@ def build_layer(
         built = Input(*(given.get(top) for top in layer.top))
     built.train(training)
     return built
-
-
-def _example(step: Step, name: str, given: Mapping[str, Shape]) -> str:
-    """Return an example of the shape of a source's top: an image of the crop's size, or labels."""
-    batch = next((given[top][0] for top in step.tops if given.get(top)), 1)
-    if step.tops.index(name) and step.layer.type != "Input":
-        return f"{batch}"
-    cropped = is_set(step.layer, "transform_param") and step.layer.transform_param.crop_size
-    size = cropped or IMAGE_SIZE
-    return f"{batch},3,{size},{size}"

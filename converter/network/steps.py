@@ -22,6 +22,10 @@ AUTOMATIC = "(automatic)"
 """Caffe's name for the top that a loss layer gets when the definition names none."""
 
 
+class MissingBottomError(ShapeError):
+    """A blob that a layer reads and none makes."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One layer of the network.
@@ -193,13 +197,13 @@ def _read(value: Value, steps: Sequence[Step], last: Collection[str], net: Net) 
     raise unmade(value.blob, net)
 
 
-def unmade(blob: str, net: Net) -> ShapeError:
+def unmade(blob: str, net: Net) -> MissingBottomError:
     """Return the error of a bottom that nobody makes: who would, by other rules."""
     makers = [layer for layer in net.left_out if blob in layer.top]
     why = "is it misspelt?"
     if makers:
         why = f"{_left_out(makers)}; --phase, --stage and --level pick others."
-    return ShapeError(
+    return MissingBottomError(
         f"bottom {blob!r} is no layer's top",
         fix=f"{why} An input's shape can be given: --input-shape {blob}=1,3,224,224",
     )

@@ -15,14 +15,18 @@ FIELDS = ("input", "input_shape", "input_dim")
 
 
 def to_layer(net: Net) -> Net:
-    """Put an Input layer in front; shapes win over dims, and names without either go away."""
+    """Put an Input layer in front; shapes win over dims, and names without either go away.
+
+    So do those whose sizes did not all read.
+    """
     old: Any = net.header
     if not old.input:
         return net
     header = copied(old)
     for name in FIELDS:
         header.ClearField(name)
-    if not old.input_shape and not old.input_dim:
+    sizes = {fault.path.partition(".")[0] for fault in net.faults if not fault.messages}
+    if not (old.input_shape or old.input_dim) or not sizes.isdisjoint(FIELDS[1:]):
         dropped = [*net.dropped, f"input {', '.join(old.input)}: no shape"]
         return replace(net, header=header, dropped=dropped, shapeless=list(old.input))
     with within(net.source):

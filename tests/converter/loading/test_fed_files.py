@@ -7,7 +7,7 @@ import torch
 
 import converter
 from converter.check import check
-from prototxt import FormatError, ShapeError
+from prototxt import ShapeError
 
 NET = """
 layer { name: "data" type: "HDF5Data" top: "data" top: "label"
@@ -37,7 +37,12 @@ def test_given_shapes_stand_for_the_file(net, tmp_path):
 
 
 def test_without_shapes_the_file_is_named(net):
-    with pytest.raises(FormatError, match=r"layer 'data' \(HDF5Data\): the list 'nowhere.txt'"):
+    said = (
+        r"layer 'data' \(HDF5Data\): the file does not say the shape of 'data', and the list "
+        r"'nowhere.txt' cannot be read: .*\n  fix: give them with --input-shape data=4,3,224,224 "
+        "--input-shape label=4"
+    )
+    with pytest.raises(ShapeError, match=said):
         converter.load(net)
     assert "the list 'nowhere.txt'" in check(net).text()
 

@@ -69,9 +69,9 @@ LMDB = """layer { name: "d" type: "Data" top: "data" top: "label"
 def test_what_is_advised_is_what_the_file_says_and_works(tmp_path):
     with pytest.raises(ShapeError) as caught:
         load(tmp_path, LMDB, RELU % "data")
-    assert caught.value.fix == "give it with --input-shape data=1,3,227,227"
-    net = load(tmp_path, LMDB, RELU % "data", input_shapes={"data": (1, 3, 227, 227)})
-    assert net.input_shapes["data"] == (1, 3, 227, 227)
+    assert caught.value.fix == "give it with --input-shape data=50,3,227,227"
+    net = load(tmp_path, LMDB, RELU % "data", input_shapes={"data": (50, 3, 227, 227)})
+    assert net.input_shapes["data"] == (50, 3, 227, 227)
 
 
 def test_a_label_is_advised_as_many_as_there_are_samples(tmp_path):

@@ -145,6 +145,7 @@ def test_a_loss_that_does_not_read_is_left_out(tmp_path: Path) -> None:
     ("layer", "told"),
     [
         ('type: "OddLoss" bottom: "c" bottom: "label" top: "l"', True),
+        ('type: "OddAccuracy" bottom: "c" bottom: "label" top: "l"', True),
         ('type: "OddMeasure" bottom: "c" bottom: "label" top: "l" loss_weight: 1', True),
         ('type: "OddMeasure" bottom: "c" top: "l" loss_param { ignore_label: 3 }', True),
         ('type: "Python" bottom: "c" top: "l" loss_weight: 1 python_param { layer: "L" }', True),
@@ -194,6 +195,19 @@ def test_an_unknown_data_layer_is_an_input(tmp_path: Path) -> None:
         f"passed over, of the reading of data alone: {net}:1:58: LayerParameter.odd_param; an "
         "input stands in the layer's place"
     ]
+
+
+def test_a_data_layer_with_the_tops_of_a_fork_is_an_input(tmp_path: Path) -> None:
+    memory = """layer { name: "d" type: "MemoryData" top: "x" top: "label" top: "size"
+      memory_data_param { batch_size: 2 channels: 3 height: 8 width: 9 } }\n"""
+    net = write(tmp_path, memory, CONV % ("", "", ""))
+    found = loaded(net, input_shapes={"x": (1, 3, 8, 8)})
+    assert passed_over(found) == [
+        f"passed over, of the reading of data alone: {net}:1: layer 'd' (MemoryData): 3 tops, "
+        "where it has 2 here; an input stands in the layer's place"
+    ]
+    with pytest.raises(CaffeError, match="3 tops, wants 2"):
+        loaded(net, phase="TRAIN")
 
 
 def test_the_definitions_own_values_are_no_data(tmp_path: Path) -> None:

@@ -96,3 +96,19 @@ def test_an_input_of_the_files_batch_is_named(files) -> None:
     with pytest.raises(ShapeError, match=r"layer 'sum' \(Eltwise\)") as caught:
         converter.load(net, weights, input_shapes={"data": (1, 3, 6, 6)})
     assert not caught.value.fix  # it does not fit as the file says either
+
+
+@pytest.mark.parametrize(("phase", "regions"), [("TEST", 300), ("TRAIN", 2000)])
+def test_messages_have_the_shapes_of_the_networks_phase(phase, regions, tmp_path):
+    """Of the 3600 boxes the best ones come out, fewer in testing."""
+    path = tmp_path / "net.prototxt"
+    path.write_text("""
+    layer { name: "in" type: "Input" top: "s" top: "t" top: "i" top: "other"
+      input_param { shape { dim: [1, 18, 20, 20] } shape { dim: [1, 36, 20, 20] }
+        shape { dim: [1, 3] } shape { dim: [7, 5] } } }
+    layer { name: "p" type: "Python" bottom: "s" bottom: "t" bottom: "i" top: "rois"
+      python_param { module: "rpn.proposal_layer" layer: "ProposalLayer"
+        param_str: "'feat_stride': 16" } }
+    layer { name: "sum" type: "Eltwise" bottom: "rois" bottom: "other" top: "sum" }""")
+    with pytest.raises(ShapeError, match=rf"bottoms 0 \({regions}, 5\) and 1 \(7, 5\) differ"):
+        converter.load(path, phase=phase)

@@ -9,10 +9,10 @@ from typing import Any
 import caffe_layers
 from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import DEFAULT, Registry
-from converter.network.build import build_layer
+from converter.network.build import UnsaidShapeError, build_layer
 from converter.network.steps import AUTOMATIC, read_layer, unmade
 from prototxt import Net
-from prototxt.errors import CaffeError, FormatError, ShapeError
+from prototxt.errors import CaffeError, FormatError
 
 UNSEEN = "not looked at"
 """Why nothing is known of a layer that an earlier one's fault leaves without a bottom's shape."""
@@ -114,5 +114,5 @@ class _Walk:
         if lost := [name for name, top in part.tops.items() if top is None]:
             why = f", and {module.read_error.args[0]}" if module.read_error else ""
             problem = f"the file does not say the shape of {lost[0]!r}{why}"
-            return replace(part, error=ShapeError(problem, fix="give it with --input-shape"))
+            return replace(part, error=UnsaidShapeError(problem, fix="--input-shape says it"))
         return part

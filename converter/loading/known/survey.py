@@ -9,18 +9,19 @@ from functools import cached_property
 
 from typing_extensions import Unpack
 
+from converter.loading.load import load
+from converter.loading.options import LoadOptions
+from converter.loading.passes import Request, rewrite_as_far
+from converter.loading.read import read_model
+from converter.loading.user_layers import registry_of
 from converter.network.net import CaffeNet
 from converter.network.summary import Row, Summary, summary_of
 from prototxt import Net, Weights
 from prototxt.errors import CaffeError
 from prototxt.paths import PathName
 
-from .load import load
-from .options import LoadOptions
-from .partial import UNSEEN, Part, walk
-from .passes import Request, rewrite_as_far
-from .read import read_model
-from .user_layers import registry_of
+from .suggest import Suggestions
+from .walk import UNSEEN, Part
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,14 @@ class Survey:
     @cached_property
     def parts(self) -> list[Part]:
         """Each layer, built if that can be."""
-        blobs = {
-            layer.name: [blob.shape for blob in layer.blobs if blob is not None]
-            for file in self.files
-            for layer in file.layers
-        }
-        request = self.request
-        return walk(self.net, request.input_shapes, blobs, request.dialect, request.registry)
+        parts = self.suggestions.parts(self.request.input_shapes)
+        self.suggestions.advise(parts)
+        return parts
+
+    @property
+    def suggestions(self) -> Suggestions:
+        """What would be given for the inputs whose shapes the file does not say."""
+        return Suggestions(self.definition, self.net, self.files, self.request)
 
     def load(self) -> CaffeNet:
         """Return the network without any memory for blobs that have no weights."""

@@ -1,0 +1,258 @@
+"""Shapes for the inputs whose shapes a definition does not say, all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from math import inf, prod
+from typing import Any
+
+import caffe_layers
+from caffe_layers import Shape
+from converter.loading.passes import Request
+from converter.network.build import UnsaidShapeError
+from converter.network.steps import MissingBottomError
+from prototxt import Net, Weights, filter_net
+from prototxt.blob_index import NOBODY, BlobIndex
+from prototxt.errors import CaffeError, ShapeError
+from prototxt.upgrade import declare_shapeless
+
+from .walk import Part, walk
+
+COLOURS = 3
+
+IMAGES = (224, 227, 299, 300)
+"""The sizes of images that are tried where nothing says one."""
+CLIP = (16, 112, 112)
+"""Of a clip of frames."""
+SIZES = (
+    ("crop_size", "crop_size"),
+    ("crop_height", "crop_width"),
+    ("crop_h", "crop_w"),
+    ("new_height", "new_width"),
+    ("height", "width"),
+)
+"""Fields of layers that read images, as they have height and width, those that decide first."""
+
+
+LACKING = (MissingBottomError, UnsaidShapeError)
+"""What is raised for want of a shape that the caller can give."""
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """What would be given for the inputs of a network whose shapes its file does not say.
+
+    `definition` is that of every phase: what a network is trained with says what it is fed.
+    """
+
+    definition: Net
+    net: Net
+    files: Sequence[Weights]
+    request: Request
+
+    def advice(self, error: CaffeError) -> str:
+        """Return what to do about an input's shape, or a blob, that is lacking; "" for others."""
+        if not isinstance(error, LACKING):
+            return ""
+        return _asking(error, self.shapes())
+
+    def advise(self, parts: Iterable[Part]) -> None:
+        """Let the errors of layers for want of a shape ask for what each of them lacks."""
+        asking = [part for part in parts if isinstance(part.error, LACKING)]
+        shapes = self.shapes() if asking else {}
+        for part in asking:
+            assert part.error is not None
+            own = {*part.layer.bottom, *part.layer.top} & shapes.keys()
+            part.error.fix = _asking(
+                part.error, {name: shapes[name] for name in shapes if name in own}
+            )
+
+    def shapes(self) -> dict[str, Shape]:
+        """Return a shape for each input that lacks one."""
+        names = [*self._missing, *self._unsaid(self.request.input_shapes)]
+        beside = [name for name in names if self._is_beside(name)]
+        found = self._images([name for name in names if name not in beside])
+        for name in beside:
+            found[name] = self._beside(name, found)
+        return {name: found[name] for name in names}
+
+    def parts(self, given: Mapping[str, Shape]) -> list[Part]:
+        """Return the network's layers, as far as they are known with these inputs' shapes."""
+        net = declare_shapeless(self.net, given)
+        return walk(net, given, self._weights, self.request.dialect, self.request.registry)
+
+    # ---- Which ----------------------------------------------------------------------------------
+
+    @cached_property
+    def _blobs(self) -> BlobIndex:
+        return BlobIndex.of(self.net.layers)
+
+    @cached_property
+    def _missing(self) -> list[str]:
+        """The blobs that layers read and none makes."""
+        made = {top for layer in self.net.layers for top in layer.top}
+        read = (
+            value.blob
+            for bottoms in self._blobs.bottoms
+            for value in bottoms
+            if value.maker == NOBODY and value.blob not in made
+        )
+        return list(dict.fromkeys(read))
+
+    def _unsaid(self, given: Mapping[str, Shape]) -> Iterator[str]:
+        for part in self.parts(given):
+            if not part.layer.bottom and (part.cls is None or part.cls.is_source):
+                yield from (name for name, shape in part.tops.items() if shape is None)
+
+    @cached_property
+    def _weights(self) -> dict[str, list[Shape]]:
+        return {
+            layer.name: [blob.shape for blob in layer.blobs if blob is not None]
+            for file in self.files
+            for layer in file.layers
+        }
+
+    # ---- What -----------------------------------------------------------------------------------
+
+    def _images(self, names: Sequence[str]) -> dict[str, Shape]:
+        """Return the shapes of what layers read first: images, of a size that the layers take."""
+        said = {name: self._size(name) for name in names}
+        heads = {name: (self._batch, self._channels(name)) for name in names}
+        sizes: list[Shape] = [(size, size) for size in IMAGES] if None in said.values() else [()]
+        best: dict[str, Shape] = {}
+        least = inf
+        for size in [*sizes, CLIP]:
+            tried = {name: (*heads[name], *(said[name] or size)) for name in names}
+            faults = self._faults(self.parts({**self.request.input_shapes, **tried}))
+            if faults < least:
+                best, least = tried, faults
+            if not faults:
+                break
+        return best
+
+    def _faults(self, parts: Iterable[Part]) -> int:
+        """Count the layers that nothing reaches which they take, and the blobs unlike weights."""
+        found = 0
+        for part in parts:
+            lost = isinstance(part.error, ShapeError) or not part.seen
+            found += lost and bool(part.layer.bottom)
+            own = part.module.blobs if part.module is not None else ()
+            weights = self._weights.get(part.layer.name, ())
+            pairs = zip(own, weights, strict=False)
+            found += sum(prod(blob.shape) != prod(shape) for blob, shape in pairs)
+        return found
+
+    def _beside(self, name: str, found: Mapping[str, Shape]) -> Shape:
+        """Return the shape of what layers read beside something else: labels, an image's numbers.
+
+        It is the first of a few that all of these layers take.
+        """
+        parts = self.parts({**self.request.input_shapes, **found})
+        readers = [part for part in parts if name in part.layer.bottom and part.cls is not None]
+        shapes = {blob: shape for part in parts for blob, shape in part.tops.items()}
+        first = next((shapes.get(part.layer.bottom[0]) for part in readers), None) or ()
+        tried: list[Shape] = [first[:1] or (self._batch,), (1, 3), (1, 5)]
+        if len(first) > 1:
+            tried += [(first[0], 1, *first[2:]), first[:2], first]
+        for shape in tried:
+            if all(_takes(part, {**shapes, name: shape}) for part in readers):
+                return shape
+        return (self._batch,)
+
+    @cached_property
+    def _batch(self) -> int:
+        given = (shape[0] for shape in self.request.input_shapes.values() if shape)
+        said = (_number(layer, "batch_size") for layer in self._sources())
+        known = (
+            shape[0]
+            for part in self.parts(self.request.input_shapes)
+            if not part.layer.bottom
+            for shape in part.tops.values()
+            if shape
+        )
+        return next(filter(None, chain(given, said, known)), 1)
+
+    def _channels(self, name: str) -> int:
+        for layer in self._sources(name):
+            if count := _number(layer, "channels"):
+                return count
+            if (means := len(_values(layer, "mean_value"))) > 1:
+                return means
+            if _values(layer, "is_color") == [False] or _values(layer, "force_gray") == [True]:
+                return 1
+        for layer in self.net.layers:
+            own = self._weights.get(layer.name, ())
+            if name in layer.bottom and own and len(own[0]) > 2:
+                return own[0][1] * (_number(layer, "group") or 1)
+        return COLOURS
+
+    def _size(self, name: str) -> Shape | None:
+        """Return height and width as a layer says them that makes the blob, in whatever phase."""
+        for layer in self._sources(name):
+            for fields in SIZES:
+                size = tuple(_number(layer, field) for field in fields)
+                if all(size):
+                    return size
+        return None
+
+    def _sources(self, name: str = "") -> Iterator[Any]:
+        """Yield the layers that bring a blob, or any, in the network's phase before the others."""
+        request = self.request
+        own = filter_net(self.definition, request.phase, request.level, request.stages).layers
+        for layer in [*own, *self.definition.layers]:
+            if not layer.bottom and (not name or name in layer.top):
+                yield layer
+
+    def _is_beside(self, name: str) -> bool:
+        """Tell whether layers read a blob beside another one, never first or alone."""
+        readers = [layer for layer in self.net.layers if name in layer.bottom]
+        if not readers:  # a data layer's second top is a label
+            return any(name in layer.top[1:] for layer in self._sources(name))
+        return all(layer.bottom[0] != name for layer in readers)
+
+
+def _asking(error: CaffeError, shapes: Mapping[str, Shape]) -> str:
+    """Return the fix of an error that says what the caller may give."""
+    if isinstance(error, UnsaidShapeError):
+        return f"give {'them' if len(shapes) > 1 else 'it'} with {options_for(shapes)}"
+    return error.fix.partition("--input-shape")[0] + options_for(shapes)
+
+
+def options_for(shapes: Mapping[str, Shape]) -> str:
+    """Return the options that give inputs these shapes."""
+    return " ".join(
+        f"--input-shape {name}={','.join(map(str, shape))}" for name, shape in shapes.items()
+    )
+
+
+def _takes(part: Part, shapes: Mapping[str, Shape | None]) -> bool:
+    """Tell whether a layer takes bottoms of these shapes, as far as they are known."""
+    bottoms = [shape for name in part.layer.bottom if (shape := shapes.get(name)) is not None]
+    if len(bottoms) < len(part.layer.bottom) or part.cls is None:
+        return True
+    try:
+        with caffe_layers.weightless():
+            caffe_layers.build(part.layer, bottoms, part.cls).checked_shapes(*bottoms)
+    except CaffeError:
+        return False
+    return True
+
+
+def _number(message: Any, name: str) -> int:
+    """Return a whole number that a layer or a message in it sets; 0 where none does."""
+    return int(next(iter(_values(message, name)), 0))
+
+
+def _values(message: Any, name: str) -> list[Any]:
+    """Return what a layer or the messages in it set a field to."""
+    found: list[Any] = []
+    for field, value in message.ListFields():
+        repeated = not isinstance(value, (str, bytes)) and hasattr(value, "__len__")
+        if field.name == name and field.message_type is None:
+            found += value if repeated else [value]
+        elif field.message_type is not None and not repeated:
+            found += _values(value, name)
+    return found

@@ -1,0 +1,162 @@
+"""The shapes of all inputs that lack one are asked for at once, each with one that works."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter.check import check
+from converter.loading.load import load
+from prototxt import CaffeError
+
+DATA = """layer { name: "d" type: "Data" top: "data" top: "label" include { phase: TEST } %s
+  data_param { source: "no_lmdb" batch_size: 5 } }
+"""
+CONV = """layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 stride: 2 %s } }
+"""
+FC = """layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
+  inner_product_param { num_output: 7 } }
+"""
+LOSS = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "%s" bottom: "label" top: "loss" }\n'
+
+OPTION = re.compile(r"--input-shape ([^\s=]+)=([\d,]+)")
+
+
+def write(folder: Path, *layers: str) -> Path:
+    path = folder / "net.prototxt"
+    path.write_text("".join(layers))
+    return path
+
+
+def advised(net: Path, weights: Path | None = None, **options: object) -> dict[str, str]:
+    """Return the shapes that the first message suggests; with them the network loads."""
+    with pytest.raises(CaffeError) as caught:
+        load(net, weights, weightless=True, **options)
+    found = dict(OPTION.findall(caught.value.fix))
+    given = {name: tuple(map(int, shape.split(","))) for name, shape in found.items()}
+    given |= options.pop("input_shapes", {})
+    loaded = load(net, weights, weightless=True, input_shapes=given, **options)
+    assert all(loaded.input_shapes[name] == given[name] for name in found)
+    return found
+
+
+def test_one_message_asks_for_all(tmp_path: Path) -> None:
+    one = 'layer { name: "in" type: "Input" top: "data" }\n'
+    more = """layer { name: "two" type: "Input" top: "other" }
+    layer { name: "sum" type: "Eltwise" bottom: "fc" bottom: "third" top: "sum" }
+    layer { name: "conv2" type: "Convolution" bottom: "other" top: "conv2"
+      convolution_param { num_output: 4 kernel_size: 3 } }\n"""
+    net = write(tmp_path, one, CONV % "", FC, more, LOSS % "sum")
+    assert advised(net) == {
+        "third": "1,7",
+        "label": "1",
+        "data": "1,3,224,224",
+        "other": "1,3,224,224",
+    }
+
+
+@pytest.mark.parametrize(
+    ("transform", "shape"),
+    [
+        ("transform_param { crop_size: 33 mean_file: 'm' }", "5,3,33,33"),
+        ("transform_param { crop_size: 33 mean_value: 1 }", "5,3,33,33"),
+        ("transform_param { force_gray: true }", "5,1,224,224"),
+    ],
+)
+def test_the_layer_itself_says_what_it_can(tmp_path: Path, transform: str, shape: str) -> None:
+    net = write(tmp_path, DATA % transform, CONV % "", FC, LOSS % "fc")
+    assert advised(net) == {"data": shape}
+
+
+def test_the_other_phases_layer_says_the_rest(tmp_path: Path) -> None:
+    train = """layer { name: "d" type: "ImageData" top: "data" top: "label" include { phase: TRAIN }
+      image_data_param { source: "l" batch_size: 9 new_height: 20 new_width: 30 is_color: false } }
+    """
+    net = write(tmp_path, train, DATA % "", CONV % "", FC, LOSS % "fc")
+    assert advised(net) == {"data": "5,1,20,30"}
+
+
+def test_the_weights_say_the_channels_and_the_size(tmp_path: Path) -> None:
+    shape = 'layer { name: "in" type: "Input" top: "data" input_param { shape { dim: [%s] } } }\n'
+    whole = write(tmp_path, shape % "1, 6, 227, 227", CONV % "group: 2", FC)
+    model = tmp_path / "net.caffemodel"
+    converter.save_caffemodel(converter.load(whole), model)
+    net = write(tmp_path, DATA % "", CONV % "group: 2", FC, LOSS % "fc")
+    assert advised(net, model) == {"data": "5,6,227,227"}
+
+
+def test_a_size_that_the_layers_take_is_tried(tmp_path: Path) -> None:
+    crop = """layer { name: "r" type: "Reshape" bottom: "conv" top: "r"
+      reshape_param { shape { dim: [5, 4, 149, 149] } } }\n"""
+    net = write(tmp_path, DATA % "", CONV % "", crop)
+    assert advised(net) == {"data": "5,3,299,299"}
+
+
+def test_clips_for_convolutions_over_frames(tmp_path: Path) -> None:
+    conv = """layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+      convolution_param { num_output: 2 kernel_size: [3, 3, 3] } }\n"""
+    net = write(tmp_path, 'layer { name: "d" type: "Input" top: "data" }\n', conv)
+    assert advised(net) == {"data": "1,3,16,112,112"}
+
+
+@pytest.mark.parametrize(
+    ("loss", "label"),
+    [
+        ('type: "SoftmaxWithLoss" bottom: "conv" bottom: "y"', "2,1,4,5"),
+        ('type: "SoftmaxWithLoss" bottom: "fc" bottom: "y"', "2"),
+        ('type: "Accuracy" bottom: "fc" bottom: "y"', "2"),
+        ('type: "EuclideanLoss" bottom: "conv" bottom: "y"', "2,4,4,5"),
+        ('type: "SigmoidCrossEntropyLoss" bottom: "fc" bottom: "y"', "2,7"),
+        ('type: "ROIPooling" bottom: "conv" bottom: "y" roi_pooling_param { %s }', "1,5"),
+    ],
+)
+def test_what_is_read_beside_something_fits_it(tmp_path: Path, loss: str, label: str) -> None:
+    data = (
+        'layer { name: "d" type: "Input" top: "data" input_param { shape { dim: [2,3,9,11] } } }\n'
+    )
+    loss = loss.replace("%s", "pooled_h: 1 pooled_w: 1")
+    net = write(tmp_path, data, CONV % "", FC, f'layer {{ name: "l" {loss} top: "l" }}\n')
+    assert advised(net) == {"y": label}
+
+
+def test_what_is_given_says_the_batch(tmp_path: Path) -> None:
+    net = write(tmp_path, 'input: "data" input: "other"\n', CONV % "", FC, LOSS % "fc")
+    net.write_text(net.read_text().replace('bottom: "label"', 'bottom: "other"'))
+    assert advised(net, input_shapes={"data": (6, 3, 8, 8)}) == {"other": "6"}
+
+
+def test_check_asks_for_all_too(tmp_path: Path) -> None:
+    net = write(tmp_path, DATA % "", CONV % "", FC, LOSS.replace("label", "truth") % "fc")
+    text = check(net).text()
+    assert (
+        "\nshapes that the file does not say: --input-shape truth=5 "
+        "--input-shape data=5,3,224,224" in text
+    )
+
+
+def test_a_bottom_of_a_misspelt_name_may_be_that(tmp_path: Path) -> None:
+    net = write(tmp_path, 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" }')
+    with pytest.raises(CaffeError) as caught:
+        load(net)
+    assert caught.value.fix == (
+        "is it misspelt? An input's shape can be given: --input-shape x=1,3,224,224"
+    )
+
+
+def test_a_template_of_sizes_lists_its_placeholders_and_its_inputs(tmp_path: Path) -> None:
+    head = 'input: "data" input_dim: 2 input_dim: 3 input_dim: {rows} input_dim: {columns}\n'
+    net = write(tmp_path, head, CONV % "")
+    found = check(net, input_shapes={"data": (2, 3, 9, 9)})
+    assert not found.passed
+    assert [verdict.torch for verdict in found.verdicts] == ["", ""]
+    assert found.unknown == [
+        "placeholder {rows}: once, line 1",
+        "placeholder {columns}: once, line 1",
+    ]
+    with pytest.raises(CaffeError, match=r"net.prototxt:1:52: \{rows\} is a placeholder"):
+        load(net, input_shapes={"data": (2, 3, 9, 9)})
+    assert load(net, values={"rows": "9", "columns": "9"}).shapes()["conv"] == (2, 4, 4, 4)
