@@ -65,10 +65,9 @@ class Suggestions:
         shapes = self.shapes() if asking else {}
         for part in asking:
             assert part.error is not None
-            own = {*part.layer.bottom, *part.layer.top} & shapes.keys()
-            part.error.fix = _asking(
-                part.error, {name: shapes[name] for name in shapes if name in own}
-            )
+            blobs = {*part.layer.bottom, *part.layer.top}
+            own = {name: shape for name, shape in shapes.items() if name in blobs}
+            part.error.fix = _asking(part.error, own)
 
     def shapes(self) -> dict[str, Shape]:
         """Return a shape for each input that lacks one."""
