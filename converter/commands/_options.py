@@ -57,15 +57,7 @@ def _add_definition(group: Any) -> None:
     group.add_argument("--stage", action="append", default=[], help="a stage of the NetState")
     group.add_argument("--dtype", choices=DTYPES, default="float32")
     group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
-    group.add_argument(
-        "--input-shape",
-        action=_ByName,
-        default=[],
-        type=_shape,
-        metavar="NAME=1,3,320,320",
-        help="an input's shape in place of the file's; or that of a top of a layer that is unknown "
-        "here or Python code, which becomes an input",
-    )
+    add_shapes(group)
     _add_cuts(group)
     add_values(group)
     group.add_argument(
@@ -107,19 +99,40 @@ def _add_cuts(group: Any) -> None:
 def _add_weights(group: Any) -> None:
     """Declare how the weights are taken."""
     group.add_argument("--require-weights", action="store_true", help="refuse to use fillers")
-    group.add_argument(
-        "--map",
-        action=_ByName,
-        default=[],
-        type=_pair,
-        metavar="OLD=NEW",
-        help="load the weights' layer OLD into the network's layer NEW",
-    )
-    group.add_argument("--ignore", action="append", default=[], metavar="LAYER")
+    add_matching(group)
     group.add_argument(
         "--allow-missing", action="store_true", help="fill layers that the weights lack"
     )
     group.add_argument("--seed", type=int, default=SEED, help="of fillers and random inputs")
+
+
+def add_matching(parser: Any) -> None:
+    """Declare which layers of the weights are loaded into which of the network."""
+    parser.add_argument(
+        "--map",
+        action=_ByName,
+        default=[],
+        type=_pair,
+        metavar="OLD=NEW[,NEW]",
+        help="load the weights' layer OLD into the network's layers NEW; the same number of values "
+        "will do, so that an inner product becomes a convolution",
+    )
+    parser.add_argument(
+        "--ignore", action="append", default=[], metavar="LAYER", help="leave a layer unset"
+    )
+
+
+def add_shapes(parser: Any) -> None:
+    """Declare the inputs' shapes."""
+    parser.add_argument(
+        "--input-shape",
+        action=_ByName,
+        default=[],
+        type=_shape,
+        metavar="NAME=1,3,320,320",
+        help="an input's shape in place of the file's; or that of a top of a layer that is unknown "
+        "here or Python code, which becomes an input",
+    )
 
 
 def add_values(parser: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ._options import add_reading, say, tell_passed_over
+from ._options import add_matching, add_reading, add_shapes, add_values, say, tell_passed_over
 
 HELP = "train a network as its solver's file says, and write snapshots, a log and a loss curve"
 
@@ -29,6 +29,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--log", metavar="FILE", help="JSON lines (default: <snapshot_prefix>_log.jsonl)"
     )
+    add_matching(parser)
+    add_shapes(parser)
+    add_values(parser)
     add_reading(parser)
     parser.add_argument(
         "--allow-unknown", action="store_true", help="pass over unknown fields of the networks"
@@ -65,6 +68,10 @@ def run(args: Namespace) -> int:
             allow_unknown=args.allow_unknown,
             layers=layers,
             proto=args.proto,
+            values=dict(args.values),
+            input_shapes=dict(args.input_shape),
+            rename=dict(args.map),
+            ignore=args.ignore,
         )
         tell_passed_over(args, solver.net, *solver.test_nets)
         return train(solver, log=args.log, quiet=args.quiet, say=lambda line: say(args, line))

@@ -23,7 +23,7 @@ from prototxt.schema.protos import Protos
 from .advice import Fill, advice
 from .device import on_device
 from .known.suggest import Suggestions
-from .options import Phase
+from .options import Phase, Rename
 from .passes import Request, rewrite
 from .prior_boxes import check_prior_boxes
 from .read import read_model
@@ -46,7 +46,7 @@ def load(
     dialect: str | None = None,
     allow_unknown: bool = False,
     require_weights: bool = False,
-    rename: Mapping[str, str] | None = None,
+    rename: Rename | None = None,
     ignore: Iterable[str] = (),
     allow_missing: bool = False,
     seed: int = SEED,

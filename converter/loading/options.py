@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypedDict
 
 import torch
@@ -13,6 +13,9 @@ from prototxt.schema.protos import Protos
 from .user_layers import Layers
 
 Phase = Literal["TRAIN", "TEST"]
+
+Rename = Mapping[str, str | Sequence[str]]
+"""Layers of files of weights -> those of the network that are filled from them, `a,b` for two."""
 
 
 class LoadOptions(TypedDict, total=False):
@@ -29,7 +32,7 @@ class LoadOptions(TypedDict, total=False):
     dialect: str | None
     allow_unknown: bool
     require_weights: bool
-    rename: Mapping[str, str] | None
+    rename: Rename | None
     ignore: Iterable[str]
     allow_missing: bool
     seed: int

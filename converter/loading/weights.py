@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import prod
 
 import numpy as np
 import torch
@@ -14,6 +15,10 @@ from converter.network.origin import Loaded
 from converter.network.steps import Step
 from prototxt import Blob, Weights
 from prototxt.errors import WeightError, within
+from prototxt.paths import split_list
+from prototxt.spelling import nearest
+
+from .options import Rename
 
 
 def fill(
@@ -21,7 +26,7 @@ def fill(
     layers: Layers,
     files: Iterable[Weights],
     *,
-    rename: Mapping[str, str] | None = None,
+    rename: Rename | None = None,
     ignore: Iterable[str] = (),
     allow_missing: bool = False,
     generator: torch.Generator | None = None,
@@ -33,16 +38,21 @@ def fill(
     first is filled from binary files and the last from HDF5; the number of blobs must be equal and
     each blob must fit (see `prototxt.Blob.fits`). Layers that only the files have are listed.
     Unlike Caffe a layer that no file has is an error, unless `allow_missing`, which leaves it its
-    fillers' values. `rename` maps names in the files to the network's. Blobs of a
-    `weightless` network stay as they are.
+    fillers' values. `rename` maps names in the files to the network's, one or several; what is
+    named there needs as many numbers as the layer, in whatever shape: an InnerProduct becomes a
+    Convolution. Blobs of a `weightless` network stay as they are.
     """
     report = Loaded()
-    rename, ignore = dict(rename or {}), set(ignore)
+    ignore = set(ignore)
+    renamed = {
+        old: split_list(new) if isinstance(new, str) else list(new)
+        for old, new in (rename or {}).items()
+    }
     unknown = ignore - {step.layer.name for step in steps}
     for weights in files:
         unknown -= {layer.name for layer in weights.layers}
         with within(weights.source):
-            _fill_from(weights, steps, layers, rename, ignore, report)
+            _fill_from(weights, steps, layers, renamed, ignore, report)
     if unknown:
         raise WeightError(f"no layer {min(unknown)!r} to ignore, in network or weights")
     _find_rest(layers, report, ignore, allow_missing=allow_missing)
@@ -65,7 +75,7 @@ def _fill_from(
     weights: Weights,
     steps: Sequence[Step],
     layers: Layers,
-    rename: Mapping[str, str],
+    rename: Mapping[str, Sequence[str]],
     ignore: Collection[str],
     report: Loaded,
 ) -> None:
@@ -74,20 +84,24 @@ def _fill_from(
     targets = _targets(steps, last=weights.generation == "HDF5")
     names = {layer.name for layer in weights.layers}
     if lost := [name for name in rename if name not in names]:
-        raise WeightError(f"no layer {lost[0]!r} to map to {rename[lost[0]]!r}")
+        raise WeightError(f"no layer {lost[0]!r} to map to {', '.join(rename[lost[0]])!r}")
+    for name in (name for news in rename.values() for name in news if name not in targets):
+        problem = f"the network has no layer {name!r} to map to"
+        raise WeightError(problem, fix=nearest(name, targets))
     for source in weights.layers:
-        name = rename.get(source.name, source.name)
-        if name in ignore or source.name in ignore:
-            report.ignored.append(source.name)
-        elif name not in targets:
-            if source.blobs:
-                report.unused.append(source.name)
-        else:
-            layer = layers[targets[name]]
-            with within(f"layer {source.name!r} ({layer.caffe_type})"):
-                fill_layer(layer, _all(source.blobs, layer, weights.generation))
-            if layer.blob_names:
-                report.filled.append(targets[name])
+        for name in rename.get(source.name, [source.name]):
+            if name in ignore or source.name in ignore:
+                report.ignored.append(source.name)
+            elif name not in targets:
+                if source.blobs:
+                    report.unused.append(source.name)
+            else:
+                layer = layers[targets[name]]
+                with within(f"layer {source.name!r} ({layer.caffe_type})"):
+                    blobs = _all(source.blobs, layer, weights.generation)
+                    fill_layer(layer, blobs, any_shape=source.name in rename)
+                if layer.blob_names:
+                    report.filled.append(targets[name])
 
 
 def _all(blobs: Sequence[Blob | None], layer: Layer, generation: str) -> Sequence[Blob | None]:
@@ -96,10 +110,11 @@ def _all(blobs: Sequence[Blob | None], layer: Layer, generation: str) -> Sequenc
     return [*blobs, *[None] * missing]
 
 
-def fill_layer(layer: Layer, blobs: Sequence[Blob | None]) -> None:
+def fill_layer(layer: Layer, blobs: Sequence[Blob | None], *, any_shape: bool = False) -> None:
     """Copy one layer's blobs; raises WeightError for a wrong number or shape.
 
-    A blob is None where HDF5 leaves a shared one to its owner.
+    A blob is None where HDF5 leaves a shared one to its owner. With `any_shape` it is enough that
+    there are as many numbers.
     """
     if len(blobs) != len(layer.blob_names):
         wants = ", ".join(layer.blob_names) or "none"
@@ -110,7 +125,8 @@ def fill_layer(layer: Layer, blobs: Sequence[Blob | None]) -> None:
                 raise WeightError(f"blob {name!r} is missing")
             continue
         target = getattr(layer, name).data
-        if not (blob.fits(tuple(target.shape)) or layer.admits(name, blob.shape)):
+        equal = any_shape and prod(blob.shape) == target.numel()
+        if not (equal or blob.fits(tuple(target.shape)) or layer.admits(name, blob.shape)):
             raise WeightError(
                 f"blob {name!r} is {blob.shape}, wants {tuple(target.shape)}",
                 fix="is this the prototxt's model? --ignore LAYER leaves the layer unset",

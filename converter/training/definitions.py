@@ -5,6 +5,7 @@ Caffe: src/caffe/solver.cpp, InitTrainNet and InitTestNets
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +42,7 @@ class Reader:
     dialect: str | None = None
     allow_unknown: bool = False
     schema: Schema = SHIPPED
+    values: Mapping[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _read: dict[str, Net] = field(default_factory=dict)
 
@@ -52,6 +54,7 @@ class Reader:
                 found,
                 dialect=self.dialect,
                 allow_unknown=self.allow_unknown,
+                values=self.values,
                 schema=self.schema,
             )
         return self._read[path]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 
 import torch
 
+from caffe_layers import Shape
 from caffe_layers.base.layer import Registry
 from caffe_layers.recurrent.base import Recurrent
 from converter.loading.load import load
+from converter.loading.options import Rename
 from converter.network.net import CaffeNet
 from converter.network.parameters import learnable
 from prototxt.errors import ShapeError, UnsupportedError, WeightError, within
+from prototxt.paths import split_list
 
 from .definitions import SolverNet
 
@@ -26,8 +29,19 @@ def load_net(
     dialect: str | None,
     seed: int,
     layers: Registry,
+    input_shapes: Mapping[str, Shape] | None = None,
+    rename: Rename | None = None,
+    ignore: Iterable[str] = (),
 ) -> CaffeNet:
-    """Load one network of a solver; layers that no weights have keep their fillers' values."""
+    """Load one network of a solver; layers that no weights have keep their fillers' values.
+
+    What is mapped to a layer that this network lacks is another one's.
+    """
+    own = {layer.name for layer in net.definition.layers}
+    here = {
+        old: [name for name in (split_list(new) if isinstance(new, str) else new) if name in own]
+        for old, new in (rename or {}).items()
+    }
     return load(
         net.definition,
         weights,
@@ -40,6 +54,9 @@ def load_net(
         allow_missing=True,
         seed=seed,
         layers=layers,
+        input_shapes=input_shapes,
+        rename={old: new for old, new in here.items() if new},
+        ignore=ignore,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,14 +53,20 @@ class Settings:
 
     @classmethod
     def read(
-        cls, path: str, dialect: str | None, *, allow_unknown: bool, schema: Schema
+        cls,
+        path: str,
+        dialect: str | None,
+        *,
+        allow_unknown: bool,
+        schema: Schema,
+        values: Mapping[str, str] | None = None,
     ) -> Settings:
         """Read a solver's file and the definitions that it names.
 
         Raises CaffeError for what Caffe refuses and for what cannot be done here.
         """
         param, passed_over = read_solver_and_notes(path, schema=schema)
-        reader = Reader(path, dialect, allow_unknown, schema)
+        reader = Reader(path, dialect, allow_unknown, schema, values or {})
         with within(path):
             otherwise = passed_over + check(param)
             policy = Policy.from_caffe(param)

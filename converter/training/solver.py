@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import fspath
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from caffe_layers import Shape
 from caffe_layers.base.layer import Registry
 from converter.loading.device import on_device
+from converter.loading.options import Rename
 from converter.loading.user_layers import Layers, registry_of
 from converter.network.net import CaffeNet, Inputs
 from converter.network.parameters import learnable
 from converter.parallel import Processes
 from prototxt import insert_splits
-from prototxt.errors import UnsupportedError, within
+from prototxt.errors import UnsupportedError, UsageError, within
 from prototxt.paths import PathName
 from prototxt.schema.protos import Protos
 
+from .definitions import SolverNet
 from .edge_losses import refuse_edge_losses
 from .events import Displayed, Event, NetTested, SnapshotWritten
 from .networks import ask_recurrent, check_fed, check_loss, load_net, share_trained
@@ -48,7 +50,8 @@ class Solver:
     the solver's: the GPU, if it wants one and there is one. `amp` multiplies matrices in bfloat16,
     weights and updates stay in `dtype`. `feed` is called with a network for the inputs of each of
     its passes; without it the definition must read its own data. `layers` names Python files with
-    layers of your own, `proto` the fork's own `caffe.proto`. `report` is told what happens, as
+    layers of your own, `proto` the fork's own `caffe.proto`. `values`, `input_shapes`, `rename` and
+    `ignore` are those of `load`, for each of the networks. `report` is told what happens, as
     `follow` says; a signal handler may set `requests`.
 
     Started by `torchrun` every process has its own Solver, and gradients are averaged.
@@ -71,6 +74,10 @@ class Solver:
         allow_unknown: bool = False,
         layers: Layers = None,
         proto: Protos = None,
+        values: Mapping[str, str] | None = None,
+        input_shapes: Mapping[str, Shape] | None = None,
+        rename: Rename | None = None,
+        ignore: Iterable[str] = (),
         feed: Callable[[CaffeNet], Inputs] | None = None,
         report: Callable[[Event], None] | None = None,
     ) -> None:
@@ -78,7 +85,11 @@ class Solver:
             raise UnsupportedError(f"amp wants float32 weights, not {dtype}")
         registry = registry_of(layers, proto=proto, near=solver)
         self.settings = Settings.read(
-            fspath(solver), dialect, allow_unknown=allow_unknown, schema=registry.schema
+            fspath(solver),
+            dialect,
+            allow_unknown=allow_unknown,
+            schema=registry.schema,
+            values=values,
         )
         self.param, self.policy = self.settings.param, self.settings.policy
         device = device or solver_device(self.param)
@@ -94,7 +105,14 @@ class Solver:
             weights = []  # its own are the state's
         elif weights is None:
             weights = self.settings.weights()
-        self._load(weights, dtype, dialect, registry)
+        options: dict[str, Any] = {
+            "input_shapes": input_shapes,
+            "rename": rename,
+            "ignore": tuple(ignore),
+        }
+        if (rename or options["ignore"]) and not weights:
+            raise UsageError("no weights are given whose layers could be mapped or ignored")
+        self._load(weights, dtype, dialect, registry, options)
         self.optimizer = make_optimizer(self.param, self.net.parameter_groups())
         self.iter = 0
         self._losses: deque[Tensor] = deque(maxlen=self.param.average_loss)
@@ -111,17 +129,22 @@ class Solver:
         dtype: torch.dtype,
         dialect: str | None,
         layers: Registry,
+        options: Mapping[str, Any],
     ) -> None:
         settings = self.settings
-        load = partial(
-            load_net,
-            weights=weights,
-            dtype=dtype,
-            device=self.device,
-            dialect=dialect,
-            seed=self.seed,
-            layers=layers,
-        )
+
+        def load(net: SolverNet) -> CaffeNet:
+            return load_net(
+                net,
+                weights,
+                dtype=dtype,
+                device=self.device,
+                dialect=dialect,
+                seed=self.seed,
+                layers=layers,
+                **options,
+            )
+
         self.net = load(settings.train)
         check_loss(self.net)
         refuse_edge_losses(self.net, dialect)
