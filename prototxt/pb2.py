@@ -26,10 +26,12 @@ OPTIONAL, REQUIRED = 1, 2
 
 def union(schema: Schema = SHIPPED, dialect: str | None = None) -> Message:
     """Return all dialects' definitions in one; the named one's stand where others clash with it."""
-    names = dict.fromkeys([*([dialect] if dialect else []), *schema.names])
     whole = Message("")
-    for name in names:
-        whole = _merged(whole, schema.dialect(name).fragment.merged)
+    for name in dict.fromkeys([*([dialect] if dialect else []), *schema.names]):
+        more = schema.dialect(name).fragment.merged
+        clashing = (more.enums.keys() & whole.messages) | (more.messages.keys() & whole.enums)
+        names = {one: f"{one}_{name}" for one in clashing}
+        whole = _merged(whole, _renamed(more, names) if names else more)
     return whole
 
 
@@ -104,6 +106,20 @@ def _merged(base: Message, more: Message) -> Message:
         said = {value for other in others for value in other.values}  # of one scope, as in C++
         enums[name] = _merged_enum(enums.get(name, Enum(name)), enum, said)
     return Message(base.name or more.name, list(fields.values()), messages, enums)
+
+
+def _renamed(message: Message, names: Mapping[str, str]) -> Message:
+    """Return definitions with others' names for some: an enum's, where another has a message."""
+    inner = {
+        names.get(name, name): _renamed(replace(one, name=names.get(name, name)), names)
+        for name, one in message.messages.items()
+    }
+    enums = {
+        names.get(name, name): replace(one, name=names.get(name, name))
+        for name, one in message.enums.items()
+    }
+    fields = [replace(one, type=names.get(one.type, one.type)) for one in message.fields]
+    return replace(message, fields=fields, messages=inner, enums=enums)
 
 
 def _added(field: Field, number: int, *, optional: bool) -> Field:

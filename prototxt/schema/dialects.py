@@ -239,6 +239,11 @@ class Schema:
         used: list[str] = [field.name for field, _ in message.ListFields()] if foreign else []
         return next((field for field in used if field in foreign), "")
 
+    def misplaced_field(self, name: str, layer_type: str, message: Any) -> str:
+        """Name a set field that is another type's, or return ""; of an unknown type any will do."""
+        foreign = self.foreign_field(name, layer_type, message)
+        return foreign if foreign and self.knows_type(layer_type) else ""
+
     def _foreign_fields(self, name: str, layer_type: str) -> frozenset[str]:
         """Name the fields of a dialect that are another type's, or this type's in another fork."""
         key = (name, layer_type)
@@ -311,7 +316,7 @@ class Schema:
 
     def _reads(self, name: str, layer_type: str, message: Any) -> bool:
         more = next(self.extra_fields(message, name, neutral=True), None)
-        return more is None and not self.foreign_field(name, layer_type, message)
+        return more is None and not self.misplaced_field(name, layer_type, message)
 
     def as_dialect(self, message: Any, name: str) -> Any:
         """Return a message as another dialect's class has it, so that its defaults are that one's.

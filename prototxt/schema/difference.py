@@ -16,6 +16,7 @@ from .layer_types import NAMES
 UNKNOWN = 90001
 """Numbers from here on stand for ones that are not known: no file has them."""
 
+_INTEGERS = ("int32", "int64", "uint32", "uint64")
 _ZEROS = {"bool": "false", "string": "", "bytes": ""}
 _NET, _LAYER, _V1 = "NetParameter", "LayerParameter", "V1LayerParameter"
 
@@ -135,17 +136,19 @@ def _agree(
 ) -> bool:
     """Tell whether two fields of a name mean the same on the wire, in text and where not set.
 
-    What was one value and became a list (a convolution's kernel_size) is read by the list.
+    What was one value and became a list (a convolution's kernel_size) is read by the list; whole
+    numbers of other widths are the same where they fit.
     """
-    if field.number != old.number or _last(field.type) != _last(old.type):
+    if field.number != old.number or _kind(field.type) != _kind(old.type):
         return False
     if old.label == REPEATED:
         return True
     return field.label != REPEATED and default(field, scopes) == default(old, old_scopes)
 
 
-def _last(name: str) -> str:
-    return name.rpartition(".")[2]
+def _kind(name: str) -> str:
+    """Return what tells a type's meaning: a message's or an enum's own name, for integers one."""
+    return "integer" if name in _INTEGERS else name.rpartition(".")[2]
 
 
 def _reachable(root: Message, base: Message) -> Iterator[str]:

@@ -40,7 +40,7 @@ def extra_fields(message: Any, bases: Sequence[Any], path: str = "") -> Iterator
     for field, value in message.ListFields():
         default = bool(field.has_default_value and value == field.default_value)
         same = [base.fields_by_name.get(field.name) for base in bases]
-        known = [one for one in same if one is not None and one.cpp_type == field.cpp_type]
+        known = [one for one in same if one is not None and _is_read_as(field, one)]
         here, of = f"{path}{field.name}", field.full_name
         if field.enum_type is not None:
             for number in [value] if isinstance(value, int) else value:
@@ -52,6 +52,12 @@ def extra_fields(message: Any, bases: Sequence[Any], path: str = "") -> Iterator
         elif field.message_type is not None:
             for one in [value] if isinstance(value, Message) else value:
                 yield from extra_fields(one, [base.message_type for base in known], f"{here}.")
+
+
+def _is_read_as(field: Any, known: Any) -> bool:
+    """Tell whether what reads a known field can read another one of its name: no list for one."""
+    lists = field.default_value == [] and known.default_value != []
+    return field.cpp_type == known.cpp_type and not lists
 
 
 def _value_name(field: Any, number: int) -> str:

@@ -57,6 +57,12 @@ NAMES = {
     "PYTHON": "Python",
     "REDUCTION": "Reduction",
     "RESHAPE": "Reshape",
+    # C3D
+    "CONVOLUTION3D": "Convolution3D",
+    "DECONVOLUTION3D": "Deconvolution3D",
+    "POOLING3D": "Pooling3D",
+    "VIDEO_DATA": "VideoData",
+    "VOLUME_DATA": "VolumeData",
     # DeepLab v1
     "ADAPTIVE_BIAS_CHANNEL": "AdaptiveBiasChannel",
     "BIAS_CHANNEL": "BiasChannel",

@@ -203,7 +203,7 @@ class _Parser:
         """Return the message of a text in a dialect, and why it is not one of that type there."""
         message, failure = read_message(text, dialect.message(name))
         if failure is None:
-            foreign = self.schema.foreign_field(dialect.name, layer_type, message)
+            foreign = self.schema.misplaced_field(dialect.name, layer_type, message)
             if foreign:
                 at = next(one.start for one in scan.entries(text, "") if one.name == foreign)
                 failure = Failure(at, f"{foreign!r} is no field of a {layer_type} layer")

@@ -100,14 +100,14 @@ def test_a_field_that_shapes_depend_on_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_field_of_a_data_layer_makes_it_an_input(tmp_path: Path) -> None:
-    net = write(tmp_path, DATA % "normalize: true", FC, LOSS % "")
+    net = write(tmp_path, DATA % "normalized: true", FC, LOSS % "")
     found = loaded(net)
     assert found.input_shapes == {"x": (2, 3, 8, 9), "label": (2,)}
     assert passed_over(found) == [
-        f"passed over, of the reading of data alone: {net}:2:80: ImageDataParameter.normalize; "
+        f"passed over, of the reading of data alone: {net}:2:80: ImageDataParameter.normalized; "
         "an input stands in the layer's place"
     ]
-    with pytest.raises(FormatError, match="ImageDataParameter has no field 'normalize'"):
+    with pytest.raises(FormatError, match="ImageDataParameter has no field 'normalized'"):
         loaded(net, phase="TRAIN")
 
 
@@ -235,7 +235,7 @@ def test_what_another_phase_has_is_none_of_this_ones(tmp_path: Path) -> None:
 
 def test_convert_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    net = write(tmp_path, DATA % "normalize: true", CONV % ("", "", ""), LOSS % "normalized: 3")
+    net = write(tmp_path, DATA % "normalized: true", CONV % ("", "", ""), LOSS % "normalized: 3")
     torch.manual_seed(1)
     assert main(["convert", net.name, "-o", "out"]) == 0
     report = Path("out/report.md").read_text()

@@ -93,6 +93,7 @@ def test_what_a_fork_changes(old: str, new: str, message: str, field: tuple[obje
         ("float eps = 3 [default = 1e-5];", "float eps = 3 [default = .00001];"),
         ("bool use_global_stats = 1;", "bool use_global_stats = 1 [default = false];"),
         ("variance_norm = 8 [default = FAN_IN]", "variance_norm = 8"),
+        ("optional int32 sparse = 7", "optional int64 sparse = 7"),
         (PARAM, ""),
     ],
 )

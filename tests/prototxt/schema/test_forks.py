@@ -92,6 +92,23 @@ def test_what_nobody_has_is_refused(text: str) -> None:
         parse_text(f"layer {{ {text} }}")
 
 
+def test_an_unknown_type_may_have_any_forks_message() -> None:
+    """MultiBoxFocalLoss is nobody's here; the field is SSD's, for another type."""
+    (layer,) = parse_text(
+        'layer { type: "NobodysLoss" multibox_loss_param { num_classes: 3 } }'
+    ).layers
+    assert (dialect_of(layer), layer.multibox_loss_param.num_classes) == ("ssd", 3)
+
+
+def test_a_list_is_no_field_that_reads_one() -> None:
+    """naibaf7's windows are lists: of two numbers BVLC's Pooling would take the last."""
+    text = 'type: "Pooling" pooling_param { kernel_size: 2 kernel_size: 3 }'
+    (layer,) = parse_text(f"layer {{ {text} }}").layers
+    assert dialect_of(layer) == "greentea"
+    (extra,) = SHIPPED.extra_fields(layer)
+    assert str(extra) == "pooling_param.kernel_size"
+
+
 def test_a_named_fork_reads_alone() -> None:
     text = 'layer { type: "ROIPooling" roi_pooling_param { pad_ratio: 0.25 } }'
     assert dialect_of(parse_text(text, dialect="mscnn").layers[0]) == "mscnn"
