@@ -15,6 +15,7 @@ from converter.network.net import CaffeNet
 from converter.network.origin import Loaded, Origin
 from converter.network.plan import make_plan, running_steps
 from converter.seed import SEED
+from converter.text import format_shape
 from prototxt import Net, Weights
 from prototxt.errors import WeightError, advising, within
 from prototxt.paths import PathName
@@ -22,7 +23,7 @@ from prototxt.schema.protos import Protos
 
 from .advice import Fill, advice
 from .device import on_device
-from .known.suggest import Suggestions
+from .known.suggest import Suggestions, assumed_shapes
 from .options import Phase, Rename
 from .passes import Request, rewrite
 from .prior_boxes import check_prior_boxes
@@ -126,10 +127,21 @@ def load(
     if not files and phase == "TEST" and not weightless:
         drawn = draft.layers.items()
         loaded.drawn.extend(key for key, layer in drawn if layer.draw_statistics())
-    origin = Origin.of(definition, files, values, loaded, [*notes, *_silenced(draft)])
+    notes += [*_assumed(draft), *_silenced(draft)]
+    origin = Origin.of(definition, files, values, loaded, notes)
     built = draft.network(origin)
     with on_device(device):
         return built.to(device=device, dtype=dtype)
+
+
+def _assumed(draft: Draft) -> list[str]:
+    """Say which inputs' shapes are only those that their layers' code begins with."""
+    sources = ((step.tops, draft.layers[step.key]) for step in draft.steps if step.cls.is_source)
+    shapes = assumed_shapes(sources, draft.given)
+    if not shapes:
+        return []
+    said = ", ".join(f"{name!r} {format_shape(shape)}" for name, shape in shapes.items())
+    return [f"assumed, for the data are not here: {said}; --input-shape gives theirs"]
 
 
 def _silenced(draft: Draft) -> list[str]:

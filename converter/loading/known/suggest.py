@@ -10,7 +10,8 @@ from math import inf, prod
 from typing import Any
 
 import caffe_layers
-from caffe_layers import Shape
+from caffe_layers import Layer, Shape
+from caffe_layers.data.fed import Fed
 from converter.loading.passes import Request
 from converter.network.build import UnsaidShapeError
 from converter.network.steps import MissingBottomError
@@ -27,6 +28,8 @@ IMAGES = (224, 227, 299, 300)
 """The sizes of images that are tried where nothing says one."""
 CLIP = (16, 112, 112)
 """Of a clip of frames."""
+MULTIPLES = (32, 64, 128)
+"""To what an assumed size of images is raised where layers want another."""
 SIZES = (
     ("crop_size", "crop_size"),
     ("crop_height", "crop_width"),
@@ -54,26 +57,33 @@ class Suggestions:
     request: Request
 
     def advice(self, error: CaffeError) -> str:
-        """Return what to do about an input's shape, or a blob, that is lacking; "" for others."""
-        if not isinstance(error, LACKING):
-            return ""
-        return _asking(error, self.shapes())
+        """Return what to do about an input's shape that is lacking or assumed; "" for others."""
+        if isinstance(error, LACKING):
+            return _asking(error, self.shapes())
+        return self._other_size if isinstance(error, ShapeError) and not error.fix else ""
 
     def advise(self, parts: Iterable[Part]) -> None:
         """Let the errors of layers for want of a shape ask for what each of them lacks."""
-        asking = [part for part in parts if isinstance(part.error, LACKING)]
-        shapes = self.shapes() if asking else {}
+        asking = [part for part in parts if isinstance(part.error, ShapeError)]
+        shapes = self.shapes() if any(isinstance(part.error, LACKING) for part in asking) else {}
         for part in asking:
             assert part.error is not None
+            if not isinstance(part.error, LACKING):
+                part.error.fix = part.error.fix or self._other_size
+                continue
             blobs = {*part.layer.bottom, *part.layer.top}
             own = {name: shape for name, shape in shapes.items() if name in blobs}
             part.error.fix = _asking(part.error, own)
 
     def shapes(self) -> dict[str, Shape]:
         """Return a shape for each input that lacks one."""
-        names = [*self._missing, *self._unsaid(self.request.input_shapes)]
-        beside = [name for name in names if self._is_beside(name)]
-        found = self._images([name for name in names if name not in beside])
+        given = self.request.input_shapes
+        parts = self.parts(given)
+        names = [*self._missing, *_unsaid(parts)]
+        examples = _examples(parts)
+        beside = [name for name in names if self._is_beside(name) and name not in examples]
+        images = [name for name in names if name not in beside]
+        found = self._images(images, {name: examples[name] for name in images if name in examples})
         for name in beside:
             found[name] = self._beside(name, found)
         return {name: found[name] for name in names}
@@ -101,11 +111,6 @@ class Suggestions:
         )
         return list(dict.fromkeys(read))
 
-    def _unsaid(self, given: Mapping[str, Shape]) -> Iterator[str]:
-        for part in self.parts(given):
-            if not part.layer.bottom and (part.cls is None or part.cls.is_source):
-                yield from (name for name, shape in part.tops.items() if shape is None)
-
     @cached_property
     def _weights(self) -> dict[str, list[Shape]]:
         return {
@@ -116,8 +121,13 @@ class Suggestions:
 
     # ---- What -----------------------------------------------------------------------------------
 
-    def _images(self, names: Sequence[str]) -> dict[str, Shape]:
-        """Return the shapes of what layers read first: images, of a size that the layers take."""
+    def _images(self, names: Sequence[str], examples: Mapping[str, Shape]) -> dict[str, Shape]:
+        """Return the shapes of what layers read first: images, of a size that the layers take.
+
+        Of some the layers that bring them know `examples`.
+        """
+        if len(examples) == len(names):
+            return dict(examples)
         said = {name: self._size(name) for name in names}
         heads = {name: (self._batch, self._channels(name)) for name in names}
         sizes: list[Shape] = [(size, size) for size in IMAGES] if None in said.values() else [()]
@@ -125,6 +135,7 @@ class Suggestions:
         least = inf
         for size in [*sizes, CLIP]:
             tried = {name: (*heads[name], *(said[name] or size)) for name in names}
+            tried.update(examples)
             faults = self._faults(self.parts({**self.request.input_shapes, **tried}))
             if faults < least:
                 best, least = tried, faults
@@ -160,6 +171,23 @@ class Suggestions:
             if all(_takes(part, {**shapes, name: shape}) for part in readers):
                 return shape
         return (self._batch,)
+
+    @cached_property
+    def _other_size(self) -> str:
+        """Ask for images of another size than the one that was assumed, if there is such."""
+        given = self.request.input_shapes
+        parts = self.parts(given)
+        assumed = assumed_shapes(((part.layer.top, part.module) for part in parts), given)
+        images = {name: shape for name, shape in assumed.items() if len(shape) == len("NCHW")}
+        for multiple in MULTIPLES if images else ():
+            tried = {
+                name: (*shape[:2], *(-(-size // multiple) * multiple for size in shape[2:]))
+                for name, shape in images.items()
+            }
+            if self._faults(self.parts({**given, **tried})) < self._faults(parts):
+                names = ", ".join(map(repr, images))
+                return f"the size of {names} is assumed, give the data's: {options_for(tried)}"
+        return ""
 
     @cached_property
     def _batch(self) -> int:
@@ -211,6 +239,39 @@ class Suggestions:
         if not readers:  # a data layer's second top is a label
             return any(name in layer.top[1:] for layer in self._sources(name))
         return all(layer.bottom[0] != name for layer in readers)
+
+
+def assumed_shapes(
+    sources: Iterable[tuple[Sequence[str], Layer | None]], given: Mapping[str, Shape]
+) -> dict[str, Shape]:
+    """Return the shapes of the tops that are no more than what their layers' code begins with.
+
+    `sources` are layers' tops and modules; what the caller has `given` is as it is.
+    """
+    return {
+        name: shape
+        for tops, module in sources
+        if isinstance(module, Fed) and module.assumed
+        for name, shape in zip(tops, module.shapes(), strict=True)
+        if shape is not None and name not in given
+    }
+
+
+def _unsaid(parts: Iterable[Part]) -> Iterator[str]:
+    for part in parts:
+        if not part.layer.bottom and (part.cls is None or part.cls.is_source):
+            yield from (name for name, shape in part.tops.items() if shape is None)
+
+
+def _examples(parts: Iterable[Part]) -> dict[str, Shape]:
+    """Return what layers that bring data know to be the like of it."""
+    known = (part for part in parts if isinstance(part.module, Fed) and part.module.examples)
+    return {
+        name: shape
+        for part in known
+        if isinstance(part.module, Fed)
+        for name, shape in zip(part.layer.top, part.module.examples, strict=True)
+    }
 
 
 def _asking(error: CaffeError, shapes: Mapping[str, Shape]) -> str:

@@ -78,6 +78,39 @@ def test_regions_of_a_file(tmp_path: Path) -> None:
     }
 
 
+TARGETS = """layer { name: "in" type: "Input" top: "rois" top: "boxes"
+  input_param { shape { dim: [9, 5] } shape { dim: [4, 5] } } }
+layer { name: "targets" type: "Python" bottom: "rois" bottom: "boxes" %s
+  python_param { module: "rpn.proposal_target_layer" layer: "ProposalTargetLayer"
+    param_str: "'num_classes': 3%s" } }"""
+FIVE = 'top: "r" top: "l" top: "t" top: "i" top: "o" '
+
+
+@pytest.mark.parametrize(
+    ("tops", "more", "shapes"),
+    [
+        ("", "", []),
+        ('top: "a"', "\\n'num_attr_classes': 401\\n'ignore_label': -1", [(1, 16)]),
+        ('top: "a"', "\\n'num_rel_classes': 21", [(1, 1, 1, 1)]),
+        ('top: "a" top: "b"', "\\n'num_attr_classes': 2\\n'num_rel_classes': 2",
+         [(1, 16), (1, 1, 1, 1)]),
+    ],
+)  # fmt: skip
+def test_targets_of_attributes_and_relations(
+    tops: str, more: str, shapes: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    net = net_of(TARGETS % (FIVE + tops, more), tmp_path)
+    boxes = [(1, 12, 1, 1)] * 3
+    assert list(net.shapes().values())[2:] == [(1, 5, 1, 1), (1, 1, 1, 1), *boxes, *shapes]
+
+
+def test_targets_whose_parameters_and_tops_differ(tmp_path: Path) -> None:
+    with pytest.raises(ShapeError, match="6 tops, wants 5 by its param_str"):
+        net_of(TARGETS % (FIVE + 'top: "a"', ""), tmp_path)
+    with pytest.raises(ShapeError, match="5 tops, wants 6 by its param_str"):
+        net_of(TARGETS % (FIVE, "\\n'num_attr_classes': 401"), tmp_path)
+
+
 SHAPES = {
     "RegionLoss": (((2, 125, 13, 13), (2, 1, 5, 8)), ()),
     "Yolov3": (((2, 75, 13, 13), (2, 1, 5, 8)), ()),

@@ -160,3 +160,50 @@ def test_a_template_of_sizes_lists_its_placeholders_and_its_inputs(tmp_path: Pat
     with pytest.raises(CaffeError, match=r"net.prototxt:1:52: \{rows\} is a placeholder"):
         load(net, input_shapes={"data": (2, 3, 9, 9)})
     assert load(net, values={"rows": "9", "columns": "9"}).shapes()["conv"] == (2, 4, 4, 4)
+
+
+ROI = """layer { name: "in" type: "Python" top: "data" top: "im_info" top: "gt_boxes"
+  python_param { module: "roi_data_layer.layer" layer: "RoIDataLayer"
+    param_str: "'num_classes': 21" } }
+layer { name: "a" type: "Convolution" bottom: "data" top: "a"
+  convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: %d } }
+layer { name: "b" type: "Convolution" bottom: "data" top: "b"
+  convolution_param { num_output: 4 kernel_size: %d stride: %d } }
+layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "sum" }
+"""
+
+
+@pytest.mark.parametrize(("stride", "size"), [(16, (608, 1024)), (64, (640, 1024))])
+def test_an_assumed_size_is_said_and_another_is_asked_for(
+    tmp_path: Path, stride: int, size: tuple[int, int]
+) -> None:
+    net = write(tmp_path, ROI % (stride, stride, stride))
+    with pytest.raises(CaffeError) as caught:
+        load(net)
+    height, width = size
+    fix = f"the size of 'data' is assumed, give the data's: --input-shape data=1,3,{height},{width}"
+    assert caught.value.fix == fix
+    assert fix in check(net).text()
+    found = load(net, input_shapes={"data": (1, 3, *size)})
+    assert found.shapes()["sum"] == (1, 4, height // stride, width // stride)
+    assert found.notes == [
+        "assumed, for the data are not here: 'im_info' 1x3, 'gt_boxes' 1x5; --input-shape gives "
+        "theirs"
+    ]
+
+
+def test_what_no_size_mends_is_not_put_down_to_it(tmp_path: Path) -> None:
+    net = write(tmp_path, (ROI % (16, 16, 16)).replace("num_output: 4 kernel_size: 3", NINE))
+    with pytest.raises(CaffeError) as caught:
+        load(net)
+    assert caught.value.fix == ""
+
+
+NINE = "num_output: 9 kernel_size: 3"
+
+
+def test_what_a_layers_data_are_like_is_advised(tmp_path: Path) -> None:
+    data = """layer { name: "in" type: "Python" top: "data" top: "label"
+      python_param { module: "voc_layers" layer: "VOCSegDataLayer" } }\n"""
+    net = write(tmp_path, data, CONV % "")
+    assert advised(net) == {"data": "1,3,500,500", "label": "1,1,500,500"}
