@@ -251,8 +251,8 @@ PASSES: tuple[Pass, ...] = (
     pass_over,  # of the layers that are left, before anything reads their fields
     refuse_faults,  # what follows reads all fields
     align,  # a Crop that goes, as labels' do, need not lead to a common origin
-    note_zooms,  # of the layers that are left; its place beside the two around orders notes alone
-    note_defaults,  # of the layers that are left
+    note_zooms,  # of the layers that are left; like the next, its place here orders notes alone
+    note_defaults,  # of the layers that are left, a Scale that is merged among them
     merge,  # by who reads a BatchNorm: a layer that is left out does not
     note_quantization,  # of the layers that are left: a Scale that is merged is none
 )

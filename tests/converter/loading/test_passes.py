@@ -12,6 +12,7 @@ from converter.loading.passes import PASSES, Request, rewrite
 from prototxt import Blob, FormatError, Net, ShapeError, UnsupportedError, Weights, parse_text
 from prototxt.binary.caffemodel import LayerWeights
 from prototxt.file_state import FileState
+from prototxt.schema import SHIPPED
 
 DATA = 'layer { name: "data" type: "Input" top: "x" input_param { shape { dim: [1, 2] } } }\n'
 FC = """layer { name: "fc" type: "InnerProduct" bottom: "x" top: "y"
@@ -136,7 +137,7 @@ def test_a_crop_that_goes_needs_no_offset() -> None:
 
 
 def test_what_was_read_is_noted_before_what_was_done() -> None:
-    """note_unknown, note_values, align, note_zooms: in this order, which only orders the notes."""
+    """note_schemas, note_unknown, note_values; align, note_zooms: this only orders the notes."""
     net = parse_text(
         DATA.replace("[1, 2]", "[1, 1, 9, 9]")
         + 'layer { name: "conv" type: "Convolution" bottom: "x" top: "c" '
@@ -145,9 +146,10 @@ def test_what_was_read_is_noted_before_what_was_done() -> None:
         + 'layer { name: "zoom" type: "Interp" bottom: "c" top: "z" '
         + "interp_param { zoom_factor: 2 } }\n"
     )
-    net = replace(net, unknown=["a field"])
+    net = replace(net, unknown=["a field"], schema=SHIPPED.noting("a schema"))
     _, notes = rewrite(net, Request(values={"N": "3"}))
     assert [note[:11] for note in notes] == [
+        "a schema",
         "passed over",
         "the definit",
         "no Crop has",
@@ -168,3 +170,52 @@ def test_a_scale_that_is_merged_is_no_quantized_layer() -> None:
     rewritten, notes = rewrite(net, Request(weights=[weights]))
     assert names(rewritten) == ["data", "bn"]
     assert notes[0].startswith("1 layers from 'bn' on have a quantization_param")
+
+
+def parsed(text: str) -> Net:
+    """Parse a definition whose faults are listed, as `load` reads it."""
+    return parse_text(text, "net.prototxt", strict=False)
+
+
+def test_what_deploy_leaves_out_is_not_judged_for_itself() -> None:
+    """keep_deployable, pass_over: a loss that goes is said to, not its field to be of training."""
+    loss = TRAINED.replace("include { phase: TRAIN }", "loss_param { odd: 1 }")
+    data = DATA.replace('top: "x"', 'top: "x" top: "label"')
+    rewritten, notes = rewrite(parsed(data + FC + loss), Request(deploy=True))
+    assert names(rewritten) == ["data", "fc"]
+    assert "passed over, left out: net.prototxt:5:16: LossParameter.odd" in notes
+    assert not any("of training alone" in note for note in notes)
+
+
+def test_what_only_training_needs_is_not_refused() -> None:
+    """pass_over, refuse_faults: a learning rate's field stops no testing."""
+    net = parsed(DATA + FC.replace('top: "y"', 'top: "y" param { odd: 1 }'))
+    rewritten, _ = rewrite(net, Request())
+    assert names(rewritten) == ["data", "fc"]
+    with pytest.raises(FormatError, match="ParamSpec has no field 'odd'"):
+        rewrite(net, Request("TRAIN"))
+
+
+def test_a_field_that_nobody_knows_is_refused_before_others_are_read() -> None:
+    """refuse_faults, align: an offset may be what did not read."""
+    net = parsed(
+        DATA.replace('top: "x"', 'top: "x" top: "z"')
+        + 'layer { name: "crop" type: "AutoCrop" bottom: "x" bottom: "z" top: "c" odd: 1 }\n'
+    )
+    with pytest.raises(FormatError, match="LayerParameter has no field 'odd'"):
+        rewrite(net, Request())
+
+
+def test_unknown_fields_of_what_is_cut_stop_nothing() -> None:
+    """End and feed, refuse_faults: what a layer sets that is not there matters to nobody."""
+    odd = 'layer { name: "odd" type: "Odd" bottom: "y" top: "o" odd_param { size: 3 } }\n'
+    more = FC.replace('"x"', '"o"').replace('"y"', '"w"')
+    net = parsed(DATA + FC + odd + more)
+    ended, _ = rewrite(net, Request(end=["y"]))
+    assert names(ended) == ["data", "fc"]
+    skipped, _ = rewrite(net, Request(skip=["odd"]))
+    assert names(skipped) == ["data", "fc", "fc"]
+    fed, _ = rewrite(net, Request(input_shapes={"o": (1, 3)}))
+    assert names(fed) == ["odd", "fc"]
+    with pytest.raises(FormatError, match="has no field 'odd_param'"):
+        rewrite(net, Request())
