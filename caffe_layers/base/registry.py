@@ -91,7 +91,9 @@ def _parameters(layer: Any) -> Iterator[str]:
     """Name each message of parameters that a layer has, whose it is and what is set in it."""
     for field, value in layer.ListFields():
         if field.message_type is not None and field.name.endswith("_param"):
-            names = ", ".join(inner.name for inner, _ in value.ListFields())
+            messages = [value] if hasattr(value, "ListFields") else value
+            inside = (inner.name for one in messages for inner, _ in one.ListFields())
+            names = ", ".join(dict.fromkeys(inside))
             own = dialect_of(layer)
             whose = field.message_type.name + (f" of {own}" if own != "bvlc" else "")
             yield f"{field.name} ({whose}) with {names or 'nothing set'}"

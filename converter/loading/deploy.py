@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from caffe_layers.base.layer import DEFAULT, Registry
+from caffe_layers.data.input import Input
 from prototxt import Net
-from prototxt.blob_index import BlobIndex, Value
+from prototxt.blob_index import NOBODY, BlobIndex, Value
 from prototxt.errors import UnsupportedError
 from prototxt.net import describe
 
 from .source_inputs import Reading, as_input, quoted
+from .training_only import judges_by_message
 
 
 def deploy(
@@ -20,10 +22,11 @@ def deploy(
 ) -> tuple[Net, list[str]]:
     """Return the part of a filtered network that predicts, and notes on what was left out.
 
-    Losses, accuracies and what is computed from them go, and so does all that only they used;
-    their predictions become outputs. A loss's own softmax or sigmoid goes with it: such outputs are
-    logits. Data layers become Input layers, of the shape that the definition says, if it does.
-    `dialect` names the fork that a type is read by where several know it.
+    Losses, accuracies, strangers that seem to be such and what is computed from them go, and so
+    does all that only they used; their predictions become outputs. A loss's own softmax or sigmoid
+    goes with it: such outputs are logits. Data layers become Input layers, of the shape that the
+    definition says, if it does. `dialect` names the fork that a type is read by where several know
+    it.
 
     Raises UnsupportedError where nothing would be left.
     """
@@ -43,6 +46,11 @@ def deploy(
     gone = [layer for index, layer in enumerate(net.layers) if index not in kept]
     if gone:
         notes.append(f"--deploy left out {', '.join(map(describe, gone))}")
+    notes += [
+        f"--deploy took {describe(layer)} for what only measures: nobody knows it here or reads it"
+        for index, layer in enumerate(net.layers)
+        if index not in kept and parts.seems_to_measure(index)
+    ]
     lost = _lost_inputs(parts, kept, values)
     if lost:
         notes.append(f"--deploy left out what only they use: {quoted(lost)}")
@@ -87,8 +95,30 @@ class _Parts:
         layer, cls = self.layers[index], self.readings[index].cls
         if cls.is_loss or cls.is_metric:
             return True
-        read = any(map(self.blobs.readers, self.blobs.tops[index]))
-        return any(layer.loss_weight) and not read
+        if any(map(self.blobs.readers, self.blobs.tops[index])):
+            return False
+        return any(layer.loss_weight) or self.seems_to_measure(index)
+
+    def seems_to_measure(self, index: int) -> bool:
+        """Tell whether a layer that nobody knows, and nobody reads, judges by labels.
+
+        It says so itself, or takes a data layer's further top beside what it reads first.
+        """
+        layer, reading = self.layers[index], self.readings[index]
+        if (
+            reading.is_known
+            or not layer.top
+            or any(map(self.blobs.readers, self.blobs.tops[index]))
+        ):
+            return False
+        labels = (self._is_label(value) for value in self.blobs.bottoms[index][1:])
+        return judges_by_message(layer) or any(labels)
+
+    def _is_label(self, value: Value) -> bool:
+        """Tell whether a value is one that a data layer brings with its first."""
+        if value.maker == NOBODY or not value.number or not self.is_source(value.maker):
+            return False
+        return not issubclass(self.readings[value.maker].cls, Input)
 
     def outputs(self, dropped: set[int]) -> list[Value]:
         """Return what is an output without the dropped layers: predictions, not labels.

@@ -11,6 +11,7 @@ from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import Registry
 from caffe_layers.data.fed import Fed
 from caffe_layers.data.input import Input
+from caffe_layers.data.python import Python
 from converter.network.steps import read_layer
 from prototxt import Net
 from prototxt.blob_index import BlobIndex
@@ -43,6 +44,11 @@ class Reading:
     def is_source(self, layer: Any) -> bool:
         """Tell whether the layer brings data from outside."""
         return not (layer.bottom or self.cls.own_values)
+
+    @property
+    def is_known(self) -> bool:
+        """Tell whether a class is known of the layer's type, or of its Python code."""
+        return self.message is not None or self.cls not in (Layer, Python)
 
     def source(self) -> Layer | None:
         """Return the module of a source; None where it cannot be built, as without its files."""

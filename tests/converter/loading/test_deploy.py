@@ -169,3 +169,56 @@ def test_data_layer_whose_fork_has_no_input_becomes_one(tmp_path):
     net = load(tmp_path, data, FC, LOSS, input_shapes={"data": (1, 3, 8, 6)})  # and no label's
     assert net.input_shapes == {"data": (1, 3, 8, 6)}
     assert names(net) == ["mnist", "fc"]
+
+
+JUDGE = 'layer { name: "odd" type: "OddHead" bottom: "fc" bottom: "%s" top: "odd" }'
+
+
+def test_a_stranger_that_judges_by_labels_goes_and_is_named(tmp_path):
+    net = load(tmp_path, DATA, FC, JUDGE % "label")
+    assert names(net) == ["mnist", "fc"]
+    said = "--deploy took layer 'odd' (OddHead) for what only measures: nobody knows it here or "
+    assert f"{said}reads it" in net.notes
+    python = JUDGE.replace('"OddHead"', '"Python"').replace("}", "python_param { module: 'm' } }")
+    net = load(tmp_path, DATA, FC, python % "label")
+    assert names(net) == ["mnist", "fc"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "why"),
+    [
+        ((DATA, FC, JUDGE % "data"), "images are no labels"),
+        ((DATA, FC, JUDGE % "fc"), "nor are predictions"),
+        ((DATA.replace(' top: "label"', ""), FC, JUDGE % "label"), "nobody brings it"),
+        (
+            (DATA, FC, JUDGE % "label", 'layer { name: "r" type: "ReLU" bottom: "odd" top: "r" }'),
+            "it is read",
+        ),
+    ],
+)
+def test_a_stranger_that_may_predict_stays_and_is_refused(tmp_path, layers, why):
+    with pytest.raises(UnsupportedError, match="layer type 'OddHead' is unknown"):
+        load(tmp_path, *layers)
+
+
+def test_a_stranger_at_an_inputs_second_blob_stays(tmp_path):
+    """An image's numbers come so to a detector."""
+    data = """layer { name: "in" type: "Input" top: "data" top: "info"
+      input_param { shape { dim: [1, 3, 8, 8] } shape { dim: [1, 3] } } }"""
+    with pytest.raises(UnsupportedError, match="layer type 'OddHead' is unknown"):
+        load(tmp_path, data, FC, JUDGE % "info")
+
+
+def test_without_deploy_a_stranger_with_labels_is_refused(tmp_path):
+    path = tmp_path / "train_val.prototxt"
+    path.write_text("\n".join([DATA, FC, JUDGE % "label"]))
+    with pytest.raises(UnsupportedError, match="layer type 'OddHead' is unknown"):
+        converter.load(path)
+
+
+def test_a_stranger_with_a_list_of_parameters_is_named(tmp_path):
+    """ConvLSTM's schema has a parameter message that may stand several times."""
+    layers = """layer { name: "odd" type: "OddHead" bottom: "fc" top: "odd"
+      lstm_conv_param { type: "i" } lstm_conv_param { type: "f" } }"""
+    with pytest.raises(UnsupportedError, match="layer type 'OddHead' is unknown; it has lstm_conv"):
+        load(tmp_path, DATA, FC, layers)
