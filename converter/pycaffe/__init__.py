@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from .finder import Finder
+from .finder import installed_dialect as installed_dialect
 
 
 def install(dialect: str | None = None) -> None:

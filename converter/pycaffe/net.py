@@ -120,18 +120,24 @@ class Net(Passes):
         """Run some layers forward; return their weighted losses' sum."""
         self._check(first, last)
         before, after = self._callbacks["before_forward"], self._callbacks["after_forward"]
+        alone = not (before or after)
+        previous: Node | None = None
         loss = 0.0
         with torch.no_grad():
             for index in range(first, last + 1):
                 for call in before:
                     call(index)
                 node = self._nodes[index]
+                if isinstance(node, ModuleNode):
+                    single = alone and isinstance(previous, ModuleNode) and len(node.bottoms) == 1
+                    node.before = previous if single else None  # type: ignore[assignment]
                 try:
                     node.forward()
                 except (CaffeError, RuntimeError) as error:
                     raise _placed(node, error) from error
                 if node.losses:
                     loss += node.loss()
+                previous = node
                 for call in after:
                     call(index)
         return loss
@@ -140,18 +146,39 @@ class Net(Passes):
         """Run some layers backward, from `first` down to `last`."""
         self._check(last, first)
         before, after = self._callbacks["before_backward"], self._callbacks["after_backward"]
+        alone = not (before or after)
+        index = first
         with torch.no_grad():
-            for index in range(first, last - 1, -1):
+            while index >= last:
                 for call in before:
                     call(index)
                 node = self._nodes[index]
                 if node.needs_backward:
                     try:
-                        node.backward()
+                        if alone and isinstance(node, ModuleNode):
+                            chain = self._chain(index, last)
+                            node.backward(chain)
+                            index -= len(chain)
+                        else:
+                            node.backward()
                     except (CaffeError, RuntimeError) as error:
                         raise _placed(node, error) from error
                 for call in after:
                     call(index)
+                index -= 1
+
+    def _chain(self, index: int, last: int) -> list[ModuleNode]:
+        """Return the layers before one that can be run backward together with it, downwards."""
+        chain: list[ModuleNode] = []
+        node = self._nodes[index]
+        while index > last and isinstance(node, ModuleNode):
+            index -= 1
+            below = self._nodes[index]
+            if not (isinstance(below, ModuleNode) and node.goes_on_from(below)):
+                break
+            chain.append(below)
+            node = below
+        return chain
 
     def _check(self, first: int, last: int) -> None:
         if first < 0 or last >= len(self._nodes):

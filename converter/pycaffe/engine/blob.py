@@ -131,10 +131,6 @@ class Blob:
         else:
             self._diff.take(value, foreign)
 
-    def add_diff(self, value: Tensor) -> None:
-        """Add to the gradients."""
-        self.diff_tensor().add_(value.view(self._shape))
-
     def share(self, other: Blob, *, values: bool = True, diff: bool = False) -> None:
         """Lie in another blob's memory."""
         if values and self._values is not other._values:
