@@ -138,10 +138,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def delete(self, which: int) -> None:
-        gone = self.nets[which]
+        self.let_go(lambda one: one["net"] is self.nets[which])
         self.nets[which] = self.new_net()
-        self.let_go(lambda one: one["net"] is gone)
-        del gone
         gc.collect()
         self.filled = [np.full(shape, np.nan, np.float32) for shape in [(2, 3), (6, 3), (3, 3)] * 9]
 
