@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis
-from caffe_layers.base.message import enum_name
+from caffe_layers.base.message import enum_name, is_set
 from caffe_layers.base.op import Op
 from prototxt.errors import UnsupportedError
 
@@ -30,7 +30,8 @@ def read_normalization(param: Any, default: str, *, pre_fixed: bool = False) -> 
 
 def is_pre_fixed(layer: Any) -> bool:
     """Tell whether a loss layer asks for R-FCN's divisor of its own."""
-    return enum_name(layer.loss_param, "normalization") == "PRE_FIXED"
+    loss = layer.loss_param
+    return is_set(loss, "normalization") and enum_name(loss, "normalization") == "PRE_FIXED"
 
 
 def normalized(
