@@ -25,4 +25,6 @@ class BNLL(Layer, type="BNLL"):
         return -F.logsigmoid(-x)
 
     def onnx(self, op: Op, x: str) -> Values:
-        return op.Softplus(x)
+        # Not Softplus, whose exp(x) several engines let overflow.
+        power = op.Exp(op.Neg(op.Abs(x)))
+        return op.Add(op.Relu(x), op.Log(op.Add(power, op.scalar(1))))

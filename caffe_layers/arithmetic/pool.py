@@ -173,11 +173,11 @@ def onnx_ave_pool(op: Op, x: str, pool: Pool) -> str:
         if all(end <= p for end, p in zip(ends, pad, strict=True)):
             return average(x, pads=[*pad, *ends], count_include_pad=1)
         # The padding counts, what hangs over it does not: two kinds of zeros, so two nodes.
-        x = _onnx_pad(op, x, pad, pad, 0)
-        ends = tuple(max(end - p, 0) for end, p in zip(ends, pad, strict=True))
-        return average(x, pads=[*none, *ends])
+        over = tuple(max(end - p, 0) for end, p in zip(ends, pad, strict=True))
+        how = _hanging(op, x, pool, over)
+        return average(_onnx_pad(op, x, pad, pad, 0), **how)
     if not _outside(pool, ends):
-        return average(x, pads=[*none, *ends])
+        return average(x, **_hanging(op, x, pool, ends))
     if any(op.dynamic(x)[2:]):
         raise UnsupportedError(
             f"stride {stride} is larger than kernel {kernel}: which mean is 0 / 0 depends on "
@@ -193,6 +193,24 @@ def onnx_ave_pool(op: Op, x: str, pool: Pool) -> str:
         ratio = prod(kernel) / area
     inside = _onnx_pad(op, x, none, ends, 0)
     return op.Mul(average(inside), op.array("ratio", ratio))
+
+
+def _hanging(op: Op, x: str, pool: Pool, ends: Sequence[int]) -> dict[str, Any]:
+    """Return how a mean's windows may hang over the end by so much, beside the padding that counts.
+
+    Rounding the number of places up is what other engines and optimizers take best: pads at the end
+    alone stop pnnx and onnx2torch, and onnxoptimizer joins them to a Pad before them, and counts
+    them. But Caffe drops a last place that starts beyond the padding.
+    """
+    if not any(ends):
+        return {}
+    spatial = op.shape(x)[2:]
+    sizes = zip(spatial, pool.sizes(spatial), op.dynamic(x)[2:], strict=True)
+    alike = all(
+        kernel >= stride + pad if moves else -(-(size + 2 * pad - kernel) // stride) + 1 == places
+        for (size, places, moves), kernel, stride, pad in zip(sizes, *pool.window[:3], strict=True)
+    )
+    return {"ceil_mode": 1} if alike else {"pads": [*(0,) * len(ends), *ends]}
 
 
 def pool_source(py: Py, x: str, pool: Pool, method: str) -> str:

@@ -17,11 +17,11 @@ from prototxt.errors import UnsupportedError
 
 ONNX = {
     "SUM": "ReduceSum",
-    "ASUM": "ReduceL1",
+    "ASUM": "ReduceSum",
     "SUMSQ": "ReduceSumSquare",
     "MEAN": "ReduceMean",
 }
-"""Operation -> ONNX's operator."""
+"""Operation -> ONNX's operator; of ASUM on magnitudes."""
 
 
 class Reduction(Layer, type="Reduction", param="reduction_param"):
@@ -60,7 +60,9 @@ class Reduction(Layer, type="Reduction", param="reduction_param"):
     def onnx(self, op: Op, x: str) -> Values:
         rank = len(op.shape(x))
         axes = range(canonical_axis(self.axis, rank), rank)
-        if self.coeff == 1:
-            return op.reduce(ONNX[self.operation], x, axes, keepdims=0)
+        if self.operation == "ASUM":  # not ReduceL1, whose axes OpenVINO ignores below opset 18
+            x = op.Abs(x)
         reduced = op.reduce(ONNX[self.operation], x, axes, keepdims=0)
+        if self.coeff == 1:
+            return reduced
         return op.Mul(reduced, op.scalar(self.coeff))

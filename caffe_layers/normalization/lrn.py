@@ -61,7 +61,14 @@ class LRN(Layer, type="LRN", param="lrn_param"):
     def onnx(self, op: Op, x: str) -> Values:
         across = self.norm_region == "ACROSS_CHANNELS"
         if across and self.alpha > 0 and self.beta > 0:  # ONNX Runtime takes no others
-            return op.LRN(x, alpha=self.alpha, beta=self.beta, bias=self.k, size=self.local_size)
+            if self.k.is_integer() or self.k < 0:
+                return op.LRN(
+                    x, alpha=self.alpha, beta=self.beta, bias=self.k, size=self.local_size
+                )
+            # OpenVINO takes a whole number: k is taken out of the power.
+            alpha = self.alpha / self.k
+            power = op.LRN(x, alpha=alpha, beta=self.beta, bias=1.0, size=self.local_size)
+            return op.Mul(power, op.scalar(self.k**-self.beta))
         square = op.Mul(x, x)
         mean = self._onnx_mean_across(op, square) if across else self._onnx_mean_within(op, square)
         share = op.Mul(mean, op.scalar(self.alpha))

@@ -7,6 +7,7 @@ from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -167,6 +168,57 @@ def test_onnx_is_caffes(method, kernel, stride, pad, mode, dynamic, tmp_path):
         assert_close(got["y"], top, f"y {size}", 1e-6)
         if mask:
             assert_close(got["mask"], places, f"mask {size}")
+
+
+EVERY = [(k, s, p) for k, s in product(range(1, 6), range(1, 5)) for p in range(k)]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "pad"), EVERY)
+def test_means_in_onnx_are_caffes_at_every_size(kernel, stride, pad, tmp_path):
+    """Fixed sizes and free ones; where it may, the pool rounds up instead of padding the end."""
+    sizes = [size for size in range(1, 14) if size + 2 * pad >= kernel]
+    window = ((kernel,) * 2, (stride,) * 2, (pad,) * 2, "CEIL")
+    text = "".join(
+        net_text((1, 1, size, size), "AVE", *window, mask=False)
+        .replace('"x"', f'"x{size}"')
+        .replace('"y"', f'"y{size}"')
+        for size in sizes
+    )
+    (tmp_path / "net.prototxt").write_text(text)
+    net = converter.load(tmp_path / "net.prototxt")
+    images = {
+        f"x{size}": image(1, 1, size, size, positive=True).astype(np.float32) for size in sizes
+    }
+    wants = {f"y{x[1:]}": caffe_pool(value, "AVE", *window)[0] for x, value in images.items()}
+    run = session(net, tmp_path / "fixed.onnx", ())
+    names = [output.name for output in run.get_outputs()]
+    for name, got in zip(names, run.run(None, images), strict=True):
+        assert_close(got, wants[name], f"fixed {name}", 1e-6)
+    pools = [
+        node for node in onnx.load(tmp_path / "fixed.onnx").graph.node if "Pool" in node.op_type
+    ]
+    said = [{one.name: one for one in node.attribute} for node in pools]
+    if kernel >= stride + pad:
+        assert not any(list(one["pads"].ints)[2:] > [pad, pad] for one in said if "pads" in one)
+    if stride > kernel and not pad:
+        return  # refused: `test_onnx_is_caffes`
+    one = load(tmp_path, (1, 1, 13, 13), "AVE", *window, dtype=torch.float32)
+    run = session(one, tmp_path / "free.onnx", ("height", "width"))
+    for size in sizes:
+        (got,) = run.run(None, {"x": images[f"x{size}"]})
+        assert_close(got, wants[f"y{size}"], f"free {size}", 1e-6)
+
+
+@pytest.mark.parametrize("dynamic", [(), ("height", "width")])
+@pytest.mark.parametrize("pad", [0, 1])
+def test_a_mean_that_hangs_over_rounds_up(pad, dynamic, tmp_path):
+    """Pads at the end alone are refused by pnnx and onnx2torch, and onnxoptimizer counts them."""
+    net = load(tmp_path, (1, 1, 6, 6), "AVE", (3, 3), (2, 2), (pad, pad), "CEIL")
+    converter.export_onnx(net, tmp_path / "net.onnx", dynamic=dynamic)
+    (node,) = (n for n in onnx.load(tmp_path / "net.onnx").graph.node if n.op_type == "AveragePool")
+    said = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+    assert said["ceil_mode"] == 1
+    assert not any(said.get("pads", []))
 
 
 def test_global_max_tells_places_in_onnx(tmp_path):
