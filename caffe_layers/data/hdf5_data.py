@@ -46,7 +46,7 @@ class HDF5Data(Layer, type="HDF5Data", param="hdf5_data_param", bottoms=0, tops=
             self.files = _listed(source)
             shapes = read_shapes(self.files[0], tops)
         except FormatError as error:
-            if all(Path(name).exists() for name in (source, *self.files[:1])):
+            if all(Path(name).is_file() for name in (source, *self.files[:1])):
                 raise
             self.read_error, self.makes_tops = error, False
         else:

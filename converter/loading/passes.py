@@ -45,6 +45,11 @@ class Request:
     end: Sequence[str] = ()
     weightless: bool = False
 
+    @property
+    def trains(self) -> bool:
+        """Tell whether it is a network that is trained, losses and all."""
+        return self.phase == "TRAIN" and not self.deploy
+
 
 Pass = Callable[[Net, Request], tuple[Net, list[str]]]
 """Returns the network rewritten, and in sentences what a reader of it should know."""
@@ -128,8 +133,11 @@ def end(net: Net, request: Request) -> tuple[Net, list[str]]:
 
 
 def feed(net: Net, request: Request) -> tuple[Net, list[str]]:
-    """Put inputs in the place of layers that nobody here runs, where their shapes are given."""
-    shapes, sources = request.input_shapes, not request.deploy
+    """Put inputs in the place of layers that nobody here runs, where their shapes are given.
+
+    Of those that bring data `pass_over` makes inputs, unless something is trained.
+    """
+    shapes, sources = request.input_shapes, request.trains
     return feed_tops(net, shapes, request.registry, request.dialect, sources=sources)
 
 
@@ -150,7 +158,7 @@ def keep_deployable(net: Net, request: Request) -> tuple[Net, list[str]]:
 
 def pass_over(net: Net, request: Request) -> tuple[Net, list[str]]:
     """Pass over what only training needs, where nothing is trained."""
-    if request.phase == "TRAIN" and not request.deploy:
+    if request.trains:
         return net, []
     filled = bool(request.weights) or request.weightless
     return pass_over_training(net, request.registry, request.dialect, filled=filled)

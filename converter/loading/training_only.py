@@ -105,7 +105,7 @@ class _Passing:
         return next(iter(self.registry.layers.get(layer.type, {}).values()), Layer)
 
     def _is_source(self, layer: Any, cls: type[Layer]) -> bool:
-        if cls is Layer:
+        if cls is Layer or issubclass(cls, Refused):
             return bool(layer.top) and not layer.bottom
         return cls.is_source and not cls.own_values
 

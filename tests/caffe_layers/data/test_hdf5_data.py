@@ -233,3 +233,23 @@ def test_shuffle_is_read_from_the_definition(folder: Path) -> None:
     for says in ("", "shuffle: true"):
         net = load(folder, (NET % "").replace("batch_size: 2", f"batch_size: 2 {says}"))
         assert net.layers["L"].shuffle is bool(says)
+
+
+@pytest.mark.parametrize("lost", ["list.txt", "a.h5"])
+def test_files_that_are_not_there_leave_the_tops_to_the_caller(folder: Path, lost: str) -> None:
+    Path(lost).unlink()
+    layer = reader("data", "label")
+    assert layer.shapes() == [None, None]
+    assert lost in str(layer.read_error)
+    with pytest.raises(FormatError, match=lost):
+        layer()
+    Path("net.prototxt").write_text(NET % "")
+    net = converter.load("net.prototxt", input_shapes={"data": (2, 3), "label": (2,)})
+    assert net({"data": torch.ones(2, 3)})["fc"].shape == (2, 2)
+
+
+@pytest.mark.usefixtures("folder")
+def test_damaged_files_are_refused_at_once() -> None:
+    Path("a.h5").write_bytes(b"none")
+    with pytest.raises(FormatError, match=r"a\.h5"):
+        reader("data", "label")

@@ -197,6 +197,31 @@ def test_an_unknown_data_layer_is_an_input(tmp_path: Path) -> None:
     ]
 
 
+def test_the_shape_of_an_unknown_data_layers_top_is_enough(tmp_path: Path) -> None:
+    """Its labels went with what read them, and no shape is asked for them."""
+    data = 'layer { name: "d" type: "OddData" top: "x" top: "label" top: "more" }\n'
+    bottoms = 'bottom: "c" bottom: "label" bottom: "more"'
+    loss = f'layer {{ name: "l" type: "OddLoss" {bottoms} top: "l" }}'
+    net = write(tmp_path, data, CONV % ("", "", ""), loss)
+    found = loaded(net, input_shapes={"x": (1, 3, 8, 8)})
+    assert found.input_shapes == {"x": (1, 3, 8, 8)}
+    assert [step.key for step in found.steps] == ["d", "conv"]
+    given = {"x": (1, 3, 8, 8), "label": (1,), "more": (1,)}
+    with pytest.raises(UnsupportedError, match="layer type 'OddLoss' is unknown"):
+        loaded(net, phase="TRAIN", input_shapes=given)
+
+
+def test_a_layer_that_is_known_to_read_files_is_an_input(tmp_path: Path) -> None:
+    data = 'layer { name: "d" type: "CustomData" top: "x" }\n'
+    net = write(tmp_path, data, CONV % ("", "", ""))
+    found = loaded(net, input_shapes={"x": (1, 3, 8, 8)})
+    assert found.input_shapes == {"x": (1, 3, 8, 8)}
+    assert passed_over(found) == [
+        f"passed over, of the reading of data alone: {net}:1: layer 'd' (CustomData): it is not "
+        "computed here; an input stands in the layer's place"
+    ]
+
+
 def test_a_data_layer_with_the_tops_of_a_fork_is_an_input(tmp_path: Path) -> None:
     memory = """layer { name: "d" type: "MemoryData" top: "x" top: "label" top: "size"
       memory_data_param { batch_size: 2 channels: 3 height: 8 width: 9 } }\n"""
