@@ -4,9 +4,9 @@
 
 FOLDER holds definitions; INDEX.tsv names each one's file (`name`), `repository`, `path` and
 `commit`. Each is checked and shown without options, and then with those that the messages suggest:
-shapes of inputs, a fork's reading, `--deploy`; a template's values are not guessed. `--convert`
-converts what was shown as well, with drawn weights, and verifies it. The status is 1 where anything
-but a message of ours came out, or a file took more than ten seconds of a processor.
+shapes of inputs, a fork's reading, `--deploy`, `--phase`; a template's values are not guessed.
+`--convert` converts what was shown as well, with drawn weights, and verifies it. The status is 1
+where anything but a message of ours came out, or a file took more than ten seconds of a processor.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ PARAMETERS = 30_000_000
 """Networks with more are not converted here."""
 ROUNDS = 20
 SHAPE = re.compile(r"--input-shape ([^\s=]+)=(\d+(?:[,x]\d+)*)")
+OTHER_PHASE = re.compile(r"include \{ phase: TRAIN \}.* --phase")
 FORK = re.compile(r"--dialect (\w+)")
 
 
@@ -53,6 +54,7 @@ class Options:
     input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     dialect: str | None = None
     deploy: bool = False
+    phase: str = "TEST"
     allow_unknown: bool = False
 
     def arguments(self) -> dict[str, Any]:
@@ -64,6 +66,7 @@ class Options:
         shapes = [f"{name}={','.join(map(str, dims))}" for name, dims in self.input_shapes.items()]
         words = [word for shape in shapes for word in ("--input-shape", shape)]
         words += ["--dialect", self.dialect] if self.dialect else []
+        words += ["--phase", self.phase] if self.phase != "TEST" else []
         return words + ["--deploy"] * self.deploy
 
     def advised(self, message: str) -> Options | None:
@@ -103,11 +106,13 @@ def show(path: Path) -> tuple[Result, Options | None]:
     done = partial(Result, path.name, seconds=seconds)
     if not message:
         return done(AS_IS, parameters=parameters), last
-    for start in (Options(), Options(deploy=True)):
+    starts = [Options(), Options(deploy=True)]
+    starts += [Options(phase="TRAIN")] if OTHER_PHASE.search(message) else []
+    for start in starts:
         options, said, parameters = follow(path, start)
         if not said:
             return done(WITH_OPTIONS, " ".join(options.words()), parameters=parameters), options
-        if "no layer is left that makes an output" not in said:
+        if start.phase == "TEST" and "no layer is left that makes an output" not in said:
             last, message = options, said
     _, said, _ = follow(path, Options(deploy=True, allow_unknown=True))
     outcome, names = reason(message, advised=bool(last.input_shapes))

@@ -116,9 +116,9 @@ def _summary(results: Sequence[Result], seconds: float) -> list[str]:
         "",
         "Written by `benchmarks/field.py` from a folder of definitions and an index of where they "
         "come from. The messages' advice is followed to the letter: `--input-shape` as suggested, "
-        "`--dialect` where one fork's reading is offered, `--deploy` for what only trains. A "
-        "template's values are not guessed, no schema is given, and data that are not published "
-        "are not made up.",
+        "`--dialect` where one fork's reading is offered, `--deploy` for what only trains, "
+        "`--phase` where another one has what is lacking. A template's values are not guessed, no "
+        "schema is given, and data that are not published are not made up.",
         "",
     ]
 

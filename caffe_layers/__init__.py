@@ -23,6 +23,7 @@ from .forks.faces import *
 from .forks.flownet import *
 from .forks.intel import *
 from .forks.mobile import *
+from .forks.mscnn import *
 from .forks.openpose import *
 from .forks.python import *
 from .forks.rcnn import *

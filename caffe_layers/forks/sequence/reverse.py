@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from caffe_layers.arithmetic.reversed import emit_reversed
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
@@ -35,9 +36,3 @@ class Reverse(Layer, type="Reverse", fork="caffe_ocr", param="reverse_param"):
 
     def python(self, py: Py, x: str) -> str:
         return py.call("torch.flip", x, (self.axis,))
-
-
-def emit_reversed(op: Op, x: str, axis: int) -> str:
-    """Append an axis turned round."""
-    least = -(1 << 62)  # before the first index, whatever the size
-    return op.Slice(x, op.ints(-1), op.ints(least), op.ints(axis), op.ints(-1))
