@@ -17,7 +17,7 @@ from prototxt.errors import CaffeError, ShapeError, UnsupportedError, advising, 
 from . import global_pool
 from .exported import Exported, exported_part
 from .layers import Layers
-from .optimize import PASSES, Wiring
+from .optimize import LAYOUT_PASSES, PASSES, Wiring
 from .origin import Loaded, Origin, SourceFile
 from .parameters import parameter_groups
 from .plan import Plan, make_plan, running_steps
@@ -222,11 +222,11 @@ class CaffeNet(nn.Module):
 
         Layers that do nothing in testing go, convolutions take in the normalisation and the ReLU
         after them, the selection of SK units becomes one layer, sums are averaged before they are
-        added, memory is laid out with the channels last; on a CPU weights are kept packed as well,
-        which takes their memory twice, and convolutions add the shortcut beside them. With
-        `compile` torch compiles the whole. The network itself stays as it is. What was done stands
-        in the result's `notes`; values by Caffe's names of what was folded away are gone, outputs
-        stay.
+        added. For torch's sake memory is laid out with the channels last; on a CPU weights are kept
+        packed as well, which takes their memory twice, and convolutions add the shortcut beside
+        them: not so without `channels_last`, for what is exported. With `compile` torch compiles
+        the whole. The network itself stays as it is. What was done stands in the result's `notes`;
+        values by Caffe's names of what was folded away are gone, outputs stay.
 
         Raises UnsupportedError for a network of the TRAIN phase.
         """
@@ -238,7 +238,8 @@ class CaffeNet(nn.Module):
         named = self.named_outputs
         kept = make_plan(self.steps, named).outputs.values() if named else ()
         wiring = Wiring(source.steps, source.layers, source.shapes(), kept)
-        done = [said for rewrite in PASSES if (said := rewrite(wiring))]
+        passes = (*PASSES, *(LAYOUT_PASSES if channels_last else ()))
+        done = [said for rewrite in passes if (said := rewrite(wiring))]
         if channels_last:
             done.append("laid out memory with the channels last")
         if compile:

@@ -16,7 +16,7 @@ from .fuse_selections import fuse_selections
 from .pack_convolutions import pack_convolutions
 from .wiring import Wiring
 
-__all__ = ["PASSES", "Wiring"]
+__all__ = ["LAYOUT_PASSES", "PASSES", "Wiring"]
 
 PASSES: tuple[Callable[[Wiring], str], ...] = (
     # First: a layer that does nothing would stand between those that belong together.
@@ -27,8 +27,12 @@ PASSES: tuple[Callable[[Wiring], str], ...] = (
     fuse_relu,
     fuse_selections,
     average_before_adding,
+)
+
+LAYOUT_PASSES: tuple[Callable[[Wiring], str], ...] = (
     # After all that changes a convolution's weights.
     pack_convolutions,
     # Last: only a packed convolution can add.
     add_shortcuts,
 )
+"""Those after them, for torch alone: a file has no use of the order in which torch's CPU reads."""

@@ -208,6 +208,9 @@ def packed(tmp_path):
     net = load(tmp_path, text).float()
     faster = net.optimize()
     assert "optimized: packed the weights of 2 convolutions for oneDNN" in faster.notes
+    exported = net.optimize(channels_last=False)
+    assert not any("oneDNN" in note for note in exported.notes), "a file has no use of it"
+    assert not any(isinstance(each, PackedConvolution) for each in exported.layers.values())
     return net, faster
 
 
