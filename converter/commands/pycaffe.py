@@ -28,15 +28,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run it; the status is its own, and 1 where it ends by an exception."""
     from converter.pycaffe import install
+    from converter.pycaffe.era import give_back, translated
     from converter.pycaffe.scripts import run_module, run_notebook, run_script
     from converter.pycaffe.scripts.run import PYTHON
 
-    install(args.dialect)
-    language = PYTHON
-    if args.python2:
-        from converter.pycaffe.era import translated
-
-        language = translated()
+    give_back()
+    language = translated() if args.python2 else PYTHON
+    install(args.dialect)  # last: it is asked first
     if args.module:
         return run_module(args.target, args.args)
     run_it = run_notebook if args.target.endswith(".ipynb") else run_script

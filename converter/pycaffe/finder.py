@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +32,9 @@ class Finder(MetaPathFinder):
             return spec
         if fullname.startswith("caffe."):
             folders = [str(Path(entry or ".", "caffe")) for entry in sys.path]
-            return PathFinder.find_spec(fullname, folders)
+            others = (one.find_spec for one in sys.meta_path if not isinstance(one, Finder))
+            found = (find(fullname, folders, target) for find in others)
+            return next((spec for spec in found if spec is not None), None)
         return None
 
 

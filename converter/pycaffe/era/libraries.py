@@ -6,7 +6,11 @@ import builtins
 import itertools
 import string
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -41,10 +45,15 @@ ALIASES = {
 
 
 def give_back() -> None:
-    """Give the libraries their old names back, for this process."""
+    """Give numpy its old names back, and scipy.misc and yaml theirs when they are imported."""
     for name, value in {**ALIASES, "asscalar": lambda array: array.item()}.items():
         if name not in vars(np):
             setattr(np, name, value)
+    sys.meta_path.insert(0, _Changed())
+
+
+def give_back_builtins() -> None:
+    """Give the standard library the names that Python 2 had, and what translated code calls."""
     for name in ("izip", "imap", "ifilter"):
         setattr(itertools, name, getattr(builtins, name[1:]))
     itertools.izip_longest = itertools.zip_longest  # type: ignore[attr-defined]
@@ -52,44 +61,57 @@ def give_back() -> None:
         setattr(string, name, getattr(string, f"ascii_{name}"))
     sys.maxint = sys.maxsize  # type: ignore[attr-defined]
     vars(builtins).update({key: value for key, value in names().items() if key != "round"})
-    _give_back_yaml()
-    _give_back_scipy()
 
 
-def _give_back_yaml() -> None:
+class _Changed(MetaPathFinder):
+    """Finds modules as Python does, and gives them their old names once they are there."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in CHANGES:
+            return None
+        spec = PathFinder.find_spec(fullname, path)
+        if spec is None:
+            return ModuleSpec(fullname, _Changing(None)) if fullname == "scipy.misc" else None
+        spec.loader = _Changing(spec.loader)
+        return spec
+
+
+class _Changing(Loader):
+    """Runs a module as its own loader does, if there is still one, and adds to it."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None if self._own is None else self._own.create_module(spec)  # type: ignore[no-any-return]
+
+    def exec_module(self, module: ModuleType) -> None:
+        if self._own is not None:
+            self._own.exec_module(module)
+        CHANGES[module.__name__](module)
+
+
+def _change_yaml(yaml: Any) -> None:
     """Let `yaml.load` need no loader."""
-    try:
-        yaml = import_module("yaml")
-    except ImportError:
-        return
     whole = yaml.load
 
     def load(stream: Any, Loader: Any = None) -> Any:  # noqa: N803  # yaml's name
         return whole(stream, Loader or yaml.Loader)
 
-    yaml.load = load  # type: ignore[attr-defined]
+    yaml.load = load
 
 
-def _give_back_scipy() -> None:
+def _change_scipy_misc(misc: Any) -> None:
     """Let `scipy.misc` read, write and resize images again, with Pillow."""
-    try:
-        misc: Any = import_module("scipy.misc")
-    except ImportError:
-        try:
-            scipy = import_module("scipy")
-        except ImportError:
-            return
-        misc = type(sys)("scipy.misc")
-        scipy.misc = misc  # type: ignore[attr-defined]
-        sys.modules["scipy.misc"] = misc
-    for name, value in {
-        "imread": imread,
-        "imsave": imsave,
-        "imresize": imresize,
-        "toimage": toimage,
-    }.items():
-        if name not in vars(misc):
-            setattr(misc, name, value)
+    for function in (imread, imsave, imresize, toimage):
+        if function.__name__ not in vars(misc):
+            setattr(misc, function.__name__, function)
+
+
+CHANGES = {"yaml": _change_yaml, "scipy.misc": _change_scipy_misc}
+"""Module -> what is done to it when it is there."""
 
 
 def _pillow() -> Any:

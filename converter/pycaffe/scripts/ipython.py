@@ -63,4 +63,5 @@ def _stand_in() -> None:
         setattr(shown, name, type(name, (_Shown,), {}))
     shown.__dict__.update(display=show, clear_output=lambda *args, **options: None)
     whole.__dict__.update(display=shown, get_ipython=lambda: None, __path__=[])
+    whole.__dict__.update(__version__="9.0.0", version_info=(9, 0, 0))  # matplotlib asks
     sys.modules.update({"IPython": whole, "IPython.display": shown})
