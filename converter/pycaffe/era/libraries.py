@@ -85,7 +85,8 @@ class _Changing(Loader):
         self._own = own
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return None if self._own is None else self._own.create_module(spec)  # type: ignore[no-any-return]
+        made: ModuleType | None = self._own.create_module(spec) if self._own else None
+        return made
 
     def exec_module(self, module: ModuleType) -> None:
         if self._own is not None:
