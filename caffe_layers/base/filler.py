@@ -21,10 +21,6 @@ from .number import float32
 FAN_IN, FAN_OUT, AVERAGE = 0, 1, 2
 
 
-UNREAD = ("gabor",)
-"""Fillers of forks (gabor is Intel's) whose rule is not known: only weights help."""
-
-
 @dataclass(frozen=True)
 class Filler:
     """One `FillerParameter`: fields, numbers and defaults are Caffe's.
@@ -51,12 +47,12 @@ class Filler:
         return cls(**plain, diag_val=tuple(fork_field(filler, "diag_val", ())))
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise a CaffeError where Caffe would refuse to fill a blob of this shape."""
-        if self.type in UNREAD:
+        """Raise a CaffeError where Caffe would refuse to fill a blob of this shape.
+
+        A fork's filler is refused where it fills alone: weights take its place.
+        """
+        if not self.is_known:
             return
-        if self.type not in RULES:
-            known = ", ".join(sorted(RULES))
-            raise UnsupportedError(f"filler type {self.type!r} is unknown", fix=f"known: {known}")
         if self.type == "bilinear":
             if len(shape) != 4 or shape[2] != shape[3]:
                 raise ShapeError(
@@ -84,16 +80,16 @@ class Filler:
     def fill(self, blob: Tensor, generator: torch.Generator | None = None) -> None:
         """Fill `blob` in place; random numbers come from `generator` (torch's own if None)."""
         self.check(tuple(blob.shape))
-        self.require_known()
+        if not self.is_known:
+            known = ", ".join(sorted(RULES))
+            fix = f"known: {known}; weights take a filler's place"
+            raise UnsupportedError(f"filler type {self.type!r} is unknown", fix=fix)
         RULES[self.type](self, blob, generator)
 
-    def require_known(self) -> None:
-        """Raise UnsupportedError for a fork's filler, which can be read but not drawn from."""
-        if self.type in UNREAD:
-            fix = "give weights: they take the filler's place"
-            raise UnsupportedError(
-                f"filler type {self.type!r} is a fork's, not known here", fix=fix
-            )
+    @property
+    def is_known(self) -> bool:
+        """Tell whether its rule is here: forks have others (gabor, gaussian_unitball, ...)."""
+        return self.type in RULES
 
     def fan(self, shape: tuple[int, ...]) -> float:
         """Return Caffe's n of xavier and msra for a blob of this shape."""

@@ -258,10 +258,11 @@ class Layer(nn.Module):
         """
         return False
 
-    def require_fillers(self) -> None:
-        """Raise UnsupportedError for a filler that is not known."""
-        for filler in self._fillers.values():
-            filler.require_known()
+    @property
+    def unknown_fillers(self) -> list[str]:
+        """The types of fillers that cannot fill its blobs: weights have to."""
+        types = [filler.type for filler in self._fillers.values() if not filler.is_known]
+        return list(dict.fromkeys(types))
 
     def share_blob(self, name: str, owner: Layer, owned: str) -> None:
         """Let a blob be another layer's: the same Parameter, or a view in this blob's shape."""

@@ -17,7 +17,7 @@ from converter.network.plan import make_plan, running_steps
 from converter.seed import SEED
 from converter.text import format_shape
 from prototxt import Net, Weights
-from prototxt.errors import WeightError, advising, within
+from prototxt.errors import UnsupportedError, WeightError, advising, within
 from prototxt.paths import PathName
 from prototxt.schema.protos import Protos
 
@@ -127,7 +127,7 @@ def load(
     if not files and phase == "TEST" and not weightless:
         drawn = draft.layers.items()
         loaded.drawn.extend(key for key, layer in drawn if layer.draw_statistics())
-    notes += [*_assumed(draft), *_silenced(draft)]
+    notes += [*_assumed(draft), *_unfilled(draft), *_silenced(draft)]
     origin = Origin.of(definition, files, values, loaded, notes)
     built = draft.network(origin)
     with on_device(device):
@@ -142,6 +142,18 @@ def _assumed(draft: Draft) -> list[str]:
         return []
     said = ", ".join(f"{name!r} {format_shape(shape)}" for name, shape in shapes.items())
     return [f"assumed, for the data are not here: {said}; --input-shape gives theirs"]
+
+
+def _unfilled(draft: Draft) -> list[str]:
+    """Say which fillers are not known, and not needed either; those of a training are refused."""
+    notes = []
+    for step in draft.steps:
+        for kind in draft.layers[step.key].unknown_fillers:
+            with within(draft.definition.source), within(step.place):
+                if draft.definition.phase == "TRAIN":
+                    raise UnsupportedError(f"filler type {kind!r} is unknown")
+            notes.append(f"passed over, of training alone: {step.place}: filler type {kind!r}")
+    return notes
 
 
 def _silenced(draft: Draft) -> list[str]:

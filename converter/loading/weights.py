@@ -57,8 +57,6 @@ def fill(
         raise WeightError(f"no layer {min(unknown)!r} to ignore, in network or weights")
     _find_rest(layers, report, ignore, allow_missing=allow_missing)
     if weightless:
-        for layer in layers.values():
-            layer.require_fillers()
         return report
     for key in report.missing:
         layers[key].reset_parameters(generator)

@@ -178,5 +178,5 @@ def test_an_unknown_type_names_the_known_ones() -> None:
     assert str(caught.value) == (
         "filler type 'zeros' is unknown\n"
         "  fix: known: bilinear, constant, diagonal, gaussian, msra, positive_unitball, uniform, "
-        "xavier"
+        "xavier; weights take a filler's place"
     )

@@ -266,3 +266,20 @@ def test_convert_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     report = Path("out/report.md").read_text()
     assert "* passed over, of the reading of data alone: net.prototxt:2:80: " in report
     assert "* passed over, of training alone: net.prototxt:6:16: LossParameter.norm" in report
+
+
+def test_an_unknown_filler_where_weights_are_given_or_none_are_wanted(tmp_path: Path) -> None:
+    whole = write(tmp_path, INPUT, CONV % ("", "", ""))
+    model = tmp_path / "net.caffemodel"
+    converter.save_caffemodel(converter.load(whole), model)
+    net = write(tmp_path, INPUT, (CONV % ("", "", "")).replace("xavier", "gaussian_unitball"))
+    said = ["passed over, of training alone: layer 'conv' (Convolution): filler type "
+            "'gaussian_unitball'"]  # fmt: skip
+    assert passed_over(loaded(net)) == said
+    filled = converter.load(net, model)
+    assert passed_over(filled) == said
+    assert torch.equal(filled.params["conv"][0], converter.load(whole, model).params["conv"][0])
+    with pytest.raises(UnsupportedError, match="filler type 'gaussian_unitball' is unknown"):
+        converter.load(net)
+    with pytest.raises(UnsupportedError, match="filler type 'gaussian_unitball' is unknown"):
+        converter.load(net, model, phase="TRAIN")
