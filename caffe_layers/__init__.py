@@ -32,6 +32,7 @@ from .forks.sequence import *
 from .forks.sknet import *
 from .forks.ssd import *
 from .forks.tsn import *
+from .forks.warping import *
 from .forks.yolo import *
 from .kernels.axpy import axpy
 from .loss import *
