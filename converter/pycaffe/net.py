@@ -47,14 +47,15 @@ class Net(Passes):
             given = dict(zip(_NAMED, args, strict=False)) | others
             if len(args) > len(_NAMED) or given.keys() - set(_NAMED):
                 raise ArgumentError.of("Net", args, others)
-        if not {"network_file", "phase"} <= given.keys():
+        phase = given.get("phase")
+        if "network_file" not in given or not isinstance(phase, (int, np.integer)):
             raise ArgumentError.of("Net", args, others)
         path, weights = readable(given["network_file"]), given.get("weights")
         with aborting():
             read = [read_weights(readable(weights))] if weights else []
             self._set_up(
                 read_net(path, dialect=installed_dialect()),
-                PHASES[int(given["phase"])],
+                PHASES[int(phase)],
                 level=given.get("level", 0),
                 stages=given.get("stages") or (),
                 read=read,
