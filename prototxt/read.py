@@ -14,6 +14,7 @@ from .binary.caffemodel import Weights, parse_binary
 from .binary.unknown import unknown_fields
 from .errors import FormatError, within
 from .file_state import FileState, Form, open_file
+from .foreign import refuse_foreign
 from .hdf5 import weights as hdf5
 from .net import Net
 from .schema import SHIPPED, Schema
@@ -74,6 +75,8 @@ def read_as_written(
         if strict:
             net.refuse_faults()
         return net, weights
+    with within(str(path)):
+        refuse_foreign(data, "a network's text")
     net = parse_text(
         _decoded(data),
         str(path),
@@ -100,6 +103,7 @@ def _parse_binary(
     file: FileState, data: memoryview, dialect: str | None, schema: Schema
 ) -> Weights:
     with within(str(file.path)):
+        refuse_foreign(data, "a network of Caffe's")
         weights = parse_binary(data, str(file.path), dialect, schema=schema)
     return replace(weights, file=file)
 
@@ -165,7 +169,6 @@ def _refuse_text(path: str | Path, data: memoryview, wanted: str) -> NoReturn:
     fix = "give the .prototxt first and the .caffemodel after it" if wanted == "weights" else ""
     if not data:
         raise FormatError(f"{path}: the file is empty, wants {wanted}")
-    if bytes(data[:64]).startswith(b"version https://git-lfs"):
-        fix = "fetch the file itself with `git lfs pull`"
-        raise FormatError(f"{path}: a Git LFS pointer, wants {wanted}", fix=fix)
+    with within(str(path)):
+        refuse_foreign(data, wanted)
     raise FormatError(f"{path}: text, wants {wanted}", fix=fix)

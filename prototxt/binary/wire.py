@@ -67,7 +67,8 @@ def read(data: memoryview, at: int, end: int) -> Field:
     else:
         raise FormatError(f"byte {at}: field {number} has wire type {wire_type}")
     if stop > end:
-        raise FormatError(f"byte {at}: field {number} ends at byte {stop}, there are {end}")
+        problem = f"byte {at}: field {number} ends at byte {stop}, there are {end}"
+        raise FormatError(problem, fix="is the file cut off? compare its size with its source's")
     return Field(number, wire_type, at, value, stop)
 
 

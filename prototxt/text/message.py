@@ -80,7 +80,9 @@ def _explain(at: int, problem: str, message: Message) -> Failure:
         known = list(pool.FindEnumTypeByName(f"caffe.{match[1]}").values_by_name)
         name = match[1].rpartition(".")[2]
         if match[2].startswith(('"', "'")):
-            return Failure(at, f"{match[2]} is a string, wants a bare {name}")
+            fix = "a type in quotes is that of a `layer`: write layer, not layers"
+            fix = fix if name == "LayerType" else ""
+            return Failure(at, f"{match[2]} is a string, wants a bare {name}", fix)
         wants = f", wants {', '.join(known)}" if len(known) < 9 else ""
         fix = _closest(match[2], known)
         return Failure(at, f"{name} has no value {match[2]}{wants}", fix, name=match[2])

@@ -26,6 +26,8 @@ from prototxt.schema import dialect_of
 
 # ---- Handmade bytes ---------------------------------------------------------------------------
 
+CUT = "\n  fix: is the file cut off? compare its size with its source's"
+
 
 def varint(value: int) -> bytes:
     out = b""
@@ -246,7 +248,7 @@ def test_fits_is_caffes_shape_equals(source, legacy, target, fits):
         ((b"\x2b",), "byte 25: field 5 has wire type 3"),
         ((b"\x00\x00",), "byte 25: field number 0, which protobuf does not have"),
         ((b"\x80" * 10 + b"\x01",), "byte 25: a number of more than 10 bytes"),
-        ((b"\x2a\x05abc",), "byte 25: field 5 ends at byte 32, there are 30"),
+        ((b"\x2a\x05abc",), f"byte 25: field 5 ends at byte 32, there are 30{CUT}"),
     ],
 )
 def test_broken_blobs(parts, said):
@@ -279,7 +281,7 @@ def test_broken_blobs(parts, said):
             (chunk(2, chunk(4, b"a")), chunk(2, chunk(1, chunk(1, b"b")))),
             "layers of V0 and V1 in one file, wants one",
         ),
-        ((layer()[:-1],), "byte 0: field 100 ends at byte 23, there are 22"),
+        ((layer()[:-1],), f"byte 0: field 100 ends at byte 23, there are 22{CUT}"),
     ],
 )
 def test_broken_files(parts, said):
@@ -522,7 +524,7 @@ def test_files_above_2_gib_are_written(monkeypatch):
         ),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n",
-            "a Git LFS pointer, wants weights\n  fix: fetch the file itself with `git lfs pull`",
+            "a Git LFS pointer, wants weights\n  fix: fetch it with `git lfs pull`",
         ),
     ],
 )
