@@ -274,7 +274,8 @@ def test_generations_have_their_messages():
         ),
         (
             'layers { type: "Convolution" }',
-            '1:16: "Convolution" is a string, wants a bare LayerType',
+            '1:16: "Convolution" is a string, wants a bare LayerType\n'
+            "  fix: a type in quotes is that of a `layer`: write layer, not layers",
         ),
         (
             "layers { type: IMAGE_DAT }",
