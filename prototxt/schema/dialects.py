@@ -201,7 +201,8 @@ class Schema:
         """
         bvlc = self.dialect("bvlc")
         own = None if forced is None else self.dialect(forced)
-        if layer_type in bvlc.types:
+        plain = not layer_type or layer_type in bvlc.types  # a header has no type
+        if plain:
             yield bvlc  # most layers are: no other file is read for them
         given = list(self.given.values())
         claiming = [one for one in self.first if layer_type in one.types]
@@ -216,7 +217,7 @@ class Schema:
             every = [bvlc, own, *given]
         else:
             every = [bvlc, *given, *claiming, *self.first]
-        tried = {bvlc} if layer_type in bvlc.types else set()
+        tried = {bvlc} if plain else set()
         for one in every:
             if one not in tried:
                 tried.add(one)

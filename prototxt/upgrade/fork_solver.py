@@ -9,6 +9,7 @@ from google.protobuf import text_format
 from prototxt.errors import UnsupportedError
 from prototxt.net import copied
 from prototxt.schema import Schema, dialect_of
+from prototxt.schema.defaults import with_defaults
 
 FIRST = "device_id"
 """A list in yjxiong's forks, of a machine's GPUs: one process trains on one."""
@@ -27,7 +28,7 @@ def to_bvlc(solver: Any, schema: Schema) -> tuple[Any, list[str]]:
     """
     fork = schema.dialect(dialect_of(solver))
     if fork.name == "bvlc":
-        return solver, []
+        return with_defaults(solver, schema.given.values()), []
     new = copied(solver)
     bvlc = schema.dialect("bvlc").message("SolverParameter")
     known: Any = bvlc.DESCRIPTOR.fields_by_name
@@ -57,13 +58,7 @@ def to_bvlc(solver: Any, schema: Schema) -> tuple[Any, list[str]]:
                 fix="write the network to a file of its own, and name it with net",
             ) from None
         return new, notes
-    for name, field in theirs.items():
-        base = known.get(name)
-        if base is None or not (base.has_default_value and field.has_default_value):
-            continue
-        if base.default_value != field.default_value and not made.HasField(name):
-            setattr(made, name, field.default_value)
-    return made, notes
+    return with_defaults(made, [fork]), notes
 
 
 def _refused(what: str, fork: str) -> UnsupportedError:
