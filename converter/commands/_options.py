@@ -221,6 +221,7 @@ def tell_passed_over(args: Namespace, *nets: CaffeNet) -> None:
 
     read = [net.origin.definition for net in nets if net.origin.definition is not None]
     notes = [note for each in read for note in (*each.schema.notes, *passed_over(each))]
+    notes += [note for net in nets for note in net.notes if note.startswith("passed over")]
     for note in () if args.quiet else dict.fromkeys(notes):
         print(f"note: {note}", file=sys.stderr)
 

@@ -15,7 +15,7 @@ from prototxt import UnsupportedError
 INPUT = 'layer { name: "data" type: "Input" top: "x" input_param { shape { dim: [2, 3, 8, 9] } } }'
 CONV = """layer { name: "conv" type: "Convolution" bottom: "x" top: "y"
   convolution_param { num_output: 4 kernel_size: 3 } }"""
-WARP = 'layer { name: "warp" type: "Warp" bottom: "x" top: "z" }'
+WARP = 'layer { name: "warp" type: "Frob" bottom: "x" top: "z" }'
 RELU = 'layer { name: "relu" type: "ReLU" bottom: "%s" top: "%s" }'
 
 
@@ -48,15 +48,15 @@ def test_unknown_type_is_named_and_what_follows_is_not_judged(tmp_path, capsys):
     assert main(["check", str(net)]) == 1
     with pytest.raises(UnsupportedError) as caught:
         converter.load(net)
-    reason = str(caught.value).partition("(Warp): ")[2]
+    reason = str(caught.value).partition("(Frob): ")[2]
     assert capsys.readouterr().out == (
         "layer type  layers  torch   ONNX\n"
         "Input       1       yes     yes\n"
-        "Warp        2       no      no\n"
+        "Frob        2       no      no\n"
         "ReLU        2       1 of 2  1 of 2\n"
-        f"layer 'warp' and 1 more (Warp): {reason}\n"
+        f"layer 'warp' and 1 more (Frob): {reason}\n"
         "not looked at, for want of what the layers above would make: 1\n"
-        "unknown type Warp: 2 times, line 2, line 3\n"
+        "unknown type Frob: 2 times, line 2, line 3\n"
     )
     assert [verdict.torch == UNSEEN for verdict in check(net).verdicts] == [0, 0, 0, 0, 1]
 
@@ -171,9 +171,9 @@ layer { name: "conv" type: "Convolution" bottom: "x" top: "c"
   convolution_param { num_output: 4 kernel_size: ${K} dilatation: 2 } }
 layer { name: "conv2" type: "Convolution" bottom: "x" top: "c2"
   convolution_param { num_output: 4 kernel_size: 3 dilatation: 2 } }
-layer { name: "w1" type: "Warp" bottom: "x" top: "w1" warp_param { stride: 2 } pooling_param {
+layer { name: "w1" type: "Frob" bottom: "x" top: "w1" frob_param { stride: 2 } pooling_param {
   pool: AVE } }
-layer { name: "w2" type: "Warp" bottom: "c" top: "w2" }
+layer { name: "w2" type: "Frob" bottom: "c" top: "w2" }
 layer { name: "py" type: "Python" bottom: "w1" top: "q"
   python_param { module: "mine" layer: "Head" } }
 layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc"
@@ -187,8 +187,8 @@ def test_everything_that_stands_in_the_way_is_listed_at_once(tmp_path, capsys):
     assert printed.err == ""
     assert printed.out.partition("unknown type")[1:] == (
         "unknown type",
-        " Warp: 2 times, line 9, line 11; sets pooling_param.pool, warp_param\n"
-        "unknown field LayerParameter.warp_param: once, line 9\n"
+        " Frob: 2 times, line 9, line 11; sets pooling_param.pool, frob_param\n"
+        "unknown field LayerParameter.frob_param: once, line 9\n"
         "Python layer mine.Head: once, line 12\n"
         "ten where a whole number belongs: once, line 15\n",
     )
@@ -205,4 +205,4 @@ def test_a_thing_in_many_places_names_the_first(tmp_path, capsys):
     warps = [WARP.replace('"warp"', f'"warp{at}"') for at in range(11)]
     main(["check", str(write(tmp_path, INPUT, *warps))])
     lines = ", ".join(f"line {at}" for at in range(2, 10))
-    assert f"unknown type Warp: 11 times, {lines} and 3 more\n" in capsys.readouterr().out
+    assert f"unknown type Frob: 11 times, {lines} and 3 more\n" in capsys.readouterr().out

@@ -66,3 +66,20 @@ def test_nothing_is_said_where_nothing_is_passed_over(
     Path("net.prototxt").write_text(NET.replace(" dilatation: 4", "").replace("strange: 1", ""))
     assert main(["draw", "net.prototxt", "--allow-unknown", "-o", "net.svg"]) == 0
     assert "passed over" not in capsys.readouterr().err
+
+
+TRAINING = """input: "data" input_shape { dim: 1 dim: 1 dim: 12 dim: 12 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" param { odd_mult: 2 }
+  convolution_param { num_output: 2 kernel_size: 3 } }
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_what_it_passes_over_of_training(
+    command: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("net.prototxt").write_text(TRAINING)
+    assert main([command, "net.prototxt", *COMMANDS[command]]) == 0
+    printed = capsys.readouterr()
+    said = [line for line in (printed.out + printed.err).splitlines() if "passed over" in line]
+    assert said == ["note: passed over, of training alone: net.prototxt:2:77: ParamSpec.odd_mult"]

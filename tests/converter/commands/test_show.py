@@ -12,9 +12,9 @@ NET = """name: "tiny"
 layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [2, 3, 8, 9] } } }
 layer { name: "conv" type: "Convolution" bottom: "x" top: "c"
   convolution_param { num_output: 4 kernel_size: 3 } }
-layer { name: "warp" type: "Warp" bottom: "x" bottom: "c" top: "w" }
+layer { name: "warp" type: "Frob" bottom: "x" bottom: "c" top: "w" }
 layer { name: "relu" type: "ReLU" bottom: "w" top: "w" }
-layer { name: "warp2" type: "Warp" bottom: "x" bottom: "c" top: "w2" }
+layer { name: "warp2" type: "Frob" bottom: "x" bottom: "c" top: "w2" }
 layer { name: "pool" type: "Pooling" bottom: "c" top: "p"
   pooling_param { pool: MAX kernel_size: 2 dilatation: 2 } }
 layer { name: "prob" type: "Softmax" bottom: "c" top: "prob" }
@@ -42,15 +42,15 @@ def test_what_is_known_is_shown_and_the_rest_is_marked(
         "layer  type         top   shape    parameters  multiply-adds\n"
         "in     Input        x     2x3x8x9\n"
         "conv   Convolution  c     2x4x6x7         112          4,536\n"
-        "warp   Warp         w     ?\n"
+        "warp   Frob         w     ?\n"
         "relu   ReLU         w     ?\n"
-        "warp2  Warp         w2    ?\n"
+        "warp2  Frob         w2    ?\n"
         "pool   Pooling      p     ?\n"
         "prob   Softmax      prob  2x4x6x7\n"
         "\n"
         "tiny at x 2x3x8x9: 7 layers, 4 of them not known, 112 learnable parameters (112 blob "
         "values), 4.54 k multiply-adds a sample\n"
-        f"layer 'warp' and 1 more (Warp): layer type 'Warp' is unknown\n{fix}"
+        f"layer 'warp' and 1 more (Frob): layer type 'Frob' is unknown\n{fix}"
         "layer 'pool' (Pooling): PoolingParameter has no field 'dilatation'\n"
         "  fix: it is of layer 'pool' (Pooling); --allow-unknown passes over it, and reports it; "
         "`caffeport check` lists all that is unknown\n"

@@ -65,6 +65,7 @@ def test_one_message_asks_for_all(tmp_path: Path) -> None:
         ("transform_param { crop_size: 33 mean_file: 'm' }", "5,3,33,33"),
         ("transform_param { crop_size: 33 mean_value: 1 }", "5,3,33,33"),
         ("transform_param { force_gray: true }", "5,1,224,224"),
+        ("transform_param { mean_value: [1, 2, 3, 4] }", "5,4,224,224"),
     ],
 )
 def test_the_layer_itself_says_what_it_can(tmp_path: Path, transform: str, shape: str) -> None:
@@ -207,3 +208,22 @@ def test_what_a_layers_data_are_like_is_advised(tmp_path: Path) -> None:
       python_param { module: "voc_layers" layer: "VOCSegDataLayer" } }\n"""
     net = write(tmp_path, data, CONV % "")
     assert advised(net) == {"data": "1,3,500,500", "label": "1,1,500,500"}
+
+
+def test_an_images_numbers_are_three(tmp_path: Path) -> None:
+    layers = """layer { name: "in" type: "Input" top: "s" top: "t"
+      input_param { shape { dim: [1, 18, 9, 9] } shape { dim: [1, 36, 9, 9] } } }
+    layer { name: "p" type: "Python" bottom: "s" bottom: "t" bottom: "im_info" top: "rois"
+      python_param { module: "rpn.proposal_layer" layer: "ProposalLayer"
+        param_str: "'feat_stride': 16" } }"""
+    assert advised(write(tmp_path, layers)) == {"im_info": "1,3"}
+
+
+def test_a_label_has_a_row_for_each_prediction(tmp_path: Path) -> None:
+    rows = """layer { name: "r" type: "Reshape" bottom: "fc" top: "r"
+      reshape_param { shape { dim: [-1, 1] } } }\n"""
+    data = (
+        'layer { name: "d" type: "Input" top: "data" input_param { shape { dim: [2,3,9,9] } } }\n'
+    )
+    net = write(tmp_path, data, CONV % "", FC, rows, LOSS % "r")
+    assert advised(net) == {"label": "14"}
