@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from prototxt.schema.definitions import REPEATED, Field, Message
-from prototxt.schema.difference import default
+from prototxt.schema.difference import default, is_whole
 from prototxt.schema.fragment import BVLC, Fragment
 
 BASE = Fragment.read(BVLC).merged
@@ -71,6 +71,7 @@ def _differences(
 
 
 def _default(field: Field, scopes: Sequence[Message], base: Sequence[Message]) -> str | float:
-    """Return a default; a fragment's field may be of an enum that BVLC alone has."""
-    merged = [one.over(two) for one, two in zip(scopes, base, strict=True)]
-    return default(field, scopes) or default(field, merged)
+    """Return a default: a whole file's by its own enums, a fragment's by those over BVLC's."""
+    if is_whole(scopes[0]):
+        return default(field, scopes)
+    return default(field, [one.over(two) for one, two in zip(scopes, base, strict=True)])
