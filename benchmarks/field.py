@@ -1,12 +1,13 @@
 """What becomes of the definitions of public repositories, as they are and by the messages' advice.
 
-    python -m benchmarks.field FOLDER INDEX.tsv [--jobs N] [--convert] [--write docs/field.md]
+    python -m benchmarks.field FOLDER INDEX.tsv [--jobs N] [--check] [--convert] [--write FILE]
 
 FOLDER holds definitions; INDEX.tsv names each one's file (`name`), `repository`, `path` and
-`commit`. Each is checked and shown without options, and then with those that the messages suggest:
-shapes of inputs, a fork's reading, `--deploy`, `--phase`; a template's values are not guessed.
-`--convert` converts what was shown as well, with drawn weights, and verifies it. The status is 1
-where anything but a message of ours came out, or a file took more than ten seconds of a processor.
+`commit`. Each is shown without options, and then with those that the messages suggest: shapes of
+inputs, a fork's reading, `--deploy`, `--phase`; a template's values are not guessed. `--check` runs
+`check` on each as well, `--convert` converts what is shown with drawn weights and verifies it. The
+status is 1 where anything but a message of ours came out, or a file took more than ten seconds of a
+processor.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Any
 import torch
 
 from benchmarks.field_page import ALLOWED, AS_IS, TRACEBACK, WITH_OPTIONS, Result, page, reason
-from converter.check import check
+from converter.check import check as judge
 from converter.loading.load import load
 from prototxt import CaffeError
 
@@ -84,14 +85,16 @@ class Options:
         return None
 
 
-def look_at(path: Path, *, convert: bool) -> Result:
+def look_at(path: Path, *, check: bool = False, convert: bool = False) -> Result:
     """Return what becomes of one definition."""
     result, options = show(path)
-    started = time.process_time()
-    trace = checked(path)
-    result = replace(result, seconds=max(result.seconds, time.process_time() - started))
-    if trace:
-        return replace(result, outcome=TRACEBACK, message=trace)
+    if check:
+        started = time.process_time()
+        trace = checked(path)
+        seconds = max(result.seconds, time.process_time() - started)
+        result = replace(result, seconds=seconds, checked=True)
+        if trace:
+            return replace(result, outcome=TRACEBACK, message=trace)
     if convert and options is not None and result.parameters <= PARAMETERS:
         return replace(result, conversion=converted(path, options))
     return result
@@ -146,7 +149,7 @@ def shown(path: Path, options: Options) -> tuple[str, int]:
 def checked(path: Path) -> str:
     """Return the traceback that `check` ends in, "" if it does not."""
     try:
-        check(path)
+        judge(path)
     except CaffeError:
         pass
     except Exception:
@@ -192,12 +195,14 @@ def read_index(index: Path) -> dict[str, Mapping[str, str]]:
         return {row["name"]: row for row in csv.DictReader(file, delimiter="\t")}
 
 
-def go_over(folder: Path, index: Path, jobs: int, *, convert: bool = False) -> Iterator[Result]:
+def go_over(
+    folder: Path, index: Path, jobs: int, *, check: bool = False, convert: bool = False
+) -> Iterator[Result]:
     """Yield what becomes of each definition of the index that the folder has."""
     rows = read_index(index)
     paths = [folder / name for name in sorted(rows) if (folder / name).exists()]
     with ProcessPoolExecutor(jobs, initializer=partial(torch.set_num_threads, 1)) as pool:
-        for result in pool.map(partial(look_at, convert=convert), paths):
+        for result in pool.map(partial(look_at, check=check, convert=convert), paths):
             row = rows[result.name]
             yield replace(result, repository=row["repository"], path=row["path"])
 
@@ -208,10 +213,12 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("index", type=Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("--convert", action="store_true")
     parser.add_argument("--write", type=Path, metavar="FILE")
     args = parser.parse_args()
-    results = list(go_over(args.folder, args.index, args.jobs, convert=args.convert))
+    found = go_over(args.folder, args.index, args.jobs, check=args.check, convert=args.convert)
+    results = list(found)
     text = page(results, seconds=SECONDS)
     if args.write:
         args.write.write_text(text, encoding="utf-8")

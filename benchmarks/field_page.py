@@ -68,6 +68,7 @@ class Result:
     names: tuple[str, ...] = ()
     seconds: float = 0.0
     parameters: int = 0
+    checked: bool = False
     conversion: str = ""
     repository: str = ""
     path: str = ""
@@ -107,12 +108,14 @@ def _summary(results: Sequence[Result], seconds: float) -> list[str]:
     without = repositories - len({one.repository for one in results if one.outcome in SHOWN})
     slow = sum(one.seconds > seconds for one in results)
     traces = _count(results, TRACEBACK)
+    checked = sum(one.checked for one in results)
+    also = f", and `check` on {checked} of them," if checked else ""
     return [
         f"Of {total} definitions of {repositories} public repositories, caffeport {VERSION} gives "
         f"every blob's shape for {as_is} ({_percent(as_is, total)}) as they are, and for {shown} "
         f"({_percent(shown, total)}) with the options that its own messages name. In {without} "
-        f"repositories it shows none. `show` and `check` end in a traceback on {traces} of them, "
-        f"and take more than {seconds:g} seconds of a processor on {slow}.",
+        f"repositories it shows none. `show`{also} ends in a traceback on {traces}, and takes more "
+        f"than {seconds:g} seconds of a processor on {slow}.",
         "",
         "Written by `benchmarks/field.py` from a folder of definitions and an index of where they "
         "come from. The messages' advice is followed to the letter: `--input-shape` as suggested, "

@@ -34,7 +34,7 @@ def test_outcome_and_what_it_names(name: str, tmp_path: Path) -> None:
     text, outcome, says = CASES[name]
     path = tmp_path / f"{name}.prototxt"
     path.write_text(text)
-    result = look_at(path, convert=False)
+    result = look_at(path, check=True)
     assert (result.name, result.outcome) == (path.name, outcome)
     assert says in result.message
     assert str(tmp_path) not in result.message
@@ -64,7 +64,7 @@ def test_page_says_first_what_share_works() -> None:
     results = [
         Result("a", kinds.AS_IS, repository="one/a"),
         Result("b", kinds.WITH_OPTIONS, "--deploy", repository="one/a", conversion="verified"),
-        Result("c", kinds.TYPE, "type", ("Shiny",), repository="two/b", seconds=11),
+        Result("c", kinds.TYPE, "type", ("Shiny",), repository="two/b", seconds=11, checked=True),
         Result("d", kinds.TYPE, "type", ("Shiny", "Dull"), repository="two/b"),
     ]
     text = page(results, seconds=10)
@@ -72,7 +72,8 @@ def test_page_says_first_what_share_works() -> None:
     assert first.startswith("Of 4 definitions of 2 public repositories, ")
     assert " 1 (25 %) as they are, and for 2 (50 %) with the options" in first
     assert "In 1 repositories it shows none" in first
-    assert "more than 10 seconds of a processor on 1." in first
+    assert "`show`, and `check` on 1 of them, ends in a traceback on 0, and takes more" in first
+    assert first.endswith("than 10 seconds of a processor on 1.")
     assert f"| {kinds.TYPE} | 2 | 1 |" in text
     assert "Shiny 2, Dull 1." in text
     assert "| verified | 1 |" in text
@@ -87,7 +88,7 @@ def test_a_part_of_the_field_has_no_traceback_and_takes_no_time(
     rows = index.read_text(encoding="utf-8").splitlines(keepends=True)
     part = tmp_path / "part.tsv"
     part.write_text("".join([rows[0], *rows[5::25]]), encoding="utf-8")
-    results = list(go_over(shared / "field" / "prototxts", part, jobs=1))
+    results = list(go_over(shared / "field" / "prototxts", part, jobs=1, check=True))
     assert len(results) == len(rows[5::25])
     assert [one.name for one in results if one.outcome == kinds.TRACEBACK] == []
     assert all(one.seconds < SECONDS for one in results)
