@@ -8,6 +8,7 @@ from .image_seg_data import ImageSegData, WindowSegData
 from .interp import Interp, OpenVinoInterp
 from .mat_write import MatWrite
 from .padding import Padding
+from .pointwise_spatial_attention import PointwiseSpatialAttention
 from .refused import (
     AdaptiveBiasChannel,
     BiasChannel,
@@ -43,6 +44,7 @@ __all__ = [
     "MatWrite",
     "OpenVinoInterp",
     "Padding",
+    "PointwiseSpatialAttention",
     "SegAccuracy",
     "SegData",
     "SegNetBN",
