@@ -9,7 +9,13 @@ class _Unknown(Refused):
     why = "the published facts name its parameters and not its formula"
 
 
-class CenterLoss(_Unknown, type="CenterLoss", fork="happynear", bottoms=(2, None), tops=(0, None)):
+class _UnknownLoss(_Unknown):
+    is_loss = True
+
+
+class CenterLoss(
+    _UnknownLoss, type="CenterLoss", fork="happynear", bottoms=(2, None), tops=(0, None)
+):
     """The distance of embeddings from the learned centre of their class.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/center_loss_layer.cpp
@@ -17,7 +23,7 @@ class CenterLoss(_Unknown, type="CenterLoss", fork="happynear", bottoms=(2, None
 
 
 class TripletLoss(
-    _Unknown, type="TripletLoss", fork="happynear", bottoms=(1, None), tops=(0, None)
+    _UnknownLoss, type="TripletLoss", fork="happynear", bottoms=(1, None), tops=(0, None)
 ):
     """A margin between distances of the same and of another person.
 
@@ -25,7 +31,9 @@ class TripletLoss(
     """
 
 
-class FocalLoss(_Unknown, type="FocalLoss", fork="happynear", bottoms=(1, None), tops=(0, None)):
+class FocalLoss(
+    _UnknownLoss, type="FocalLoss", fork="happynear", bottoms=(1, None), tops=(0, None)
+):
     """A cross entropy that weighs hard samples more.
 
     Caffe: happynear/caffe-windows, src/caffe/layers/focal_loss_layer.cpp

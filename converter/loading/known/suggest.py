@@ -130,7 +130,9 @@ class Suggestions:
             return dict(examples)
         said = {name: self._size(name) for name in names}
         heads = {name: (self._batch, self._channels(name)) for name in names}
-        sizes: list[Shape] = [(size, size) for size in IMAGES] if None in said.values() else [()]
+        others = list(dict.fromkeys(size for size in said.values() if size))
+        square: list[Shape] = [(size, size) for size in IMAGES]
+        sizes = [*others, *square] if None in said.values() else [()]
         best: dict[str, Shape] = {}
         least = inf
         for size in [*sizes, CLIP]:
@@ -164,13 +166,17 @@ class Suggestions:
         readers = [part for part in parts if name in part.layer.bottom and part.cls is not None]
         shapes = {blob: shape for part in parts for blob, shape in part.tops.items()}
         first = next((shapes.get(part.layer.bottom[0]) for part in readers), None) or ()
-        tried: list[Shape] = [first[:1] or (self._batch,), (1, 3), (1, 5)]
-        if len(first) > 1:
-            tried += [(first[0], 1, *first[2:]), first[:2], first]
-        for shape in tried:
-            if all(_takes(part, {**shapes, name: shape}) for part in readers):
+        labels: Shape = first[:1] or (self._batch,)
+        whole = [first, (*first[:1], 1, *first[2:])] if len(first) > 1 else []
+        tried = [*whole, (1, 3), (1, 5), first[:2], labels]
+        if any(part.cls and (part.cls.is_loss or part.cls.is_metric) for part in readers):
+            tried = [labels, *whole[::-1]]
+        for shape in filter(None, tried):
+            likely = dict.fromkeys((blob for part in readers for blob in part.layer.bottom), first)
+            known = {blob: shape for blob, shape in shapes.items() if shape is not None}
+            if all(_takes(part, {**likely, **known, name: shape}) for part in readers):
                 return shape
-        return (self._batch,)
+        return labels
 
     @cached_property
     def _other_size(self) -> str:

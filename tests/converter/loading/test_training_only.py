@@ -283,3 +283,15 @@ def test_an_unknown_filler_where_weights_are_given_or_none_are_wanted(tmp_path: 
         converter.load(net)
     with pytest.raises(UnsupportedError, match="filler type 'gaussian_unitball' is unknown"):
         converter.load(net, model, phase="TRAIN")
+
+
+@pytest.mark.parametrize("kind", ["CenterLoss", "FocalLoss", "TripletLoss"])
+def test_a_loss_whose_formula_is_not_here_is_left_out(tmp_path: Path, kind: str) -> None:
+    loss = f'layer {{ name: "l" type: "{kind}" bottom: "c" bottom: "label" top: "l" }}'
+    net = write(tmp_path, DATA % "", FC, loss)
+    found = loaded(net)
+    assert [step.key for step in found.steps] == ["data", "fc"]
+    (note,) = passed_over(found)
+    assert note.endswith(f"layer 'l' ({kind}): it is not computed here; the layer is left out")
+    with pytest.raises(UnsupportedError, match="not its formula"):
+        loaded(net, phase="TRAIN")

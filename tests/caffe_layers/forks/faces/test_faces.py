@@ -588,7 +588,7 @@ def test_dropout_divides_by_a_root(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["InnerDistance", "TripletLoss", "Hotspot", "PredictBox"])
 def test_refused_by_name(kind: str, tmp_path: Path) -> None:
     with pytest.raises(CaffeError, match=r"the published facts name|versions differ"):
-        restated.load(text(kind), {"x": np.zeros((2, 3))}, tmp_path)
+        restated.load(text(kind), {"x": np.zeros((2, 3))}, tmp_path, phase="TRAIN")
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,8 @@ def test_clips_for_convolutions_over_frames(tmp_path: Path) -> None:
     ("loss", "label"),
     [
         ('type: "SoftmaxWithLoss" bottom: "conv" bottom: "y"', "2,1,4,5"),
+        ('type: "Concat" bottom: "conv" bottom: "y"', "2,4,4,5"),
+        ('type: "Eltwise" bottom: "conv" bottom: "y"', "2,4,4,5"),
         ('type: "SoftmaxWithLoss" bottom: "fc" bottom: "y"', "2"),
         ('type: "Accuracy" bottom: "fc" bottom: "y"', "2"),
         ('type: "EuclideanLoss" bottom: "conv" bottom: "y"', "2,4,4,5"),
@@ -227,3 +229,23 @@ def test_a_label_has_a_row_for_each_prediction(tmp_path: Path) -> None:
     )
     net = write(tmp_path, data, CONV % "", FC, rows, LOSS % "r")
     assert advised(net) == {"label": "14"}
+
+
+def test_images_that_stand_together_are_of_the_size_that_one_is_said_to_be(tmp_path: Path) -> None:
+    layers = """layer { name: "e" type: "Input" top: "right" }
+    layer { name: "conv2" type: "Convolution" bottom: "right" top: "conv2"
+      convolution_param { num_output: 4 kernel_size: 3 stride: 2 } }
+    layer { name: "sum" type: "Eltwise" bottom: "conv" bottom: "conv2" top: "sum" }"""
+    net = write(tmp_path, DATA % "transform_param { crop_size: 40 }", CONV % "", layers)
+    assert advised(net) == {"data": "5,3,40,40", "right": "5,3,40,40"}
+
+
+def test_several_blobs_beside_one(tmp_path: Path) -> None:
+    layers = """layer { name: "cat" type: "Concat" top: "cat"
+      bottom: "conv" bottom: "a" bottom: "b" }
+    layer { name: "sum" type: "Eltwise" bottom: "conv" bottom: "b" top: "sum" }"""
+    data = (
+        'layer { name: "d" type: "Input" top: "data" input_param { shape { dim: [2,3,9,9] } } }\n'
+    )
+    net = write(tmp_path, data, CONV % "", layers)
+    assert advised(net) == {"a": "2,4,4,4", "b": "2,4,4,4"}
