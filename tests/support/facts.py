@@ -11,7 +11,10 @@ LABELS = {"optional": OPTIONAL, "required": REQUIRED, "repeated": REPEATED}
 
 
 def definitions(facts: Mapping[str, Any]) -> Message:
-    """Return a file's facts as the definitions that a reader makes of it."""
+    """Return a file's facts as the definitions that a reader makes of it.
+
+    A message without fields is not among the facts: it is known by the fields that are of it.
+    """
     root = Message("")
     for name, fields in facts["messages"].items():
         found = _inner(root, name.split("."))
@@ -22,6 +25,11 @@ def definitions(facts: Mapping[str, Any]) -> Message:
     for name, values in facts["enums"].items():
         *path, last = name.split(".")
         _inner(root, path).enums[last] = Enum(last, dict(values))
+    defined = {name.rpartition(".")[2] for name in (*facts["messages"], *facts["enums"])}
+    for fields in facts["messages"].values():
+        for _, kind, _, _ in fields.values():
+            if not kind.islower() and "." not in kind and kind not in defined:
+                root.messages.setdefault(kind, Message(kind))
     return root
 
 

@@ -72,6 +72,18 @@ def test_a_given_schema_comes_before_the_shipped_ones(tmp_path: Path) -> None:
     assert dialect_of(named) == "mine"
 
 
+def test_a_list_is_no_field_of_what_reads_one_value(tmp_path: Path) -> None:
+    own = write_fork(
+        tmp_path / "windows.proto",
+        ("optional uint32 kernel_size = 2;", "repeated uint32 kernel_size = 2;"),
+    )
+    schema = SHIPPED.with_proto(own)
+    text = 'layer { type: "Pooling" pooling_param { kernel_size: 2 kernel_size: 3 } }'
+    (layer,) = parse_text(text, schema=schema).layers
+    assert [*layer.pooling_param.kernel_size] == [2, 3]
+    assert [*map(str, schema.extra_fields(layer))] == ["pooling_param.kernel_size"]
+
+
 def test_several_can_be_given(zoom: Path, tmp_path: Path) -> None:
     other = write_fork(
         tmp_path / "other.proto",
