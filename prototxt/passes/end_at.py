@@ -21,7 +21,7 @@ def end_at(net: Net, names: Iterable[str]) -> tuple[Net, list[str]]:
     them are computed from them; what only later layers need goes. Nothing is asked of the layers:
     those that go may be of any kind.
 
-    Raises UsageError for a blob that no layer makes.
+    Raises UsageError for a blob that no layer makes, and for an input.
     """
     wanted = tuple(dict.fromkeys(names))
     if not wanted:
@@ -35,11 +35,15 @@ def end_at(net: Net, names: Iterable[str]) -> tuple[Net, list[str]]:
             raise UsageError(
                 f"{net.source}: --end: no layer makes a blob {name!r}", fix=nearest(name, made)
             )
+        if not net.layers[value.maker].bottom:
+            raise UsageError(
+                f"{net.source}: --end: {name!r} is of {describe(net.layers[value.maker])}, which "
+                "computes nothing",
+                fix="name a blob that comes after it",
+            )
         ends.append(value)
     _, kept = blobs.needed(ends)
     quoted = ", ".join(map(repr, wanted))
-    if not any(net.layers[index].bottom for index in kept):
-        raise UsageError(f"{net.source}: --end: {quoted} is fed, and nothing is computed of it")
     gone = [layer for index, layer in enumerate(net.layers) if index not in kept]
     ended = replace(net.keeping(sorted(kept)), outputs=wanted)
     said = f"--end ended the network at {quoted}"

@@ -68,5 +68,6 @@ def test_unknown_blobs_and_inputs_are_refused() -> None:
     assert str(caught.value) == (
         "net.prototxt: --end: no layer makes a blob 'labels'\n  fix: did you mean 'label'?"
     )
-    with pytest.raises(UsageError, match=r"^net\.prototxt: --end: 'data' is fed, and nothing is"):
-        end_at(net, ["data"])
+    said = r"^net\.prototxt: --end: 'data' is of layer 'in' \(Input\), which computes nothing"
+    with pytest.raises(UsageError, match=said):
+        end_at(net, ["w", "data"])
