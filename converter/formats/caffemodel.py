@@ -19,15 +19,20 @@ HEEDS = frozenset({"fold_bn"})
 
 
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
-    """Write the caffemodel; of a folded network its definition beside it."""
+    """Write the caffemodel; of a folded network its definition beside it.
+
+    The notes name the outputs that the file has no word for.
+    """
+    inner = sorted({*net.named_outputs} & {name for step in net.steps for name in step.bottoms})
+    said = [f"{path.name}: {name!r} is no output there, for layers read it" for name in inner]
     if not options.asked["fold_bn"]:
         save_caffemodel(net, path)
-        return []
+        return said
     folded = fold(net)
     save_caffemodel(folded, path)
     assert folded.definition is not None  # `fold` has seen to it
     beside = path.with_suffix(".prototxt")
     with writing(beside) as file:
         file.write(format_text(folded.definition).encode())
-    said = [note for note in folded.notes if note not in net.notes]
-    return [f"{path.name} is the network of {beside.name}: {note}" for note in said]
+    done = [note for note in folded.notes if note not in net.notes]
+    return [*said, *(f"{path.name} is the network of {beside.name}: {note}" for note in done)]

@@ -92,7 +92,7 @@ def _as_fed(layer: Any, read: Collection[str], shapes: Mapping[str, Shape]) -> A
     if lacking := [top for top in tops if top not in shapes]:
         given = next(top for top in tops if top in shapes)
         raise UsageError(
-            f"{given!r} is fed, and not {quoted(lacking)}, which later layers read too",
+            f"{given!r} is fed, and not {quoted(lacking)}, which comes out or is read too",
             fix=" ".join(f"--input-shape {top}=..." for top in lacking),
         )
     new = input_layer(tops)

@@ -67,11 +67,10 @@ def drop_unread_tops(net: Net, registry: Registry, dialect: str | None) -> tuple
     so.
     """
     blobs = BlobIndex.of(net.layers)
-    ends = {blobs.last(name) for name in net.outputs}
     layers = list(net.layers)
     notes: list[str] = []
     for index, layer in enumerate(net.layers):
-        read = [value.blob for value in blobs.tops[index] if blobs.readers(value) or value in ends]
+        read = [value.blob for value in blobs.tops[index] if blobs.readers(value)]
         if layer.bottom or len(read) in (0, len(layer.top)):
             continue
         reading = Reading.of(layer, net, registry, dialect)

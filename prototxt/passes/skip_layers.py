@@ -57,8 +57,8 @@ def _without(net: Net, at: int) -> tuple[Net, str]:
                 fix="in the definition, give what writes over it a top of its own",
             )
         layers[reader] = copied(layers[reader])
-        for place, value in enumerate(blobs.bottoms[reader]):
-            if value == made:
+        for place, name in enumerate(net.layers[reader].bottom):
+            if name == made.blob:
                 layers[reader].bottom[place] = source.blob
     now = f"what read {made.blob!r} reads" if readers else f"in place of {made.blob!r} comes out"
     kept = [index for index in range(len(layers)) if index != at]

@@ -97,6 +97,21 @@ def test_exported_models_end_there_too(net: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(got, loaded(x)[name].detach(), rtol=1e-4, atol=1e-5)
 
 
+def test_a_caffemodel_ends_there_and_says_what_it_cannot(net: Path, tmp_path: Path) -> None:
+    report = converter.convert(
+        net,
+        None,
+        tmp_path / "out",
+        formats=["caffemodel"],
+        skip=["foreign"],
+        end=["c1", "c2"],
+        input_shapes=SHAPE,
+    )
+    assert "net.caffemodel: 'c1' is no output there, for layers read it" in report.notes
+    again = converter.load(tmp_path / "out" / "net.caffemodel")
+    assert list(again(torch.rand(2, 3, 6, 6))) == ["c2"]
+
+
 def test_an_unknown_layers_top_becomes_an_input(net: Path) -> None:
     loaded = converter.load(net, end=["c2"], input_shapes={"w1": (1, 4, 5, 5)})
     assert loaded.input_shapes == {"w1": (1, 4, 5, 5)}
@@ -144,9 +159,11 @@ def test_all_that_is_read_of_a_layer_has_to_be_given(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         converter.load(path, input_shapes={"u": (1, 2)})
     assert str(caught.value) == (
-        f"{path}:4: layer 'two' (Weird): 'u' is fed, and not 'v', which later layers read too\n"
+        f"{path}:4: layer 'two' (Weird): 'u' is fed, and not 'v', which comes out or is read too\n"
         "  fix: --input-shape v=..."
     )
+    with pytest.raises(UsageError, match="'u' is fed, and not 'w', which comes out or is read too"):
+        converter.load(path, input_shapes={"u": (1, 2)}, end=["w"])
     loaded = converter.load(path, input_shapes={"u": (1, 2), "v": (1, 2)})
     assert loaded.inputs == ["u", "v"]
 
@@ -167,6 +184,14 @@ def test_deploy_ends_where_it_is_told(net: Path) -> None:
         net, deploy=True, skip=["foreign"], end=["c1", "c2"], input_shapes=SHAPE
     )
     assert list(loaded(torch.rand(2, 3, 6, 6))) == ["c1", "c2"]
+
+
+def test_deploy_keeps_an_end_that_learns_nothing(tmp_path: Path) -> None:
+    pool = """layer { name: "pool" type: "Pooling" bottom: "data" top: "pool"
+      pooling_param { kernel_size: 2 stride: 2 } }"""
+    path = write(tmp_path, DATA, *BODY.splitlines()[:2], pool)
+    loaded = converter.load(path, deploy=True, end=["pool", "c1"], input_shapes=SHAPE)
+    assert list(loaded(torch.rand(2, 3, 6, 6))) == ["c1", "pool"]
 
 
 def test_every_command_that_reads_a_network_takes_them(net: Path, tmp_path: Path, capsys) -> None:

@@ -68,6 +68,7 @@ def test_se3(shape: tuple[int, ...], tmp_path: Path) -> None:
     x[0, :3] = 0
     x[1, :3] = 1e-7
     x[2, :3] *= 3
+    x[3, :3] = np.reshape([0.01, -0.02, 0.03], x[3, :3].shape)
     want = np.stack([motion(row.flatten()) for row in x])[:, None]
     assert np.allclose(want[2, 0, :3, :3] @ want[2, 0, :3, :3].T, np.eye(3))
     check(layer("pygeometry.SE3_Generator_KITTI"), {"x": x}, {"y": want}, tmp_path)
