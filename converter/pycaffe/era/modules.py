@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import pickle
 import sys
@@ -96,7 +97,8 @@ def loads(data: bytes) -> Any:
 class OwnModules(MetaPathFinder):
     """Translates the script's own modules: those under folders that it has on `sys.path`.
 
-    They are its folder and what it adds; where packages are installed nothing is touched.
+    They are its folder and what it adds. Of other folders (PYTHONPATH's) what does not parse as
+    Python 3; where packages are installed nothing is touched.
     """
 
     def __init__(self) -> None:
@@ -110,10 +112,20 @@ class OwnModules(MetaPathFinder):
             return None
         own = [Path(entry or ".").resolve() for entry in sys.path if entry not in self._others]
         file = Path(spec.origin or "").resolve()
-        if is_installed(file) or not any(file.is_relative_to(folder) for folder in own):
+        if is_installed(file):
             return None
-        spec.loader = _Translating(spec.loader.name, spec.loader.path)
-        return spec
+        if any(file.is_relative_to(folder) for folder in own) or not _is_today(file):
+            spec.loader = _Translating(spec.loader.name, spec.loader.path)
+            return spec
+        return None
+
+
+def _is_today(file: Path) -> bool:
+    try:
+        ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def is_installed(path: Path) -> bool:
