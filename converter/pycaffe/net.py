@@ -106,11 +106,6 @@ class Net(Passes):
         """The layers as they run."""
         return self._draft
 
-    @property
-    def name(self) -> str:
-        """The network's name."""
-        return self._draft.definition.name
-
     def _bottom_ids(self, layer: int) -> IntVec:
         return IntVec(self._draft.bottom_ids[layer])
 

@@ -162,6 +162,12 @@ layer { name: "d" type: "DummyData" top: "c" top: "g" dummy_data_param {
     assert net.blobs["c"].data.tolist() == [5, 5, 5]
 
 
+def test_scripts_may_hang_attributes_on_networks_and_layers(net: Any) -> None:
+    net.name = "mine"
+    net.layers[1].extra = 3
+    assert (net.name, net.layer_dict["ip"].extra) == ("mine", 3)
+
+
 def test_memory_data_takes_arrays(caffe: Any, tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text("""
