@@ -164,7 +164,7 @@ layer { name: "d" type: "DummyData" top: "c" top: "g" dummy_data_param {
 
 def test_scripts_may_hang_attributes_on_networks_and_layers(net: Any) -> None:
     net.name = "mine"
-    net.layers[1].extra = 3
+    net.layers[list(net._layer_names).index("ip")].extra = 3
     assert (net.name, net.layer_dict["ip"].extra) == ("mine", 3)
 
 
