@@ -122,6 +122,19 @@ def test_a_default_that_a_fork_changed_is_its_own(folder: Path) -> None:
     assert outputs(proto=PROTO)[0, 0, 0, 0] == 13
 
 
+def test_a_default_counts_where_a_layer_has_no_parameters_at_all(folder: Path) -> None:
+    own = write_fork(
+        folder / "soft.proto",
+        ("float eps = 3 [default = 1e-5];", "float eps = 3 [default = 0.25];"),
+    )
+    layer = 'layer { name: "n" type: "BatchNorm" bottom: "data" top: "n" %s }'
+    for given, plain, meant in (("", 1e-5, 0.25), ("batch_norm_param { eps: 0.5 }", 0.5, 0.5)):
+        (folder / "net.prototxt").write_text(INPUT + layer % given)
+        for proto, eps in ((None, plain), (own, meant)):
+            norm = converter.load("net.prototxt", proto=proto).layers["n"]
+            assert norm.eps == pytest.approx(eps)
+
+
 def test_a_default_of_a_schema_that_was_found_is_said(folder: Path) -> None:
     (folder / PROTO).rename("caffe.proto")
     (folder / "net.prototxt").write_text(INPUT + POOL + RELU % "")
