@@ -3,7 +3,7 @@
 A layer that does not read, or whose type nobody knows, is judged by what its class and its message
 say. One that brings data becomes an input: what it is fed with is the caller's. One that only
 measures is left out. Of any other layer the fields of those messages are passed over that matter
-in training alone. Each is said, with its place.
+in training alone, and of the header a solver's. Each is said, with its place.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def pass_over_training(
     passing = _Passing(net, registry, dialect, messages, BlobIndex.of(net.layers), [*net.layers])
     for index in reversed(range(len(net.layers))):  # who reads a top is judged before its maker
         passing.judge(index)
+    passing.judge_header()
     return passing.result()
 
 
@@ -75,6 +76,14 @@ class _Passing:
         kept = [index for index in range(len(self.layers)) if index not in self.gone]
         net = replace(self.net, layers=self.layers, faults=faults)
         return net.keeping(kept) if self.gone else net, self.notes[::-1]
+
+    def judge_header(self) -> None:
+        """Settle the fields of a solver that stand in the network's header."""
+        solver = self.net.schema.dialect("bvlc").message("SolverParameter").DESCRIPTOR
+        for fault in reversed(self.net.faults):
+            if not fault.messages and fault.path in solver.fields_by_name:
+                self.settled.append(fault)
+                self.notes.append(f"passed over, of training alone: {_what(fault)}")
 
     def judge(self, index: int) -> None:
         """Settle what is wrong with a layer, if it is of training alone."""

@@ -295,3 +295,16 @@ def test_a_loss_whose_formula_is_not_here_is_left_out(tmp_path: Path, kind: str)
     assert note.endswith(f"layer 'l' ({kind}): it is not computed here; the layer is left out")
     with pytest.raises(UnsupportedError, match="not its formula"):
         loaded(net, phase="TRAIN")
+
+
+def test_a_solvers_field_among_a_networks(tmp_path: Path) -> None:
+    net = write(tmp_path, "base_lr: 0.1\nodd: 1\n" + INPUT, CONV % ("", "", ""))
+    with pytest.raises(FormatError, match="NetParameter has no field 'odd'"):
+        loaded(net)
+    net.write_text(net.read_text().replace("odd: 1", "iter_size: 2"))
+    assert passed_over(loaded(net)) == [
+        f"passed over, of training alone: {net}:1:1: NetParameter.base_lr",
+        f"passed over, of training alone: {net}:2:1: NetParameter.iter_size",
+    ]
+    with pytest.raises(FormatError, match="NetParameter has no field 'base_lr'"):
+        loaded(net, phase="TRAIN")
