@@ -50,7 +50,7 @@ REASONS = (
     (TYPE, r"\((\w+)\): the published facts name its parameters and not its formula"),
     (PYTHON, r"(\S+) is Python code that the file only names"),
     (DATA, r"does not say the shape of ('[^']+')|cannot be read"),
-    (NUMBERS, r"do not fill|differ|does not fit|slice points for|wants \w+|is larger than"),
+    (NUMBERS, r"do not fill|differ|does not fit|slice points for|wants [\w(]|is larger than"),
     (NUMBERS, r"is no layer's top|is already the top of an earlier layer|is no number that Caffe"),
 )
 """Kinds of refusal, by what the message says; a group is what it names."""

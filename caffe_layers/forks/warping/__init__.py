@@ -8,7 +8,9 @@ from .exp_max import ExpMax
 from .flow_transformer import FlowTransformer
 from .grid import Grid
 from .neg_square import NegSquare
+from .power_file import PowerFile
 from .remap import Remap
+from .spatial_transformer import SpatialTransformer
 from .warp import Warp
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "FlowTransformer",
     "Grid",
     "NegSquare",
+    "PowerFile",
     "Remap",
+    "SpatialTransformer",
     "Warp",
 ]
