@@ -14,7 +14,7 @@ from .rrpn import TurnedAnchorTarget, TurnedProposal, TurnedProposalTarget, Turn
 from .salicon import CustomInterpolation, ShapedData
 from .sec import SecAnnotation, SecCrf, SecSoftmax
 from .seg_data import NYUDSegData, PascalSegData, SiftFlowSegData
-from .tripletloss import Norm2Layer, TripletSelectLayer
+from .tripletloss import Norm2Layer, TripletData, TripletSelectLayer
 
 __all__ = [
     "CFMDataLayer",
@@ -39,6 +39,7 @@ __all__ = [
     "ShapedData",
     "SiftFlowSegData",
     "StageBridgeLayer",
+    "TripletData",
     "TripletSelectLayer",
     "TurnedAnchorTarget",
     "TurnedProposal",

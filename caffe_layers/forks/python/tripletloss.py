@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,24 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from caffe_layers.data.fed import Fed
 from caffe_layers.data.python import PythonShapes, register_python
+
+
+@register_python("datalayer", "DataLayer")
+class TripletData(Fed, bottoms=0, tops=2):
+    """Images and their labels, in threes, of shapes that settings outside say: both are fed.
+
+    What is advised is the published code's, 30 x 3 x 224 x 224 and 30.
+
+    Caffe: luhaofang/tripletloss, tripletloss/datalayer.py
+    """
+
+    examples = ((30, 3, 224, 224), (30,))
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> TripletData:
+        return cls(None, None)
 
 
 @register_python("norm2layer", "Norm2Layer")

@@ -228,3 +228,31 @@ def test_a_loss_goes_with_deploy_and_in_an_exported_model(tmp_path: Path) -> Non
     )
     assert list(converter.load(path, deploy=True).shapes()) == ["x", "fc"]
     assert list(converter.load(path).exported().plan.outputs) == ["fc"]
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "asked"),
+    [
+        ("voc_layers.SBDDSegDataLayer", "", ["1,3,500,500", "1,1,500,500"]),
+        ("siftflow_layers.SIFTFlowSegDataLayer", "", ["1,3,256,256", *["1,1,256,256"] * 2]),
+        (
+            "nyud_layers.NYUDSegDataLayer",
+            "{'nyud_dir': 'd', 'split': 's', 'tops': ['hha', 'depth', 'label'], 'seed': 1}",
+            ["1,3,425,560", "1,1,425,560", "1,1,425,560"],
+        ),
+        ("datalayer.DataLayer", "", ["30,3,224,224", "30"]),
+    ],
+)
+def test_data_layers_of_open_shapes_ask_for_all(
+    name: str, param: str, asked: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "net.prototxt"
+    quiet = "".join(
+        f'layer {{ name: "p{at}" type: "Power" bottom: "t{at}" top: "u{at}" }}'
+        for at in range(len(asked))
+    )
+    path.write_text(layer(name, "", names(len(asked), "t"), param) + quiet)
+    with pytest.raises(CaffeError, match="the file does not say the shape of 't0'") as caught:
+        converter.load(path)
+    words = " ".join(f"--input-shape t{at}={shape}" for at, shape in enumerate(asked))
+    assert caught.value.fix == f"give them with {words}"
