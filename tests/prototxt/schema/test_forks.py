@@ -69,6 +69,16 @@ def test_what_the_first_read_stays_theirs(text: str) -> None:
     assert not SHIPPED.is_further(dialect_of(net.layers[0]))
 
 
+def test_a_file_that_several_of_the_first_explain_is_no_forks_either() -> None:
+    """Arcface's Caffe and others have both: a file of any year would be theirs."""
+    net = parse_text(
+        'layer { type: "ROIPooling" roi_pooling_param { pooled_h: 7 } }'
+        'layer { type: "Interp" interp_param { height: 9 } }'
+    )
+    assert [group.signs for group in net.dialects] == [("ROIPooling",), ("Interp",)]
+    assert certain(net.dialects, SHIPPED) == {"deeplab"}
+
+
 def test_a_file_that_one_of_the_first_explains_is_not_a_forks() -> None:
     """Cascade R-CNN has both layers too; without a field of its own the file is not its."""
     text = 'layer { type: "ROIPooling" roi_pooling_param { pooled_h: 7 } } '

@@ -54,12 +54,16 @@ def test_a_given_schema_reads_text(zoom: Path) -> None:
     assert schema.notes == [f"read by {zoom}, as given: dialect 'zoomnet'"]
 
 
-def test_a_given_schema_comes_before_the_shipped_ones(tmp_path: Path) -> None:
-    """SSD's Normalize has `eps` 1e-10, at the number 4; this one's is a string."""
+@pytest.mark.parametrize("message", ["NormalizeParameter", "OwnNormParameter"])
+def test_a_given_schema_comes_before_the_shipped_ones(tmp_path: Path, message: str) -> None:
+    """SSD's Normalize has `eps` 1e-10, at the number 4; this one's is a string.
+
+    By its message's name a schema claims a type, or does not.
+    """
     own = write_fork(
         tmp_path / "mine.proto",
-        fields="optional NormalizeParameter norm_param = 250;",
-        more='message NormalizeParameter { optional string eps = 4 [default = "no"]; }',
+        fields=f"optional {message} norm_param = 250;",
+        more=f'message {message} {{ optional string eps = 4 [default = "no"]; }}',
     )
     text = 'layer { type: "Normalize" norm_param { %s } }'
     assert dialect_of(parse_text(text % "eps: 1").layers[0]) == "ssd"
