@@ -180,6 +180,20 @@ def test_a_forks_own_layer_is_read_in_bytes(zoom: Path) -> None:
     assert known.zoom_param.factor == 7
 
 
+def test_a_given_schema_is_meant_where_a_shipped_one_owns_the_number(tmp_path: Path) -> None:
+    """203 is SSD's prior_box_param, of type PriorBox, where 1 is min_size."""
+    own = write_fork(
+        tmp_path / "priors.proto",
+        fields="optional PriorBoxParameter prior_box_param = 203;",
+        more="message PriorBoxParameter { optional float side = 1; }",
+    )
+    body = b"\x0a\x01p\x12\x08PriorBox\xda\x0c\x05\x0d\x00\x00\x00\x3f"
+    (shipped,) = read(body)
+    assert [*shipped.prior_box_param.min_size] == [0.5]
+    (given,) = read(body, schema=SHIPPED.with_proto(own))
+    assert (dialect_of(given), given.prior_box_param.side) == ("priors", 0.5)
+
+
 def test_two_given_schemas_that_clash_are_asked_about(tmp_path: Path, zoom: Path) -> None:
     other = write_fork(
         tmp_path / "other.proto",
