@@ -169,7 +169,8 @@ class Suggestions:
         labels: Shape = first[:1] or (self._batch,)
         whole = [first, (*first[:1], 1, *first[2:])] if len(first) > 1 else []
         tried = [*whole, (1, 3), (1, 5), first[:2], labels]
-        if any(part.cls and (part.cls.is_loss or part.cls.is_metric) for part in readers):
+        classes = [part.cls for part in readers if part.cls is not None]
+        if not classes or any(cls.is_loss or cls.is_metric for cls in classes):
             tried = [labels, *whole[::-1]]
         for shape in filter(None, tried):
             likely = dict.fromkeys((blob for part in readers for blob in part.layer.bottom), first)
