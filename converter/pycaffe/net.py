@@ -167,7 +167,9 @@ class Net(Passes):
         """Return the layers before one that can be run backward together with it, downwards."""
         chain: list[ModuleNode] = []
         node = self._nodes[index]
-        while index > last and isinstance(node, ModuleNode):
+        if not (isinstance(node, ModuleNode) and node.is_current()):
+            return chain
+        while index > last:
             index -= 1
             below = self._nodes[index]
             if not (isinstance(below, ModuleNode) and node.goes_on_from(below)):

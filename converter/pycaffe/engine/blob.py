@@ -113,6 +113,9 @@ class Blob:
 
     def diff_tensor(self) -> Tensor:
         """Return the gradients as a tensor over the blob's own memory."""
+        held = self._diff.tensor
+        if held is not None and held.shape == self._shape:
+            return held
         return view_of(self._diff.whole(prod(self._shape)), self._shape)
 
     def take(self, value: Tensor, foreign: Sequence[int], *, in_place: bool = False) -> None:

@@ -169,20 +169,22 @@ class ModuleNode(Node):
         memory: Memory = blob._values
         return (None if blob in self.tops else memory.tensor), memory.chain
 
+    def is_current(self) -> bool:
+        """Tell whether there is a graph of what the bottoms hold."""
+        return self.graph is not None and self._is_valid(self.graph)
+
     def goes_on_from(self, before: Node) -> bool:
-        """Tell whether the layer before can be run backward together with this one."""
-        graph = self.graph
-        if before is not self.before or graph is None or not self._is_valid(graph):
-            return False
+        """Tell whether the layer before can be run backward together with this one, if current."""
         theirs = self.before.graph if self.before is not None else None
-        if theirs is None or not before.needs_backward:
+        if before is not self.before or theirs is None or self.graph is None:
             return False
-        return graph.leaves[0] is theirs.outputs[0] and self.before._is_valid(theirs)
+        connected = self.graph.leaves[0] is theirs.outputs[0]
+        return connected and before.needs_backward and self.before._is_valid(theirs)
 
     def backward(self, chain: Sequence[ModuleNode] = ()) -> None:
         """Run backward, and with it a `chain` of layers before: each is what the last one reads."""
         graph = self.graph
-        if graph is None or not self._is_valid(graph):
+        if graph is None or not (chain or self._is_valid(graph)):
             graph = self._again()
         nodes = [self, *chain]
         graphs = [graph, *(node.graph for node in chain if node.graph is not None)]

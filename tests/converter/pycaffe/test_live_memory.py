@@ -190,7 +190,9 @@ def test_arrays_outlive_solvers_and_their_networks(tmp_path: Path, caffe: Any) -
         f'net: "{tmp_path}/net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 9 '
         "test_iter: 1 test_interval: 100 snapshot_after_train: false"
     )
+    caffe.set_random_seed(1)
     solver = caffe.SGDSolver(str(tmp_path / "solver.prototxt"))
+    solver.net.params["ip"][0].data[...] = np.eye(3)  # no ReLU stands still
     solver.net.blobs["data"].data[...] = 1
     held = solver.net.params["ip"][0].data
     before = held.copy()
