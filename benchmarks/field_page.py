@@ -45,12 +45,13 @@ REASONS = (
     (TRACEBACK, r"^(Traceback)"),
     (TEMPLATE, r"([${]\S+) is a placeholder"),
     (FIELD, r"(\w+ has no (?:field|value) '?\w+'?)"),
-    (FIELD, r"(\w+\.\w+) is set, a field of"),
+    (FIELD, r"(\w+\.\w+)(?:: \w+)? is set, a field of"),
     (TYPE, r"layer type '(\w+)' is unknown"),
     (TYPE, r"\((\w+)\): the published facts name its parameters and not its formula"),
     (PYTHON, r"(\S+) is Python code that the file only names"),
     (DATA, r"does not say the shape of ('[^']+')|cannot be read"),
     (NUMBERS, r"do not fill|differ|does not fit|slice points for|wants [\w(]|is larger than"),
+    (NUMBERS, r"leave a part of"),
     (NUMBERS, r"is no layer's top|is already the top of an earlier layer|is no number that Caffe"),
 )
 """Kinds of refusal, by what the message says; a group is what it names."""
