@@ -19,6 +19,9 @@ X = 'bottom: "x"'
 BN = 'bottom: "x" bn_param { }'
 
 ROWS: dict[tuple[str, str], str] = {
+    ("BN", "deconvnet"): (
+        'bottom: "x" bn_param { scale_filler { value: 1 } shift_filler { value: 0 } }'
+    ),
     ("BN", "happynear"): BN,
     ("BN", "pspnet"): BN,
     ("BN", "segnet"): 'bottom: "x" bn_param { bn_mode: INFERENCE }',
@@ -41,6 +44,9 @@ ROWS: dict[tuple[str, str], str] = {
         'bottom: "x" bottom: "offset" deformable_convolution_param { num_output: 4 '
         "kernel_size: 3 pad: 1 deformable_group: 1 }"
     ),
+    ("DenseBlock", "caffe_ocr"): (
+        'bottom: "x" denseblock_param { numTransition: 1 growthRate: 2 initChannel: 4 }'
+    ),
     ("DepthwiseConvolution", "mobile"): CONVOLUTION,
     ("EltwiseAffine", "happynear"): X,
     ("Embed", "bvlc"): 'bottom: "ids" embed_param { num_output: 4 input_dim: 9 }',
@@ -50,6 +56,7 @@ ROWS: dict[tuple[str, str], str] = {
     ),
     ("LSTM", "bvlc"): RECURRENT,
     ("Local", "happynear"): 'bottom: "x" local_param { num_output: 4 kernel_size: 3 }',
+    ("Lstm", "caffe_lstm"): 'bottom: "series" lstm_param { num_output: 4 }',
     ("Normalize", "ssd"): 'bottom: "x" norm_param { across_spatial: false }',
     ("PReLU", "bvlc"): X,
     ("Parameter", "bvlc"): "parameter_param { shape { dim: [2, 4] } }",

@@ -112,7 +112,7 @@ class ProposalTarget(
     fix = FIX
 
     def __init__(
-        self, *, cls_num: int = 0, batch_size: int = -1, cls_aware: bool = True, tops: int = 6
+        self, *, cls_num: int = 0, batch_size: int = 128, cls_aware: bool = True, tops: int = 6
     ) -> None:
         super().__init__()
         self.batch_size, self.count = batch_size, tops

@@ -42,7 +42,7 @@ class Unpooling(Layer, type="Unpooling", fork="deconvnet", param="unpooling_para
         self,
         kernel: Shape,
         *,
-        stride: Shape = (1, 1),
+        stride: Shape,
         unpool_size: Shape | None = None,
         unpool: str = "MAX",
     ) -> None:

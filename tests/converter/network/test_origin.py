@@ -11,7 +11,7 @@ import converter
 import prototxt
 from converter.preprocessing import preprocessing_of
 
-TEMPLATE = """name: "CaffeNet"
+TEMPLATE = """name: "SENet-154"
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 8, 8] } } }
 layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
   inner_product_param { num_output: ${CLASSES} weight_filler { type: "xavier" } } }
