@@ -21,6 +21,7 @@ from .data.python import register_python
 from .forks.deformable import *
 from .forks.faces import *
 from .forks.flownet import *
+from .forks.greentea import *
 from .forks.intel import *
 from .forks.mobile import *
 from .forks.mscnn import *
