@@ -164,12 +164,22 @@ def test_what_the_definition_leaves_open_is_asked_for(tmp_path: Path, text: str)
             source("Data", 'transform_param { mean_value: 1 mean_file: "m.binaryproto" }'),
             "both mean_file and mean_value",
         ),
-        (source("MemoryData", "", tops=1), "1 top, wants 2"),
     ],
 )
 def test_what_caffe_checks_is_checked(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ShapeError, match=says):
         load(tmp_path, text)
+
+
+def test_another_number_of_tops_is_an_input_in_test_alone(tmp_path: Path) -> None:
+    text = source("MemoryData", "", tops=1)
+    with pytest.raises(ShapeError, match="1 top, wants 2"):
+        load(tmp_path, text, phase="TRAIN")
+    with pytest.raises(ShapeError, match=r"does not say the shape of 'data'\n  fix: give it with"):
+        load(tmp_path, text)
+    net = load(tmp_path, text, input_shapes={"data": (1, 3, 4, 4)})
+    (note,) = (note for note in net.notes if "passed over, of the reading of data alone" in note)
+    assert note.endswith("1 tops, where it has 2 here; an input stands in the layer's place")
 
 
 def test_the_transform_is_kept(tmp_path: Path) -> None:

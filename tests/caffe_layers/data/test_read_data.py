@@ -316,11 +316,13 @@ def test_an_image_too_small_is_named_with_its_record() -> None:
 def test_bad_databases_are_refused_at_load() -> None:
     with pytest.raises(ShapeError, match="batch_size is 0"):
         load((DATA % ("", "")).replace("batch_size: 2", ""))
-    Path("db/data.mdb").write_bytes(b"no database" * 1000)
-    with pytest.raises(FormatError, match=r"layer 'L' \(Data\): db: no LMDB that can be read"):
-        load(DATA % ("", ""))
+    Path("bad").mkdir()
+    Path("bad/data.mdb").write_bytes(b"no database" * 1000)
+    bad = (DATA % ("", "")).replace('"db"', '"bad"')
+    with pytest.raises(FormatError, match=r"layer 'L' \(Data\): bad: no LMDB that can be read"):
+        load(bad)
     shapes = {"data": (2, 3, 6, 8), "label": (2,)}
-    assert load(DATA % ("", "") + LOSS, input_shapes=shapes).input_shapes == shapes
+    assert load(bad + LOSS, input_shapes=shapes).input_shapes == shapes
     Path("list.txt").write_text("0.png\n")
     with pytest.raises(FormatError, match=r"list\.txt:1: '0.png', wants `image label`"):
         load(FILES % ("", ""))

@@ -111,16 +111,19 @@ def test_segnet_vanishing_probability_is_flt_min(tmp_path: Path):
     [
         (segnet("weight_by_label_freqs: true"), UnsupportedError, "what the batch happens to hold"),
         (segnet(BY_CLASS + " class_weighting: 1"), ShapeError, "5 class weights for 4 classes"),
-        (
-            segnet("class_weighting: 1 normalization: VALID"),
-            FormatError,
-            "no segnet layer.*no field named .normalization.",
-        ),
     ],
 )
 def test_segnet_refused(text, error, says, tmp_path: Path):
     with pytest.raises(error, match=says):
         restated.load(text, bottoms(), tmp_path)
+
+
+def test_segnet_has_no_normalization(tmp_path: Path):
+    text = segnet("class_weighting: 1 normalization: VALID")
+    with pytest.raises(FormatError, match=r"no segnet layer.*no field named .normalization\."):
+        restated.load(text, bottoms(), tmp_path, phase="TRAIN")
+    net = restated.load(text, bottoms(), tmp_path)
+    assert any("normalization" in note for note in net.notes), "a loss is of training alone"
 
 
 @pytest.mark.parametrize("ignored", [[], [255], [255, 2]])
