@@ -120,7 +120,7 @@ def test_segnet_refused(text, error, says, tmp_path: Path):
 
 def test_segnet_has_no_normalization(tmp_path: Path):
     text = segnet("class_weighting: 1 normalization: VALID")
-    with pytest.raises(FormatError, match=r"no segnet layer.*no field named .normalization\."):
+    with pytest.raises(FormatError, match=r"no segnet layer.*no field named .normalization."):
         restated.load(text, bottoms(), tmp_path, phase="TRAIN")
     net = restated.load(text, bottoms(), tmp_path)
     assert any("normalization" in note for note in net.notes), "a loss is of training alone"
