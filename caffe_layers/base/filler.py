@@ -80,11 +80,15 @@ class Filler:
     def fill(self, blob: Tensor, generator: torch.Generator | None = None) -> None:
         """Fill `blob` in place; random numbers come from `generator` (torch's own if None)."""
         self.check(tuple(blob.shape))
+        self.require_known()
+        RULES[self.type](self, blob, generator)
+
+    def require_known(self) -> None:
+        """Raise UnsupportedError for a fork's filler, which can be read but not drawn from."""
         if not self.is_known:
             known = ", ".join(sorted(RULES))
             fix = f"known: {known}; weights take a filler's place"
             raise UnsupportedError(f"filler type {self.type!r} is unknown", fix=fix)
-        RULES[self.type](self, blob, generator)
 
     @property
     def is_known(self) -> bool:

@@ -42,6 +42,7 @@ class DummyData(Layer, type="DummyData", param="dummy_data_param", bottoms=0, to
             )
         for top, filler in zip(shape, self.fillers, strict=True):
             require_values(top, "top")
+            filler.require_known()  # no weights take its place
             filler.check(top)
         self.constant_tops = all(filler.type == "constant" for filler in self.fillers)
         # What the tops are made of follows the network's type and device.

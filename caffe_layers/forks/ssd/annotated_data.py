@@ -26,7 +26,11 @@ class AnnotatedData(Fed, type="AnnotatedData", fork="ssd", bottoms=0, tops=(1, 3
     Caffe: weiliu89/caffe, src/caffe/layers/annotated_data_layer.cpp
     """
 
-    fork_fields = ("annotated_data_param.yolo_data_type", "annotated_data_param.seg_scales")
+    fork_fields = (
+        "annotated_data_param.yolo_data_type",
+        "annotated_data_param.seg_scales",
+        "transform_param.resize_param",  # MobileNet-YOLO takes one of several
+    )
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> AnnotatedData:

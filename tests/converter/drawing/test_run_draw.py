@@ -385,7 +385,7 @@ def test_a_cup_of_coffee(
     assert main([*args, "--draw", str(tmp_path / "out.png")]) == 0
     said = capsys.readouterr().out
     assert "minus 104/117/123" in said
-    assert re.search(r"espresso 0\.9", said)
+    assert re.search(r"espresso' 0\.9", said)
     named.write_text('name: "FireNet"\n' + re.sub(r"(?m)^name:.*$", "", text, count=1))
     assert main([*args, "--draw", str(tmp_path / "other.png")]) == 1
     assert "nothing says how images become the input of FireNet" in capsys.readouterr().err
