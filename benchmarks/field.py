@@ -1,13 +1,13 @@
 """What becomes of the definitions of public repositories, as they are and by the messages' advice.
 
-    python -m benchmarks.field FOLDER INDEX.tsv [--jobs N] [--check] [--convert] [--write FILE]
+    python -m benchmarks.field FOLDER INDEX.tsv [--jobs N] [--check] [--convert [N]] [--write FILE]
 
 FOLDER holds definitions; INDEX.tsv names each one's file (`name`), `repository`, `path` and
 `commit`. Each is shown without options, and then with those that the messages suggest: shapes of
 inputs, a fork's reading, `--deploy`, `--phase`; a template's values are not guessed. `--check` runs
-`check` on each as well, `--convert` converts what is shown with drawn weights and verifies it. The
-status is 1 where anything but a message of ours came out, or a file took more than ten seconds of a
-processor.
+`check` on each as well, `--convert N` converts every Nth (without N all) of what is shown, with
+drawn weights, and verifies it. The status is 1 where anything but a message of ours came out, or a
+file took more than ten seconds of a processor.
 """
 
 from __future__ import annotations
@@ -196,15 +196,23 @@ def read_index(index: Path) -> dict[str, Mapping[str, str]]:
 
 
 def go_over(
-    folder: Path, index: Path, jobs: int, *, check: bool = False, convert: bool = False
+    folder: Path, index: Path, jobs: int, *, check: bool = False, every: int = 0
 ) -> Iterator[Result]:
-    """Yield what becomes of each definition of the index that the folder has."""
+    """Yield what becomes of each definition of the index that the folder has.
+
+    Of `every` so many one is converted as well, of none where that is 0.
+    """
     rows = read_index(index)
     paths = [folder / name for name in sorted(rows) if (folder / name).exists()]
     with ProcessPoolExecutor(jobs, initializer=partial(torch.set_num_threads, 1)) as pool:
-        for result in pool.map(partial(look_at, check=check, convert=convert), paths):
+        convert = [every > 0 and number % every == 0 for number in range(len(paths))]
+        for result in pool.map(partial(_look_at, check), paths, convert):
             row = rows[result.name]
             yield replace(result, repository=row["repository"], path=row["path"])
+
+
+def _look_at(check: bool, path: Path, convert: bool) -> Result:  # for pool.map
+    return look_at(path, check=check, convert=convert)
 
 
 def main() -> int:
@@ -214,10 +222,10 @@ def main() -> int:
     parser.add_argument("index", type=Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--convert", action="store_true")
+    parser.add_argument("--convert", type=int, nargs="?", const=1, default=0, metavar="N")
     parser.add_argument("--write", type=Path, metavar="FILE")
     args = parser.parse_args()
-    found = go_over(args.folder, args.index, args.jobs, check=args.check, convert=args.convert)
+    found = go_over(args.folder, args.index, args.jobs, check=args.check, every=args.convert)
     results = list(found)
     text = page(results, seconds=SECONDS)
     if args.write:

@@ -151,7 +151,8 @@ def _conversions(results: Sequence[Result]) -> list[str]:
         "## Converted to ONNX",
         "",
         f"Of the {_count(results, *SHOWN)} that are shown, {len(tried)} were converted with drawn "
-        "weights, each in a process with a limit of time and memory; larger ones were left out.",
+        "weights, each in a process with a limit of time and memory: all, or every so many; larger "
+        "ones were left out.",
         "",
         "| end | definitions |",
         "|---|---|",
