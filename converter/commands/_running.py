@@ -23,10 +23,9 @@ from converter.onnx.runtime import run_onnx
 from converter.preprocessing import (
     Preprocessing,
     preprocessing_for,
-    preprocessing_of,
 )
 from converter.preprocessing.families import WAYS
-from converter.preprocessing.inputs import Photo, as_arrays, read_fed
+from converter.preprocessing.inputs import Photo, preprocessing_by_name, read_fed
 from prototxt.atomic import writing
 from prototxt.errors import ShapeError, UnsupportedError, UsageError
 
@@ -116,8 +115,8 @@ def _prepared(
     """Return what an input is fed for a photo, and how the photo lies in it."""
     settings = preprocessing_options(args)
     if net is not None:
-        array = as_arrays(net, {name: photo}, settings)[name]
-        return array, Drawn(photo.pixels, preprocessing_of(net, **settings, image=name))
+        wanted = preprocessing_by_name(net, name, settings)
+        return photo.prepared(wanted), Drawn(photo.pixels, wanted)
     assert model is not None
     if name == model.inputs.image:
         if settings:

@@ -60,16 +60,21 @@ def as_arrays(
     for name, value in inputs.items():
         if not isinstance(value, Photo):
             arrays[name] = value
-        elif name in net.inputs and name not in image_inputs(net):
-            shape = net.input_shapes[name]
-            raise UsageError(f"a photo is given for {name!r}, which is {shape}: no image")
-        elif whole and name not in set(net.inputs) - {image_input(net)}:
+        elif whole and (name not in net.inputs or name == image_input(net)):
             arrays[name] = value.pixels[None]
-        elif name in net.inputs:
-            arrays[name] = value.prepared(preprocessing_of(net, **settings, image=name))
         else:
-            raise UsageError(f"input {name!r} is unknown: they are {', '.join(net.inputs)}")
+            arrays[name] = value.prepared(preprocessing_by_name(net, name, settings))
     return arrays
+
+
+def preprocessing_by_name(net: CaffeNet, name: str, settings: Mapping[str, Any]) -> Preprocessing:
+    """Return what a photo for an input wants; UsageError for an input that takes no photo."""
+    if name not in net.inputs:
+        raise UsageError(f"input {name!r} is unknown: they are {', '.join(net.inputs)}")
+    if name not in image_inputs(net):
+        shape = net.input_shapes[name]
+        raise UsageError(f"a photo is given for {name!r}, which is {shape}: no image")
+    return preprocessing_of(net, **settings, image=name)
 
 
 def _read_input(name: str, path: Path) -> np.ndarray | Photo:
