@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from prototxt.atomic import writing
-from prototxt.errors import FormatError, ShapeError, UsageError
+from prototxt.errors import FormatError, ShapeError
+
+from .resume import refuse_other
 
 STATE = "state.json"
 
@@ -45,13 +47,7 @@ class KeptRows:
             }
         except (OSError, ValueError, KeyError, TypeError):
             raise FormatError(f"{folder} is no state of features", fix="remove it") from None
-        now = json.loads(json.dumps(identity))
-        if other != now:
-            changed = ", ".join(key for key in now if other.get(key) != now[key])
-            raise UsageError(
-                f"{folder} is the state of other features, which differ in their {changed}",
-                fix="remove it to begin anew",
-            )
+        refuse_other(folder, other, identity, "other features, which differ in their")
         return cls(folder, identity, total, done, arrays)
 
     def add(self, rows: Mapping[str, np.ndarray], count: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
@@ -17,6 +17,14 @@ from prototxt.errors import FormatError, UsageError
 SECONDS_BETWEEN_WRITES = 10.0
 
 COUNTS = ("done", "top1_wrong", "top5_wrong", "classes")
+
+
+def refuse_other(path: Path, kept: Any, identity: Mapping[str, Any], what: str) -> None:
+    """Raise UsageError, which says `what` a state is of, if it was kept for another identity."""
+    now = json.loads(json.dumps(identity))
+    if kept != now:
+        changed = ", ".join(key for key in now if kept.get(key) != now[key])
+        raise UsageError(f"{path} is the state of {what} {changed}", fix="remove it to begin anew")
 
 
 @dataclass
@@ -47,13 +55,7 @@ class EvaluationState:
             other = kept["identity"]
         except (ValueError, KeyError, TypeError):
             raise FormatError(f"{own} is no state of an evaluation", fix="remove it") from None
-        identity = json.loads(json.dumps(identity))
-        if other != identity:
-            changed = ", ".join(key for key in identity if other.get(key) != identity[key])
-            raise UsageError(
-                f"{own} is the state of another evaluation, which differs in its {changed}",
-                fix="remove it to begin anew",
-            )
+        refuse_other(own, other, identity, "another evaluation, which differs in its")
         return cls(own, identity, **counts)
 
     def add(self, done: int, top1_wrong: int, top5_wrong: int, classes: int) -> None:
