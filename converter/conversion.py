@@ -83,10 +83,11 @@ def convert(
     report.notes += unheeded
     with filling(Path(out)) as folder:
         written = write_formats(loaded, folder, _stem(net), writers, chosen, report)
+        model = OnnxModel(written["onnx"]) if "onnx" in written else None
         if verify_it:
             proof = verify(
                 loaded,
-                written.get("onnx"),
+                model,
                 inputs=fed,
                 golden=golden,
                 golden_float=golden_float,
@@ -96,8 +97,8 @@ def convert(
                 quiet=quiet,
             )
             report.include(proof)
-        if "onnx" in written:
-            report.usage = Usage.of(OnnxModel(written["onnx"]))
+        if model is not None:
+            report.usage = Usage.of(model)
         report.notes += _unproven(writers, written, verified=verify_it)
         _refuse_overwriting(loaded, folder, Path(out))
         for path in sorted(folder.iterdir()):

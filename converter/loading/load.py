@@ -74,8 +74,8 @@ def load(
     Python code, makes an input of it. `layers` names Python files with layers of your own, for this
     network alone; `proto` a fork's own `caffe.proto`, or several, by which its files are read.
     Without one, that which lies beside `net` reads what no other schema here has; "none" leaves it
-    out. `weightless` spares the memory of
-    blobs that no weights are given for: such a network has shapes, and computes nothing.
+    out. `weightless` spares the memory of blobs that no weights are given for: such a network has
+    shapes, and computes nothing.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """

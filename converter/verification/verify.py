@@ -28,7 +28,7 @@ from .run import Runs, made_model, run_model, run_torch
 
 def verify(
     net: CaffeNet,
-    model: str | PathLike[str] | None = None,
+    model: str | PathLike[str] | OnnxModel | None = None,
     *,
     inputs: Mapping[str, Any] | None = None,
     golden: str | PathLike[str] | None = None,
@@ -41,13 +41,14 @@ def verify(
 ) -> Report:
     """Compare the network in torch with an ONNX model of it, and both with Caffe's blobs.
 
-    `model` is an ONNX file (default: one made for the check, which the report says); it runs in
-    ONNX Runtime as it is and with every value exposed. `inputs` are arrays by name (default: seeded
-    random ones). `golden` is an `.npz` of what Caffe computed from these inputs, `golden_float` one
-    of Caffe's float run, which sets the tolerance for float32. The report says whether all is
-    within tolerance, and names the first blob that is not. Where two float32 runs differ by more
-    than the default tolerance, ONNX Runtime's is compared with torch in double (`FloatJudge`). A
-    model of half precision, as `half` makes one, is judged by what rounding does (`HalfJudge`).
+    `model` is an ONNX file, also one that was read (default: one made for the check, which the
+    report says); it runs in ONNX Runtime as it is and with every value exposed. `inputs` are arrays
+    by name (default: seeded random ones). `golden` is an `.npz` of what Caffe computed from these
+    inputs, `golden_float` one of Caffe's float run, which sets the tolerance for float32. The
+    report says whether all is within tolerance, and names the first blob that is not. Where two
+    float32 runs differ by more than the default tolerance, ONNX Runtime's is compared with torch in
+    double (`FloatJudge`). A model of half precision, as `half` makes one, is judged by what
+    rounding does (`HalfJudge`).
     A model that prepares images itself is fed images, and the network what `preprocessing` makes of
     them (default: what the definition or its family says).
     """
@@ -59,7 +60,7 @@ def verify(
     floats = FloatJudge(net.dtype, tolerance)
     noise = golden_float if net.dtype != torch.float64 else None
     caffe = Golden.read(golden, noise) if golden is not None else None
-    given = OnnxModel(model) if model is not None else None
+    given = model if isinstance(model, OnnxModel) or model is None else OnnxModel(model)
     with (
         progress("verify", 4, quiet=quiet) as bar,
         torch.no_grad(),
