@@ -17,12 +17,6 @@ from .loading.known.walk import Part
 PLACES = 8
 """How many places are named of each thing."""
 
-COMMON = frozenset(
-    {"name", "type", "bottom", "top", "phase", "include", "exclude", "blobs"}
-    | {"param", "loss_weight", "propagate_down", "blobs_lr", "weight_decay"}
-)
-"""Fields that a layer of any type has."""
-
 
 def unknown_things(net: Net, parts: Sequence[Part], registry: Registry) -> list[str]:
     """Say each unknown type, Python layer, unknown field, placeholder and missing file once.
@@ -85,7 +79,7 @@ def _fields(layer: Any, faults: Iterable[Fault]) -> list[str]:
     known = [
         f"{field.name}.{inner.name}"
         for field, value in layer.ListFields()
-        if field.name not in COMMON and hasattr(value, "ListFields")
+        if hasattr(value, "ListFields")  # what any layer has are numbers, words and lists
         for inner, _ in value.ListFields()
     ]
     return [*known, *(one.path for one in faults if one.path != "type")]
