@@ -41,7 +41,7 @@ def run(args: Namespace) -> int:
     """
     if not (args.output or args.draw):
         raise UsageError("nothing is asked for", fix="give --output FILE.npz, --draw OUT.png")
-    from converter.network.arrays import write_npz
+    from converter.npz import write_npz
     from converter.text import format_shape
     from prototxt.atomic import writing
 

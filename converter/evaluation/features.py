@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from converter.network.arrays import array_of, write_npz
+from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
+from converter.npz import write_npz
 from converter.preprocessing import Preprocessing, Transform, image_input
 from converter.progress import progress
 from prototxt.atomic import replacing

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,14 +22,6 @@ def blob_array(blob: Tensor) -> np.ndarray:
     """Return a blob's values as Caffe's files hold them: doubles of float64, else floats."""
     blob = blob.detach().cpu()
     return (blob if blob.dtype == torch.float64 else blob.float()).numpy()
-
-
-def write_npz(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write what `np.load` reads; numpy 1's own savez leaves its archive open on a full disk."""
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
 
 
 def tensors_of(net: CaffeNet, inputs: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -93,8 +93,8 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 
 STAGES = (
-    *("network", "loading", "preprocessing", "onnx", "verification", "evaluation", "training"),
-    *("sknet", "formats", "drawing", "pycaffe", "demo", "commands"),
+    *("engines", "network", "loading", "preprocessing", "onnx", "verification", "evaluation"),
+    *("training", "sknet", "formats", "drawing", "pycaffe", "demo", "commands"),
 )
 """The folders of `converter`, in the order of the flow: each knows those before it."""
 
