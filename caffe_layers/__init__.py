@@ -18,6 +18,7 @@ from .base.shape import Shape
 from .common import *
 from .data import *
 from .data.python import register_python
+from .forks.c3d import *
 from .forks.deformable import *
 from .forks.faces import *
 from .forks.flownet import *

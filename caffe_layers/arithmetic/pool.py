@@ -25,12 +25,14 @@ from .window import Window, pad_spatial
 class Pool(NamedTuple):
     """A window over the axes of an image or a volume, and how the number of its places is rounded.
 
-    `include_pad` says that a mean counts the zeros of the padding.
+    `include_pad` says that a mean counts the zeros of the padding, `drops` that a last place which
+    starts beyond the padding is left out.
     """
 
     window: Window
     ceil: bool = True
     include_pad: bool = True
+    drops: bool = True
 
     def sizes(self, spatial: Sequence[int]) -> Shape:
         """Return the numbers of places for an image of this size."""
@@ -49,9 +51,9 @@ class Pool(NamedTuple):
         """
         if not self.ceil:
             return self.window.pad
-        clips = any(self.window.pad)
+        clips = self.drops and any(self.window.pad)
         return tuple(
-            min(pad + stride - 1, kernel - 1) if clips else stride - 1
+            min(pad + stride - 1, kernel - 1) if clips else pad + stride - 1
             for kernel, stride, pad in zip(*self.window[:3], strict=True)
         )
 
@@ -68,7 +70,8 @@ class Pool(NamedTuple):
     def native(self) -> bool:
         """Tell whether torch's own padding and rounding place the windows alike for every size."""
         kernel, stride, pad, _ = self.window
-        fits = all(2 * p <= k for k, p in zip(kernel, pad, strict=True))
+        drops = self.drops or not any(pad)
+        fits = drops and all(2 * p <= k for k, p in zip(kernel, pad, strict=True))
         inside = all(s <= k for k, s in zip(kernel, stride, strict=True))
         return fits and (inside or any(pad) or not self.ceil)
 

@@ -50,7 +50,7 @@ class BaseConvolution(Layer, param="convolution_param"):
                 raise ShapeError(f"{number} {name} cannot be split into group {group}")
         self.add_blob("weight", self.weight_shape(), weight_filler)
         if bias_term:
-            self.add_blob("bias", (num_output,), bias_filler)
+            self.add_blob("bias", self.bias_shape(), bias_filler)
         else:
             self.register_parameter("bias", None)
 
@@ -66,6 +66,10 @@ class BaseConvolution(Layer, param="convolution_param"):
     def weight_shape(self) -> Shape:
         """Return the weight's shape."""
         raise NotImplementedError
+
+    def bias_shape(self) -> Shape:
+        """Return the bias' shape: num_output values, in some forks behind axes of 1."""
+        return (self.num_output,)
 
     def places(self, spatial: Shape) -> Shape:
         """Return the tops' spatial sizes for the bottoms'."""
@@ -103,6 +107,10 @@ class BaseConvolution(Layer, param="convolution_param"):
         weight: Tensor = self.weight
         return weight if self.window.kernel else weight.unsqueeze(-1)
 
+    def drawn_bias(self) -> Tensor | None:
+        """Return the bias as num_output values."""
+        return None if self.bias is None else self.bias.flatten()
+
     def each(
         self, bottoms: Sequence[Tensor], slide: Callable[[Tensor], Tensor]
     ) -> Tensor | tuple[Tensor, ...]:
@@ -129,7 +137,7 @@ class BaseConvolution(Layer, param="convolution_param"):
             dilation=dilation,
             groups=self.group,
             bias=self.bias is not None,
-            tensors={"weight": self.weight, "bias": self.bias},
+            tensors={"weight": self.weight, "bias": self.drawn_bias()},
         )
 
     def onnx_each(
@@ -143,7 +151,7 @@ class BaseConvolution(Layer, param="convolution_param"):
         """Append one Conv or ConvTranspose for each bottom."""
         weights = [op.weight(self, "weight", shape=self.drawn_weight().shape)]
         if "bias" in self.blob_names:
-            weights.append(op.weight(self, "bias"))
+            weights.append(op.weight(self, "bias", shape=(self.num_output,)))
         return [
             self.onnx_one(op, op_type, x, weights, op.shape(top), pads=pads, **attributes)
             for x, top in zip(bottoms, op.tops, strict=True)

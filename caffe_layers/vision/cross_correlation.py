@@ -38,7 +38,7 @@ class CrossCorrelation(BaseConvolution):
             return self._convolve_patches(x)
         x = pad_spatial(x, (0,) * axes, window.missing(x.shape[2:]))
         return NATIVE[axes](
-            x, weight, self.bias, window.stride, window.pad, window.dilation, self.group
+            x, weight, self.drawn_bias(), window.stride, window.pad, window.dilation, self.group
         )
 
     def _convolve_patches(self, x: Tensor) -> Tensor:
