@@ -23,12 +23,14 @@ from .forks.deformable import *
 from .forks.faces import *
 from .forks.flownet import *
 from .forks.greentea import *
+from .forks.hwgq import *
 from .forks.intel import *
 from .forks.mobile import *
 from .forks.mscnn import *
 from .forks.openpose import *
 from .forks.python import *
 from .forks.rcnn import *
+from .forks.ristretto import *
 from .forks.segmentation import *
 from .forks.sequence import *
 from .forks.sknet import *

@@ -103,7 +103,7 @@ class BaseConvolution(Layer, param="convolution_param"):
         return self.window if self.window.kernel else make_window((1,))
 
     def drawn_weight(self) -> Tensor:
-        """Return the weight for `drawn_window`."""
+        """Return the weight for `drawn_window`, as it is used: some forks round it first."""
         weight: Tensor = self.weight
         return weight if self.window.kernel else weight.unsqueeze(-1)
 
@@ -140,6 +140,13 @@ class BaseConvolution(Layer, param="convolution_param"):
             tensors={"weight": self.weight, "bias": self.drawn_bias()},
         )
 
+    def onnx_weights(self, op: Op) -> list[str]:
+        """Return the names of the weight and, where there is one, the bias, as they are used."""
+        weights = [op.weight(self, "weight", shape=self.drawn_weight().shape)]
+        if "bias" in self.blob_names:
+            weights.append(op.weight(self, "bias", shape=(self.num_output,)))
+        return weights
+
     def onnx_each(
         self,
         op: Op,
@@ -149,9 +156,7 @@ class BaseConvolution(Layer, param="convolution_param"):
         **attributes: Any,
     ) -> list[str]:
         """Append one Conv or ConvTranspose for each bottom."""
-        weights = [op.weight(self, "weight", shape=self.drawn_weight().shape)]
-        if "bias" in self.blob_names:
-            weights.append(op.weight(self, "bias", shape=(self.num_output,)))
+        weights = self.onnx_weights(op)
         return [
             self.onnx_one(op, op_type, x, weights, op.shape(top), pads=pads, **attributes)
             for x, top in zip(bottoms, op.tops, strict=True)
@@ -163,7 +168,14 @@ class BaseConvolution(Layer, param="convolution_param"):
         """Append the Conv or ConvTranspose of one bottom, whose top has the shape `top`."""
         window = self.drawn_window()
         attributes["group"] = self.group
-        return onnx_slide(op, op_type, x, weights, window, top, axis=self.axis, **attributes)
+        seen = self.onnx_bottom(op, x)
+        return onnx_slide(
+            op, op_type, x, weights, window, top, axis=self.axis, seen=seen, **attributes
+        )
+
+    def onnx_bottom(self, op: Op, x: str) -> str:
+        """Append what happens to a bottom before the window sees it: here nothing."""
+        return x
 
 
 def batched(x: Tensor, axis: int) -> Tensor:
@@ -200,11 +212,12 @@ def onnx_slide(
     top: Shape,
     *,
     axis: int = 1,
+    seen: str = "",
     **attributes: Any,
 ) -> str:
     """Append a Conv or ConvTranspose, between two Reshapes where the axes are not ONNX's.
 
-    `top` is the shape of what it makes.
+    `top` is the shape of what it makes, `seen` a value of x's shape that it reads in x's place.
     """
     attributes |= {
         "kernel_shape": window.kernel,
@@ -213,13 +226,13 @@ def onnx_slide(
     }
     shape, moves = op.shape(x), op.dynamic(x)
     if axis == 1 and len(shape) > 2:
-        return op.append(op_type, x, *weights, **attributes)
+        return op.append(op_type, seen or x, *weights, **attributes)
     if any(moves[axis:]):
         raise UnsupportedError(
             f"the sizes of {shape} from axis {axis} on must be known",
             fix="export with a dynamic batch alone",
         )
     inner = (-1, *shape[axis:], *(() if len(shape) > axis + 1 else (1,)))
-    flat = op.Reshape(x, op.ints(*inner))
+    flat = op.Reshape(seen or x, op.ints(*inner))
     y = op.append(op_type, flat, *weights, **attributes)
     return op.reshape(y, top, [*moves[:axis], *[False] * (len(top) - axis)])

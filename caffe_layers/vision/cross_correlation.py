@@ -46,9 +46,10 @@ class CrossCorrelation(BaseConvolution):
         seen = patches(x, self.window)
         places = seen.shape[2 + len(self.window.kernel) :]
         seen = seen.reshape(x.shape[0], self.group, -1, prod(places))
-        weight = self.weight.reshape(self.group, -1, seen.shape[2])
+        weight = self.drawn_weight().reshape(self.group, -1, seen.shape[2])
         y = torch.matmul(weight, seen).reshape(x.shape[0], self.num_output, *places)
-        return y if self.bias is None else y + self.bias.reshape(-1, *(1,) * len(places))
+        bias = self.drawn_bias()
+        return y if bias is None else y + bias.reshape(-1, *(1,) * len(places))
 
     def onnx(self, op: Op, *bottoms: str) -> Values:
         pads = onnx_conv_pads(op, bottoms[0], self.drawn_window(), self.axis)

@@ -10,11 +10,14 @@ SHAPES = {
     "series": "3 2 5",
     "cont": "3 2",
     "ids": "2 3",
+    "volume": "2 2 3 5 5",
 }
 """What the layers read, by name."""
 
 CONVOLUTION = 'bottom: "x" convolution_param { num_output: 4 kernel_size: 3 }'
+VOLUME = 'bottom: "volume" %s { num_output: 4 kernel_size: 3 kernel_depth: 2 }'
 RECURRENT = 'bottom: "series" bottom: "cont" recurrent_param { num_output: 4 }'
+INNER_PRODUCT = 'bottom: "x" inner_product_param { num_output: 4 }'
 X = 'bottom: "x"'
 BN = 'bottom: "x" bn_param { }'
 
@@ -32,14 +35,22 @@ ROWS: dict[tuple[str, str], str] = {
     ("BatchNorm", "nvidia_0_14"): X,
     ("BatchNorm", "nvidia_0_15"): X,
     ("Bias", "bvlc"): X,
+    ("BinaryConvolution", "hwgq"): CONVOLUTION,
+    ("BinaryInnerProduct", "hwgq"): INNER_PRODUCT,
     ("ChannelScale", "happynear"): (
         'bottom: "x" bottom: "map" channel_scale_param { global_scale: true }'
     ),
     ("Convolution", "bvlc"): CONVOLUTION,
+    ("Convolution3D", "c3d"): VOLUME % "convolution_param",
+    ("Convolution3D", "c3d_11"): VOLUME % "convolution3d_param",
     ("ConvolutionDepthwise", "mobile"): CONVOLUTION,
+    ("ConvolutionRistretto", "ristretto"): CONVOLUTION,
     ("CuDNNBatchNorm", "sknet"): X,
     ("DataAugmentation", "flownet2"): 'bottom: "x" augmentation_param { recompute_mean: 3 }',
     ("Deconvolution", "bvlc"): CONVOLUTION,
+    ("Deconvolution3D", "c3d"): VOLUME % "convolution_param",
+    ("Deconvolution3D", "c3d_11"): VOLUME % "convolution3d_param",
+    ("DeconvolutionRistretto", "ristretto"): CONVOLUTION,
     ("DeformableConvolution", "deformable"): (
         'bottom: "x" bottom: "offset" deformable_convolution_param { num_output: 4 '
         "kernel_size: 3 pad: 1 deformable_group: 1 }"
@@ -50,7 +61,8 @@ ROWS: dict[tuple[str, str], str] = {
     ("DepthwiseConvolution", "mobile"): CONVOLUTION,
     ("EltwiseAffine", "happynear"): X,
     ("Embed", "bvlc"): 'bottom: "ids" embed_param { num_output: 4 input_dim: 9 }',
-    ("InnerProduct", "bvlc"): 'bottom: "x" inner_product_param { num_output: 4 }',
+    ("FcRistretto", "ristretto"): INNER_PRODUCT,
+    ("InnerProduct", "bvlc"): INNER_PRODUCT,
     ("InnerProduct", "happynear"): (
         'bottom: "x" inner_product_param { num_output: 4 normalize: true }'
     ),

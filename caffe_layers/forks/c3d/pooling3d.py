@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -15,7 +14,7 @@ from caffe_layers.arithmetic.pool import (
     onnx_max_pool,
     pool_source,
 )
-from caffe_layers.arithmetic.window import make_window
+from caffe_layers.arithmetic.window import Sizes, make_window
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
@@ -44,17 +43,18 @@ class Pooling3D(Layer, type="Pooling3D", fork="c3d", param="pooling_param"):
     def __init__(
         self,
         *,
-        kernel_size: Sequence[int],
+        kernel_size: Sizes,
         pool: str = "MAX",
-        stride: Sequence[int] = (1, 1, 1),
-        pad: Sequence[int] = (0, 0, 0),
+        stride: Sizes = 1,
+        pad: Sizes = 0,
     ) -> None:
         super().__init__()
         if pool == "STOCHASTIC":
             raise UnsupportedError("STOCHASTIC pooling of volumes, which C3D itself lacks")
-        require(pool == "AVE" or not any(pad), f"pad {tuple(pad)}, which only AVE takes here")
         self.pool = pool
         self.window = make_window(kernel_size, stride, pad)
+        padded = any(self.window.pad)
+        require(pool == "AVE" or not padded, f"pad {self.window.pad}, which only AVE takes here")
         self.places = Pool(self.window, drops=False)
 
     @classmethod
