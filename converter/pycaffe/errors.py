@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
@@ -22,6 +22,12 @@ def aborting() -> Iterator[None]:
         yield
     except CaffeError as error:
         raise CaffeAbortError(str(error)) from error
+
+
+def lacking(owner: str, name: str, instead: Mapping[str, str]) -> str:
+    """Return what the AttributeError of a member says that is not here."""
+    hint = instead.get(name)
+    return f"{owner} has no attribute {name!r}" + (f": {hint}" if hint else "")
 
 
 def readable(path: str | PathLike[str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .errors import lacking
 from .names import CONSTANTS, INSTEAD, NAMES, SUBMODULES
 
 PACKAGES = ("caffe", "caffe.proto")
@@ -68,7 +69,7 @@ def lazily(module: ModuleType) -> None:
         elif name in homes:
             value = getattr(import_module(homes[name], __package__), name)
         else:
-            raise AttributeError(_lacks(module.__name__, name))
+            raise AttributeError(lacking(f"module {module.__name__!r}", name, INSTEAD))
         setattr(module, name, value)
         return value
 
@@ -77,11 +78,6 @@ def lazily(module: ModuleType) -> None:
     module.__dict__["__all__"] = [*public, *constants]
     module.__dict__["__getattr__"] = member
     module.__dict__["__dir__"] = lambda: sorted({*vars(module), *homes, *inner})
-
-
-def _lacks(module: str, name: str) -> str:
-    instead = INSTEAD.get(name)
-    return f"module {module!r} has no attribute {name!r}" + (f": {instead}" if instead else "")
 
 
 def installed_dialect() -> str | None:

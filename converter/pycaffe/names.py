@@ -40,6 +40,7 @@ _NET_SPEC = (
 _DRAW = (
     *("draw_net", "draw_net_to_file", "get_pydot_graph", "get_layer_label", "get_edge_label"),
     *("get_pooling_types_dict", "get_layer_lr_mult", "choose_color_by_layertype"),
+    *("LAYER_STYLE_DEFAULT", "NEURON_LAYER_STYLE", "BLOB_STYLE"),
 )
 
 NAMES: dict[str, dict[str, str]] = {
@@ -51,6 +52,7 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "caffe._caffe": {
         **_ENGINE,
+        "Solver": ".solvers",
         "Blob": ".engine.blob",
         **dict.fromkeys(_VECTORS, ".engine.vectors"),
         "BlobVec": ".engine.blob",
@@ -71,6 +73,7 @@ NAMES: dict[str, dict[str, str]] = {
         (
             *("coord_map", "compose", "inverse", "coord_map_from_to", "crop", "crop_params"),
             *("conv_params", "UndefinedMapException", "AxisMismatchException"),
+            "PASS_THROUGH_LAYERS",
         ),
         ".tools.coord_map",
     ),

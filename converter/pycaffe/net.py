@@ -15,7 +15,7 @@ import torch
 from caffe_layers.data.memory_data import MemoryData
 from prototxt import Net as Definition
 from prototxt import Weights, read_net, read_weights
-from prototxt.errors import CaffeError, UnsupportedError
+from prototxt.errors import CaffeError
 
 from . import weights as files
 from .engine.blob import BlobVec
@@ -25,7 +25,7 @@ from .engine.module_node import ModuleNode
 from .engine.node import Node
 from .engine.source_node import SourceNode
 from .engine.vectors import DtypeVec, IntVec, LayerVec, StringVec
-from .errors import ArgumentError, CaffeAbortError, aborting, readable
+from .errors import ArgumentError, CaffeAbortError, aborting, lacking, readable
 from .finder import installed_dialect
 from .passes import Passes
 
@@ -217,11 +217,9 @@ class Net(Passes):
             files.save(self._draft, path)
 
     def save_hdf5(self, path: Path, write_diff: bool = False) -> None:
-        """Write the blobs to an HDF5 file."""
+        """Write the blobs to an HDF5 file, and their gradients with `write_diff`."""
         with aborting():
-            if write_diff:
-                raise UnsupportedError("gradients are not written", fix="leave write_diff out")
-            files.save_hdf5(self._draft, path)
+            files.save_hdf5(self._draft, path, write_diff=write_diff)
 
     def before_forward(self, call: Callback) -> None:
         """Call a function with each layer's number before it runs forward."""
@@ -252,10 +250,7 @@ class Net(Passes):
         self._set_input_arrays(data, labels)
 
     def __getattr__(self, name: str) -> Any:
-        instead = INSTEAD.get(name)
-        raise AttributeError(
-            f"'Net' object has no attribute {name!r}" + (f": {instead}" if instead else "")
-        )
+        raise AttributeError(lacking("'Net' object", name, INSTEAD))
 
 
 _NAMED = ("network_file", "phase", "level", "stages", "weights")

@@ -199,6 +199,10 @@ def _net_of(net: SolverNet) -> Net:
     return Net.of(net.definition, net.phase, net.level, net.stages)
 
 
+Solver = SGDSolver
+"""What all solvers are: of Caffe's two base classes nothing tells one from the other here."""
+
+
 class NesterovSolver(SGDSolver):
     """`type: "Nesterov"`."""
 

@@ -78,8 +78,8 @@ def save(draft: Draft, path: str | PathLike[str]) -> None:
     write_caffemodel(Path(fspath(path)), form, blobs)
 
 
-def save_hdf5(draft: Draft, path: str | PathLike[str]) -> None:
-    """Write weights to an HDF5 file, a shared blob once."""
+def save_hdf5(draft: Draft, path: str | PathLike[str], *, write_diff: bool = False) -> None:
+    """Write weights to an HDF5 file, a shared blob once; all blobs' gradients with `write_diff`."""
     seen: set[int] = set()
     layers: list[tuple[str, list[np.ndarray | None]]] = []
     for node in draft.nodes:
@@ -89,7 +89,8 @@ def save_hdf5(draft: Draft, path: str | PathLike[str]) -> None:
             seen.add(id(blob._diff))
             own.append(blob.data if first else None)
         layers.append((node.step.layer.name, own))
-    write_hdf5(Path(fspath(path)), layers)
+    diffs = [(node.step.layer.name, [blob.diff for blob in node.blobs]) for node in draft.nodes]
+    write_hdf5(Path(fspath(path)), layers, diffs if write_diff else None)
 
 
 def _by_name(nodes: Sequence[Node], *, last: bool) -> dict[str, Node]:

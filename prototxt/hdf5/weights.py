@@ -14,6 +14,9 @@ from prototxt.errors import FormatError, UnsupportedError, within
 
 from .file import h5py_for, reading, writing
 
+Layers = Sequence[tuple[str, Sequence[Array | None]]]
+"""Layers' names and their blobs, in order."""
+
 
 def read_hdf5(path: str | Path) -> Weights:
     """Read a .caffemodel.h5; its layers come in the file's own order, by name."""
@@ -26,23 +29,28 @@ def read_hdf5(path: str | Path) -> Weights:
     return Weights(layers, str(path), "HDF5")
 
 
-def write_hdf5(path: str | Path, layers: Sequence[tuple[str, Sequence[Array | None]]]) -> None:
+def write_hdf5(path: str | Path, layers: Layers, diffs: Layers | None = None) -> None:
     """Write weights as Caffe writes .caffemodel.h5, whole or not at all.
 
     `layers` are all the network's, those without blobs and Split layers too; a blob is None where
-    another layer owns it. Raises UnsupportedError for names that HDF5 cannot hold, see
-    `check_names`.
+    another layer owns it. `diffs` are their gradients, which stand under `diff` in place of `data`.
+    Raises UnsupportedError for names that HDF5 cannot hold, see `check_names`.
     """
     h5py = h5py_for(path)
     with within(str(path)):
         check_names([name for name, _ in layers])
         with writing(path, h5py) as file:
-            data = file.create_group("data")
-            for name, blobs in layers:
-                group = data.create_group(name)
-                for index, array in enumerate(blobs):
-                    if array is not None:
-                        group.create_dataset(str(index), data=array)
+            for what, held in (("data", layers), ("diff", diffs)):
+                if held is not None:
+                    _write_group(file.create_group(what), held)
+
+
+def _write_group(outer: Any, layers: Layers) -> None:
+    for name, blobs in layers:
+        group = outer.create_group(name)
+        for index, array in enumerate(blobs):
+            if array is not None:
+                group.create_dataset(str(index), data=array)
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from converter.pycaffe.errors import CaffeAbortError
+from converter.pycaffe.errors import CaffeAbortError, lacking
 
 from .memory import Memory, Shape, view_of
 from .vectors import IntVec, Vector
@@ -141,8 +141,17 @@ class Blob:
         if diff:
             self._diff = other._diff
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(lacking("'Blob' object", name, INSTEAD))
+
     def __repr__(self) -> str:
         return f"<caffe Blob {' '.join(map(str, self._shape))}>"
+
+
+INSTEAD = {
+    "_gpu_data_ptr": "everything runs on the CPU here, use data",
+    "_gpu_diff_ptr": "everything runs on the CPU here, use diff",
+}
 
 
 class BlobVec(Vector):

@@ -11,13 +11,13 @@ import numpy as np
 
 from .net_spec import Top, layers
 
-SAME_PLACES = frozenset(
+PASS_THROUGH_LAYERS = sorted(
     {
         *("AbsVal", "BNLL", "BatchNorm", "Bias", "Dropout", "ELU", "Eltwise", "Exp", "LRN", "Log"),
         *("MVN", "PReLU", "Power", "ReLU", "Scale", "Sigmoid", "Split", "TanH", "Threshold"),
     }
 )
-"""Types whose tops have their bottoms' coordinates."""
+"""Types whose tops have their bottoms' coordinates; BVLC's name."""
 
 Map = tuple[Any, Any, Any]
 """First spatial axis, scale and shift; None where every axis is meant."""
@@ -65,7 +65,7 @@ def coord_map(fn: Any) -> Map:
     if kind == "Crop":
         axis, offset = crop_params(fn)
         return axis - 1, 1, -offset
-    if kind in SAME_PLACES:
+    if kind in PASS_THROUGH_LAYERS:
         return IDENTITY
     raise UndefinedMapException
 

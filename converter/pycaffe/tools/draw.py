@@ -15,6 +15,9 @@ from .picture import Graph, Node, lines_of
 
 COLOURS = {"convolution": "#FF5050", "pooling": "#FF9900", "inner product": "#CC33FF"}
 OTHERS, IN_PLACE, BLOB = "#6495ED", "#90EE90", "#E0E0E0"
+LAYER_STYLE_DEFAULT = {"shape": "record", "fillcolor": OTHERS, "style": "filled"}
+NEURON_LAYER_STYLE = {"shape": "record", "fillcolor": IN_PLACE, "style": "filled"}
+BLOB_STYLE = {"shape": "octagon", "fillcolor": BLOB, "style": "filled"}
 
 
 def get_pooling_types_dict() -> dict[int, str]:

@@ -55,7 +55,7 @@ def _read(file: Any) -> np.ndarray:
 def resize_image(im: np.ndarray, new_dims: Any, interp_order: int = 1) -> np.ndarray:
     """Return an image H x W x K in another size, as pycaffe did with scikit-image 0.13."""
     if im.shape[-1] not in (1, 3):
-        return zoomed(im, new_dims).astype(np.float32)
+        return zoomed(im, new_dims, interp_order).astype(np.float32)
     low, high = im.min(), im.max()
     if high <= low:
         return np.full((*map(int, new_dims), im.shape[-1]), low, np.float32)

@@ -147,6 +147,31 @@ def test_hdf5_goes_both_ways(caffe: Any, net: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(other.params["fc"][0].data, net.params["fc"][0].data)
 
 
+def test_gradients_are_written_to_hdf5_those_of_a_shared_blob_too(
+    caffe: Any, tmp_path: Path
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    (tmp_path / "net.prototxt").write_text("""
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "a" type: "InnerProduct" bottom: "x" top: "a" param { name: "w" }
+  inner_product_param { num_output: 3 bias_term: false weight_filler { type: "xavier" } } }
+layer { name: "b" type: "InnerProduct" bottom: "a" top: "b" param { name: "w" }
+  inner_product_param { num_output: 3 bias_term: false } }
+""")
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
+    net.params["a"][0].diff[...] = np.arange(9).reshape(3, 3)
+    net.save_hdf5(str(tmp_path / "w.h5"), True)
+    with h5py.File(tmp_path / "w.h5") as file:
+        assert [len(file["data"][name]) for name in "ab"] == [1, 0]
+        for name in "ab":
+            np.testing.assert_array_equal(file["diff"][name]["0"], net.params["a"][0].diff)
+        np.testing.assert_array_equal(file["data"]["a"]["0"], net.params["a"][0].data)
+        assert sorted(file["diff"]) == ["a", "b", "in"]
+    net.save_hdf5(str(tmp_path / "w.h5"))
+    with h5py.File(tmp_path / "w.h5") as file:
+        assert list(file) == ["data"]
+
+
 def test_dummy_constants_are_set_once_and_draws_each_time(caffe: Any, tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text("""

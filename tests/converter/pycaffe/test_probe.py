@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from prototxt.pb2 import namespace
+from prototxt.schema import dialect
 from tests.support.paths import ROOT
 from tests.support.recorded import unpack
 
 FLOAT = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 OURS = {
     "setattr": "AttributeError: property",  # wording of Python's own
-    "messages": "",  # the forks' messages are among them
-    "pb fields": "",  # and their fields: tests/prototxt/test_pb2.py looks for each of BVLC's
-    "netspec md5": "",  # protobuf prints `1` where it printed `1.0`
+    "messages": "",  # the forks' messages are among them, and their fields:
+    "pb fields": "",  # below both lines are BVLC's where only its names are looked at
+    "netspec md5": "",  # protobuf prints `1` where it printed `1.0`: below
 }
 """Lines that differ, and what they begin with here."""
 
@@ -45,6 +47,29 @@ def test_every_line_is_what_real_pycaffe_prints() -> None:
         assert FLOAT.sub("_", mine) == FLOAT.sub("_", real)
         numbers = [[float(text) for text in FLOAT.findall(line)] for line in (mine, real)]
         assert numbers[0] == pytest.approx(numbers[1], rel=1e-5, abs=2e-6), mine
+
+
+def test_the_schema_is_the_probes_where_only_bvlcs_names_are_looked_at() -> None:
+    bvlc: Any = dialect("bvlc").message("LayerParameter").DESCRIPTOR
+    ours = namespace()
+    layer = ours["LayerParameter"].DESCRIPTOR
+    fields = [
+        (name, field.number, _label(field), field.type, str(field.default_value))
+        for name, field in sorted(layer.fields_by_name.items())
+        if field.message_type is None and name in bvlc.fields_by_name
+    ]
+    digest = hashlib.md5(str(fields).encode()).hexdigest()
+    messages = {*ours["DESCRIPTOR"].message_types_by_name} & {*bvlc.file.message_types_by_name}
+    said = (unpack("pycaffe") / "probe_real.txt").read_text().splitlines()
+    assert f"pb fields => {digest}" in said
+    assert f"messages => {len(messages)}" in said
+
+
+def _label(field: Any) -> int:
+    """Return the number that descriptors had as `label`, which newer protobufs dropped."""
+    if field.is_repeated:
+        return 3
+    return 2 if field.is_required else 1
 
 
 def test_the_written_definition_is_the_probes(caffe: Any) -> None:

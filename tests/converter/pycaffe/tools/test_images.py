@@ -10,7 +10,8 @@ import pytest
 
 RECORDED = np.load(Path(__file__).with_name("resize.npz"))
 """What `skimage.transform.resize(..., order=1, mode="constant")` of 0.13.1 made, as pycaffe calls
-it, of seeded images (`in0`) in other sizes (`out0`)."""
+it, of seeded images (`in0`) in other sizes (`out0`), of other orders too (`out0_order3`), and what
+`scipy.ndimage.zoom` of 1.2 made of two channels (`zoom_in`, `zoom_out3`)."""
 
 
 @pytest.mark.parametrize("case", range(6))
@@ -19,6 +20,28 @@ def test_an_image_is_resized_bit_for_bit(caffe: Any, case: int) -> None:
     got = caffe.io.resize_image(image, want.shape[:2])
     assert got.dtype == np.float32
     np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("order", [2, 3, 4, 5])
+@pytest.mark.parametrize("case", [0, 1, 2, 4])
+def test_an_image_is_resized_by_higher_orders(caffe: Any, case: int, order: int) -> None:
+    image, want = RECORDED[f"in{case}"], RECORDED[f"out{case}_order{order}"]
+    got = caffe.io.resize_image(image, want.shape[:2], interp_order=order)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", range(6))
+def test_two_channels_are_zoomed_by_every_order(caffe: Any, order: int) -> None:
+    want = RECORDED[f"zoom_out{order}"]
+    got = caffe.io.resize_image(RECORDED["zoom_in"], want.shape[:2], order)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
+
+
+def test_an_unknown_order_is_an_error(caffe: Any) -> None:
+    for image in (np.eye(3)[..., np.newaxis], np.ones((3, 3, 2))):
+        with pytest.raises(ValueError, match="interp_order 6, wants 0 to 5"):
+            caffe.io.resize_image(image, (2, 2), 6)
 
 
 def test_other_numbers_of_channels_are_zoomed_from_corner_to_corner(caffe: Any) -> None:
