@@ -53,4 +53,4 @@ def _mirrored(index: np.ndarray, size: int) -> np.ndarray:
     if size == 1:
         return np.zeros_like(index)
     folded = np.abs(index) % (2 * size - 2)
-    return np.where(folded < size, folded, 2 * size - 2 - folded)
+    return np.asarray(np.where(folded < size, folded, 2 * size - 2 - folded))
