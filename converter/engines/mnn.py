@@ -49,7 +49,9 @@ def _convert(path: str | PathLike[str], folder: Path) -> Path:
     """Return MNN's file; the converter says that it succeeded whatever it did."""
     made = folder / "net.mnn"
     words = ["-f", "ONNX", "--modelFile", str(path), "--MNNModel", str(made), "--bizCode", "caffe"]
-    program = [sys.executable, "-m", "MNN.tools.mnnconvert"]
+    # Not `-m MNN.tools.mnnconvert`: imported, that module installs a package of its own with pip,
+    # and run, it tells a server what was converted.
+    program = [sys.executable, "-c", "import sys, MNN, _tools; _tools.mnnconvert(sys.argv)"]
     ran = subprocess.run([*program, *words], capture_output=True, text=True, check=False)
     if ran.returncode or not made.exists():
         said = [line for line in (ran.stdout + ran.stderr).splitlines() if line.strip()]

@@ -41,7 +41,11 @@ def run(path: str | PathLike[str], feeds: Mapping[str, np.ndarray]) -> dict[str,
             setattr(net.opt, half, False)
         if net.load_param(str(param)) or net.load_model(str(weights)):
             raise ValueError(f"ncnn does not read {' / '.join(_unknown(param))}")
-        given, wanted = net.input_names(), net.output_names()
+        # pnnx numbers them in the file's order (in0, out0, ...); ncnn lists them in another.
+        given, wanted = (
+            sorted(own, key=lambda name: (len(name), name))
+            for own in (net.input_names(), net.output_names())
+        )
         if len(given) != len(names.inputs) or len(wanted) != len(names.outputs):
             raise ValueError(f"pnnx left inputs {given} and outputs {wanted}")
         rows: list[list[np.ndarray]] = [[] for _ in wanted]
