@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,17 +22,14 @@ def version() -> str:
 
 
 def run(path: str, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run a definition with the weights beside it, if any; tops are named by their layers."""
+    """Run a definition with the weights beside it; tops are asked for by their layers."""
     import cv2
 
     weights = Path(path).with_suffix(".caffemodel")
     net = cv2.dnn.readNetFromCaffe(path, str(weights) if weights.exists() else "")
     for name, array in feeds.items():
         net.setInput(array, name)
-    names = list(net.getUnconnectedOutLayersNames())
-    values = net.forward(names)
-    found = dict(zip(names, values, strict=True))
-    wanted = list(np.load(Path(path).with_name("want.npz")))
-    if len(found) == len(wanted):
-        return {top: np.array(value) for top, value in zip(wanted, values, strict=True)}
-    return {name: np.array(value) for name, value in found.items()}
+    makers = json.loads(Path(path).with_name("layers.json").read_text())
+    layers = list(dict.fromkeys(layer for layer, _ in makers.values()))
+    values = dict(zip(layers, net.forwardAndRetrieve(layers), strict=True))
+    return {top: np.array(values[layer][place]) for top, (layer, place) in makers.items()}

@@ -13,6 +13,7 @@ alike there is the reader's. Results are kept in benchmarks/results/caffe_reader
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -36,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "caffe_readers"
 PIP = {
     "opencv": ["opencv-python-headless==4.14.0.94", "numpy", "lazy_loader==0.6"],
-    "mo": ["openvino-dev==2023.3.0", "lazy_loader==0.6"],
+    "mo": ["openvino-dev==2023.3.0", "protobuf==3.20.3", "lazy_loader==0.6"],
     "mnn": ["MNN==3.6.1", "numpy", "lazy_loader==0.6"],
 }
 
@@ -59,6 +60,10 @@ def write_files(
     taken = {name: array for name, array in feeds.items() if name in needed}
     if not taken or not outputs:
         return False
+    makers = {
+        top: (step.layer.name, place) for step in net.steps for place, top in enumerate(step.blobs)
+    }
+    (folder / "layers.json").write_text(json.dumps({top: makers[top] for top in outputs}))
     np.savez(folder / "in.npz", **taken)
     np.savez(folder / "want.npz", **{blob: blobs[blob].detach().numpy() for blob in outputs})
     return True

@@ -166,7 +166,10 @@ def write_bvlc(folder: Path, targets: list[str]) -> int:
 def write_forks(folder: Path, targets: list[str]) -> int:
     """Run the tests of forks' layers with what they check written down instead."""
     environment = os.environ | {"ENGINE_CASES": str(folder / "forks")}
-    environment |= {"ENGINE_TARGETS": ",".join(targets), "PYTHONPATH": str(ROOT)}
+    environment |= {
+        "ENGINE_TARGETS": ",".join(targets),
+        "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT)),
+    }
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "benchmarks.engine_capture"]
     subprocess.run([*command, "tests/caffe_layers/forks"], cwd=ROOT, env=environment, check=False)
     return sum(1 for _ in folder.glob("forks/*/*/case.json"))
