@@ -71,6 +71,8 @@ class Engine:
 
     name: str
     process: subprocess.Popen[str]
+    one_by_one: bool
+    """Whether it runs a batch image by image: a Reshape may put them elsewhere in a batch's top."""
     seconds: dict[int, list[float]] = field(default_factory=dict)
     said: str = ""
 
@@ -162,7 +164,11 @@ def measure(network: Network, args: argparse.Namespace, folder: Path) -> list[di
     random = np.random.default_rng(1701)
     for batch, path in inputs.items():
         np.save(path, random.standard_normal((batch, *network.image), np.float32))
-    truth = {batch: exact(network, np.load(path)) for batch, path in inputs.items()}
+    truth = {
+        (batch, alone): exact(network, np.load(path), alone=alone)
+        for batch, path in inputs.items()
+        for alone in (False, True)
+    }
     with ExitStack() as stack:
         engines = [
             stack.enter_context(opened(name, python, command, args.threads))
@@ -178,7 +184,8 @@ def measure(network: Network, args: argparse.Namespace, folder: Path) -> list[di
                     if turn:
                         engine.seconds.setdefault(batch, []).extend(seconds)
                     elif not engine.said:
-                        engine.said = "" if near(target, truth[batch]) else "wrong numbers"
+                        wanted = truth[batch, engine.one_by_one]
+                        engine.said = "" if near(target, wanted) else "wrong numbers"
         return [
             {
                 "engine": engine.name,
@@ -216,7 +223,7 @@ def opened(name: str, python: Path, command: Sequence[str], threads: int) -> Ite
         env=os.environ | {"OMP_NUM_THREADS": str(threads)},
     ) as process:
         try:
-            yield Engine(name, process)
+            yield Engine(name, process, engine == "ncnn")
         finally:
             process.kill()
 
@@ -286,11 +293,16 @@ def made(*command: object) -> None:
     subprocess.run([str(part) for part in command], capture_output=True, check=False)
 
 
-def exact(network: Network, x: np.ndarray) -> list[np.ndarray]:
-    """Return each output that our torch network computes in double."""
+def exact(network: Network, x: np.ndarray, *, alone: bool) -> list[np.ndarray]:
+    """Return each output that our torch network computes in double.
+
+    `alone` says that images go through it one by one, their outputs one after the other.
+    """
     loaded = converter.load(network.net, network.weights, dtype=torch.float64)
+    parts = [x[at : at + 1] for at in range(len(x))] if alone else [x]
     with torch.inference_mode():
-        return [top.numpy().ravel() for top in loaded(torch.from_numpy(x).double()).values()]
+        tops = [loaded(torch.from_numpy(part).double()).values() for part in parts]
+    return [torch.cat([top.ravel() for top in each]).numpy() for each in zip(*tops, strict=True)]
 
 
 def near(path: Path | None, tops: Sequence[np.ndarray]) -> bool:
