@@ -12,6 +12,9 @@ from caffe_layers.base.shape import Shape
 
 from .affine import affine, emit_affine
 
+PRODUCTS = range(3, 9)
+"""Powers that are written as products: some engines know those of negative numbers as NaN."""
+
 
 class Power(Layer, type="Power", param="power_param"):
     """`top = (shift + scale * x) ^ power`, for x of any shape.
@@ -51,7 +54,9 @@ class Power(Layer, type="Power", param="power_param"):
         if self.power == 1:
             return emit_affine(op, x, self.scale, self.shift)
         inner = emit_affine(op, x, self.scale, self.shift)
-        return op.Pow(inner, op.scalar(self.power))
+        if self.power in PRODUCTS:
+            return _emit_product(op, inner, int(self.power))
+        return op.Reciprocal(inner) if self.power == -1 else op.Pow(inner, op.scalar(self.power))
 
     def python(self, py: Py, x: str) -> str:
         if self.constant is not None:
@@ -59,3 +64,14 @@ class Power(Layer, type="Power", param="power_param"):
         inner = x if self.scale == 1 else f"{self.scale} * {x}"
         inner += f" + {self.shift}" if self.shift else ""
         return inner if self.power == 1 else f"({inner}) ** {self.power}"
+
+
+def _emit_product(op: Op, x: str, power: int) -> str:
+    """Append a whole power of x by squares: x^5 is x^2^2 times x."""
+    top = ""
+    while power:
+        if power % 2:
+            top = op.Mul(top, x) if top else x
+        power //= 2
+        x = op.Mul(x, x) if power else x
+    return top

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from caffe_layers.arithmetic.tanh import emit_tanh
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
@@ -24,7 +25,7 @@ class TanH(Layer, type="TanH"):
         return x.tanh()
 
     def onnx(self, op: Op, x: str) -> Values:
-        return op.Tanh(x)
+        return emit_tanh(op, x)
 
     def python(self, py: Py, x: str) -> str:
         return py.call("torch.tanh", x)

@@ -37,6 +37,12 @@ class Op(Operators, Protocol):
     tops: tuple[str, ...]
     """The names to ask for the tops' shapes by."""
 
+    def takes(self, op_type: str, **attributes: Any) -> bool:
+        """Tell whether what the file is written for runs an operator, and runs it rightly.
+
+        `attributes` are those that matter. A layer that has several forms asks before the first.
+        """
+
     def shape(self, value: str) -> Shape:
         """Return the shape of a bottom or top as the network was loaded."""
 

@@ -56,12 +56,16 @@ class ArgMax(Layer, type="ArgMax", param="argmax_param"):
 
     def onnx(self, op: Op, x: str) -> Values:
         if self.axis is None:
-            index, values = self._onnx_largest(op, op.Flatten(x, axis=1), 1)
+            shape, moves = op.shape(x), op.dynamic(x)
+            last = None if any(moves[1:]) else prod(shape[1:]) - 1
+            index, values = self._onnx_largest(op, op.Flatten(x, axis=1), 1, last)
             if not self.out_max_val:
                 return op.reshape_to_top(op.to_float(index))
             both = op.Concat(op.to_float(index), values, axis=1)
             return op.reshape_to_top(both)
-        index, values = self._onnx_largest(op, x, canonical_axis(self.axis, len(op.shape(x))))
+        axis = canonical_axis(self.axis, len(op.shape(x)))
+        last = None if op.dynamic(x)[axis] else op.shape(x)[axis] - 1
+        index, values = self._onnx_largest(op, x, axis, last)
         return values if self.out_max_val else op.to_float(index)
 
     def _largest(self, x: Tensor, axis: int) -> Tensor:
@@ -75,13 +79,21 @@ class ArgMax(Layer, type="ArgMax", param="argmax_param"):
             )
         return x.shape[axis] - 1 - index
 
-    def _onnx_largest(self, op: Op, x: str, axis: int) -> tuple[str, str]:
-        """Append what `_largest` does; return indices, and values if they are wanted."""
-        if self.top_k == 1 and not self.out_max_val:
+    def _onnx_largest(self, op: Op, x: str, axis: int, last: int | None) -> tuple[str, str]:
+        """Append what `_largest` does; return indices, and values if they are wanted.
+
+        `last` is the axis' last index, None where only the run tells.
+        """
+        wants_values = self.top_k > 1 or self.out_max_val
+        if not wants_values and op.takes("ArgMax", select_last_index=1):
             return op.ArgMax(x, axis=axis, select_last_index=1), ""
         start, end, along, step = op.ints(-1), op.ints(-(2**63)), op.ints(axis), op.ints(-1)
         turned = op.Slice(x, start, end, along, step)
-        values, index = op.TopK(turned, op.ints(self.top_k), axis=axis)
-        size = op.Gather(op.Shape(x), along, axis=0)
-        last = op.Sub(size, op.ints(1))
-        return op.Sub(last, index), values
+        if wants_values:
+            values, index = op.TopK(turned, op.ints(self.top_k), axis=axis)
+        else:
+            values, index = "", op.ArgMax(turned, axis=axis)
+        if last is None:
+            size = op.Gather(op.Shape(x), along, axis=0)
+            return op.Sub(op.Sub(size, op.ints(1)), index), values
+        return op.Sub(op.ints(last), index), values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,14 @@ OPERATIONS = ("SUM", "PROD", "MAX")
 def _larger(a: Tensor, b: Tensor) -> Tensor:
     """Return the larger value; a tie and its gradient go to b, where torch.maximum halves it."""
     return torch.where(a > b, a, b)
+
+
+def _folded(operator: Callable[[str, str], str], values: Sequence[str]) -> str:
+    """Append an operator of two for all values in turn: some engines drop a third."""
+    top = values[0]
+    for value in values[1:]:
+        top = operator(top, value)
+    return top
 
 
 class Eltwise(Layer, type="Eltwise", param="eltwise_param", bottoms=(2, None)):
@@ -103,14 +111,11 @@ class Eltwise(Layer, type="Eltwise", param="eltwise_param", bottoms=(2, None)):
 
     def onnx(self, op: Op, *bottoms: str) -> Values:
         if self.operation == "MAX":
-            return op.Max(*bottoms[int(self.in_place) :])
+            return _folded(op.Max, bottoms[int(self.in_place) :])
         if self.operation == "PROD":
-            top = bottoms[0]
-            for bottom in bottoms[1:-1]:
-                top = op.Mul(top, bottom)
-            return op.Mul(top, bottoms[-1])
+            return _folded(op.Mul, bottoms)
         scaled = [x if c == 1 else op.Mul(x, op.scalar(c)) for x, c in self._terms(bottoms)]
-        return op.Add(*scaled) if len(scaled) == 2 else op.Sum(*scaled)
+        return _folded(op.Add, scaled)
 
     def python(self, py: Py, *bottoms: str) -> str:
         if self.operation == "MAX":

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from caffe_layers.arithmetic.choosing import emit_chosen
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
@@ -51,5 +52,5 @@ class Filter(Layer, type="Filter", bottoms=(2, None), tops=(1, None)):
     def onnx(self, op: Op, *bottoms: str) -> Values:
         *filtered, selector = bottoms
         flat = op.Reshape(selector, op.ints(-1))
-        rows = op.to_bool(flat)
-        return tuple(op.Compress(x, rows, axis=0) for x in filtered)
+        rows = emit_chosen(op, op.to_bool(flat))
+        return tuple(op.Gather(x, rows, axis=0) for x in filtered)

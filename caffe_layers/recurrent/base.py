@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, ClassVar
 
@@ -15,6 +16,10 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError
+
+UNROLLED = 32
+"""Up to so many steps are written one after the other, as fast as a Scan, which most engines lack.
+Beyond, the file and the time to load it grow with every step."""
 
 
 class Recurrent(Layer, param="recurrent_param"):
@@ -164,31 +169,64 @@ class Recurrent(Layer, param="recurrent_param"):
             constant = self._emit_product(op, flat, self.from_static)
             drive = op.Add(drive, constant)
         goes_on = op.Unsqueeze(cont, op.ints(2))
-        if others:
-            state = [op.Squeeze(other, op.ints(0)) for other in others]
-        else:
-            state = [self._emit_zeros(op, cont)] * len(self.states)
         weight = op.Transpose(op.weight(self, self.from_h), perm=[1, 0])
 
-        def step(*values: str) -> tuple[str, ...]:
-            *before, now, cont = values
-            seen = op.Mul(cont, before[0])
+        def step(now: str, goes_on: str, before: Sequence[str]) -> tuple[str, ...]:
+            seen = op.Mul(goes_on, before[0])
             sums = op.Add(now, op.MatMul(seen, weight))
-            after = self.emit_step(op, sums, cont, *before)
+            return self.emit_step(op, sums, goes_on, *before)
+
+        known = not op.dynamic(x)[0]
+        if known and (op.shape(x)[0] <= UNROLLED or not op.takes("Scan")):
+            state = others or [self._emit_zeros(op, cont, 1)] * len(self.states)
+            hidden, after = self._emit_steps(op, step, (drive, goes_on), state, op.shape(x)[0])
+            return self.emit_output(op, hidden), *(after if others else [])
+        state = [op.Squeeze(other, op.ints(0)) for other in others]
+        state = state or [self._emit_zeros(op, cont)] * len(self.states)
+
+        def scanned(*values: str) -> tuple[str, ...]:
+            *before, now, goes_on = values
+            after = step(now, goes_on, before)
             return *after, op.Identity(after[0])
 
-        *after, hidden = op.scan(step, state, (drive, goes_on), stacked=1)
+        *after, hidden = op.scan(scanned, state, (drive, goes_on), stacked=1)
         last = [op.Unsqueeze(part, op.ints(0)) for part in after] if others else []
         return self.emit_output(op, hidden), *last
+
+    def _emit_steps(
+        self,
+        op: Op,
+        step: Callable[[str, str, Sequence[str]], tuple[str, ...]],
+        sequences: tuple[str, str],
+        state: Sequence[str],
+        steps: int,
+    ) -> tuple[str, Sequence[str]]:
+        """Append one step after the other, each 1 x N x ...; return all states and the last."""
+        ones = op.ints(*[1] * steps)
+        parts = (
+            op.Split(value, ones, axis=0, outputs=steps) if steps > 1 else (value,)
+            for value in sequences
+        )
+        hidden = []
+        for now, goes_on in zip(*parts, strict=True):
+            state = step(now, goes_on, state)
+            hidden.append(state[0])
+        return op.Concat(*hidden, axis=0), state
 
     def _emit_product(self, op: Op, rows: str, blob: str) -> str:
         weight = op.Transpose(op.weight(self, blob), perm=[1, 0])
         return op.MatMul(rows, weight)
 
-    def _emit_zeros(self, op: Op, cont: str) -> str:
+    def _emit_zeros(self, op: Op, cont: str, *lead: int) -> str:
+        """Append a state of zeros, N x H behind axes of the sizes `lead`."""
+        if not op.dynamic(cont)[1]:
+            shape = (*lead, op.shape(cont)[1], self.num_output)
+            return op.Expand(op.scalar(0), op.ints(*shape))
         streams = op.Gather(op.Shape(cont), op.ints(1), axis=0)
-        shape = op.Concat(streams, op.ints(self.num_output), axis=0)
-        return op.Expand(op.scalar(0), shape)
+        before = [op.ints(*lead)] if lead else []
+        return op.Expand(
+            op.scalar(0), op.Concat(*before, streams, op.ints(self.num_output), axis=0)
+        )
 
     def emit_step(self, op: Op, sums: str, cont: str, *state: str) -> tuple[str, ...]:
         """Append what `step` does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from caffe_layers.arithmetic.tanh import emit_tanh
 from caffe_layers.base.op import Op
 
 
@@ -24,6 +25,6 @@ def emit_lstm_cell(op: Op, c: str, gates: str, cont: str, size: int) -> tuple[st
     i, f, o, g = op.Split(gates, op.ints(*[size] * 4), axis=-1, outputs=4)
     kept = op.Mul(cont, op.Sigmoid(f, name="forget_gate"))
     old = op.Mul(kept, c)
-    new = op.Mul(op.Sigmoid(i, name="input_gate"), op.Tanh(g, name="candidate"))
+    new = op.Mul(op.Sigmoid(i, name="input_gate"), emit_tanh(op, g, name="candidate"))
     c = op.Add(old, new)
-    return c, op.Mul(op.Sigmoid(o, name="output_gate"), op.Tanh(c))
+    return c, op.Mul(op.Sigmoid(o, name="output_gate"), emit_tanh(op, c))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe_layers.arithmetic.tanh import emit_tanh
 from caffe_layers.base.filler import Filler
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
@@ -56,12 +57,12 @@ class RNN(Recurrent, type="RNN", bottoms=(2, 4), tops=(1, 2)):
         return F.linear(hidden, self.W_ho, self.b_o).tanh()
 
     def emit_step(self, op: Op, sums: str, cont: str, *state: str) -> tuple[str, ...]:
-        return (op.Tanh(sums),)
+        return (emit_tanh(op, sums),)
 
     def emit_output(self, op: Op, hidden: str) -> str:
         weight = op.Transpose(op.weight(self, "W_ho"), perm=[1, 0])
         product = op.MatMul(hidden, weight)
-        return op.Tanh(op.Add(product, op.weight(self, "b_o")))
+        return emit_tanh(op, op.Add(product, op.weight(self, "b_o")))
 
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         steps, streams = bottoms[0][:2]

@@ -203,6 +203,19 @@ def onnx_conv_pads(op: Op, x: str, window: Window, axis: int) -> list[int]:
     return [*window.pad, *(pad + more for pad, more in zip(window.pad, missing, strict=True))]
 
 
+def _sees_places(window: Window) -> bool:
+    """Tell whether a window looks at every place, at one after the other."""
+    return {*window.kernel, *window.stride} == {1}
+
+
+def _padded(op: Op, x: str, pads: Sequence[int] | None) -> str:
+    """Append zeros around the spatial axes, which some engines forget where a product is all."""
+    if not pads or not any(pads):
+        return x
+    axes = len(pads) // 2
+    return op.Pad(x, op.ints(0, 0, *pads[:axes], 0, 0, *pads[axes:]))
+
+
 def onnx_slide(
     op: Op,
     op_type: str,
@@ -226,7 +239,10 @@ def onnx_slide(
     }
     shape, moves = op.shape(x), op.dynamic(x)
     if axis == 1 and len(shape) > 2:
-        return op.append(op_type, seen or x, *weights, **attributes)
+        read = seen or x
+        if op_type == "Conv" and _sees_places(window):
+            read, attributes["pads"] = _padded(op, read, attributes.get("pads")), None
+        return op.append(op_type, read, *weights, **attributes)
     if any(moves[axis:]):
         raise UnsupportedError(
             f"the sizes of {shape} from axis {axis} on must be known",

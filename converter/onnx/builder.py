@@ -16,6 +16,7 @@ from caffe_layers.base.op import Axis, Op, Values
 from prototxt.errors import UnsupportedError
 
 from .graph import Dim, Graph, rename
+from .targets import Target
 
 VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
 
@@ -24,7 +25,8 @@ class Builder:
     """Writes the nodes of a network's layers: it is what they know as `Op`.
 
     `static` are the shapes of all values as the network was loaded, `dims` their dimensions in the
-    model; both say too which names are taken.
+    model; both say too which names are taken. `target` is what the file is written for, None for
+    any engine.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class Builder:
         static: Mapping[str, Shape],
         dims: Mapping[str, Sequence[Dim]],
         float_type: Any = np.float32,
+        target: Target | None = None,
     ) -> None:
         self.graph = graph
         self.opset = graph.opset
         self.float_type: np.dtype[Any] = np.dtype(float_type)
         self.layer = ""
         self.tops: tuple[str, ...] = ()
+        self.target = target
         self._static = static
         self._dims = dims
         self._weights: dict[tuple[int, Shape], str] = {}
@@ -93,6 +97,11 @@ class Builder:
         full = _free(f"{self.layer}/{name}", self._taken)
         self._taken.add(full)
         return full
+
+    def takes(self, op_type: str, **attributes: Any) -> bool:
+        """Tell whether what the file is written for runs an operator, and runs it rightly."""
+        limits = self.target.limits if self.target is not None else ()
+        return not any(limit.asked(op_type, attributes, self.opset) for limit in limits)
 
     def shape(self, value: str) -> Shape:
         """Return a value's shape as the network was loaded."""

@@ -19,6 +19,7 @@ from .builder import Builder
 from .free_axes import dynamic_dims
 from .graph import Graph
 from .options import OLDEST_OPSET, GraphOptions, free_axes
+from .targets import get_target
 
 FLOATS = {
     torch.float32: (TensorProto.FLOAT, np.float32),
@@ -55,7 +56,8 @@ def emit(
         raise UnsupportedError(f"no ONNX export of {dtype}", fix="load with float32 or float64")
     onnx_type, numpy_type = FLOATS[dtype]
     graph = Graph(net.name or "caffe", opset)
-    builder = Builder(graph, exported.shapes, dims, numpy_type)
+    target = get_target(asked["target"]) if asked["target"] is not None else None
+    builder = Builder(graph, exported.shapes, dims, numpy_type, target)
     for name in exported.inputs:
         graph.inputs[name] = (onnx_type, dims[name])
     for step in plan.steps:

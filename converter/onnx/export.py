@@ -24,8 +24,9 @@ from .emit import emit
 from .file import write_onnx
 from .graph import Graph
 from .images import Images
-from .options import ExportOptions, GraphOptions
+from .options import DEFAULT_OPSET, ExportOptions, GraphOptions
 from .passes import Request, rewrite
+from .targets import check_graph, check_options, get_target
 
 
 def export_onnx(
@@ -47,9 +48,11 @@ def export_onnx(
     model takes RGB images, N x H x W x 3 bytes of any size, as its input `image`. `half` folds too,
     and turns a float32 network's model into one of float16 between its inputs and outputs, with
     `half_io` these too (`passes.to_half`). The graph's `notes` say what was done, and what stays in
-    float32. Weights of more than 2 GiB go into `<path>.data`. The model's metadata name the files
-    that the network came from, with their hashes, and say what images need: `images`, whose mean
-    image goes into `<stem>.mean.npy`, or what is built in.
+    float32. A `target` names an engine (`targets.TARGETS`): the file is then of such forms as it
+    computes rightly, or UnsupportedError names the layer that has none. Weights of more than 2 GiB
+    go into `<path>.data`. The model's metadata name the files that the network came from, with
+    their hashes, and say what images need: `images`, whose mean image goes into
+    `<stem>.mean.npy`, or what is built in.
     """
     refuse_unknown(export_onnx, ExportOptions, options)
     if half and net.dtype != torch.float32:
@@ -58,6 +61,9 @@ def export_onnx(
             "half precision is made of float32",
             fix="load it in float32",
         )
+    target = options.get("target")
+    if target is not None:
+        check_options(target, options.get("opset", DEFAULT_OPSET), half=half)
     graph = emit(net, input_shapes=input_shapes, **only(GraphOptions, options))
     request = Request(
         complete(ExportOptions, options),
@@ -67,6 +73,10 @@ def export_onnx(
         data=image_input(net) if preprocessing is not None else "",
     )
     rewrite(graph, request)
+    if target is not None:
+        check_graph(target, graph)
+        graph.metadata["caffeport.target"] = get_target(target).version
+        graph.notes.append(f"written for {get_target(target).version}")
     graph.metadata |= metadata(net.origin, VERSION)
     if preprocessing is not None:
         graph.metadata |= Images(image_input(net), preprocessing, embedded=True).metadata()

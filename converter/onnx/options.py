@@ -39,6 +39,15 @@ class GraphOptions(TypedDict, total=False):
             parse=_axes,
         ),
     ]
+    target: Annotated[
+        str | None,
+        Option(
+            None,
+            "write for one engine: with the operators that it computes rightly, or not at all "
+            "(default: a file for all of them)",
+            "NAME",
+        ),
+    ]
     with_losses: Annotated[bool, Option(False, "keep loss and accuracy layers")]
     softmax: Annotated[bool, Option(False, "end in probabilities")]
 

@@ -40,10 +40,11 @@ def test_the_command_line_has_every_option_by_its_default() -> None:
     add_export(parser)
     assert export_options(parser.parse_args([])) == complete(FormatOptions, {})
     args = ["--opset", "15", "--dynamic", "batch,height", "--softmax"]
-    args += ["--with-losses", "--fold-bn", "--half-io", "--optimize"]
+    args += ["--with-losses", "--fold-bn", "--half-io", "--optimize", "--target", "opencv"]
     assert export_options(parser.parse_args(args)) == {
         "opset": 15,
         "dynamic": ("batch", "height"),
+        "target": "opencv",
         **dict.fromkeys(["with_losses", "softmax", "fold_bn", "half_io", "optimize"], True),
     }
     assert export_options(parser.parse_args(["--dynamic", "none"]))["dynamic"] == ()
@@ -55,7 +56,7 @@ def test_options_go_to_those_that_take_them() -> None:
     assert only(ExportOptions, options) == {"softmax": True, "fold_bn": True}
     assert only(LoadOptions, options) == {"dialect": "sknet"}
     kinds = [GraphOptions, ExportOptions, FormatOptions]
-    assert [len(options_of(kind)) for kind in kinds] == [4, 6, 7]
+    assert [len(options_of(kind)) for kind in kinds] == [5, 7, 8]
 
 
 @pytest.mark.parametrize("name", ["convert", "export_onnx", "emit"])

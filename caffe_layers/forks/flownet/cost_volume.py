@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,18 +78,59 @@ class CostVolume(NamedTuple):
         return rows, columns
 
     def emit(self, op: Op, a: str, b: str) -> str:
-        """Append the nodes of `compute`: one Scan over the shifts."""
-        down, right = self._slack()
-        top, left = self.margin
-        pads = [0, 0, *self.pad, 0, 0, *self.pad]
-        a = self._pad(op, a, pads)
-        b = self._pad(op, b, [0, 0, pads[2] + down, pads[3] + right, *pads[4:]])
-        axes = op.ints(2, 3)
-        if top or left:
-            ends = op.ints(-top or END, -left or END)
-            a = op.Slice(a, op.ints(top, left), ends, axes)
+        """Append the nodes of `compute`.
+
+        For sizes that are fixed, sums of products are matrix products, one for each shift of rows.
+        Else it is one Scan over all shifts.
+        """
+        costs = self._emit_products(op, a, b) or self._emit_scan(op, a, b)
+        if (self.kernel, self.stride) == (1, 1):
+            return costs
+        kernel, stride = [self.kernel] * 2, [self.stride] * 2
+        return op.AveragePool(costs, kernel_shape=kernel, strides=stride)
+
+    def _emit_products(self, op: Op, a: str, b: str) -> str:
+        """Append matrix products; "" where they are not the sums, or sizes are free.
+
+        A row of a and one of b give W x W' sums, of which column x of a wants those from x on:
+        read with rows that are one longer, they stand below each other.
+        """
+        rows, columns = (sorted({*axis}) for axis in zip(*self.shifts, strict=True))
+        grid = tuple((y, x) for y in rows for x in columns)
+        steps = {after - before for before, after in pairwise(columns)}
+        free = any((*op.dynamic(a)[1:], *op.dynamic(b)[1:]))
+        if free or self.operation != MULTIPLY or grid != self.shifts or len(steps) > 1:
+            return ""
+        _, channels, *sizes = op.shape(a)
+        height, width = (
+            size + 2 * (pad - margin)
+            for size, pad, margin in zip(sizes, self.pad, self.margin, strict=True)
+        )
+        a, b, (first_row, first_column) = self._emit_framed(op, a, b)
+        a = op.Mul(op.Transpose(a, perm=[0, 2, 3, 1]), op.scalar(1 / channels))
+        b = op.Transpose(b, perm=[0, 2, 1, 3])
+        reach = columns[-1] - columns[0]
+        seen = width + reach
+        left = first_column + columns[0]
+        costs = []
+        for y in rows:
+            top = first_row + y
+            ends, axes = op.ints(top + height, left + seen), op.ints(1, 3)
+            sums = op.MatMul(a, op.Slice(b, op.ints(top, left), ends, axes))
+            flat = op.Reshape(sums, op.ints(0, height, width * seen))
+            longer = op.Pad(flat, op.ints(0, 0, 0, 0, 0, width))
+            lines = op.Reshape(longer, op.ints(0, height, width, seen + 1))
+            ends, axes = op.ints(reach + 1), op.ints(3)
+            costs.append(op.Slice(lines, op.ints(0), ends, axes, op.ints(*(steps or (1,)))))
+        whole = op.Concat(*costs, axis=3) if len(costs) > 1 else costs[0]
+        return op.Transpose(whole, perm=[0, 3, 1, 2])
+
+    def _emit_scan(self, op: Op, a: str, b: str) -> str:
+        """Append one Scan over the shifts."""
+        a, b, frame = self._emit_framed(op, a, b)
         size = op.Slice(op.Shape(a), op.ints(2), op.ints(4))
-        firsts = np.add(self.shifts, (top + down, left + right))
+        firsts = np.add(self.shifts, frame)
+        axes = op.ints(2, 3)
 
         def step(first: str) -> Sequence[str]:
             start = op.to_int(first)
@@ -98,11 +140,19 @@ class CostVolume(NamedTuple):
             return (op.reduce("ReduceMean", cost, [1], keepdims=0),)
 
         (costs,) = op.scan(step, [], [op.array("firsts", firsts)], stacked=1, ranks=[3])
-        if (self.kernel, self.stride) == (1, 1):
-            return op.Transpose(costs, perm=[1, 0, 2, 3])
-        volume = op.Transpose(costs, perm=[1, 0, 2, 3])
-        kernel, stride = [self.kernel] * 2, [self.stride] * 2
-        return op.AveragePool(volume, kernel_shape=kernel, strides=stride)
+        return op.Transpose(costs, perm=[1, 0, 2, 3])
+
+    def _emit_framed(self, op: Op, a: str, b: str) -> tuple[str, str, tuple[int, int]]:
+        """Append the padding; return a without its margins, b, and where no shift meets b."""
+        down, right = self._slack()
+        top, left = self.margin
+        pads = [0, 0, *self.pad, 0, 0, *self.pad]
+        a = self._pad(op, a, pads)
+        b = self._pad(op, b, [0, 0, pads[2] + down, pads[3] + right, *pads[4:]])
+        if top or left:
+            ends = op.ints(-top or END, -left or END)
+            a = op.Slice(a, op.ints(top, left), ends, op.ints(2, 3))
+        return a, b, (top + down, left + right)
 
     def _pad(self, op: Op, value: str, pads: list[int]) -> str:
         return op.Pad(value, op.ints(*pads)) if any(pads) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe_layers.arithmetic.tanh import emit_tanh
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
@@ -30,4 +31,4 @@ class Mish(Layer, type="Mish", fork="mobile"):
 
     def onnx(self, op: Op, x: str) -> Values:
         soft = op.Softplus(x)
-        return op.Mul(x, op.Tanh(soft))
+        return op.Mul(x, emit_tanh(op, soft))

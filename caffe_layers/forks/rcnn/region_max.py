@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,17 +70,80 @@ class RegionMax(Layer, param="roi_pooling_param", bottoms=2):
 
     def pool_onnx(self, op: Op, x: str, rois: str) -> str:
         """Append the pooling for regions R x 5."""
-        if op.opset < 22:
+        # ONNX Runtime has no MaxRoiPool since opset 22.
+        if op.opset < 22 and op.takes("MaxRoiPool"):
             return op.MaxRoiPool(
                 x,
                 rois,
                 pooled_shape=[self.pooled_h, self.pooled_w],
                 spatial_scale=self.spatial_scale,
             )
-        return self._onnx_scan(op, x, rois)
+        if any(op.dynamic(x)[1:]):
+            return self._onnx_scan(op, x, rois)
+        return self._onnx_tables(op, x, rois)
+
+    def _onnx_tables(self, op: Op, x: str, rois: str) -> str:
+        """Append the largest value of every range of 2^k rows and 2^m columns, and look bins up.
+
+        As in `_largest`, two ranges that overlap cover any number of rows. The tables stand below
+        each other, so that a bin is the largest of four rows of C values.
+        """
+        _, channels, height, width = op.shape(x)
+        lowest = op.scalar(-FLT_MAX)
+        maps = op.Where(op.Greater(x, lowest), x, lowest)
+        tall = op.Transpose(maps, perm=[0, 2, 3, 1])
+        tables = []
+        for k in range(height.bit_length()):
+            tall = _emit_doubled(op, tall, 1, 1 << (k - 1)) if k else tall
+            table = tall
+            for m in range(width.bit_length()):
+                table = _emit_doubled(op, table, 2, 1 << (m - 1)) if m else table
+                tables.append(table)
+        whole = op.Concat(*tables, axis=1) if len(tables) > 1 else tables[0]
+        lines = op.Reshape(whole, op.ints(-1, channels))
+        size = height * width  # of a table
+        rows, full_rows = self._emit_ranges(op, rois, (2, 4), self.pooled_h, height)
+        columns, full_columns = self._emit_ranges(op, rois, (1, 3), self.pooled_w, width)
+        steps = op.ints(width), op.ints(size * width.bit_length())
+        down = [op.Add(op.Mul(rows[0], steps[1]), op.Mul(y, steps[0])) for y in rows[1:]]
+        across = [op.Add(op.Mul(columns[0], op.ints(size)), at) for at in columns[1:]]
+        of_image = op.Mul(op.to_int(column(op, rois, 0)), op.ints(size * len(tables)))
+        pooled = ""
+        for y in down:
+            line = op.Unsqueeze(op.Add(of_image, y), op.ints(2))
+            for at in across:
+                place = op.Add(line, op.Unsqueeze(at, op.ints(1)))
+                best = op.Gather(lines, place, axis=0)
+                pooled = op.Max(pooled, best) if pooled else best
+        full = op.And(op.Unsqueeze(full_rows, op.ints(2)), op.Unsqueeze(full_columns, op.ints(1)))
+        pooled = op.Where(op.Unsqueeze(full, op.ints(3)), pooled, op.scalar(0))
+        return op.Transpose(pooled, perm=[0, 3, 1, 2])
+
+    def _emit_ranges(
+        self, op: Op, rois: str, at: tuple[int, int], count: int, limit: int
+    ) -> tuple[tuple[str, str, str], str]:
+        """Append the two ranges of 2^k places that cover each bin, R x `count` of them.
+
+        Returns k and where both begin, whole numbers that are inside a map of `limit` places, and
+        which bins have any place.
+        """
+        low, high = (
+            op.Min(op.Max(edge, op.scalar(0)), op.scalar(limit))
+            for edge in self._emit_edges(op, rois, *at, count)
+        )
+        length = op.Sub(high, low)
+        level, size = op.Mul(length, op.scalar(0)), op.scalar(1)
+        for k in range(1, limit.bit_length()):
+            longer = op.to_float(op.GreaterOrEqual(length, op.scalar(1 << k)))
+            level = op.Add(level, longer)
+            size = op.Add(size, op.Mul(longer, op.scalar(1 << (k - 1))))
+        first = op.Min(low, op.scalar(limit - 1))
+        second = op.Max(op.Sub(high, size), op.scalar(0))
+        numbers = op.to_int(level), op.to_int(first), op.to_int(second)
+        return numbers, op.Greater(length, op.scalar(0))
 
     def _onnx_scan(self, op: Op, x: str, rois: str) -> str:
-        """Append a Scan over the regions: ONNX Runtime has no MaxRoiPool since opset 22."""
+        """Append a Scan over the regions, for maps whose sizes are free."""
         rois = emit_one_more(op, rois)
         rows = self._emit_edges(op, rois, 2, 4, self.pooled_h)
         columns = self._emit_edges(op, rois, 1, 3, self.pooled_w)
@@ -128,6 +192,13 @@ class RegionMax(Layer, param="roi_pooling_param", bottoms=2):
             op.Add(low, start),
             op.Add(high, start),
         )
+
+
+def _emit_doubled(op: Op, table: str, axis: int, by: int) -> str:
+    """Append the larger of each value and of the one that stands `by` later, if there is one."""
+    along, end = op.ints(axis), op.ints(int(np.iinfo(np.int64).max))
+    later, last = (op.Slice(table, op.ints(at), end, along) for at in (by, -by))
+    return op.Max(table, op.Concat(later, last, axis=axis))
 
 
 def _emit_inside(op: Op, index: str, low: str, high: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from caffe_layers.arithmetic.choosing import emit_chosen
 from caffe_layers.arithmetic.ramp import emit_ramp, ramp
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
@@ -158,10 +160,24 @@ class DetectionOutput(
     def onnx(self, op: Op, loc: str, conf: str, prior: str, *more: str) -> Values:
         boxes, variances = emit_priors(op, prior, encoded=self.variance_encoded_in_target)
         scores = op.Reshape(conf, op.ints(0, -1, self.num_classes))
-        return self.emit(op, loc, scores, boxes, variances)
+        return self.emit(op, loc, scores, boxes, variances, self.priors(op, conf))
 
-    def emit(self, op: Op, loc: str, conf: str, prior: str, variance: str | None) -> str:
-        """Append what `detect` does."""
+    def priors(self, op: Op, conf: str) -> int | None:
+        """Return how many prior boxes there are; None where only the run tells."""
+        if any(op.dynamic(conf)[1:]):
+            return None
+        return prod(op.shape(conf)[1:]) // self.num_classes
+
+    def emit(
+        self,
+        op: Op,
+        loc: str,
+        conf: str,
+        prior: str,
+        variance: str | None,
+        priors: int | None,
+    ) -> str:
+        """Append what `detect` does; `priors` is the number of prior boxes where it is known."""
         if self.looks_at_none:
             return op.Unsqueeze(self._emit_nothing(op, conf)[0], op.ints(0, 1))
         codes = op.Reshape(loc, op.ints(0, -1, self.loc_classes, 4))
@@ -175,8 +191,8 @@ class DetectionOutput(
             scores = op.Gather(scores, labels, axis=1)
             if not self.share_location:
                 boxes = op.Gather(boxes, labels, axis=1)
-        count = self._emit_count(op, scores)
-        scores, index = op.TopK(scores, count, axis=2)
+        count = self._emit_count(op, scores) if priors is None else self.looked_at(priors)
+        scores, index = op.TopK(scores, _vector(op, count), axis=2)
         index = op.Unsqueeze(index, op.ints(3))
         if self.share_location:
             boxes = op.Squeeze(boxes, op.ints(1))
@@ -190,37 +206,41 @@ class DetectionOutput(
         priors = op.Gather(sizes, op.ints(2), axis=0)
         return op.Min(priors, op.ints(self.top_k)) if self.top_k >= 0 else priors
 
-    def _emit_kept(self, op: Op, boxes: str, scores: str, count: str) -> str:
+    def _emit_kept(self, op: Op, boxes: str, scores: str, count: int | str) -> str:
         """Return which of N x F x K boxes stay, as N x FK truth values."""
-        of_list = op.Concat(op.ints(-1), count, axis=0)
-        lists = op.Concat(of_list, op.ints(4), axis=0)
         ranked = (
-            op.Reshape(boxes, lists),
-            op.Reshape(scores, of_list),
+            op.Reshape(boxes, _vector(op, -1, count, 4)),
+            op.Reshape(scores, _vector(op, -1, count)),
             self.confidence_threshold,
             self.nms_threshold,
         )
-        adapts = self.eta < 1 and self.nms_threshold > LEAST_ADAPTED
-        kept = emit_adaptive(op, *ranked, self.eta) if adapts else emit_suppress(op, *ranked)
-        whole = op.Mul(count, op.ints(len(self.labels)))
-        of_image = op.Concat(op.ints(-1), whole, axis=0)
-        kept = op.to_bool(op.Reshape(kept, of_image))
+        if self.eta < 1 and self.nms_threshold > LEAST_ADAPTED:
+            kept = emit_adaptive(op, *ranked, self.eta)
+        else:
+            kept = emit_suppress(op, *ranked, _vector(op, count))
+        lists = len(self.labels)
+        whole = count * lists if isinstance(count, int) else op.Mul(count, op.ints(lists))
+        kept = op.to_bool(op.Reshape(kept, _vector(op, -1, whole)))
         if self.keep_top_k < 0:
             return kept
         flat = op.Reshape(scores, op.ints(0, -1))
         lowest = op.scalar(np.finfo(op.float_type).min)
         ranked_kept = op.Where(kept, flat, lowest)
-        most = op.Min(whole, op.ints(self.keep_top_k))
+        if isinstance(whole, int):
+            most = op.ints(min(whole, self.keep_top_k))
+        else:
+            most = op.Min(whole, op.ints(self.keep_top_k))
         _, best = op.TopK(ranked_kept, most, axis=1)
         none = op.Mul(flat, op.scalar(0))
         ones = op.Expand(op.scalar(1), op.Shape(best))
         chosen = op.ScatterElements(none, best, ones, axis=1)
         return op.And(kept, op.to_bool(chosen))
 
-    def _emit_rows(self, op: Op, boxes: str, scores: str, kept: str, count: str) -> str:
+    def _emit_rows(self, op: Op, boxes: str, scores: str, kept: str, count: int | str) -> str:
         at = op.Transpose(op.NonZero(kept), perm=[1, 0])
         image, place = op.Split(at, op.ints(1, 1), axis=1, outputs=2)
-        label = op.Div(place, op.Max(count, op.ints(1)))
+        of_label = op.ints(max(count, 1)) if isinstance(count, int) else op.Max(count, op.ints(1))
+        label = op.Div(place, of_label)
         label = op.to_float(op.Gather(op.ints(*self.labels), label))
         flat = op.Reshape(scores, op.ints(0, -1, 1))
         flat_boxes = op.Reshape(boxes, op.ints(0, -1, 4))
@@ -230,7 +250,7 @@ class DetectionOutput(
         nothing, images = self._emit_nothing(op, scores)
         rows = op.Gather(op.Shape(found), op.ints(0), axis=0)
         empty = op.Expand(op.Equal(rows, op.ints(0)), images)
-        instead = op.Compress(nothing, empty, axis=0)
+        instead = op.Gather(nothing, emit_chosen(op, empty), axis=0)
         whole = op.Concat(found, instead, axis=0)
         return op.Unsqueeze(whole, op.ints(0, 1))
 
@@ -291,7 +311,16 @@ class RefinedDetectionOutput(
             scores = op.Where(below, background, scores)
         if len(more) > 1:
             boxes = emit_refine(op, self.code_type, boxes, variances, more[1])
-        return self.emit(op, loc, scores, boxes, variances)
+        return self.emit(op, loc, scores, boxes, variances, self.priors(op, conf))
+
+
+def _vector(op: Op, *parts: int | str) -> str:
+    """Return numbers, and vectors of one that only the run tells, as one vector."""
+    numbers = [part for part in parts if isinstance(part, int)]
+    if len(numbers) == len(parts):
+        return op.ints(*numbers)
+    vectors = [op.ints(part) if isinstance(part, int) else part for part in parts]
+    return vectors[0] if len(vectors) == 1 else op.Concat(*vectors, axis=0)
 
 
 def _has_objectness(layer: Any) -> bool:

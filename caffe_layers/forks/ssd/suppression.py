@@ -58,17 +58,19 @@ def _adapted(limit: Tensor, stays: Tensor, eta: float) -> Tensor:
     return torch.where(stays & (limit > LEAST_ADAPTED), limit * eta, limit)
 
 
-def emit_suppress(op: Op, boxes: str, scores: str, least: float, threshold: float) -> str:
+def emit_suppress(
+    op: Op, boxes: str, scores: str, least: float, threshold: float, count: str = ""
+) -> str:
     """Append NonMaxSuppression for lists from best to worst: a B x K mask, 1 for what stays.
 
-    `scores`, B x K, are valid above `least`.
+    `scores`, B x K, are valid above `least`; `count` is the vector of K where there is one.
     """
     low, high = op.Split(op.cast(boxes, np.float32), op.ints(2, 2), axis=-1, outputs=2)
     # ONNX takes any two opposite corners for a box, Caffe an inverted one for none.
     upright = op.Concat(low, op.Max(low, high), axis=-1)
     ranked = op.Unsqueeze(op.cast(scores, np.float32), op.ints(1))
     sizes = op.Shape(scores)
-    count = op.Gather(sizes, op.ints(1), axis=0)
+    count = count or op.Gather(sizes, op.ints(1), axis=0)
     limits = (op.const(np.array([value], np.float32)) for value in (min(threshold, 1.0), least))
     chosen = op.NonMaxSuppression(upright, ranked, count, *limits)
     at = op.Gather(chosen, op.ints(0, 2), axis=1)

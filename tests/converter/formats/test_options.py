@@ -17,7 +17,7 @@ layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }
 layer { name: "label" type: "Input" top: "label" input_param { shape { dim: [2, 6, 6] } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "conv" bottom: "label" top: "loss" }
 """
-OTHER = {"opset": 15, "dynamic": ("batch", "height")}
+OTHER = {"opset": 15, "dynamic": ("batch", "height"), "target": "opencv"}
 OPTIONS = {name: OTHER.get(name, True) for name in options_of(FormatOptions) if name != "half_io"}
 """Each option with a value that is not its default; half_io is for half precision alone."""
 PLAIN = [name for name in FORMATS if name not in ("sknet", "timm")]

@@ -1,0 +1,221 @@
+"""What engines do not compute, or compute wrongly, of the ONNX that layers write.
+
+One table, an entry an engine, each with the version that was run. A layer that has several forms
+asks `Op.takes`; what is left of the others after the last rewriting is an error of the export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import onnx
+
+from prototxt.errors import UnsupportedError, UsageError, within
+
+from .graph import Graph, attribute, makers, subgraphs
+
+WRONG, REFUSES = "computes wrongly", "does not run"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """An operator that an engine computes wrongly or does not run, and when."""
+
+    operator: str
+    verdict: str
+    """WRONG or REFUSES."""
+    why: str
+    attributes: tuple[tuple[str, object], ...] = ()
+    """Those that must be there, with these values."""
+    after: str = ""
+    """The operator that its first input must come from."""
+    unless_after: str = ""
+    """The operator in front of it that mends it."""
+    computed: int | None = None
+    """The input that must be no constant."""
+    free: bool = False
+    """Whether it holds only where the graph has free axes."""
+    below: int | None = None
+    """The first opset where it holds no more."""
+
+    def asked(self, operator: str, attributes: Mapping[str, object], opset: int) -> bool:
+        """Tell whether a layer's question is about this."""
+        whole = operator == self.operator and attributes.items() >= dict(self.attributes).items()
+        return whole and (self.below is None or opset < self.below) and not self.free
+
+    def holds(self, node: onnx.NodeProto, graph: Graph, made_by: Mapping[str, str]) -> bool:
+        """Tell whether a node of a graph is one of these."""
+        if node.op_type != self.operator or (self.below is not None and graph.opset >= self.below):
+            return False
+        if any(attribute(node, name, None) != value for name, value in self.attributes):
+            return False
+        source = made_by.get(node.input[0], "") if node.input else ""
+        if (self.after and source != self.after) or (
+            self.unless_after and source == self.unless_after
+        ):
+            return False
+        if self.computed is not None:
+            read = node.input[self.computed] if len(node.input) > self.computed else ""
+            if not read or read in graph.initializers:
+                return False
+        return not self.free or _has_free_axes(graph)
+
+
+@dataclass(frozen=True)
+class Target:
+    """An engine that a file is written for."""
+
+    version: str
+    """What was run."""
+    limits: tuple[Limit, ...] = ()
+    newest_opset: int | None = None
+    """The newest opset that it reads, where that is not any that ONNX has."""
+    half: str = ""
+    """Why it is given no float16 file, if it is not."""
+    untried: str = ""
+    """Why nothing was run, if so."""
+
+
+LAST = (("select_last_index", 1),)
+
+
+def _lacks(why: str, *operators: str) -> tuple[Limit, ...]:
+    return tuple(Limit(operator, REFUSES, why) for operator in operators)
+
+
+TARGETS: dict[str, Target] = {
+    "litert": Target(
+        "LiteRT of TensorFlow 2.19 (onnx2tf 1.29.24)",
+        limits=(
+            *_lacks("onnx2tf has no such operator", "Scan", "MaxRoiPool"),
+            Limit("ConvTranspose", REFUSES, "onnx2tf wants a fixed batch for it", free=True),
+            Limit(
+                "ArgMax",
+                REFUSES,
+                "onnx2tf has no select_last_index",
+                LAST,
+            ),
+        ),
+    ),
+    "mnn": Target(
+        "MNN 3.6.1",
+        limits=(
+            *_lacks("its converter writes no file", "Scan"),
+            Limit(
+                "ArgMax",
+                WRONG,
+                "it takes the first of equal values",
+                LAST,
+            ),
+        ),
+    ),
+    "ncnn": Target(
+        "ncnn 1.0.20261020 (pnnx 20261020)",
+        limits=(
+            *_lacks("ncnn has no layer for it", "Scan", "MaxRoiPool", "NonMaxSuppression"),
+            Limit(
+                "ArgMax",
+                REFUSES,
+                "pnnx leaves an ArgMax that ncnn does not have",
+                LAST,
+            ),
+        ),
+        newest_opset=26,
+        half="pnnx leaves the weights of a float16 file where ncnn does not find them",
+    ),
+    "onnx2torch": Target(
+        "onnx2torch 1.5.15",
+        limits=(*_lacks("it has no such operator", "Scan", "MaxRoiPool", "Compress", "Size"),),
+        newest_opset=21,
+    ),
+    "onnxruntime": Target("ONNX Runtime 1.32.0"),
+    "onnxruntime_web": Target("ONNX Runtime Web 1.30.0"),
+    "opencv": Target(
+        "OpenCV 5.0.0.93",
+        limits=(
+            *_lacks("its importer has no such operator", "Scan", "MaxRoiPool", "Compress"),
+            Limit("Tanh", WRONG, "it gives NaN beyond 44.2", unless_after="Clip"),
+            Limit("Softplus", WRONG, "it gives infinity beyond 89"),
+        ),
+    ),
+    "openvino": Target(
+        "OpenVINO 2026.4.1",
+        limits=(
+            *_lacks("it refuses the steps' body", "Scan"),
+            Limit("ReduceL1", WRONG, "it reduces all axes", below=18),
+            Limit("ReduceLogSumExp", WRONG, "it reduces all axes", below=18),
+            Limit(
+                "TopK",
+                WRONG,
+                "of equal values it takes any, not the first",
+                after="Slice",
+            ),
+        ),
+    ),
+    "tensorrt": Target(
+        "TensorRT 10",
+        limits=(
+            *_lacks("its operators' list does not name it", "MaxRoiPool", "Compress", "GatherND"),
+        ),
+        untried="of its documentation: it was not run",
+    ),
+    "tract": Target(
+        "tract 0.23.9",
+        limits=(
+            *_lacks("it has no such operator", "MaxRoiPool"),
+            Limit("NonMaxSuppression", REFUSES, "it wants a constant number of boxes", computed=2),
+            Limit("TopK", REFUSES, "it wants a constant k", computed=1),
+            Limit("TopK", REFUSES, "it does not turn rows before it", after="Slice"),
+            Limit("Resize", REFUSES, "it wants constant sizes", computed=3),
+            Limit("Softplus", WRONG, "it gives infinity beyond 89"),
+        ),
+    ),
+}
+"""By the names of the engines that run them."""
+
+
+def get_target(name: str) -> Target:
+    """Return a target by its name; raises UsageError for one that is not there."""
+    if name not in TARGETS:
+        raise UsageError(f"target {name!r} is unknown", fix=f"known: {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+def check_options(name: str, opset: int, *, half: bool) -> None:
+    """Raise UnsupportedError for an opset or an element type that a target does not read."""
+    target = get_target(name)
+    if target.newest_opset is not None and opset > target.newest_opset:
+        raise UnsupportedError(
+            f"{target.version} reads no opset {opset}", fix=f"--opset {target.newest_opset}"
+        )
+    if half and target.half:
+        raise UnsupportedError(
+            f"{target.version} takes no float16 file: {target.half}", fix="leave out --dtype"
+        )
+
+
+def check_graph(name: str, graph: Graph) -> None:
+    """Raise UnsupportedError, naming layer, engine and version, for what a target is wrong for."""
+    target = get_target(name)
+    made_by = {value: node.op_type for value, node in makers(graph.nodes).items()}
+    for node, top in _all_nodes(graph.nodes):
+        for limit in target.limits:
+            if limit.holds(node, graph, made_by):
+                with within(f"layer {graph.layers.get(top, top)!r}"):
+                    raise UnsupportedError(
+                        f"{target.version} {limit.verdict} {limit.operator}: {limit.why}",
+                        fix="--dynamic none where its sizes are free, or leave out --target",
+                    )
+
+
+def _all_nodes(nodes: list[onnx.NodeProto]) -> Iterator[tuple[onnx.NodeProto, str]]:
+    """Yield every node, those of bodies too, with the value that its outermost node makes."""
+    for node in nodes:
+        yield node, node.output[0]
+        for body in subgraphs(node):
+            yield from ((inner, node.output[0]) for inner, _ in _all_nodes(list(body.node)))
+
+
+def _has_free_axes(graph: Graph) -> bool:
+    return any(not isinstance(size, int) for _, dims in graph.inputs.values() for size in dims)
