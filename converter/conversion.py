@@ -14,6 +14,7 @@ from prototxt.atomic import filling
 from prototxt.errors import CaffeError, UnsupportedError, UsageError
 from prototxt.paths import PathName
 
+from .engines import get_engine
 from .formats import DEFAULT_FORMATS, FORMATS, Format, Options, get_format
 from .keywords import complete, only, refuse_unknown
 from .loading.load import load
@@ -54,6 +55,7 @@ def convert(
     `options` are those of `load` and `FormatOptions` (opset, dynamic, with_losses, softmax,
     fold_bn, optimize, half_io). With `dtype` float16 the network is loaded in float32 and written
     in half precision (`export_onnx`), its inputs and outputs in float32 unless `half_io`.
+    With a `target` the ONNX file is written for that engine, and runs in it where it is installed.
     `embed_preprocessing` bakes what images need into the ONNX model, which then takes RGB images;
     `preprocessing` are the settings of `preprocessing_of` that the definition lacks; with them each
     `Photo` among `inputs` is prepared. The report says what images need where that is known; its
@@ -81,6 +83,8 @@ def convert(
     report.sources = _infos(loaded, quiet=quiet)
     chosen = Options(asked, embedded, images, half)
     report.notes += unheeded
+    engine, unrun = _engine(asked["target"]) if verify_it else (None, [])
+    report.notes += unrun
     with filling(Path(out)) as folder:
         written = write_formats(loaded, folder, _stem(net), writers, chosen, report)
         model = OnnxModel(written["onnx"]) if "onnx" in written else None
@@ -94,6 +98,7 @@ def convert(
                 tolerance=tolerance,
                 preprocessing=embedded,
                 half=half,
+                engine=engine,
                 quiet=quiet,
             )
             report.include(proof)
@@ -106,6 +111,19 @@ def convert(
             report.written.append(replace(info, path=str(Path(out, path.name))))
         report.write(folder)
     return report
+
+
+def _engine(target: str | None) -> tuple[str | None, list[str]]:
+    """Return the engine that runs what is written for it, or None and a sentence of why not."""
+    if target is None:
+        return None, []
+    engine = get_engine(target)
+    if not (missing := engine.lacks()):
+        return target, []
+    return None, [
+        f"not run in {target}, which is not installed: there is no {', '.join(missing)} "
+        f"({engine.INSTALL})"
+    ]
 
 
 def _refuse_overwriting(net: CaffeNet, folder: Path, out: Path) -> None:

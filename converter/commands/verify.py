@@ -25,6 +25,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "model", nargs="?", metavar="MODEL", help="an ONNX file (default: one made for the purpose)"
     )
+    parser.add_argument(
+        "--engine",
+        metavar="NAME",
+        help="run the model in this engine too, where it is installed (pip install "
+        "caffeport[NAME])",
+    )
     add_inputs(parser)
     add_golden(parser)
     add_preprocessing(parser)
@@ -59,6 +65,7 @@ def run(args: Namespace) -> int:
         tolerance=args.tolerance,
         preprocessing=embedded_preprocessing(net, args.model, **settings) if takes_images else None,
         half=half,
+        engine=args.engine,
         seed=args.seed,
         quiet=args.quiet,
     )

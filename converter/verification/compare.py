@@ -51,12 +51,14 @@ class Comparison:
     """The largest median error over all blobs that passes; None where the median may be any."""
     skipped: str = ""
     """Why nothing was compared, if so."""
+    refused: str = ""
+    """What the engine says that does not run the model, if so: that is no pass."""
 
     @property
     def passed(self) -> bool:
         """Tell whether every blob, and the median if bounded, is within its tolerance."""
-        if self.skipped:
-            return True
+        if self.skipped or self.refused:
+            return not self.refused
         within = self.median_tolerance is None or self.median <= self.median_tolerance
         return bool(self.rows) and within and all(row.passed for row in self.rows)
 

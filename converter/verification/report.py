@@ -161,6 +161,8 @@ def _comparison_lines(comparison: Comparison) -> list[str]:
 def _verdict(comparison: Comparison) -> str:
     if comparison.skipped:
         return f"not run: {comparison.skipped}"
+    if comparison.refused:
+        return f"FAILED: not run: {comparison.refused}"
     worst, bad = comparison.worst, comparison.first_bad
     if worst is None:
         return "nothing was compared"
@@ -184,6 +186,7 @@ def _comparison_dict(comparison: Comparison) -> dict[str, Any]:
         "title": comparison.title,
         "passed": comparison.passed,
         "skipped": comparison.skipped,
+        "refused": comparison.refused,
         "median": comparison.median,
         "median_tolerance": comparison.median_tolerance,
         "first_bad": comparison.first_bad.blob if comparison.first_bad else None,

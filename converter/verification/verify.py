@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from converter.engines import installed
 from converter.network.net import CaffeNet
 from converter.onnx.model import OnnxModel
 from converter.preprocessing import Preprocessing
@@ -17,6 +18,7 @@ from converter.seed import SEED
 from prototxt.errors import UnsupportedError
 
 from .compare import Comparison
+from .engine import compare_in_engine
 from .feed import feed
 from .golden import Golden
 from .half import HalfJudge
@@ -36,6 +38,7 @@ def verify(
     tolerance: float | None = None,
     preprocessing: Preprocessing | None = None,
     half: bool = False,
+    engine: str | None = None,
     seed: int = SEED,
     quiet: bool = True,
 ) -> Report:
@@ -49,6 +52,8 @@ def verify(
     float32 runs differ by more than the default tolerance, ONNX Runtime's is compared with torch in
     double (`FloatJudge`). A model of half precision, as `half` makes one, is judged by what
     rounding does (`HalfJudge`).
+    With `engine`, one of `converter.engines`, the model runs there too, to 1e-3 of a blob's largest
+    value (of float16 2e-2) unless `tolerance` says another; UsageError where it is not installed.
     A model that prepares images itself is fed images, and the network what `preprocessing` makes of
     them (default: what the definition or its family says).
     """
@@ -57,6 +62,8 @@ def verify(
         why = f"{drawn[0].place} draws at random: no two passes agree"
         report.add(Comparison("ONNX Runtime", skipped=why))
         return report
+    if engine is not None:
+        installed(engine)
     floats = FloatJudge(net.dtype, tolerance)
     noise = golden_float if net.dtype != torch.float64 else None
     caffe = Golden.read(golden, noise) if golden is not None else None
@@ -85,6 +92,17 @@ def verify(
         report.dtype = judge.dtype
         report.comparisons += judge.compare(runs)
         report.notes += judge.notes(runs)
+        if engine is not None:
+            arrays = fed.arrays(tested.inputs.image)
+            report.comparisons += compare_in_engine(
+                engine,
+                net,
+                tested,
+                fed.tensors,
+                arrays,
+                tolerance=tolerance,
+                half=report.dtype == "float16",
+            )
         if caffe is not None:
             report.add(caffe.compare("ONNX Runtime", runs.onnx_blobs, judge.tolerance))
         bar.update()

@@ -1,0 +1,126 @@
+"""An ONNX file in another engine than ONNX Runtime, beside the network in torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from converter.engines import Arrays, installed
+from converter.network.arrays import array_of
+from converter.network.net import CaffeNet
+from converter.npz import write_npz
+from converter.onnx.model import OnnxModel
+
+from .compare import Comparison, compare, softmax_of
+
+TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2
+"""Of a blob's largest value: engines sum up in other orders, and some by Winograd's products."""
+
+
+def run_apart(name: str, path: str | PathLike[str], feeds: Arrays) -> dict[str, np.ndarray]:
+    """Run a file in an engine, in a process of its own: what ends that process does not end this.
+
+    Raises UsageError where the engine is not installed, RuntimeError in the engine's own words
+    where it does not run the file.
+    """
+    installed(name)
+    root = str(Path(__file__).parents[2])
+    path_before = os.environ.get("PYTHONPATH")
+    paths = os.pathsep.join([root, *([path_before] if path_before else [])])
+    with TemporaryDirectory() as folder:
+        given, made = Path(folder, "in.npz"), Path(folder, "out.npz")
+        with given.open("wb") as file:
+            write_npz(file, feeds)
+        ran = subprocess.run(
+            [sys.executable, "-m", "converter.engines", name, str(path), str(given), str(made)],
+            env={**os.environ, "PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode:
+            said = [line for line in ran.stderr.splitlines() if line.strip()]
+            raise RuntimeError(said[-1] if said else f"its process ended with {ran.returncode}")
+        with np.load(made) as archive:
+            return dict(archive)
+
+
+def compare_in_engine(
+    name: str,
+    net: CaffeNet,
+    model: OnnxModel,
+    inputs: Mapping[str, Tensor],
+    feeds: Arrays,
+    *,
+    tolerance: float | None = None,
+    half: bool = False,
+) -> list[Comparison]:
+    """Compare a file that runs in an engine with the network in torch.
+
+    It runs as it is and with every value exposed; `inputs` are the network's, `feeds` the file's.
+    An engine that refuses the file fails; one that takes it and does not give its inner values is
+    judged by its outputs. Raises UsageError where the engine is not installed.
+    """
+    version = installed(name).version()
+    limit = tolerance or (HALF_TOLERANCE if half else TOLERANCE)
+    net.reset_state()
+    with torch.no_grad():
+        fed = net.feed(inputs)
+        plan = net.plan(fed)
+        values = {top: array_of(value) for top, value in net.run(fed, plan).items()}
+    exported = net.exported().plan.outputs.values()
+    outputs = {top: values[top] for top in exported if top in values}
+    title = f"{version}, {{}}, against torch"
+    shipped = Comparison(title.format("the file as it ships"))
+    try:
+        got = run_apart(name, model.path, feeds)
+    except RuntimeError as error:
+        shipped.refused = str(error)
+        return [shipped]
+    values = softmax_of(got, outputs) | values
+    shipped = compare(shipped.title, _like(got, values), values, limit)
+    what = title.format("every value exposed")
+    tops = [top for step in plan.steps for top in step.tops]
+    try:
+        exposed = _run_exposed(name, model, feeds, tops)
+    except RuntimeError as error:
+        why = f"it gives no inner values: {error}"
+        return [shipped, Comparison(what, skipped=why)]
+    return [shipped, compare(what, _like(exposed, values), values, limit)]
+
+
+def _run_exposed(
+    name: str, model: OnnxModel, feeds: Arrays, tops: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Run a file with these values among its outputs, those that a node of it makes."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    own = {output.name for output in proto.graph.output}
+    made = {value for node in proto.graph.node for value in node.output}
+    infos = {info.name: info for info in proto.graph.value_info}
+    more = [top for top in tops if top in made and top in infos and top not in own]
+    proto.graph.output.extend(infos[top] for top in more)
+    # Beside the file, where engines find the weights that it does not hold.
+    with NamedTemporaryFile(dir=model.path.parent, suffix=".onnx") as file:
+        file.write(proto.SerializeToString())
+        file.flush()
+        return run_apart(name, file.name, feeds)
+
+
+def _like(got: Arrays, want: Arrays) -> dict[str, np.ndarray]:
+    """Return what an engine gives, a vector of one value as a scalar where that is wanted."""
+    scalars = {name for name, value in want.items() if np.ndim(value) == 0}
+    return {
+        name: value.reshape(()) if name in scalars and value.size == 1 else value
+        for name, value in got.items()
+    }
