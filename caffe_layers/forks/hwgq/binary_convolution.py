@@ -47,7 +47,7 @@ class BinaryConvolution(
         return binarized(weight, self.use_alpha) if self.use_binarization else weight
 
     def onnx_weights(self, op: Op) -> list[str]:
-        weights = super().onnx_weights(op)
-        if self.use_binarization:
-            weights[0] = op.array("binary_weight", self.drawn_weight().detach())
-        return weights
+        if not self.use_binarization:
+            return super().onnx_weights(op)
+        weights = [op.array("binary_weight", self.drawn_weight().detach())]
+        return [*weights, op.weight(self, "bias")] if "bias" in self.blob_names else weights

@@ -48,7 +48,7 @@ class BinaryInnerProduct(BaseInnerProduct, type="BinaryInnerProduct", fork="hwgq
         return binarized(weight, self.use_alpha) if self.use_binarization else weight
 
     def onnx_weights(self, op: Op) -> list[str]:
-        weights = super().onnx_weights(op)
-        if self.use_binarization:
-            weights[0] = op.array("binary_weight", self.used_weight().detach())
-        return weights
+        if not self.use_binarization:
+            return super().onnx_weights(op)
+        weights = [op.array("binary_weight", self.used_weight().detach())]
+        return [*weights, op.weight(self, "bias")] if "bias" in self.blob_names else weights

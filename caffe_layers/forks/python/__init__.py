@@ -4,8 +4,9 @@ py-faster-rcnn's are in `rcnn`, BVLC's example in `loss`, ENet's in `segmentatio
 """
 
 from . import losses
+from .cluster_detections import ClusterDetections
 from .combine_regressions import FaceRegressions, HumanRegressions
-from .detectnet import ClusterDetections, ClusterGroundtruth, ScoreDetections
+from .detectnet import ClusterGroundtruth, ScoreDetections
 from .init_landmark import InitLandmark
 from .mnc import CFMDataLayer, MaskLayer, MNCDataLayer, StageBridgeLayer
 from .pygeometry import SE3Generator

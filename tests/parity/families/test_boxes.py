@@ -98,3 +98,27 @@ def test_mscnn(tmp_path: Path) -> None:
     assert 1 < rows <= 10
     shapes = {name: top.reshape(rows, -1).shape for name, top in tops.items()}
     assert shapes == {"cls_pred": (rows, 3), "bbox_pred": (rows, 12), "scores": (rows, 6)}
+
+
+DETECTNET = (
+    DATA.format(32, 48)
+    + convolution("conv1", "data", 6, 3, "stride: 4")
+    + layer("relu1", "ReLU", "conv1", "conv1")
+    + convolution("covered", "conv1", 1)
+    + layer("coverage", "Sigmoid", "covered", "coverage")
+    + convolution("bboxes", "conv1", 4)
+    + 'layer { name: "cluster" type: "Python" bottom: "coverage" bottom: "bboxes" '
+    'top: "bbox-list" python_param { module: "caffe.layers.detectnet.clustering" '
+    'layer: "ClusterDetections" param_str: "48, 32, 4, 0.4, 1, 0.4, -100, 1" } }\n'
+)
+
+
+def test_detectnet(tmp_path: Path) -> None:
+    """Its Python layer is read here, and never imported."""
+    tops = end_to_end(DETECTNET, {"data": picture(1, 3, 32, 48)}, tmp_path)
+    assert tops["bbox-list"].shape == (1, 50, 5)
+    rows = tops["bbox-list"][0]
+    found = int(rows.any(1).sum())
+    assert found > 0
+    assert not rows[found:].any()
+    assert (rows[:found, 4] >= np.float16(np.log(2))).all()

@@ -36,12 +36,6 @@ ROWS: list[tuple[str, str, list[Shape], list[Shape]]] = [
     (f"{DETECT}.mean_ap.mAP", "", [(2, 50, 5)], [(1,), (1,), (1,)]),
     (f"{DETECT}.mean_ap.ScoreDetections", "0.7", [(2, 50, 5), (2, 50, 5)], [(2, 50, 5)]),
     (
-        f"{DETECT}.clustering.ClusterDetections",
-        "1248, 352, 16, 0.6, 3, 0.02, 22, 1",
-        [(2, 1, 22, 78), (2, 4, 22, 78)],
-        [(2, 50, 5)],
-    ),
-    (
         f"{DETECT}.clustering.ClusterGroundtruth",
         "1248,352,16,2,30",
         [(2, 2, 22, 78), (2, 4, 22, 78)],
