@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import ramp
@@ -54,14 +56,17 @@ class ROIAlign(Layer, type="ROIAlign", fork="mscnn", param="roi_pooling_param", 
         rows = self._along(regions[:, 1], regions[:, 3], self.pooled_h, height)
         columns = self._along(regions[:, 0], regions[:, 2], self.pooled_w, width)
         full = ((regions[:, 2:] > regions[:, :2]).all(1))[:, None]
-        top: Tensor | float = 0.0
+        places, weights = [], []
         for row, down in ((rows[0], rows[2]), (rows[1], rows[3])):
             for place, across in ((columns[0], columns[2]), (columns[1], columns[3])):
-                at = (first + row)[:, :, None] * width + place[:, None]
-                weight = (down * full)[:, :, None] * across[:, None]
-                top = top + flat[at] * weight[..., None]
-        assert isinstance(top, Tensor)
-        return top.permute(0, 3, 1, 2)
+                places.append((first + row)[:, :, None] * width + place[:, None])
+                weights.append((down * full)[:, :, None] * across[:, None])
+        # Four pixels of each corner, weighed and added at once.
+        four = torch.stack(places, -1).reshape(-1, 4)
+        shares = torch.stack(weights, -1).reshape(-1, 4).to(x)
+        top = F.embedding_bag(four, flat, mode="sum", per_sample_weights=shares)
+        shape = (len(rois), self.pooled_h + 1, self.pooled_w + 1, channels)
+        return top.view(shape).permute(0, 3, 1, 2)
 
     def _along(
         self, start: Tensor, end: Tensor, count: int, size: int

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from caffe_layers.base.checks import require
@@ -69,13 +71,11 @@ class PointwiseSpatialAttention(
 
     def forward(self, x: Tensor, masks: Tensor) -> Tensor:
         count, _, height, width = x.shape
-        rows = torch.arange(height * width, device=x.device) // width
-        columns = torch.arange(height * width, device=x.device) % width
-        down = rows[:, None] - rows + self.mask[0] // 2
-        across = columns[:, None] - columns + self.mask[1] // 2
-        inside = (down >= 0) & (down < self.mask[0]) & (across >= 0) & (across < self.mask[1])
-        at = torch.where(inside, down * self.mask[1] + across, 0)
-        weights = masks.flatten(2).gather(1, at.expand(count, -1, -1)) * inside.to(x)
+        at, inside = _seen(self.mask, height, width)
+        places = torch.from_numpy(at).to(masks.device)
+        weights = masks.flatten(1).index_select(1, places).view(count, height * width, -1)
+        if inside is not None:
+            weights = weights * torch.from_numpy(inside).to(x)
         if self.distributes:
             weights = weights.transpose(1, 2)
         if self.is_softmax:
@@ -111,3 +111,19 @@ class PointwiseSpatialAttention(
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         count, channels, height, width = bottoms[0]
         return count * channels * (height * width) ** 2
+
+
+@lru_cache(maxsize=8)
+def _seen(
+    mask: tuple[int, int], height: int, width: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Return where in an image's masks all that places say of each other lies, as q x p.
+
+    And which of it there is, None where that is all.
+    """
+    rows, columns = np.divmod(np.arange(height * width), width)
+    down = rows[:, None] - rows + mask[0] // 2
+    across = columns[:, None] - columns + mask[1] // 2
+    inside = (down >= 0) & (down < mask[0]) & (across >= 0) & (across < mask[1])
+    at = np.where(inside, down * mask[1] + across, 0) * (height * width)
+    return (at + np.arange(height * width)).ravel(), None if inside.all() else inside

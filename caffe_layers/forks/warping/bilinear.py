@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_ramp, ramp
@@ -10,6 +11,11 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError
+
+NATIVE = (torch.float32, torch.float64)
+"""What torch's operator computes in on every device."""
+FAR = 4.0
+"""A coordinate, in halves of an image, at which there is nothing of it."""
 
 
 class Bilinear(Layer, bottoms=2):
@@ -39,6 +45,9 @@ def moved(flow: Tensor) -> tuple[Tensor, Tensor]:
 
 def sample(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Return the image at columns x and rows y, N x H' x W' each."""
+    learns = torch.is_grad_enabled() and any(one.requires_grad for one in (image, x, y))
+    if not learns and image.dtype == x.dtype and image.dtype in NATIVE:
+        return _native_sample(image, x, y)
     count, channels, height, width = image.shape
     flat = image.flatten(2)
     left, above = x.detach().floor(), y.detach().floor()
@@ -53,6 +62,19 @@ def sample(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
             top = top + value * torch.where(inside, part * share, 0).unsqueeze(1)
     assert isinstance(top, Tensor)
     return top
+
+
+def _native_sample(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return what `sample` does by torch's operator, in a fraction of the time.
+
+    Its coordinates go through a division by the size. On a pixel itself the last bit of it may say
+    on which side of it a place lies: that is nothing to the value, but to the place's gradient.
+    """
+    height, width = image.shape[2:]
+    grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), -1)
+    # A place that is no number, or beyond all of them, sees nothing, as one beyond the image.
+    grid = grid.nan_to_num(nan=FAR, posinf=FAR, neginf=FAR).clamp(-FAR, FAR)
+    return F.grid_sample(image, grid, padding_mode="zeros", align_corners=False)
 
 
 def emit_moved(op: Op, flow: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from caffe_layers.forks.warping.bilinear import sample
 from prototxt import CaffeError
 from tests.support.restated import check, check_gradients, load
 
@@ -152,3 +153,17 @@ def test_exp_max_has_the_gradient_of_x_alone(tmp_path: Path) -> None:
 def test_exp_max_of_no_base(tmp_path: Path) -> None:
     with pytest.raises(CaffeError, match="base is 0, wants -1 or more"):
         load(layer("ExpMax", "x", "expmax_param { base: 0 }"), {"x": np.zeros((1, 2))}, tmp_path)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_values_are_the_same_with_and_without_gradients(learns: bool) -> None:
+    """By torch's operator, or by our own form; a place that is no number sees nothing."""
+    image = torch.from_numpy(RNG.normal(size=(1, 2, 4, 1)))  # one column
+    u = np.array([[[0, 0.5, -0.25, 0, np.nan, np.inf, -np.inf, 1e300, -1, 0]]])
+    v = np.array([[[3, 1.5, 2, -0.75, 1, 1, 1, 1, 1, np.nan]]])
+    places = [torch.from_numpy(one).requires_grad_(learns) for one in (u, v)]
+    got = sample(image, *places).detach().numpy()
+    seen = np.isfinite(u + v) & (abs(u) < 9)
+    finite = np.where(seen, np.stack([u, v])[:, 0], -9)
+    want = read(image.numpy(), finite.transpose(1, 0, 2)[:, :, None], relative=False, ends=False)
+    np.testing.assert_allclose(got, want.reshape(got.shape), rtol=1e-12, atol=1e-12)
