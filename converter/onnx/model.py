@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import onnx
@@ -19,6 +18,7 @@ from prototxt.errors import FormatError, ShapeError
 from .graph import makers, reads
 from .images import Images
 from .runtime import Arrays, open_onnx
+from .skeleton import read_skeleton
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,23 @@ class ModelInputs:
 
 
 class OnnxModel:
-    """An ONNX file, without the weights that are in a file beside it.
+    """An ONNX file, without its weights.
 
-    Raises FormatError for one that is no model.
+    `proto` has the small ones; the others are external data: places in the file itself, or in that
+    beside it. Raises FormatError for one that is no model.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
+        real = self.path.resolve()  # ONNX Runtime follows no link to external data
         try:
-            self.proto = onnx.load(str(path), format="protobuf", load_external_data=False)
-        except DecodeError:
+            self.proto = read_skeleton(real)
+            self._weights_near = real
+            if _keeps_weights_beside(self.proto, real.name):
+                self._weights_near = self.path
+                if real != self.path.absolute():
+                    self.proto = onnx.load(str(path), "protobuf", load_external_data=False)
+        except (DecodeError, FormatError):
             raise FormatError(f"{path}: no ONNX model, or a damaged one") from None
 
     @cached_property
@@ -76,70 +83,118 @@ class OnnxModel:
                     "--family or --mean prepares a photo",
                 )
 
-    def run_exposed(self, inputs: Arrays, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return these values of the graph, each made an output.
+    def walk(self, inputs: Arrays, stretches: Sequence[Sequence[str]]) -> Iterator[Arrays]:
+        """Yield these values of the graph, a stretch of them at a time, each made an output.
 
         Exposing a value keeps ONNX Runtime from fusing what computes it, so that the first wrong
-        one can be told.
+        one can be told. Each stretch is run by itself from the values of those before: what no
+        later one reads is let go. With the last come the graph's own outputs.
         """
-        outputs = self.proto.graph.output
-        own = [output.name for output in outputs]
-        infos = {info.name: info for info in self.proto.graph.value_info}
-        outputs.extend(infos[name] for name in names if name not in own and name in infos)
-        try:
-            return self._run(self.proto, inputs)
-        finally:
-            del outputs[len(own) :]
+        parts = self._parts(inputs.keys(), stretches)
+        reads_later = [set[str]()]
+        for part in reversed(parts):
+            reads_later.append(reads_later[-1] | {value.name for value in part.graph.input})
+        known = dict(inputs)
+        for part, read_later in zip(parts, reads_later[-2::-1], strict=True):
+            values = self._run(part, known) if part.graph.output else {}
+            known = {name: one for name, one in (known | values).items() if name in read_later}
+            yield values
+            del values
+
+    def run_exposed(self, inputs: Arrays, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return these values of the graph, each made an output, and its own outputs."""
+        (values,) = self.walk(inputs, [names])
+        return dict(values)
 
     def run_part(self, inputs: Arrays, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Return these values of the graph, computed from values inside of it.
 
         Empty where `inputs` do not determine them.
         """
-        graph = self.proto.graph
+        part = self._part(inputs.keys(), names)
+        return {} if part is None else self._run(part, inputs)
+
+    def _parts(
+        self, inputs: Iterable[str], stretches: Sequence[Sequence[str]]
+    ) -> list[onnx.ModelProto]:
+        """Return a model for each stretch, which takes values of those before it."""
+        own = [output.name for output in self.proto.graph.output]
+        known = set(inputs)
+        parts: list[onnx.ModelProto] = []
+        for index, names in enumerate(stretches):
+            exposed = dict.fromkeys(name for name in names if name in self._infos)
+            if index == len(stretches) - 1:
+                exposed |= dict.fromkeys(name for name in own if name not in known)
+            part = self._part(known, list(exposed))
+            if part is None:  # an input is lacking: ONNX Runtime names it
+                return [*parts, self.proto]
+            parts.append(part)
+            known |= exposed.keys()
+        return parts
+
+    def _part(self, known: Iterable[str], names: Sequence[str]) -> onnx.ModelProto | None:
+        """Return a model of these values' nodes alone; None where `known` do not determine them."""
+        graph, known = self.proto.graph, set(known)
         weights = {weight.name: weight for weight in graph.initializer}
-        nodes = _nodes_between(graph.node, inputs.keys() | weights.keys() | {""}, names)
-        if not nodes:
-            return {}
-        infos = {info.name: info for info in (*graph.input, *graph.value_info, *graph.output)}
-        read = {name for node in nodes for name in reads(node)}
+        nodes = _nodes_between(graph.node, known | weights.keys() | {""}, names)
+        if nodes is None:
+            return None
+        read = {name for node in nodes for name in reads(node)} | set(names)
         part = onnx.ModelProto(
             ir_version=self.proto.ir_version, opset_import=self.proto.opset_import
         )
         part.graph.name = graph.name
         part.graph.node.extend(nodes)
-        part.graph.initializer.extend(weights[name] for name in weights if name in read)
-        part.graph.input.extend(infos[name] for name in sorted(read & inputs.keys()))
-        part.graph.output.extend(infos[name] for name in names)
-        return self._run(part, inputs)
+        part.graph.initializer.extend(one for name, one in weights.items() if name in read)
+        part.graph.input.extend(self._infos[name] for name in sorted(read & known))
+        part.graph.output.extend(self._infos[name] for name in names)
+        return part
+
+    def exposes(self, name: str) -> bool:
+        """Tell whether a value of the graph can be made an output."""
+        return name in self._infos
+
+    @cached_property
+    def _infos(self) -> dict[str, onnx.ValueInfoProto]:
+        """The type of each value that has one."""
+        graph = self.proto.graph
+        return {one.name: one for one in (*graph.input, *graph.value_info, *graph.output)}
+
+    def run(self, inputs: Arrays) -> dict[str, np.ndarray]:
+        """Return the outputs of the file as it ships, ONNX Runtime's optimisations included."""
+        return self._run(self.proto, inputs)
 
     def _run(self, proto: onnx.ModelProto, inputs: Arrays) -> dict[str, np.ndarray]:
-        content = proto.SerializeToString()
-        external = onnx.TensorProto.EXTERNAL
-        if all(weight.data_location != external for weight in proto.graph.initializer):
-            return open_onnx(self.path, content)(inputs)
-        # ONNX Runtime up to 1.20 finds the weights of a model that comes as a file only.
-        with NamedTemporaryFile(dir=self.path.parent, suffix=".onnx") as file:
-            file.write(content)
-            file.flush()
-            return open_onnx(file.name)(inputs)
+        run = open_onnx(self.path, proto.SerializeToString(), self._weights_near.parent)
+        return run(inputs)
+
+
+def _keeps_weights_beside(proto: onnx.ModelProto, name: str) -> bool:
+    """Tell whether a model has weights in another file than its own, of this name."""
+    return any(
+        entry.key == "location" and entry.value != name
+        for weight in proto.graph.initializer
+        for entry in weight.external_data
+    )
 
 
 def _nodes_between(
     nodes: Iterable[onnx.NodeProto], known: set[str], names: Sequence[str]
-) -> list[onnx.NodeProto]:
-    """Return the nodes that make values of known ones, in their order; none if they cannot."""
+) -> list[onnx.NodeProto] | None:
+    """Return the nodes that make values of known ones, in their order; None if they cannot."""
     nodes = list(nodes)
     made_by = makers(nodes)
     needed: set[int] = set()
-    waiting = list(names)
+    waiting = [name for name in names if name not in known]
     while waiting:
         name = waiting.pop()
         if name not in made_by:
-            return []
-        if id(made_by[name]) not in needed:
-            needed.add(id(made_by[name]))
-            waiting += [value for value in made_by[name].input if value not in known]
+            return None
+        node = made_by[name]
+        if id(node) not in needed:
+            needed.add(id(node))
+            inner = (value for value in reads(node) if value in made_by)
+            waiting += [value for value in (*node.input, *inner) if value not in known]
     return [node for node in nodes if id(node) in needed]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from os import PathLike
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import onnxruntime
@@ -18,26 +20,42 @@ UNREADABLE = (_STATE.Fail, _STATE.InvalidProtobuf, _STATE.InvalidGraph, _STATE.I
 """What ONNX Runtime raises for a file that is no model, or a damaged one."""
 
 
+_FOLDER = "session.model_external_initializers_file_folder_path"
+_TAKES_FOLDER = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 21)
+"""Whether a model that comes as bytes may have weights in files; before, one of a file alone."""
+
+
 def run_onnx(path: str | PathLike[str], inputs: Arrays) -> dict[str, np.ndarray]:
     """Return the outputs of the file as it ships, ONNX Runtime's optimisations included."""
     return open_onnx(path)(inputs)
 
 
 def open_onnx(
-    path: str | PathLike[str], model: bytes | None = None
+    path: str | PathLike[str], model: bytes | None = None, folder: Path = Path()
 ) -> Callable[[Arrays], dict[str, np.ndarray]]:
     """Open a model once for many runs: the function gives the outputs of some inputs.
 
-    `model` stands for the file's content; its errors name `path` all the same.
+    `model` stands for the file's content, whose external weights lie in `folder`; errors name
+    `path` all the same.
     """
-    session = _session(path, model)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if model is None:
+        session = _session(path, str(path), options)
+    elif _TAKES_FOLDER:
+        options.add_session_config_entry(_FOLDER, str(folder.absolute()))
+        session = _session(path, model, options)
+    else:
+        with NamedTemporaryFile(dir=folder, suffix=".onnx") as file:
+            file.write(model)
+            file.flush()
+            session = _session(path, file.name, options)
     return lambda inputs: _run(session, inputs, path)
 
 
-def _session(path: str | PathLike[str], model: bytes | None) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    source = str(path) if model is None else model
+def _session(
+    path: str | PathLike[str], source: str | bytes, options: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except _STATE.NotImplemented as error:

@@ -7,7 +7,8 @@ what follows it goes on from the model's choice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -17,7 +18,10 @@ from torch import Tensor
 from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
+from converter.onnx.graph import makers
 from converter.onnx.runtime import Arrays
+
+from .run import Runs, fed_arrays
 
 DISCONTINUOUS = frozenset(
     {
@@ -58,6 +62,66 @@ def downstream(steps: Iterable[Step], choices: Iterable[str]) -> set[str]:
         if not found.isdisjoint(step.bottoms):
             found.update(step.tops)
     return found
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a layer chose in the model, and what torch chooses from the same values."""
+
+    step: Step
+    made: np.ndarray
+    wanted: np.ndarray
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The choices of a network's layers, by top, and the model's values that these chose from."""
+
+    of: dict[str, Choice]
+    values: dict[str, np.ndarray]
+
+    @property
+    def made(self) -> dict[str, np.ndarray]:
+        """What the model chose."""
+        return {name: choice.made for name, choice in self.of.items()}
+
+
+def choices_of(runs: Runs) -> Choices:
+    """Run the model for the values that layers choose from, and let torch choose from them."""
+    nodes = makers(runs.model.onnx.proto.graph.node)
+    steps, fed = runs.steps, fed_arrays(runs.fed)
+    ends = {top for step in steps for top in step.tops} | fed.keys()
+    choosing = [step for step in steps if chooses(nodes, step, ends)]
+    if not choosing:
+        return Choices({}, {})
+    made_by = {top: step for step in steps for top in step.tops}
+    wanted = _chosen_from(choosing, made_by, nodes.keys() | fed.keys())
+    values = fed | {
+        name: value for some in runs.in_onnx() for name, value in some.items() if name in wanted
+    }
+    found: dict[str, Choice] = {}
+    for step in choosing:
+        for name, top in tops_of(runs.net, step, made_by, values).items():
+            if name in values:
+                found[name] = Choice(step, values[name], top)
+    return Choices(found, values)
+
+
+def _chosen_from(
+    steps: Iterable[Step], made_by: Mapping[str, Step], exposed: Collection[str]
+) -> set[str]:
+    """Return the values that torch needs for these steps, and their tops.
+
+    What the model has left out is made of what it has.
+    """
+    wanted: set[str] = set()
+    waiting = list(steps)
+    while waiting:
+        step = waiting.pop()
+        wanted.update(step.tops)
+        wanted.update(step.bottoms)
+        waiting += [made_by[name] for name in step.bottoms if name not in exposed]
+    return wanted
 
 
 def tops_of(

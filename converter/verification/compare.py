@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Literal
 
@@ -12,6 +12,9 @@ import torch
 
 Content = Literal["", "not finite", "zero", "choice"]
 """Of a blob that shows little: no value is finite, or every one is 0; or what a layer chooses."""
+
+
+_PIECE = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,12 @@ class Comparison:
 
 def content_of(want: Any) -> Content:
     """Tell whether the values to compare with say little; of an empty blob nothing is expected."""
-    want = np.asarray(want)
+    want = np.asarray(want).reshape(-1)
     if not want.size:
         return ""
-    if not np.isfinite(want).any():
+    if not any(np.isfinite(piece).any() for piece in _pieces(want)):
         return "not finite"
-    return "" if want.any() else "zero"
+    return "" if any(piece.any() for piece in _pieces(want)) else "zero"
 
 
 def relative_error(got: Any, want: Any, largest: float | None = None) -> float:
@@ -99,31 +102,42 @@ def relative_error(got: Any, want: Any, largest: float | None = None) -> float:
     NaN equals NaN and infinity itself. `largest` replaces the largest |want| where `want` is a
     sample of a blob.
     """
-    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    got, want = np.asarray(got), np.asarray(want)
     if got.shape != want.shape:
         return float("inf")
-    finite = np.isfinite(want)
-    if not np.array_equal(got[~finite], want[~finite], equal_nan=True):
-        return float("inf")
-    if not finite.any():
-        return 0.0
+    errors, magnitudes = [0.0], [] if largest is None else [largest]
+    for ours, theirs in zip(_pieces(got.reshape(-1)), _pieces(want.reshape(-1)), strict=True):
+        ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+        finite = np.isfinite(theirs)
+        if not finite.all():
+            if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
+                return float("inf")
+            ours, theirs = ours[finite], theirs[finite]
+        errors.append(np.abs(ours - theirs).max(initial=0))
+        if largest is None:
+            magnitudes.append(np.abs(theirs).max(initial=0))
     # Where `want` is finite, a NaN of ours must not vanish in a maximum.
-    error = float(np.abs(got[finite] - want[finite]).max())
-    largest = float(np.abs(want[finite]).max()) if largest is None else largest
+    error, magnitude = float(np.max(errors)), float(np.max(magnitudes, initial=0))
     if error == 0:
         return 0.0
-    return error / largest if largest and not np.isnan(error) else float("inf")
+    return error / magnitude if magnitude and not np.isnan(error) else float("inf")
 
 
-def compare(
-    title: str,
-    got: Mapping[str, Any],
-    want: Mapping[str, Any],
-    tolerance: float | Mapping[str, float],
-) -> Comparison:
-    """Compare the blobs that both have, in the order of `want`, to one tolerance or each to its."""
+def _pieces(flat: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the values in pieces that a processor's cache holds: whole copies would cost memory."""
+    for begin in range(0, flat.size, _PIECE):
+        yield flat[begin : begin + _PIECE]
+
+
+def errors_of(
+    got: Mapping[str, Any], want: Mapping[str, Any], tolerance: float | Mapping[str, float] = 0.0
+) -> list[BlobError]:
+    """Return the errors of the blobs that both have, in the order of `want`.
+
+    `tolerance` is one for all, or each blob's.
+    """
     limits = tolerance if isinstance(tolerance, Mapping) else dict.fromkeys(want, tolerance)
-    rows = [
+    return [
         BlobError(
             name,
             tuple(np.shape(value)),
@@ -134,7 +148,11 @@ def compare(
         for name, value in want.items()
         if name in got
     ]
-    return Comparison(title, rows)
+
+
+def with_tolerance(rows: Iterable[BlobError], tolerance: float) -> list[BlobError]:
+    """Return errors with the tolerance that is known when all are."""
+    return [replace(row, tolerance=tolerance) for row in rows]
 
 
 def softmax_of(

@@ -7,7 +7,7 @@ magnitude) and `BLOB|sample` (64 values at evenly spread places of the flattened
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -43,13 +43,19 @@ class Golden:
         rough = None if float_run is None else cls.read(float_run)
         return cls(Path(path), read_golden(path), rough)
 
-    def compare(self, title: str, got: Mapping[str, Any], tolerance: float) -> Comparison:
-        """Compare blobs with Caffe's, in the network's order.
+    def compare(
+        self,
+        title: str,
+        blobs: Iterable[Mapping[str, Any]],
+        names: Collection[str],
+        tolerance: float,
+    ) -> Comparison:
+        """Compare blobs, of these names, with Caffe's as they are computed, some at a time.
 
         With a float run the median and the worst error may be twice what that run shows against
         this file, whatever `tolerance` is.
         """
-        common = [name for name in got if name in self.blobs]
+        common = [name for name in names if name in self.blobs]
         if not common:
             raise FormatError(
                 f"{self.path}: has none of the network's blobs", fix="is it this network's file?"
@@ -61,12 +67,14 @@ class Golden:
         rows = [
             BlobError(
                 name,
-                tuple(got[name].shape),
-                golden_error(got[name], self.blobs[name]),
+                tuple(value.shape),
+                golden_error(value, self.blobs[name]),
                 tolerance,
                 content_of(self.blobs[name].get("whole", self.blobs[name].get("sample"))),
             )
-            for name in common
+            for some in blobs
+            for name, value in some.items()
+            if name in self.blobs
         ]
         return Comparison(f"{title} against {self.path.name}", rows, median_tolerance)
 

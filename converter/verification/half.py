@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
+import torch
+from torch import Tensor
 
-from converter.network.arrays import array_of
-from converter.network.steps import Step
 from converter.onnx.runtime import Arrays
 
-from .choices import downstream, tops_of
-from .compare import BlobError, Comparison, compare, relative_error, softmax_of
+from .choices import Choices, choices_of, downstream
+from .compare import BlobError, Comparison, errors_of, relative_error
 from .half_model import HalfModel
-from .rounded import run_replaced, with_rounded_weights
-from .run import Runs
+from .run import Runs, wanted
+from .torch_pass import Change, after, replacing, rounded_to_half
 
 LEAST_TOLERANCE = 2.0**-9
 """Four roundings to float16, of 2**-11 each: the limit where rounding happens to do less."""
@@ -54,109 +51,82 @@ class HalfJudge:
 
     def compare(self, runs: Runs) -> list[Comparison]:
         """Compare the file as it ships and with every value exposed."""
-        choices = self._choices(runs)
-        expected = self._expect(runs, choices)
-        return [
-            self._shipped(runs, expected, downstream(runs.torch.steps, choices)),
-            self._exposed(runs, expected, choices),
+        choices = choices_of(runs)
+        made = replacing(choices.made)
+        exact = Change(torch.float64, values=made)
+        rounded = Change(blobs=self._round_blob, values=after(made, self._round_value))
+        shipped, exposed = Comparison(""), Comparison("")
+        noise = 0.0
+        passes = zip(wanted(runs, exact), runs.in_torch(rounded), runs.in_onnx(), strict=True)
+        for want, in_half, got in passes:
+            limits: dict[str, float] = {}
+            for name, value in want.items():
+                if name not in choices.of and name in in_half:
+                    noise = max(noise, relative_error(in_half[name], value))
+                limits[name] = self._limit(noise)
+            shipped.rows += errors_of(runs.model.shipped, want, limits)
+            appended = want.keys() - in_half.keys()
+            exposed.rows += errors_of(
+                {name: got[name] for name in got if name not in appended}, want, limits
+            )
+        against = f"against torch in double (rounding to float16 alone: off by {noise:.1g})"
+        shipped.title = f"ONNX Runtime, {runs.model.what}, {against}"
+        exposed.title = f"ONNX Runtime, every value exposed, {against}"
+        exposed.rows = [
+            self._choice_row(row, choices, runs) if row.blob in choices.of else row
+            for row in exposed.rows
         ]
+        return [_without_downstream(shipped, downstream(runs.steps, choices.of)), exposed]
 
     def notes(self, runs: Runs) -> list[str]:
         """Say how often the highest score of each output is the float32 network's."""
-        return agreement(runs.onnx.shipped, runs.torch.outputs)
+        ours = [
+            (name, value)
+            for some in runs.in_torch()
+            for name, value in some.items()
+            if name in runs.outputs
+        ]
+        return agreement(runs.model.shipped, dict(ours))
 
-    def _choices(self, runs: Runs) -> dict[str, _Choice]:
-        """Return what the layers that choose made in ONNX Runtime, and make in torch."""
-        steps, exposed = runs.torch.steps, runs.onnx.exposed
-        tops = {top for step in steps for top in step.tops} | runs.fed.keys()
-        values = {name: array_of(value) for name, value in runs.fed.items()} | dict(exposed)
-        choices: dict[str, _Choice] = {}
-        for step in steps:
-            if self.model.chooses(step, tops):
-                alone = _alone(runs, step, values)
-                choices |= {
-                    top: _Choice(exposed[top], *alone[top]) for top in step.tops if top in exposed
-                }
-        return choices
+    def _round_blob(self, layer: str, blob: Tensor) -> Tensor:
+        return rounded_to_half(blob) if self.model.holds_weights_of(layer) else blob
 
-    def _expect(self, runs: Runs, choices: Mapping[str, _Choice]) -> _Expected:
-        """Return the values in double, and how far each may be off."""
-        made = {name: choice.made for name, choice in choices.items()}
-        exact = run_replaced(copy.deepcopy(runs.net).double(), runs.fed, made)
-        noisy = with_rounded_weights(runs.net, self.model)
-        rounded = run_replaced(noisy, runs.fed, made, self.model.values)
-        limits: dict[str, float] = {}
-        noise = 0.0
-        for name, value in exact.items():
-            if name not in choices:
-                noise = max(noise, relative_error(rounded[name], value))
-            limits[name] = self._limit(noise)
-        return _Expected(exact, limits, noise)
+    def _round_value(self, name: str, value: Tensor) -> Tensor:
+        return rounded_to_half(value) if name in self.model.values else value
 
     def _limit(self, noise: float) -> float:
         if self.asked is not None:
             return self.asked
         return min(max(LEAST_TOLERANCE, TIMES_ROUNDING * noise), LARGEST_TOLERANCE)
 
-    def _shipped(self, runs: Runs, expected: _Expected, downstream: set[str]) -> Comparison:
-        """Compare the outputs; fused, the file rounds elsewhere, and may choose otherwise."""
-        shipped = runs.onnx.shipped
-        exact = {name: expected.values[name] for name in runs.torch.outputs}
-        probabilities = softmax_of(shipped, exact)
-        most = max(expected.limits.values(), default=LEAST_TOLERANCE)
-        comparison = compare(
-            f"ONNX Runtime, {runs.onnx.what}, {expected.title}",
-            shipped,
-            expected.values | probabilities,
-            expected.limits | dict.fromkeys(probabilities, most),
-        )
-        judged = [row for row in comparison.rows if row.passed or row.blob not in downstream]
-        if comparison.rows and not judged:
-            names = ", ".join(shipped)
-            comparison.skipped = f"{names}: other choices than below, where they are judged"
-        comparison.rows = judged
-        return comparison
+    def _choice_row(self, row: BlobError, choices: Choices, runs: Runs) -> BlobError:
+        """Judge a choice by the layer run alone, from the same inputs, in both engines.
 
-    def _exposed(
-        self, runs: Runs, expected: _Expected, choices: Mapping[str, _Choice]
-    ) -> Comparison:
-        """Compare every value; a choice with what torch chooses from the same inputs."""
-        title = f"ONNX Runtime, every value exposed, {expected.title}"
-        comparison = compare(title, runs.onnx.exposed, expected.values, expected.limits)
-        comparison.rows = [
-            self._choice_row(row, choices[row.blob]) if row.blob in choices else row
-            for row in comparison.rows
-        ]
-        return comparison
-
-    def _choice_row(self, row: BlobError, choice: _Choice) -> BlobError:
+        In a whole model ONNX Runtime leaves casts to float16 and back out. The part begins at the
+        nearest of the values: the file may leave out what makes a bottom.
+        """
+        choice = choices.of[row.blob]
+        inputs = {name: choices.values[name] for name in choices.values.keys() - choice.step.tops}
+        alone = runs.model.onnx.run_part(inputs, [row.blob])
+        if not alone:
+            return row
         tolerance = self.asked
         if tolerance is None:
             in_half = row.blob in self.model.values
             tolerance = LEAST_TOLERANCE if in_half else FLOAT32_LAYER_TOLERANCE
-        return replace(row, error=relative_error(choice.alone, choice.wanted), tolerance=tolerance)
+        return replace(
+            row, error=relative_error(alone[row.blob], choice.wanted), tolerance=tolerance
+        )
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """A top of a layer that chooses: in the whole model, run alone, and alone in torch."""
-
-    made: np.ndarray
-    alone: np.ndarray
-    wanted: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Expected:
-    """The values in double, how far each may be off, and the most that rounding alone does."""
-
-    values: dict[str, np.ndarray]
-    limits: dict[str, float]
-    noise: float
-
-    @property
-    def title(self) -> str:
-        return f"against torch in double (rounding to float16 alone: off by {self.noise:.1g})"
+def _without_downstream(shipped: Comparison, downstream: set[str]) -> Comparison:
+    """Leave out what follows a choice: fused, the file may choose otherwise."""
+    judged = [row for row in shipped.rows if row.passed or row.blob not in downstream]
+    if shipped.rows and not judged:
+        names = ", ".join(row.blob for row in shipped.rows)
+        shipped.skipped = f"{names}: other choices than below, where they are judged"
+    shipped.rows = judged
+    return shipped
 
 
 def agreement(shipped: Arrays, exact: Arrays) -> list[str]:
@@ -172,16 +142,3 @@ def agreement(shipped: Arrays, exact: Arrays) -> list[str]:
             f"{name}: the highest is the float32 network's in {same.sum()} of {len(same)} samples"
         )
     return notes
-
-
-def _alone(runs: Runs, step: Step, values: Arrays) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return a layer's tops of the same inputs in ONNX Runtime and in torch.
-
-    The part is run by itself: in a whole model ONNX Runtime leaves casts to float16 and back out.
-    It begins at the nearest of `values`: the file may leave out what makes a bottom.
-    """
-    inputs = {name: values[name] for name in values.keys() - step.tops}
-    got = runs.onnx.model.run_part(inputs, step.tops)
-    makers = {top: one for one in runs.torch.steps for top in one.tops}
-    tops = tops_of(runs.net, step, makers, values)
-    return {name: (got[name], top) for name, top in tops.items() if name in got}

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
 import torch
 
-from converter.network.arrays import array_of
-from converter.network.net import CaffeNet
-from converter.onnx.graph import makers
 from converter.onnx.runtime import Arrays
 
-from .choices import chooses, downstream, tops_of
-from .compare import Comparison, compare, relative_error, softmax_of
-from .rounded import run_replaced
-from .run import Runs, TorchRun
+from .choices import Choices, choices_of, downstream
+from .compare import BlobError, Comparison, errors_of, relative_error, with_tolerance
+from .run import Runs, wanted
+from .torch_pass import NO_CHANGE, Change, replacing
 
 TOLERANCE_BY_DTYPE = {
     torch.float64: 1e-9,
@@ -75,35 +70,25 @@ class FloatJudge:
 
     def compare(self, runs: Runs) -> list[Comparison]:
         """Compare with torch, in double where float32 is not enough to tell."""
-        in_onnx = runs.onnx
-        ways = ((in_onnx.shipped, in_onnx.what), (in_onnx.exposed, "every value exposed"))
-        compared = [
-            self._compare(f"ONNX Runtime, {how}, against torch", got, _Wanted.of(runs))
-            for got, how in ways
-        ]
+        compared = self._compare(runs, {})
         if all(one.passed for one in compared):
             return compared
-        choices = _choices(runs)
-        return self._compare_choices(runs, choices, compared) if choices else compared
+        choices = choices_of(runs)
+        return self._compare_choices(runs, choices, compared) if choices.of else compared
 
     def _compare_choices(
-        self, runs: Runs, choices: Arrays, plain: list[Comparison]
+        self, runs: Runs, choices: Choices, plain: list[Comparison]
     ) -> list[Comparison]:
         """Compare again, what layers choose with what torch chooses from the same values."""
-        wanted = _Wanted.after(runs, {name: runs.onnx.exposed[name] for name in choices})
-        titles = (f"{one.title.partition(' in double')[0]}, {_GOES_ON}" for one in plain)
-        shipped, exposed = (
-            self._compare(title, got, wanted)
-            for title, got in zip(titles, (runs.onnx.shipped, runs.onnx.exposed), strict=True)
-        )
+        shipped, exposed = self._compare(runs, choices.made, f", {_GOES_ON}")
         exposed.rows = [
             replace(
                 row,
-                error=relative_error(runs.onnx.exposed[row.blob], choices[row.blob]),
+                error=relative_error(choices.of[row.blob].made, choices.of[row.blob].wanted),
                 tolerance=self.tolerance,
                 content="choice",
             )
-            if row.blob in choices
+            if row.blob in choices.of
             else row
             for row in exposed.rows
         ]
@@ -115,64 +100,51 @@ class FloatJudge:
         """Return nothing: the errors say it all."""
         return []
 
-    def _compare(self, title: str, got: Arrays, wanted: _Wanted) -> Comparison:
-        comparison = compare(title, got, wanted.values, self.tolerance)
-        if comparison.passed or self.asked is not None or self.network != torch.float32:
-            return comparison
-        exact = wanted.exact()
-        ours = {name: wanted.values[name] for name in got if name in exact}
-        noise = max((row.error for row in compare("", ours, exact, 0).rows), default=0.0)
-        tolerance = min(max(self.tolerance, 2 * noise), LARGEST_FLOAT_NOISE)
-        return compare(f"{title} in double (float: off by {noise:.1g})", got, exact, tolerance)
+    def _compare(self, runs: Runs, replaced: Arrays, how: str = "") -> list[Comparison]:
+        """Compare the model as it ships, and exposed, with torch where these values are given."""
+        change = Change(values=replacing(replaced)) if replaced else NO_CHANGE
+        compared = [
+            Comparison(f"ONNX Runtime, {what}, against torch{how}")
+            for what in (runs.model.what, "every value exposed")
+        ]
+        for want, got in zip(wanted(runs, change), runs.in_onnx(), strict=True):
+            compared[0].rows += errors_of(runs.model.shipped, want, self.tolerance)
+            compared[1].rows += errors_of(got, want, self.tolerance)
+        if self.asked is not None or self.network != torch.float32:
+            return compared
+        if all(one.passed for one in compared):
+            return compared
+        in_double = self._compare_in_double(runs, change, [one.title for one in compared])
+        return [
+            one if one.passed else other for one, other in zip(compared, in_double, strict=True)
+        ]
+
+    def _compare_in_double(
+        self, runs: Runs, change: Change, titles: Sequence[str]
+    ) -> list[Comparison]:
+        """Compare with torch in double, at twice the error of torch's own float run."""
+        exact = replace(change, dtype=torch.float64)
+        rows: list[list[BlobError]] = [[], []]
+        noise = [0.0, 0.0]
+        passes = zip(wanted(runs, change), wanted(runs, exact), runs.in_onnx(), strict=True)
+        for ours, want, exposed in passes:
+            own = {row.blob: row.error for row in errors_of(ours, want)}
+            for index, got in enumerate((runs.model.shipped, exposed)):
+                found = errors_of(got, want)
+                noise[index] = max([noise[index], *(own[row.blob] for row in found)])
+                rows[index] += found
+        limits = (min(max(self.tolerance, 2 * most), LARGEST_FLOAT_NOISE) for most in noise)
+        return [
+            Comparison(f"{title} in double (float: off by {most:.1g})", with_tolerance(some, limit))
+            for title, some, most, limit in zip(titles, rows, noise, limits, strict=True)
+        ]
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What the model's values should be, its appended probabilities among them."""
-
-    values: dict[str, np.ndarray]
-    exact: Callable[[], dict[str, np.ndarray]]
-    """The same in double."""
-
-    @classmethod
-    def of(cls, runs: Runs) -> _Wanted:
-        """Return what torch computes."""
-
-        def named(run: TorchRun) -> dict[str, np.ndarray]:
-            return softmax_of(runs.onnx.shipped, run.outputs) | run.values
-
-        return cls(named(runs.torch), lambda: named(runs.double))
-
-    @classmethod
-    def after(cls, runs: Runs, choices: Arrays) -> _Wanted:
-        """Return what torch computes where these values are given."""
-
-        def named(net: CaffeNet) -> dict[str, np.ndarray]:
-            values = run_replaced(net, runs.fed, choices)
-            outputs = {name: values[name] for name in runs.torch.outputs}
-            return softmax_of(runs.onnx.shipped, outputs) | values
-
-        return cls(named(copy.deepcopy(runs.net)), lambda: named(copy.deepcopy(runs.net).double()))
-
-
-def _choices(runs: Runs) -> dict[str, np.ndarray]:
-    """Return what torch chooses from the model's values, where a layer chooses."""
-    nodes = makers(runs.onnx.model.proto.graph.node)
-    steps, exposed = runs.torch.steps, runs.onnx.exposed
-    values = {name: array_of(value) for name, value in runs.fed.items()} | dict(exposed)
-    ends = {top for step in steps for top in step.tops} | runs.fed.keys()
-    made_by = {top: step for step in steps for top in step.tops}
-    chosen: dict[str, np.ndarray] = {}
-    for step in steps:
-        if chooses(nodes, step, ends):
-            chosen |= tops_of(runs.net, step, made_by, values)
-    return {name: value for name, value in chosen.items() if name in exposed}
-
-
-def _without_choices(shipped: Comparison, runs: Runs, choices: Arrays) -> Comparison:
+def _without_choices(shipped: Comparison, runs: Runs, choices: Choices) -> Comparison:
     """Leave out what the file as it ships, which is fused, chooses otherwise than exposed."""
-    appended = runs.onnx.shipped.keys() - runs.torch.values.keys()
-    depends = downstream(runs.torch.steps, choices) | appended
+    steps = runs.steps
+    appended = runs.model.shipped.keys() - {top for step in steps for top in step.tops}
+    depends = downstream(steps, choices.of) | appended
     judged = [row for row in shipped.rows if row.passed or row.blob not in depends]
     lost = [row.blob for row in shipped.rows if row not in judged]
     if lost:

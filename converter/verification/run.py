@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,31 +15,12 @@ from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.onnx.export import export_onnx
 from converter.onnx.model import OnnxModel
-from converter.onnx.runtime import Arrays, run_onnx
+from converter.onnx.runtime import Arrays
 
+from .compare import softmax_of
 from .feed import Feed
-
-
-@dataclass(frozen=True)
-class TorchRun:
-    """What the network computed in torch: every value, the blobs, and the outputs among them."""
-
-    steps: tuple[Step, ...]
-    values: dict[str, np.ndarray]
-    blobs: dict[str, np.ndarray]
-    outputs: dict[str, np.ndarray]
-
-
-def run_torch(net: CaffeNet, fed: Mapping[str, Tensor]) -> TorchRun:
-    """Run the network once and anew, since one in training or with a state changes with a pass."""
-    net.reset_state()
-    fed = net.feed(fed)
-    plan = net.plan(fed)
-    values = {name: array_of(value) for name, value in net.run(fed, plan).items()}
-    inputs = {name: values[name] for name in net.inputs if name in values}
-    exported = net.exported().plan.outputs.values()
-    outputs = {name: values[name] for name in exported if name in values}
-    return TorchRun(plan.steps, values, inputs | blobs_of(plan.steps, values), outputs)
+from .stretches import Stretch, stretches_of
+from .torch_pass import NO_CHANGE, Change, torch_pass, twin
 
 
 def made_model(net: CaffeNet, fed: Feed, folder: str, *, half: bool) -> OnnxModel:
@@ -58,50 +38,97 @@ def made_model(net: CaffeNet, fed: Feed, folder: str, *, half: bool) -> OnnxMode
 
 
 @dataclass(frozen=True)
-class ModelRun:
-    """What a model computed: its outputs as it ships, and every value, each made an output."""
+class Model:
+    """A model beside its inputs, and its outputs of them as it ships."""
 
-    model: OnnxModel
+    onnx: OnnxModel
     what: str
     """How the comparison of its outputs names it."""
+    inputs: Arrays
     shipped: Arrays
-    exposed: Arrays
 
-
-def run_model(model: OnnxModel, what: str, fed: Feed, steps: tuple[Step, ...]) -> ModelRun:
-    """Run a model in ONNX Runtime, as it is and with the tops of these steps exposed."""
-    arrays = fed.arrays(model.inputs.image)
-    shipped = run_onnx(model.path, arrays)
-    exposed = model.run_exposed(arrays, [top for step in steps for top in step.tops])
-    return ModelRun(model, what, shipped, exposed)
+    @classmethod
+    def run(cls, model: OnnxModel, what: str, fed: Feed) -> Model:
+        """Run a model in ONNX Runtime, as it is."""
+        inputs = fed.arrays(model.inputs.image)
+        return cls(model, what, inputs, model.run(inputs))
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The two runs beside each other."""
+    """A network and a model of it, which run beside each other as often as a judge wants.
+
+    A pass yields values by name, a stretch of the network at a time, so that no engine holds more
+    than what the next stretches read.
+    """
 
     net: CaffeNet
     fed: Mapping[str, Tensor]
-    torch: TorchRun
-    onnx: ModelRun
+    model: Model
 
     @cached_property
-    def double(self) -> TorchRun:
-        """The network in double, from the same inputs."""
-        fed = {name: value.double() for name, value in self.fed.items()}
-        return run_torch(copy.deepcopy(self.net).double(), fed)
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The steps of the network that run."""
+        return stretches_for(self.net, self.fed)
 
     @property
-    def onnx_blobs(self) -> dict[str, np.ndarray]:
-        """The model's values by Caffe's names."""
-        return blobs_of(self.torch.steps, self.onnx.exposed)
+    def steps(self) -> tuple[Step, ...]:
+        """The steps, without their stretches."""
+        return tuple(step for one in self.stretches for step in one.steps)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The values that come out of an exported model."""
+        return list(self.net.exported().plan.outputs.values())
+
+    def in_torch(self, change: Change = NO_CHANGE) -> Iterator[dict[str, np.ndarray]]:
+        """Yield torch's values, with the first stretch the inputs; of one change once at a time."""
+        alone = change is NO_CHANGE and not self.net.training
+        return torch_pass(self.net if alone else twin(self.net), self.stretches, self.fed, change)
+
+    def in_onnx(self) -> Iterator[Arrays]:
+        """Yield the model's values, every one exposed."""
+        tops = [one.tops for one in self.stretches]
+        return self.model.onnx.walk(self.model.inputs, tops)
 
 
-def blobs_of(steps: tuple[Step, ...], values: Arrays) -> dict[str, np.ndarray]:
-    """Return the blobs among values; one written in place as it was last."""
-    return {
-        blob: values[top]
-        for step in steps
+def wanted(runs: Runs, change: Change = NO_CHANGE) -> Iterator[dict[str, np.ndarray]]:
+    """Yield what the model's values should be; at the end the probabilities that it appends."""
+    tops = {top for step in runs.steps for top in step.tops}
+    appended = {name: one for name, one in runs.model.shipped.items() if name not in tops}
+    names = set(runs.outputs)
+    outputs: dict[str, np.ndarray] = {}
+    for index, values in enumerate(runs.in_torch(change), 1):
+        outputs |= {name: value for name, value in values.items() if name in names}
+        at_end = index == len(runs.stretches)
+        yield values | softmax_of(appended, outputs) if at_end else values
+
+
+def stretches_for(net: CaffeNet, fed: Mapping[str, Tensor]) -> tuple[Stretch, ...]:
+    """Return the steps that run of these inputs, in stretches."""
+    shapes = net.shapes({name: tuple(value.shape) for name, value in fed.items()})
+    return stretches_of(net.plan(fed), shapes, net.layers)
+
+
+def fed_arrays(fed: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Return what a network is fed as arrays."""
+    return {name: array_of(value) for name, value in fed.items()}
+
+
+def blob_names(inputs: Iterable[str], stretches: Sequence[Stretch]) -> dict[str, str]:
+    """Return the blob that each value is at the end; one written in place is its last value."""
+    tops = {
+        blob: top
+        for stretch in stretches
+        for step in stretch.steps
         for blob, top in zip(step.blobs, step.tops, strict=True)
-        if top in values
     }
+    return {top: blob for blob, top in ({name: name for name in inputs} | tops).items()}
+
+
+def blobs_among(
+    values: Iterable[Mapping[str, np.ndarray]], names: Mapping[str, str]
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the blobs among values by Caffe's names."""
+    for some in values:
+        yield {names[name]: value for name, value in some.items() if name in names}

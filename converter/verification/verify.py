@@ -25,7 +25,8 @@ from .half import HalfJudge
 from .half_model import half_model
 from .judge import FloatJudge, Judge
 from .report import Report
-from .run import Runs, made_model, run_model, run_torch
+from .run import Model, Runs, blob_names, blobs_among, made_model, stretches_for
+from .torch_pass import torch_pass, twin
 
 
 def verify(
@@ -75,19 +76,20 @@ def verify(
     ):
         fed = feed(net, given, inputs or {}, preprocessing, seed)
         bar.update()
-        in_torch = run_torch(net, fed.tensors)
         if caffe is not None:
-            report.add(caffe.compare("torch", in_torch.blobs, floats.tolerance))
+            stretches = stretches_for(net, fed.tensors)
+            names = blob_names(net.inputs, stretches)
+            ours = blobs_among(torch_pass(twin(net), stretches, fed.tensors), names)
+            report.add(caffe.compare("torch", ours, names.values(), floats.tolerance))
         bar.update()
         try:
             what = "the file as it ships" if given else "a file made for this check"
             tested = given or made_model(net, fed, folder, half=half)
-            in_onnx = run_model(tested, what, fed, in_torch.steps)
+            runs = Runs(net, fed.tensors, Model.run(tested, what, fed))
         except UnsupportedError as error:
             report.add(Comparison("ONNX Runtime", skipped=str(error)))
             return report
         bar.update()
-        runs = Runs(net, fed.tensors, in_torch, in_onnx)
         judge = judge_of(runs, floats)
         report.dtype = judge.dtype
         report.comparisons += judge.compare(runs)
@@ -104,12 +106,15 @@ def verify(
                 half=report.dtype == "float16",
             )
         if caffe is not None:
-            report.add(caffe.compare("ONNX Runtime", runs.onnx_blobs, judge.tolerance))
+            blobs = blob_names((), runs.stretches).items()
+            exposed = {top: blob for top, blob in blobs if tested.exposes(top)}
+            theirs = blobs_among(runs.in_onnx(), exposed)
+            report.add(caffe.compare("ONNX Runtime", theirs, exposed.values(), judge.tolerance))
         bar.update()
     return report
 
 
 def judge_of(runs: Runs, floats: FloatJudge) -> Judge:
     """Return how a model is to be judged: one of float16 not by the network's own type."""
-    half = half_model(runs.onnx.model) if runs.net.dtype == torch.float32 else None
+    half = half_model(runs.model.onnx) if runs.net.dtype == torch.float32 else None
     return floats if half is None else HalfJudge(half, floats.asked)

@@ -14,11 +14,10 @@ import converter
 from converter.__main__ import main
 from converter.drawing.overlay import covered, describe, draw_result
 from converter.drawing.predictions import Boxes, Classes, ClassMap, DetectedBox, read_result
-from converter.onnx.runtime import run_onnx
+from converter.onnx.model import OnnxModel
 from converter.preprocessing import Preprocessing
 from prototxt.errors import UnsupportedError
 
-RUN = import_module("converter.verification.run")
 VERIFY = import_module("converter.verification.verify")
 GREY = np.full((60, 90, 3), 128, np.uint8)
 
@@ -257,11 +256,13 @@ def fed_to_onnx(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Gather the images that verification feeds to ONNX Runtime."""
     seen: list[np.ndarray] = []
 
-    def run(path, inputs):
-        seen.append(inputs["image" if "image" in inputs else "data"])
-        return run_onnx(path, inputs)
+    plain = OnnxModel.run
 
-    monkeypatch.setattr(RUN, "run_onnx", run)
+    def run(model, inputs):
+        seen.append(inputs["image" if "image" in inputs else "data"])
+        return plain(model, inputs)
+
+    monkeypatch.setattr(OnnxModel, "run", run)
     return seen
 
 
@@ -302,7 +303,7 @@ def test_a_photo_that_does_not_fit_is_not_run(
     net = ["net.prototxt", "net.caffemodel"]
     assert main(["convert", *net, "-o", "out", "--quiet"]) == 0
     seen = fed_to_onnx(monkeypatch)
-    monkeypatch.setattr(VERIFY, "run_torch", None)
+    monkeypatch.setattr(VERIFY, "Runs", None)
     for args in (["convert", *net, "-o", "new"], ["verify", *net, "out/net.onnx"]):
         assert main([*args, "--input", "data=photo.png", "--quiet"]) == 1
         assert capsys.readouterr().err == (

@@ -19,6 +19,7 @@ from converter.onnx.model import OnnxModel, run_exposed
 from converter.onnx.passes import Request
 from converter.onnx.passes.to_half import to_half
 from converter.onnx.runtime import run_onnx
+from converter.verification import stretches
 from converter.verification.compare import Comparison
 from converter.verification.half import (
     LARGEST_TOLERANCE,
@@ -27,12 +28,21 @@ from converter.verification.half import (
     agreement,
 )
 from converter.verification.half_model import half_model
-from converter.verification.run import ModelRun, Runs, run_torch
+from converter.verification.run import Model, Runs
 from prototxt.errors import UnsupportedError, WeightError
 from tests.support.definitions import SCALE, convolution, layer
 from tests.support.opsets import OPSETS
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+
+
+@pytest.fixture(params=["whole", "step by step"], autouse=True)
+def in_stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify in one stretch, and in one for each step."""
+    if request.param != "whole":
+        monkeypatch.setattr(stretches, "LARGEST", 1)
+
+
 INPUT = layer("data", "Input", "", "data", "input_param { shape { dim: [2, 3, 12, 11] } }")
 POOL = "pooling_param { pool: MAX kernel_size: 3 stride: 2 }"
 NET = (
@@ -361,15 +371,15 @@ def test_another_choice_of_the_file_as_it_ships_is_left_out(tmp_path: Path) -> N
     path = tmp_path / "net.onnx"
     export(net, path)
     fed = {"data": torch.from_numpy(images(2))}
-    in_torch = run_torch(net, fed)
     exposed = run_exposed(path, {"data": images(2)}, ["conv", "best", "other"])
     model = half_model(OnnxModel(path))
     assert model is not None
 
     def compared(**wrong: float) -> Comparison:
         shipped = {name: exposed[name] + wrong.get(name, 0) for name in ("best", "other")}
-        in_onnx = ModelRun(OnnxModel(path), "as it ships", shipped, exposed)
-        first, second = HalfJudge(model).compare(Runs(net, fed, in_torch, in_onnx))
+        inputs = {"data": images(2)}
+        runs = Runs(net, fed, Model(OnnxModel(path), "as it ships", inputs, shipped))
+        first, second = HalfJudge(model).compare(runs)
         assert second.passed
         return first
 

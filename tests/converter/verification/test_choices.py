@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from os import PathLike
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,16 @@ import numpy as np
 import pytest
 
 import converter
-from converter.onnx import runtime
 from converter.onnx.model import OnnxModel
-from converter.verification import run
+from converter.verification import stretches
+
+
+@pytest.fixture(params=["whole", "step by step"], autouse=True)
+def in_stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify in one stretch, and in one for each step."""
+    if request.param != "whole":
+        monkeypatch.setattr(stretches, "LARGEST", 1)
+
 
 INPUT = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [%s] } } }\n'
 SAME = 'layer { name: "p" type: "Power" bottom: "x" top: "p" }\n'
@@ -27,22 +33,24 @@ Arrays = Mapping[str, np.ndarray]
 
 def nudge(monkeypatch: pytest.MonkeyPatch, by: Arrays, broken: str = "") -> None:
     """Let ONNX Runtime see inputs that are a little off, and get one value wrong."""
-    exposed = OnnxModel.run_exposed
+    run, walk = OnnxModel.run, OnnxModel.walk
 
     def moved(inputs: Arrays) -> dict[str, Any]:
         return {name: (value + by[name]).astype(value.dtype) for name, value in inputs.items()}
 
-    def spoilt(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def spoilt(values: Arrays) -> dict[str, np.ndarray]:
         return {name: value + 1 if name == broken else value for name, value in values.items()}
 
-    def run_onnx(path: str | PathLike[str], inputs: Arrays) -> dict[str, np.ndarray]:
-        return spoilt(runtime.run_onnx(path, moved(inputs)))
+    def spoilt_run(self: OnnxModel, inputs: Arrays) -> dict[str, np.ndarray]:
+        return spoilt(run(self, moved(inputs)))
 
-    def run_exposed(self: OnnxModel, inputs: Arrays, names: Sequence[str]) -> dict[str, Any]:
-        return spoilt(exposed(self, moved(inputs), names))
+    def spoilt_walk(
+        self: OnnxModel, inputs: Arrays, stretches: Sequence[Sequence[str]]
+    ) -> Iterator[Arrays]:
+        yield from map(spoilt, walk(self, moved(inputs), stretches))
 
-    monkeypatch.setattr(run, "run_onnx", run_onnx)
-    monkeypatch.setattr(OnnxModel, "run_exposed", run_exposed)
+    monkeypatch.setattr(OnnxModel, "run", spoilt_run)
+    monkeypatch.setattr(OnnxModel, "walk", spoilt_walk)
 
 
 def load(folder: Path, shape: str, layers: str) -> converter.CaffeNet:
