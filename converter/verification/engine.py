@@ -21,7 +21,7 @@ from converter.network.net import CaffeNet
 from converter.npz import write_npz
 from converter.onnx.model import OnnxModel
 
-from .compare import Comparison, compare, softmax_of
+from .compare import Comparison, errors_of, softmax_of
 
 TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2
 """Of a blob's largest value: engines sum up in other orders, and some by Winograd's products."""
@@ -88,7 +88,7 @@ def compare_in_engine(
         shipped.refused = str(error)
         return [shipped]
     values = softmax_of(got, outputs) | values
-    shipped = compare(shipped.title, _like(got, values), values, limit)
+    shipped.rows = errors_of(_like(got, values), values, limit)
     what = title.format("every value exposed")
     tops = [top for step in plan.steps for top in step.tops]
     try:
@@ -96,15 +96,14 @@ def compare_in_engine(
     except RuntimeError as error:
         why = f"it gives no inner values: {error}"
         return [shipped, Comparison(what, skipped=why)]
-    return [shipped, compare(what, _like(exposed, values), values, limit)]
+    return [shipped, Comparison(what, errors_of(_like(exposed, values), values, limit))]
 
 
 def _run_exposed(
     name: str, model: OnnxModel, feeds: Arrays, tops: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """Run a file with these values among its outputs, those that a node of it makes."""
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto = onnx.load(model.path, load_external_data=False)  # engines want a file with its weights
     own = {output.name for output in proto.graph.output}
     made = {value for node in proto.graph.node for value in node.output}
     infos = {info.name: info for info in proto.graph.value_info}
