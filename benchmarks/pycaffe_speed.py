@@ -1,14 +1,18 @@
 """What `import caffe`'s networks cost beside this project's own, in processor time, in one run.
 
-`python benchmarks/pycaffe_speed.py SQUEEZENET.prototxt GOOGLENET.prototxt` (deploy definitions)
-prints three ratios on one thread: SqueezeNet's forward pass and a layer of a tiny network beside
-`converter.load`'s network, and GoogLeNet up to inception_4c/output on 96 x 72 pixels, forward and
-backward, beside torch's autograd over the same layers, gradients of weights and image added up in
-both. Each figure is the least of many rounds that take turns.
+`python benchmarks/pycaffe_speed.py SQUEEZENET.prototxt GOOGLENET.prototxt [PYTHON]` (deploy
+definitions) prints three ratios on one thread: SqueezeNet's forward pass and a layer of a tiny
+network beside `converter.load`'s network, and GoogLeNet up to inception_4c/output on 96 x 72
+pixels, forward and backward, beside torch's autograd over the same layers, gradients of weights and
+image added up in both. PYTHON is an interpreter whose `import caffe` is Caffe's own
+(`inference.py` says how it is built): then GoogLeNet's passes are measured beside real pycaffe's
+too. Each figure is the least of many rounds that take turns.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +30,20 @@ from converter import pycaffe
 END, SIZE = "inception_4c/output", (1, 3, 96, 72)
 TINY = 40
 ROUNDS = 30
+ORIGINAL = """
+import sys, time
+import numpy, caffe
+path, end = sys.argv[1:]
+net = caffe.Net(path, caffe.TEST)
+net.blobs["data"].data[...] = numpy.random.rand(*net.blobs["data"].data.shape)
+for line in sys.stdin:
+    began = time.process_time()
+    net.forward(end=end)
+    net.blobs[end].diff[...] = net.blobs[end].data
+    net.backward(start=end)
+    print(time.process_time() - began, flush=True)
+"""
+"""What real pycaffe runs: the same step at each line that it is sent."""
 
 
 def least(*runs: Callable[[], object], times: int = 1) -> list[float]:
@@ -51,8 +69,8 @@ def forward(caffe: Any, definition: Path, times: int) -> tuple[float, float, int
     return ours, theirs, len(plain.steps)
 
 
-def dream(caffe: Any, definition: Path) -> tuple[float, float]:
-    """Return the seconds of a step of deepdream's, here and by autograd."""
+def dream(caffe: Any, definition: Path, python: str | None) -> tuple[float, float, float | None]:
+    """Return the seconds of a step of deepdream's: here, by autograd, and of real pycaffe."""
     net, plain = caffe.Net(str(definition), caffe.TEST), converter.load(definition)
     image = torch.rand(SIZE, requires_grad=True)
     net.blobs["data"].data[...] = image.detach().numpy()
@@ -66,13 +84,31 @@ def dream(caffe: Any, definition: Path) -> tuple[float, float]:
         top = plain({"data": image})[END]
         torch.autograd.backward(top, top.detach())
 
-    mine, autograd = least(ours, theirs)
-    return mine, autograd
+    if python is None:
+        return *least(ours, theirs), None
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [python, "-c", ORIGINAL, str(definition), END]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as original:
+        assert original.stdin is not None
+        assert original.stdout is not None
+        told, answers = original.stdin, original.stdout
+        took = [float("inf")]
+
+        def real() -> None:
+            print(file=told, flush=True)
+            took.append(float(answers.readline()))
+
+        mine, autograd, _ = least(ours, theirs, real)
+        told.close()
+    return mine, autograd, min(took)
 
 
 def main() -> int:
     """Print the ratios."""
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         print(__doc__)
         return 2
     torch.set_num_threads(1)
@@ -101,8 +137,10 @@ def main() -> int:
         del net.layer[[layer.name for layer in net.layer].index(END) + 1 :]
         cut = Path(folder, "googlenet.prototxt")
         cut.write_text(str(net))
-        ours, theirs = dream(caffe, cut)
-        print(f"GoogLeNet to 4c, both passes: {ours * 1e3:.1f} ms, {ours / theirs:.2f} x autograd")
+        ours, theirs, real = dream(caffe, cut, sys.argv[3] if len(sys.argv) > 3 else None)
+        beside = f", {ours / real:.2f} x real pycaffe" if real else ""
+        took = f"{ours * 1e3:.1f} ms, {ours / theirs:.2f} x autograd{beside}"
+        print(f"GoogLeNet to 4c, both passes: {took}")
     return 0
 
 

@@ -60,7 +60,8 @@ def give_back_builtins() -> None:
     for name in ("letters", "lowercase", "uppercase"):
         setattr(string, name, getattr(string, f"ascii_{name}"))
     sys.maxint = sys.maxsize  # type: ignore[attr-defined]
-    vars(builtins).update({key: value for key, value in names().items() if key != "round"})
+    kept = {key: value for key, value in names().items() if key not in vars(builtins)}
+    vars(builtins).update(kept)
 
 
 class _Changed(MetaPathFinder):

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from .files import ENCODING, ERRORS
 from .translate import names, parse_python_2
 
 RENAMED = {
@@ -55,7 +56,7 @@ class _OldLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
         if name == "cPickle":
-            module.__dict__.update(vars(pickle), load=load, loads=loads)
+            module.__dict__.update(vars(pickle), load=load, loads=loads, dump=dump)
         elif name in OWN:
             module.__dict__["StringIO"] = Text
         else:
@@ -69,29 +70,37 @@ class Text(io.BytesIO):
 
     def __init__(self, given: Any = b"") -> None:
         self._text = isinstance(given, str) and bool(given)
-        super().__init__(given.encode() if isinstance(given, str) else given)
+        super().__init__(_bytes(given))
 
     def write(self, given: Any) -> int:
         """Write text or bytes."""
         if isinstance(given, str):
             self._text = True
-            given = given.encode()
-        return super().write(given)
+        return super().write(_bytes(given))
 
     def getvalue(self) -> Any:
         """Return text where text was written, else bytes."""
         value = super().getvalue()
-        return value.decode() if self._text else value
+        return value.decode(ENCODING, ERRORS) if self._text else value
 
 
 def load(file: Any) -> Any:
-    """Read a pickle, Python 2's too."""
-    return pickle.load(file, encoding="latin1")
+    """Read a pickle, Python 2's too, also from a file that is opened as text."""
+    return pickle.load(getattr(file, "buffer", file), encoding="latin1")
 
 
-def loads(data: bytes) -> Any:
+def loads(data: Any) -> Any:
     """Read a pickle, Python 2's too."""
-    return pickle.loads(data, encoding="latin1")
+    return pickle.loads(_bytes(data), encoding="latin1")
+
+
+def dump(value: Any, file: Any, protocol: int | None = None) -> None:
+    """Write a pickle, also to a file that is opened as text."""
+    pickle.dump(value, getattr(file, "buffer", file), protocol)
+
+
+def _bytes(given: Any) -> Any:
+    return given.encode(ENCODING, ERRORS) if isinstance(given, str) else given
 
 
 class OwnModules(MetaPathFinder):

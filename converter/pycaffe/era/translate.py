@@ -11,6 +11,8 @@ import numpy as np
 
 from prototxt.errors import FormatError, UsageError
 
+from .files import opened
+
 DIVIDE, DIVIDE_IN_PLACE = "__divided__", "__divided_in_place__"
 LEFT_OUT = frozenset({"fix_imports", "fix_imports2", "fix_idioms", "fix_buffer", "fix_ws_comma"})
 """Fixers of no use: old modules are found under their old names (`OldModules`)."""
@@ -35,7 +37,8 @@ def require_fissix() -> None:
 
 def names() -> dict[str, Any]:
     """Return what translated modules find among the builtins."""
-    return {DIVIDE: divided, DIVIDE_IN_PLACE: divided_in_place, "round": rounded}
+    own = {"round": rounded, "open": opened, "file": opened}
+    return {DIVIDE: divided, DIVIDE_IN_PLACE: divided_in_place, **own}
 
 
 def _fixed(source: str, name: str) -> str:

@@ -26,9 +26,9 @@ total /= 2
 print total, round(2.5), round(-0.5), np.arange(4) / 2
 counts = {"a": 1}
 print counts.has_key("a"), counts.keys()[0], map(str, xrange(2)), zip([1], [2])
-file = StringIO()
-file.write("text")
-print file.getvalue(), Queue.Queue, urlparse.urlparse("a://b/c").netloc
+text = StringIO()
+text.write("text")
+print text.getvalue(), Queue.Queue, urlparse.urlparse("a://b/c").netloc
 try:
     raise ValueError, "said"
 except ValueError, error:
@@ -36,13 +36,24 @@ except ValueError, error:
 print np.int(3.7), np.float is float, list(izip([1], [2]))
 with open("data.pkl", "rb") as pickled:
     print cPickle.load(pickled)
+binary = str(open("bytes.bin").read())
+print StringIO(binary).read() == open("bytes.bin", "rb").read(), len(binary.split("\\n"))
+with open("copy.bin", "w") as copied:
+    copied.write(StringIO(binary).read())
+    copied.write("text")
+cPickle.dump([1], open("list.pkl", "w"), 2)
+print cPickle.load(open("list.pkl")), cPickle.loads(open("list.pkl").read())
+print [line for line in file("lines.txt", "rU")], open("lines.txt", "rb").readlines()
 """
+BYTES = b"\xff\xd8\r\n\x00\xc3\xa9"  # no text in any encoding that is usual
 PICKLE = b"S'caf\\xe9'\n."  # protocol 0, a byte string of Python 2
 
 
 def test_a_script_and_its_own_modules_are_translated(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     (tmp_path / "data.pkl").write_bytes(PICKLE)
+    (tmp_path / "bytes.bin").write_bytes(BYTES)
+    (tmp_path / "lines.txt").write_bytes(b"a\r\nb\n")
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "__init__.py").write_text("")
     (tmp_path / "own" / "other.py").write_text(
@@ -65,7 +76,11 @@ def test_a_script_and_its_own_modules_are_translated(tmp_path: Path) -> None:
         "caught said",
         "3 True [(1, 2)]",
         "café",
+        "True 2",
+        "[1] [1]",
+        "['a\\n', 'b\\n'] [b'a\\r\\n', b'b\\n']",
     ]
+    assert (tmp_path / "copy.bin").read_bytes() == BYTES + b"text"
 
 
 def test_division_is_pythons_own_where_the_file_imports_it() -> None:

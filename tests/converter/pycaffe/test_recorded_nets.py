@@ -16,6 +16,13 @@ NAMES = sorted(path.stem for path in (unpack("pycaffe") / "nets").glob("*.json")
 DECIDED: dict[str, dict[str, dict[int, float]]] = {
     "lenet_cafftf": {"conv2": {132930: 0.024292342364788055, 132931: 0.024291805922985077}},
     "squeezenet_v1.0_dc": {"fire4/concat": {81311: 5.692484378814697, 81367: 5.692485809326172}},
+    "vdsr": {
+        "conv5": {2307303: 0.0},
+        "conv7": {904714: 0.0, 1558521: 0.0},
+        "conv10": {1250464: 1.7601996660232544e-07},
+        "conv11": {2125816: 0.0},
+        "conv12": {1615928: 0.0},
+    },
     "waifu2x_anime_style_art": {"conv6": {819425: 1.6577541828155518e-07}},
 }
 """Where a ReLU or a maximum decides otherwise for a value that rounding makes: a blob's place and
