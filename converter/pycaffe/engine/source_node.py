@@ -9,10 +9,14 @@ from torch import Tensor
 import caffe_layers
 from caffe_layers.data.dummy_data import DummyData
 from caffe_layers.data.input import Input
+from prototxt.errors import UnsupportedError
 
 from .blob import Blob
 from .layer import Layer
 from .node import Node
+
+NOT_READ = "the files of layers of its type are not read here"
+FEED = "an Input layer in its place, whose tops the script sets"
 
 
 class SourceNode(Node):
@@ -41,6 +45,8 @@ class SourceNode(Node):
             top.set_shape((0,) if shape is None else shape)
         if not self.module.makes_tops and self.module.read_error is not None:
             raise self.module.read_error
+        if not self.is_input and not all(top.count for top in self.tops):
+            raise UnsupportedError(f"{NOT_READ}, and their sizes are not known", fix=FEED)
         if isinstance(self.module, DummyData):
             for top, value, filler in zip(self.tops, self._made(), self._fillers(), strict=True):
                 if filler == "constant":
@@ -58,7 +64,11 @@ class SourceNode(Node):
         """Leave the tops as they are: their shapes are the data's."""
 
     def forward(self) -> None:
-        if self.is_input or not self.module.makes_tops:
+        if self.is_input:
+            return
+        if not self.module.makes_tops:
+            if all(top._values.tensor is None for top in self.tops):
+                raise UnsupportedError(f"{NOT_READ}, and nothing was written to its tops", fix=FEED)
             return
         fixed: list[str] = []
         if isinstance(self.module, DummyData):

@@ -26,5 +26,5 @@ def opened(file: Any, mode: str = "r", *args: Any, **others: Any) -> Any:
     kept = mode.replace("U", "")
     if "b" in mode or others or len(args) > 1:
         return builtins.open(file, kept, *args, **others)
-    binary: Any = builtins.open(file, f"{kept or 'r'}b", *args)
+    binary: Any = builtins.open(file, f"{kept or 'r'}b", *args)  # noqa: SIM115  # the script closes it
     return File(binary, ENCODING, ERRORS, newline=None if "U" in mode else "\n")

@@ -193,6 +193,27 @@ def test_scripts_may_hang_attributes_on_networks_and_layers(net: Any) -> None:
     assert (net.name, net.layer_dict["ip"].extra) == ("mine", 3)
 
 
+def test_a_layer_that_reads_nothing_here_says_so(caffe: Any, tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    layer = """
+layer {{ name: "d" type: "DenseImageData" top: "data" top: "label"
+  dense_image_data_param {{ source: "train.txt" batch_size: 1 {0} }} }}
+layer {{ name: "r" type: "ReLU" bottom: "data" top: "r" }}
+"""
+    path.write_text(layer.format(""))
+    with pytest.raises(RuntimeError, match=r"'d'.*not read here, and their sizes are not known"):
+        caffe.Net(str(path), caffe.TEST)
+    path.write_text(layer.format("new_height: 2 new_width: 2"))
+    net = caffe.Net(str(path), caffe.TEST)
+    with pytest.raises(
+        RuntimeError, match=r"'d'.*nothing was written.*\n  fix: an Input"
+    ):
+        net.forward()
+    net.blobs["data"].data[...] = 3
+    net.forward()
+    assert net.blobs["r"].data.min() == 3
+
+
 def test_memory_data_takes_arrays(caffe: Any, tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text("""
