@@ -12,6 +12,9 @@ import torch
 LEVEL = "GLOG_minloglevel"
 """The variable by which scripts silence Caffe."""
 
+UID = 128
+"""Bytes of a training's name, as NCCL has them."""
+
 _said: set[str] = set()
 _shared = {"solver_count": 1, "solver_rank": 0, "multiprocess": 0}
 
@@ -76,19 +79,25 @@ def has_nccl() -> bool:
 
 
 class NCCL:
-    """Stands for what Caffe has only when it is built with NCCL."""
+    """Exchanges the gradients of a training's solvers: of a single one there are none to exchange.
+
+    Raises RuntimeError where `set_solver_count` said that there are more.
+    """
 
     def __init__(self, solver: Any, uid: Any) -> None:
-        raise RuntimeError(
-            "NCCL is not here: caffeport train exchanges gradients, started by torchrun"
-        )
+        if solver_count() > 1:
+            raise RuntimeError(
+                f"{solver_count()} solvers: NCCL is not here, caffeport train exchanges "
+                "gradients, started by torchrun"
+            )
 
     @staticmethod
     def new_uid() -> bytes:
-        """Raise RuntimeError, as the constructor does."""
-        raise RuntimeError(
-            "NCCL is not here: caffeport train exchanges gradients, started by torchrun"
-        )
+        """Return what names a training."""
+        return bytes(UID)
+
+    def bcast(self) -> None:
+        """Do nothing: there is no other solver that begins with these weights."""
 
 
 def _say_once(message: str) -> None:

@@ -27,6 +27,7 @@ from .engine.source_node import SourceNode
 from .engine.vectors import DtypeVec, IntVec, LayerVec, StringVec
 from .errors import ArgumentError, CaffeAbortError, aborting, lacking, readable
 from .finder import installed_dialect
+from .modes import NCCL
 from .passes import Passes
 
 Path = str | PathLike[str]
@@ -233,9 +234,10 @@ class Net(Passes):
         """Call a function with each layer's number before it runs backward."""
         self._callbacks["before_backward"].append(call)
 
-    def after_backward(self, call: Callback) -> None:
-        """Call a function with each layer's number after it ran backward."""
-        self._callbacks["after_backward"].append(call)
+    def after_backward(self, call: Callback | NCCL) -> None:
+        """Call a function with each layer's number after it ran backward; an NCCL does nothing."""
+        if not isinstance(call, NCCL):
+            self._callbacks["after_backward"].append(call)
 
     def _set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
         for node in self._nodes[:1]:

@@ -24,7 +24,7 @@ from .engine.vectors import NetVec
 from .errors import CaffeAbortError, aborting, readable
 from .finder import installed_dialect
 from .learned import Learned
-from .modes import log, seeded
+from .modes import NCCL, log, seeded
 from .net import Net
 
 Call = Callable[[], object]
@@ -70,9 +70,14 @@ class SGDSolver:
         return float(self.param.base_lr * self._policy.factor(self._iter))
 
     def add_callback(self, on_start: Any, on_gradients_ready: Call | None = None) -> None:
-        """Call functions at the start of each iteration, and before each update."""
+        """Call functions at the start of each iteration, and before each update.
+
+        An NCCL in their place has nothing to do.
+        """
+        if isinstance(on_start, NCCL):
+            return
         if on_gradients_ready is None:
-            raise CaffeAbortError("add_callback wants two functions: NCCL is not here")
+            raise CaffeAbortError("add_callback wants two functions, or an NCCL")
         self._callbacks.append((on_start, on_gradients_ready))
 
     def share_weights(self, net: Net) -> None:

@@ -112,7 +112,30 @@ def _change_scipy_misc(misc: Any) -> None:
             setattr(misc, function.__name__, function)
 
 
-CHANGES = {"yaml": _change_yaml, "scipy.misc": _change_scipy_misc}
+def _change_skimage_transform(transform: Any) -> None:
+    """Let colours be no axis to resize along, and nothing be smoothed before it is made smaller."""
+    whole = {name: getattr(transform, name) for name in ("rescale", "resize")}
+
+    def rescale(image: Any, scale: Any, *args: Any, **others: Any) -> Any:
+        coloured = np.ndim(image) == 3 and np.shape(image)[2] in (1, 3, 4)
+        if others.pop("multichannel", coloured):
+            others.setdefault("channel_axis", np.ndim(image) - 1)
+        return whole["rescale"](image, scale, *args, **{"anti_aliasing": False, **others})
+
+    def resize(image: Any, output_shape: Any, *args: Any, **others: Any) -> Any:
+        given = {} if args[1:] else {"mode": "constant"}
+        return whole["resize"](
+            image, output_shape, *args, **{**given, "anti_aliasing": False, **others}
+        )
+
+    transform.rescale, transform.resize = rescale, resize
+
+
+CHANGES = {
+    "yaml": _change_yaml,
+    "scipy.misc": _change_scipy_misc,
+    "skimage.transform": _change_skimage_transform,
+}
 """Module -> what is done to it when it is there."""
 
 

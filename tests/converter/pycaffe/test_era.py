@@ -107,3 +107,35 @@ def test_halves_are_rounded_away_from_zero() -> None:
     values = [rounded(2.5), rounded(-2.5), rounded(0.125, 2), rounded(3)]
     assert values == [3.0, -3.0, 0.13, 3.0]
     assert all(isinstance(value, float) for value in values)
+
+
+def test_scikit_images_resizing_is_that_of_then(tmp_path: Path) -> None:
+    folder = tmp_path / "skimage"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "transform.py").write_text(
+        "def rescale(image, scale, order=None, **others):\n    return order, others\n\n\n"
+        "def resize(image, shape, order=None, mode='reflect', **others):\n"
+        "    return mode, others\n"
+    )
+    (tmp_path / "script.py").write_text(
+        "import numpy as np\n"
+        "from skimage.transform import rescale, resize\n"
+        "print(rescale(np.zeros((4, 4, 3)), 2), rescale(np.zeros((4, 4)), 2, 1))\n"
+        "print(rescale(np.zeros((4, 4, 3)), 2, multichannel=False, anti_aliasing=True))\n"
+        "print(resize(0, (2, 2)), resize(0, (2, 2), 1, 'edge'), resize(0, (2, 2), mode='wrap'))\n"
+    )
+    program = (
+        f"import sys; sys.path.insert(1, {str(ROOT)!r}); from converter.__main__ import main; "
+        "sys.exit(main(['pycaffe', 'script.py']))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    plain = "{'anti_aliasing': False}"
+    assert ran.stdout.splitlines() == [
+        f"(None, {plain[:-1]}, 'channel_axis': 2}}) (1, {plain})",
+        "(None, {'anti_aliasing': True})",
+        f"('constant', {plain}) ('edge', {plain}) ('wrap', {plain})",
+    ]

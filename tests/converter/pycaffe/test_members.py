@@ -52,6 +52,7 @@ OBJECTS = {
     "BlobVec": "add_blob append extend __getitem__ __setitem__ __delitem__ __len__ __contains__",
     "StringVec": "append extend __getitem__ __setitem__ __delitem__ __len__ __contains__ index",
     "Timer": "start stop ms",
+    "NCCL": "new_uid bcast",
     "Transformer": "inputs transpose channel_swap raw_scale mean input_scale preprocess "
     "deprocess set_transpose set_channel_swap set_raw_scale set_mean set_input_scale",
     "NetSpec": "to_proto tops",
@@ -104,6 +105,7 @@ def test_members_of_objects(caffe: Any, tmp_path: Path) -> None:
         "BlobVec": lambda: net.layers[1].blobs,
         "StringVec": lambda: net._layer_names,
         "Timer": caffe.Timer,
+        "NCCL": lambda: caffe.NCCL(None, b""),
         "Transformer": lambda: caffe.io.Transformer({"data": (1, 3, 4, 4)}),
         "NetSpec": caffe.NetSpec,
         "Top": lambda: top,
@@ -121,8 +123,23 @@ def test_members_of_objects(caffe: Any, tmp_path: Path) -> None:
     assert lacks == {"Blob._gpu_data_ptr", "Blob._gpu_diff_ptr"}
 
 
-def test_nccl_says_what_to_use(caffe: Any) -> None:
+def test_nccl_of_one_solver_has_nothing_to_do_and_of_more_says_what_to_use(
+    caffe: Any, tmp_path: Path
+) -> None:
+    definition, solver = tmp_path / "net.prototxt", tmp_path / "solver.prototxt"
+    definition.write_text(NET)
+    solver.write_text(f"net: '{definition}' base_lr: 0.1 lr_policy: 'fixed'")
+    training = caffe.SGDSolver(str(solver))
     assert caffe.has_nccl() is False
-    for call in (lambda: caffe.NCCL(None, b""), caffe.NCCL.new_uid):
-        with pytest.raises(RuntimeError, match="caffeport train exchanges gradients"):
-            call()
+    nccl = caffe.NCCL(training, caffe.NCCL.new_uid())
+    nccl.bcast()
+    training.add_callback(nccl)
+    training.net.after_backward(nccl)
+    training.step(1)
+    assert training.iter == 1
+    caffe.set_solver_count(2)
+    try:
+        with pytest.raises(RuntimeError, match=r"2 solvers: .* caffeport train exchanges"):
+            caffe.NCCL(training, caffe.NCCL.new_uid())
+    finally:
+        caffe.set_solver_count(1)

@@ -205,9 +205,7 @@ layer {{ name: "r" type: "ReLU" bottom: "data" top: "r" }}
         caffe.Net(str(path), caffe.TEST)
     path.write_text(layer.format("new_height: 2 new_width: 2"))
     net = caffe.Net(str(path), caffe.TEST)
-    with pytest.raises(
-        RuntimeError, match=r"'d'.*nothing was written.*\n  fix: an Input"
-    ):
+    with pytest.raises(RuntimeError, match=r"'d'.*nothing was written.*\n  fix: an Input"):
         net.forward()
     net.blobs["data"].data[...] = 3
     net.forward()
