@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .compiled import NotCompiled
 from .translate import names
 
 ALIASES = {
@@ -45,11 +46,15 @@ ALIASES = {
 
 
 def give_back() -> None:
-    """Give numpy its old names back, and scipy.misc and yaml theirs when they are imported."""
+    """Give numpy its old names back, other libraries theirs when they are imported.
+
+    R-CNN's compiled modules are there where nobody compiled them.
+    """
     for name, value in {**ALIASES, "asscalar": lambda array: array.item()}.items():
         if name not in vars(np):
             setattr(np, name, value)
     sys.meta_path.insert(0, _Changed())
+    sys.meta_path.append(NotCompiled())
 
 
 def give_back_builtins() -> None:

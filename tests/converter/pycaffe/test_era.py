@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from converter.pycaffe.era.compiled import gpu_nms, nms, overlaps
 from converter.pycaffe.era.translate import divided, divided_in_place, parse_python_2, rounded
 from tests.support.paths import ROOT
 
@@ -139,3 +140,48 @@ def test_scikit_images_resizing_is_that_of_then(tmp_path: Path) -> None:
         "(None, {'anti_aliasing': True})",
         f"('constant', {plain}) ('edge', {plain}) ('wrap', {plain})",
     ]
+
+
+def test_what_nobody_compiled_is_found_beside_its_source(tmp_path: Path) -> None:
+    for name in ("nms", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    (tmp_path / "nms" / "cpu_nms.pyx").write_text("cimport numpy\n")
+    (tmp_path / "script.py").write_text(
+        "from nms.cpu_nms import cpu_nms\n"
+        "import numpy as np\n"
+        "print(cpu_nms(np.array([[0, 0, 9, 9, 0.5], [0, 0, 9, 9, 0.7]], np.float32), 0.5))\n"
+        "import other.cpu_nms\n"
+    )
+    program = (
+        f"import sys; sys.path.insert(1, {str(ROOT)!r}); from converter.__main__ import main; "
+        "sys.exit(main(['pycaffe', 'script.py']))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.stdout == "[1]\n"
+    assert "No module named 'other.cpu_nms'" in ran.stderr
+
+
+def test_suppression_and_overlaps_are_those_of_plain_loops() -> None:
+    random = np.random.RandomState(1701)
+    corners = random.randint(0, 40, (300, 2))
+    sides = random.randint(1, 20, (300, 2))
+    scores = random.permutation(300)[:, np.newaxis] / 300
+    dets = np.hstack([corners, corners + sides, scores]).astype(np.float32)
+    shares = overlaps(dets[:, :4].astype(float), dets[:, :4].astype(float))
+    for a, b in random.randint(0, 300, (200, 2)):
+        wide, high = (
+            max(0, min(dets[a, i + 2], dets[b, i + 2]) - max(dets[a, i], dets[b, i]) + 1)
+            for i in (0, 1)
+        )
+        areas = [(dets[i, 2] - dets[i, 0] + 1) * (dets[i, 3] - dets[i, 1] + 1) for i in (a, b)]
+        assert shares[a, b] == pytest.approx(wide * high / (sum(areas) - wide * high))
+    for function, hides in ((nms, np.greater_equal), (gpu_nms, np.greater)):
+        kept: list[int] = []
+        for row in dets[:, 4].argsort()[::-1]:
+            if not any(hides(shares[row, other], 0.25) for other in kept):
+                kept.append(int(row))
+        assert function(dets, 0.25) == kept
+    assert len(nms(dets, 0.25)) < len(gpu_nms(dets, 0.25))  # some share just a quarter
