@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -55,8 +57,9 @@ class LRN(Layer, type="LRN", param="lrn_param"):
             return x * (1 + self.alpha * F.avg_pool2d(square, size, 1, pad)).pow(-self.beta)
         # Sums of whole channels: a pooling over them takes several times as long backward.
         padded = F.pad(square, (0, 0, 0, 0, pad, pad))
-        mean = sum(padded.narrow(1, at, x.shape[1]) for at in range(size)) / size
-        return x * (self.k + self.alpha * mean).pow(-self.beta)
+        total: Any = sum(padded.narrow(1, at, x.shape[1]) for at in range(size))
+        scale: Tensor = self.k + self.alpha * (total / size)
+        return x * scale.pow(-self.beta)
 
     def onnx(self, op: Op, x: str) -> Values:
         across = self.norm_region == "ACROSS_CHANNELS"

@@ -18,7 +18,8 @@ class File(io.TextIOWrapper):
         if isinstance(given, str):
             return super().write(given)
         self.flush()
-        return self.buffer.write(given)
+        written: Any = self.buffer.write(given)
+        return int(written)
 
 
 def opened(file: Any, mode: str = "r", *args: Any, **others: Any) -> Any:
