@@ -25,6 +25,8 @@ from .forks.flownet import *
 from .forks.greentea import *
 from .forks.hwgq import *
 from .forks.intel import *
+from .forks.margins import *
+from .forks.metric import *
 from .forks.mobile import *
 from .forks.mscnn import *
 from .forks.openpose import *

@@ -39,6 +39,28 @@ def floored(x: Tensor, floor: float) -> Tensor:
     return gradient_of(x.clamp(min=floor), x)
 
 
+class _WithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(value: Tensor, other: Tensor, gradient: Tensor) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(inputs[2])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return grads[0], ctx.saved_tensors[0], None
+
+
+def with_gradient(value: Tensor, other: Tensor, gradient: Tensor) -> Tensor:
+    """Return `value`; on the way back `other` gets `gradient`, whatever the value's own is."""
+    result: Tensor = _WithGradient.apply(  # type: ignore[no-untyped-call]  # as above
+        value, other, gradient
+    )
+    return result
+
+
 class _Bounded(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, most: float) -> Tensor:

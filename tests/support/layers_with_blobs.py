@@ -11,6 +11,7 @@ SHAPES = {
     "cont": "3 2",
     "ids": "2 3",
     "volume": "2 2 3 5 5",
+    "label": "2",
 }
 """What the layers read, by name."""
 
@@ -19,6 +20,7 @@ VOLUME = 'bottom: "volume" %s { num_output: 4 kernel_size: 3 kernel_depth: 2 }'
 RECURRENT = 'bottom: "series" bottom: "cont" recurrent_param { num_output: 4 }'
 INNER_PRODUCT = 'bottom: "x" inner_product_param { num_output: 4 }'
 X = 'bottom: "x"'
+LABELLED = 'bottom: "x" bottom: "label"'
 BN = 'bottom: "x" bn_param { }'
 
 ROWS: dict[tuple[str, str], str] = {
@@ -37,6 +39,10 @@ ROWS: dict[tuple[str, str], str] = {
     ("Bias", "bvlc"): X,
     ("BinaryConvolution", "hwgq"): CONVOLUTION,
     ("BinaryInnerProduct", "hwgq"): INNER_PRODUCT,
+    ("CenterLoss", "center_loss"): f"{LABELLED} center_loss_param {{ num_output: 4 }}",
+    ("CenterLoss", "happynear"): (
+        LABELLED + ' center_loss_param { num_output: 4 distance_type: "L1" }'
+    ),
     ("ChannelScale", "happynear"): (
         'bottom: "x" bottom: "map" channel_scale_param { global_scale: true }'
     ),
@@ -66,9 +72,16 @@ ROWS: dict[tuple[str, str], str] = {
     ("InnerProduct", "happynear"): (
         'bottom: "x" inner_product_param { num_output: 4 normalize: true }'
     ),
+    ("InnerDistance", "happynear"): 'bottom: "x" inner_distance_param { num_output: 4 }',
     ("LSTM", "bvlc"): RECURRENT,
+    ("LargeMarginInnerProduct", "happynear"): (
+        'bottom: "x" bottom: "label" largemargin_inner_product_param { num_output: 4 }'
+    ),
     ("Local", "happynear"): 'bottom: "x" local_param { num_output: 4 kernel_size: 3 }',
     ("Lstm", "caffe_lstm"): 'bottom: "series" lstm_param { num_output: 4 }',
+    ("MarginInnerProduct", "happynear"): (
+        'bottom: "x" bottom: "label" margin_inner_product_param { num_output: 4 }'
+    ),
     ("Normalize", "ssd"): 'bottom: "x" norm_param { across_spatial: false }',
     ("PReLU", "bvlc"): X,
     ("Parameter", "bvlc"): "parameter_param { shape { dim: [2, 4] } }",

@@ -13,15 +13,9 @@ from .noise import Noise
 from .normalize import FaceNormalize
 from .pairwise import Pairwise
 from .refused import (
-    CenterLoss,
-    FocalLoss,
     Hotspot,
-    InnerDistance,
-    LargeMarginInnerProduct,
-    MarginInnerProduct,
     PredictBox,
     SubRegion,
-    TripletLoss,
 )
 from .resize import Resize
 from .scale import FaceScale
@@ -32,7 +26,6 @@ from .truncation import Truncation
 
 __all__ = [
     "Arccos",
-    "CenterLoss",
     "ChannelScale",
     "Cosine",
     "EltwiseAffine",
@@ -42,13 +35,9 @@ __all__ = [
     "FaceScale",
     "FaceSmoothL1Loss",
     "Flip",
-    "FocalLoss",
     "Hotspot",
-    "InnerDistance",
     "Insanity",
-    "LargeMarginInnerProduct",
     "Local",
-    "MarginInnerProduct",
     "Noise",
     "Pairwise",
     "PredictBox",
@@ -56,6 +45,5 @@ __all__ = [
     "Slope",
     "SoftTruncation",
     "SubRegion",
-    "TripletLoss",
     "Truncation",
 ]

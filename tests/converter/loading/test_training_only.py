@@ -285,16 +285,27 @@ def test_an_unknown_filler_where_weights_are_given_or_none_are_wanted(tmp_path: 
         converter.load(net, model, phase="TRAIN")
 
 
-@pytest.mark.parametrize("kind", ["CenterLoss", "FocalLoss", "TripletLoss"])
-def test_a_loss_whose_formula_is_not_here_is_left_out(tmp_path: Path, kind: str) -> None:
-    loss = f'layer {{ name: "l" type: "{kind}" bottom: "c" bottom: "label" top: "l" }}'
+REFUSED = """
+from caffe_layers.base.refused import Refused
+
+
+class HiddenLoss(Refused, type="HiddenLoss", fork="hidden", bottoms=2):
+    is_loss = True
+    why = "its authors published its name, and not its formula"
+"""
+
+
+def test_a_loss_whose_formula_is_not_here_is_left_out(tmp_path: Path) -> None:
+    loss = 'layer { name: "l" type: "HiddenLoss" bottom: "c" bottom: "label" top: "l" }'
     net = write(tmp_path, DATA % "", FC, loss)
-    found = loaded(net)
+    layers = tmp_path / "hidden.py"
+    layers.write_text(REFUSED)
+    found = loaded(net, layers=layers)
     assert [step.key for step in found.steps] == ["data", "fc"]
     (note,) = passed_over(found)
-    assert note.endswith(f"layer 'l' ({kind}): it is not computed here; the layer is left out")
+    assert note.endswith("layer 'l' (HiddenLoss): it is not computed here; the layer is left out")
     with pytest.raises(UnsupportedError, match="not its formula"):
-        loaded(net, phase="TRAIN")
+        loaded(net, layers=layers, phase="TRAIN")
 
 
 def test_a_solvers_field_among_a_networks(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""FocalLoss of a softmax: zimenglan's, and happynear's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from caffe_layers.arithmetic.gradient import gradient_of
+from caffe_layers.base.checks import require
+from caffe_layers.base.layer import Layer
+from caffe_layers.base.message import enum_name, fork_field, is_set
+from caffe_layers.base.number import float32
+from caffe_layers.base.op import Op, Values
+from caffe_layers.base.shape import Shape
+from caffe_layers.loss.labels import check_batch, check_labels, emit_labels, read_labels
+from caffe_layers.loss.normalizer import emit_normalized, normalized, read_normalization
+from caffe_layers.loss.threshold import LOG_FLT_MIN
+
+EPS = 1e-10
+"""What the gradient divides by at least."""
+
+
+class FocalLoss(Layer, type="FocalLoss", fork="arcface", param="focal_loss_param", bottoms=2):
+    """`top = -sum of alpha (1 - p)^gamma log(p) / count`, p being the softmax of the label.
+
+    x, the labels, the softmax's axis, `ignore_label` and the count are those of SoftmaxWithLoss.
+    `beta` is not used, and `type` neither.
+
+    Errors: those of SoftmaxWithLoss; ShapeError for a negative gamma and an alpha that is not
+    above 0.
+    Caffe: zimenglan-sysu-512/Focal-Loss, focal_loss_layer.cpp, as xialuxi/arcface-caffe has it
+    """
+
+    is_loss = True
+    applies = "softmax"
+    fork_fields = ("loss_param.normalization",)  # NONE has another number in R-FCN and Intel's
+    fixed_bottoms = (1,)
+
+    def __init__(
+        self,
+        *,
+        axis: int = 1,
+        ignore_label: int | None = None,
+        normalization: str = "VALID",
+        type: str = "ORIGIN",
+        gamma: float = 2.0,
+        alpha: float = 0.25,
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__()
+        require(gamma >= 0, f"gamma is {gamma:g}, wants 0 or more")
+        require(alpha > 0, f"alpha is {alpha:g}, wants more than 0")
+        self.axis, self.ignore_label, self.normalization = axis, ignore_label, normalization
+        self.type_name, self.beta = type, beta
+        self.gamma, self.alpha = float32(gamma), float32(alpha)
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return not _adds(layer)
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> FocalLoss:
+        loss = layer.loss_param
+        return cls(
+            axis=layer.softmax_param.axis,
+            ignore_label=loss.ignore_label if loss.HasField("ignore_label") else None,
+            normalization=read_normalization(loss, "VALID"),
+            **cls.fields(layer),
+        )
+
+    def shapes(self, x: Shape, label: Shape) -> list[Shape]:
+        check_batch(x, label)
+        check_labels(x, label, self.axis)
+        return [()]
+
+    @property
+    def form(self) -> tuple[float, float, float]:
+        """What multiplies the power, and in it the constant and the factor of p."""
+        return self.alpha, 1.0, -1.0
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        index, valid = read_labels(label, x, self.axis, self.ignore_label)
+        picked = x.log_softmax(self.axis).gather(self.axis, index)
+        scale, constant, factor = self.form
+        with torch.no_grad():
+            p, log = picked.exp(), picked.clamp(min=LOG_FLT_MIN)
+            power = scale * (constant + factor * p) ** self.gamma
+            # Caffe's: of a power of 1 - p or 1 + p, whatever the constant is.
+            beside = (1 + factor * p).clamp(min=EPS)
+            slope = power + factor * self.gamma * power / beside * log * p
+        losses = gradient_of(-power * log, -slope * picked)
+        return normalized(losses, valid, self.axis, self.normalization)
+
+    def onnx(self, op: Op, x: str, label: str) -> Values:
+        index, valid = emit_labels(op, label, x, self.axis, self.ignore_label)
+        logs = op.LogSoftmax(x, axis=self.axis)
+        picked = op.GatherElements(logs, index, axis=self.axis)
+        scale, constant, factor = self.form
+        p = op.Mul(op.Exp(picked), op.scalar(factor))
+        power = op.Pow(op.Add(p, op.scalar(constant)), op.scalar(self.gamma))
+        log = op.Max(picked, op.scalar(LOG_FLT_MIN))
+        losses = op.Mul(op.Mul(power, log), op.scalar(-scale))
+        return emit_normalized(op, losses, valid, x, self.axis, self.normalization)
+
+
+class FaceFocalLoss(FocalLoss, type="FocalLoss", fork="happynear", bottoms=2):
+    """The FocalLoss of `-(alpha - p)^gamma log(p)`, or with `type` ONEADDP of `alpha + p`.
+
+    Where alpha is 1, and the type not ONEADDP, it is zimenglan's. Its gradient takes the power for
+    one of `1 - p` (or `1 + p`) whatever alpha is, as Caffe's.
+
+    Errors: those of zimenglan's FocalLoss.
+    Caffe: happynear/caffe-windows, src/caffe/layers/focal_loss_layer.cpp
+    """
+
+    def __init__(self, *, alpha: float = 1.0, **fields: Any) -> None:
+        super().__init__(alpha=alpha, **fields)
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return _adds(layer)
+
+    @property
+    def form(self) -> tuple[float, float, float]:
+        return 1.0, self.alpha, 1.0 if self.type_name == "ONEADDP" else -1.0
+
+
+def _adds(layer: Any) -> bool:
+    param = fork_field(layer, "focal_loss_param")
+    return param is not None and is_set(param, "type") and enum_name(param, "type") == "ONEADDP"
