@@ -120,7 +120,8 @@ class InnerDistance(
             return away
         exact = "donot_use_mm_for_euclid_dist"
         distance: Tensor = torch.cdist(rows, weight, compute_mode=exact)
-        return distance.square()
+        squares: Tensor = distance.square()
+        return squares
 
     def _weight(self) -> Tensor:
         if not self.normalize:

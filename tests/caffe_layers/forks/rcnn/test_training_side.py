@@ -112,8 +112,6 @@ def test_targets_whose_parameters_and_tops_differ(tmp_path: Path) -> None:
 
 
 SHAPES = {
-    "RegionLoss": (((2, 125, 13, 13), (2, 1, 5, 8)), ()),
-    "Yolov3": (((2, 75, 13, 13), (2, 1, 5, 8)), ()),
     "YoloSeg": (((2, 1, 4, 4), (2, 1, 4, 4), (2, 1, 1, 1)), ()),
     "SegmentationEvaluate": (((2, 3, 4, 4), (2, 5, 4, 4)), (1, 1, 1, 5)),
     "EvalDetection": (((2, 50, 7, 7), (2, 30, 5)), (2, 20 + 4 * 98)),

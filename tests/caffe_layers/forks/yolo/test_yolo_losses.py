@@ -1,0 +1,374 @@
+"""The losses of the second and third YOLO against Caffe's loops over cells, anchors and objects."""
+
+from __future__ import annotations
+
+from math import exp, log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import converter
+from prototxt import CaffeError
+from tests.support import restated
+from tests.support.recorded import assert_close
+from tests.support.trained import Batch, Weights, check_trained
+
+SIDE, CLASSES = 4, 3
+BIASES = (0.75, 0.5, 1.5, 2.0)
+"""Sizes in cells."""
+PAIRS = (4.0, 6.0, 10.0, 8.0, 20.0, 24.0, 40.0, 30.0)
+"""Sizes in pixels, of cells of 8."""
+
+
+def sigmoid(v: float) -> float:
+    return 1 / (1 + exp(-v))
+
+
+def overlap(a: list[float], b: list[float]) -> float:
+    """Return intersection over union of boxes of centre and size."""
+    sides = [
+        min(a[k] + a[k + 2] / 2, b[k] + b[k + 2] / 2)
+        - max(a[k] - a[k + 2] / 2, b[k] - b[k + 2] / 2)
+        for k in range(2)
+    ]
+    if min(sides) < 0:
+        return 0.0
+    common = sides[0] * sides[1]
+    return common / (a[2] * a[3] + b[2] * b[3] - common)
+
+
+def labels(rows: int, images: int = 2) -> np.ndarray:
+    """Return objects of which two share a cell and an anchor, and some cells' boxes."""
+    found = np.zeros((images, rows, 5))
+    found[0, :4] = [
+        [1, 0.31, 0.4, 0.2, 0.15],
+        [0, 0.8, 0.8, 0.4, 0.5],
+        [2, 0.33, 0.45, 0.19, 0.16],
+        [2, 0.8125, 0.78, 0.375, 0.5],
+    ]
+    found[1, :2] = [[2, 0.55, 0.1, 0.1, 0.1], [0, 0.05, 0.9, 0.3, 0.25]]
+    found[1, 3] = [1, 0.5, 0.5, 0.5, 0.5]  # behind the end
+    return found
+
+
+def region(
+    x: np.ndarray,
+    objects: np.ndarray,
+    *,
+    early: bool = False,
+    warm: bool = False,
+    bias_match: int = 1,
+    rescore: int = 1,
+    object_scale: float = 1.0,
+    class_scale: float = 1.0,
+    noobject_scale: float = 0.5,
+    coord_scale: float = 5.0,
+    thresh: float = 0.25,
+) -> tuple[float, np.ndarray]:
+    """Return the loss, and what Caffe takes for its gradient times N."""
+    size = 5 + CLASSES
+    delta = np.zeros_like(x)
+
+    def box(b: int, n: int, j: int, i: int, row: int, column: int) -> list[float]:
+        v = x[b, n * size : n * size + 4, row, column]
+        return [
+            (i + sigmoid(v[0])) / SIDE,
+            (j + sigmoid(v[1])) / SIDE,
+            exp(v[2]) * BIASES[2 * n] / SIDE,
+            exp(v[3]) * BIASES[2 * n + 1] / SIDE,
+        ]
+
+    def draw(b: int, n: int, row: int, column: int, target: list[float], scale: float) -> None:
+        v = x[b, n * size : n * size + 4, row, column]
+        d = delta[b, n * size : n * size + 4, row, column]
+        for k, corner in enumerate((column, row)):
+            s = sigmoid(v[k])
+            d[k] = -scale * (target[k] * SIDE - corner - s) * s * (1 - s)
+            d[2 + k] = -scale * (log(target[2 + k] * SIDE / BIASES[2 * n + k]) - v[2 + k])
+
+    for b in range(len(x)):
+        for row, column, n in np.ndindex(SIDE, SIDE, 2):
+            best = 0.0
+            for item in objects[b]:
+                if not item[1]:
+                    break
+                best = max(best, overlap(box(b, n, row, column, row, column), list(item[1:])))
+            s = sigmoid(x[b, n * size + 4, row, column])
+            drawn = 0.0 if best > thresh else noobject_scale * s * s * (1 - s)
+            delta[b, n * size + 4, row, column] = drawn
+            if warm:
+                middle = [(column + 0.5) / SIDE, (row + 0.5) / SIDE]
+                anchor = [BIASES[2 * n + k] / SIDE for k in range(2)]
+                draw(b, n, row, column, middle + anchor, 0.01)
+        for item in objects[b]:
+            if not item[3]:
+                break
+            truth = list(item[1:])
+            column, row = int(truth[0] * SIDE), int(truth[1] * SIDE)
+            best, chosen = 0.0, 0
+            for n in range(2):
+                pred = box(b, n, row, column, row, column)
+                if bias_match:
+                    pred[2:] = [BIASES[2 * n + k] / SIDE for k in range(2)]
+                alike = overlap([0, 0, *pred[2:]], [0, 0, *truth[2:]])
+                if alike > best:
+                    best, chosen = alike, n
+            scores = rescore and not early
+            weight = coord_scale * (1 if rescore or early else 2 - truth[2] * truth[3])
+            draw(b, chosen, row, column, truth, weight)
+            at = chosen * size
+            shared = overlap(box(b, chosen, row, column, row, column), truth)
+            s = sigmoid(x[b, at + 4, row, column])
+            target = shared if scores else 1.0
+            delta[b, at + 4, row, column] = -object_scale * (target - s) * s * (1 - s)
+            raw = [exp(v) for v in x[b, at + 5 : at + size, row, column]]
+            for c in range(CLASSES):
+                p = raw[c] / sum(raw)
+                delta[b, at + 5 + c, row, column] = -class_scale * ((c == item[0]) - p)
+    return float((delta**2).sum()) / (1 if early else len(x)), delta
+
+
+def text(kind: str, fields: dict[str, Any], *, bottom: str = "x") -> str:
+    message = "region_loss_param" if kind == "RegionLoss" else "yolov3_param"
+    said = " ".join(f"{name}: {str(value).lower()}" for name, value in fields.items())
+    said = said.replace("mse", "MSE").replace("giou", "GIOU")
+    many = " ".join(f"biases: {v}" for v in (BIASES if kind == "RegionLoss" else PAIRS))
+    return (
+        f'layer {{ name: "L" type: "{kind}" bottom: "{bottom}" bottom: "l" top: "y" '
+        f"{message} {{ num_class: {CLASSES} num: 2 {many} {said} }} }}"
+    )
+
+
+def predictions(width: int = SIDE) -> np.ndarray:
+    return np.random.default_rng(1701).standard_normal((2, 2 * (5 + CLASSES), SIDE, width))
+
+
+def check_loss(
+    layer: str, inputs: dict[str, np.ndarray], loss: float, delta: np.ndarray, folder: Path
+) -> converter.CaffeNet:
+    net = restated.load(layer, inputs, folder, phase="TRAIN")
+    x = torch.from_numpy(inputs["x"]).requires_grad_()
+    top = net.blobs({"x": x, "l": torch.from_numpy(inputs["l"])})["y"]
+    assert_close(top.detach(), np.array(loss), "loss")
+    (3 * top).backward()
+    assert_close(x.grad, 3 * delta / len(delta), "gradient")
+    return net
+
+
+REGION = [
+    {"thresh": 0.25},
+    {"thresh": 0.25, "rescore": 0, "coord_scale": 1, "object_scale": 5, "noobject_scale": 1},
+    {"thresh": 0.125, "bias_match": 0, "class_scale": 2},
+]
+
+
+@pytest.mark.parametrize("fields", REGION)
+@pytest.mark.parametrize("rows", [300, 7])
+def test_region_loss(rows: int, fields: dict[str, Any], tmp_path: Path) -> None:
+    inputs = {"x": predictions(), "l": labels(rows).reshape(2, 1, rows, 5)}
+    loss, delta = region(inputs["x"], labels(rows), **fields)
+    check_loss(text("RegionLoss", fields), inputs, loss, delta, tmp_path)
+
+
+@pytest.mark.parametrize("fields", REGION)
+def test_region_loss_of_30_objects(fields: dict[str, Any], tmp_path: Path) -> None:
+    inputs = {"x": predictions(), "l": labels(30).reshape(2, 150)}
+    loss, delta = region(inputs["x"], labels(30), early=True, warm=True, **fields)
+    net = check_loss(text("RegionLoss", fields), inputs, loss, delta, tmp_path)
+    net.layers["L"].passes.fill_(12800 // 2 - 1)
+    given = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    assert_close(net.blobs(given)["y"].detach(), np.array(loss), "the last pass to anchors")
+    loss, _ = region(inputs["x"], labels(30), early=True, **fields)
+    assert_close(net.blobs(given)["y"].detach(), np.array(loss), "the first pass without")
+
+
+def yolov3(
+    x: np.ndarray,
+    objects: np.ndarray,
+    *,
+    mask: tuple[int, ...],
+    object_scale: float = 1.0,
+    class_scale: float = 1.0,
+    coord_scale: float = 5.0,
+    thresh: float = 0.25,
+    use_logic_gradient: bool = False,
+    use_focal_loss: bool = False,
+    iou_thresh: float = 0.5,
+    label_smooth_eps: float = 0.125,
+) -> tuple[float, np.ndarray]:
+    """Return the loss, and what Caffe takes for its gradient times N."""
+    size, (height, width) = 5 + CLASSES, x.shape[2:]
+    seen = np.where(
+        np.isin(np.arange(x.shape[1]) % size, (2, 3))[:, None, None], x, 1 / (1 + np.exp(-x))
+    )
+    delta = np.zeros_like(x)
+    pairs = [
+        (PAIRS[2 * k] / (width * 8), PAIRS[2 * k + 1] / (height * 8))
+        for k in range(len(PAIRS) // 2)
+    ]
+
+    def learn(b: int, local: int, row: int, column: int, item: np.ndarray) -> None:
+        v = seen[b, local * size : (local + 1) * size, row, column]
+        d = delta[b, local * size : (local + 1) * size, row, column]
+        scale = coord_scale * (2 - item[3] * item[4])
+        d[0] = -scale * (item[1] * width - column - v[0])
+        d[1] = -scale * (item[2] * height - row - v[1])
+        for k in range(2):
+            d[2 + k] = -scale * (log(item[3 + k] / pairs[mask[local]][k]) - v[2 + k])
+        d[4] = -(1 - v[4]) * (object_scale if use_logic_gradient else 1)
+        own = int(item[0])
+        if d[5 + own]:
+            d[5 + own] = -class_scale * (1 - label_smooth_eps + 0.5 * label_smooth_eps - v[5 + own])
+            return
+        p = v[5 + own] + 1e-15
+        focus = -(1 - p) * (2 * p * log(p) + p - 1) * 0.5 if use_focal_loss else 1.0
+        for c in range(CLASSES):
+            target = float(c == own)
+            if not use_focal_loss:
+                target = target * (1 - label_smooth_eps) + 0.5 * label_smooth_eps
+            d[5 + c] = -class_scale * (target - v[5 + c]) * focus
+
+    for b in range(len(x)):
+        for row, column, n in np.ndindex(height, width, 2):
+            v = seen[b, n * size : n * size + 5, row, column]
+            pred = [(column + v[0]) / width, (row + v[1]) / height]
+            pred += [exp(v[2 + k]) * pairs[mask[n]][k] for k in range(2)]
+            best = 0.0
+            for item in objects[b]:
+                if not item[1]:
+                    break
+                best = max(best, overlap(pred, list(item[1:])))
+            delta[b, n * size + 4, row, column] = 0.0 if best > thresh else v[4]
+        for item in objects[b]:
+            if not item[3]:
+                break
+            column, row = int(item[1] * width), int(item[2] * height)
+            alike = [overlap([0, 0, *pair], [0, 0, *item[3:]]) for pair in pairs]
+            chosen = int(np.argmax(alike))
+            if chosen in mask:
+                chosen = mask.index(chosen)  # from here on a place, as in Caffe
+                learn(b, chosen, row, column, item)
+            for n in range(len(pairs)):
+                if n in mask and n != chosen and iou_thresh < 1 and alike[n] > iou_thresh:
+                    learn(b, mask.index(n), row, column, item)
+    loss = float((delta**2).sum()) / len(x)
+    if use_logic_gradient:
+        for channel in range(x.shape[1]):
+            if channel % size not in (2, 3):
+                delta[:, channel] *= seen[:, channel] * (1 - seen[:, channel])
+    return loss, delta
+
+
+YOLOV3 = [
+    {"mask": (0, 1)},
+    {"mask": (2, 3), "iou_thresh": 0.25, "coord_scale": 1, "class_scale": 2, "object_scale": 5},
+    {"mask": (1, 2), "iou_thresh": 0.125, "label_smooth_eps": 0},
+    {"mask": (1, 2), "use_logic_gradient": True, "object_scale": 5},
+    {"mask": (0, 2), "use_focal_loss": True, "iou_thresh": 0.25},
+    {"mask": (1, 2), "use_focal_loss": True, "iou_thresh": 1},
+    {"mask": (3, 2), "thresh": 0.5},
+]
+
+
+@pytest.mark.parametrize("fields", YOLOV3)
+@pytest.mark.parametrize("width", [SIDE, 5])
+def test_yolov3(width: int, fields: dict[str, Any], tmp_path: Path) -> None:
+    x, found = predictions(width), labels(9)
+    found[0, 4] = found[0, 0]  # a class that its cell has already
+    loss, delta = yolov3(x, found, **fields)
+    layer = text(
+        "Yolov3", {"thresh": 0.25, "label_smooth_eps": 0.125} | fields | {"anchors_scale": 8}
+    )
+    first, second = fields["mask"]
+    layer = layer.replace(f"mask: {fields['mask']}", f"mask: {first} mask: {second}")
+    check_loss(layer, {"x": x, "l": found.reshape(2, 45)}, loss, delta, tmp_path)
+
+
+def test_without_any_object(tmp_path: Path) -> None:
+    empty = np.zeros((2, 150))
+    x = predictions()
+    loss, delta = region(x, empty.reshape(2, 30, 5), early=True, warm=True)
+    layer = text("RegionLoss", {"thresh": 0.25})
+    check_loss(layer, {"x": x, "l": empty}, loss, delta, tmp_path)
+
+
+ERRORS = [
+    ("RegionLoss", {}, (2, 16, 4, 5), (2, 150), "no square grid"),
+    ("RegionLoss", {}, (2, 15, 4, 4), (2, 150), "wants N x 16 x H x W: 2 boxes a cell"),
+    ("RegionLoss", {"coords": 5}, (2, 16, 4, 4), (2, 150), "coords is 5, wants 4"),
+    ("RegionLoss", {"num": 3}, (2, 24, 4, 4), (2, 150), "4 biases, wants 2 for each of 3 boxes"),
+    ("RegionLoss", {"softmax_tree": '"t"'}, (2, 16, 4, 4), (2, 150), "'t' names a tree or map"),
+    ("RegionLoss", {}, (2, 16, 4, 4), (2, 7), "are no rows of 5 for each of 2 images"),
+    ("RegionLoss", {}, (2, 16, 4, 4), (1, 1, 3, 8), "are no rows of 5 for each of 2 images"),
+    ("Yolov3", {}, (2, 16, 4, 4), (2, 15), r"mask \(\) wants 2 numbers below 4"),
+    ("Yolov3", {"iou_loss": "GIOU"}, (2, 16, 4, 4), (2, 15), "iou_loss GIOU is not computed"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields", "shape", "label", "message"), ERRORS)
+def test_errors(
+    kind: str,
+    fields: dict[str, Any],
+    shape: tuple[int, ...],
+    label: tuple[int, ...],
+    message: str,
+    tmp_path: Path,
+) -> None:
+    inputs = {"x": np.zeros(shape), "l": np.zeros(label)}
+    layer = text(kind, fields)
+    layer = layer.replace("num: 2 ", "") if "num" in fields else layer
+    with pytest.raises(CaffeError, match=message):
+        restated.load(layer, inputs, tmp_path)(
+            {name: torch.from_numpy(array) for name, array in inputs.items()}
+        )
+
+
+def test_an_object_outside_and_onnx(tmp_path: Path) -> None:
+    found = labels(30)
+    found[0, 0, 1] = 4.5
+    inputs = {"x": predictions(), "l": found.reshape(2, 150)}
+    net = restated.load(text("RegionLoss", {}), inputs, tmp_path)
+    with pytest.raises(CaffeError, match="centre lies outside of its picture"):
+        net({name: torch.from_numpy(array) for name, array in inputs.items()})
+    with pytest.raises(CaffeError, match="it has no ONNX form"):
+        converter.export_onnx(net, tmp_path / "net.onnx", with_losses=True, dynamic=())
+
+
+CONV = """layer { name: "conv" type: "Convolution" bottom: "x" top: "conv" convolution_param {
+  num_output: 16 kernel_size: 1 weight_filler { type: "gaussian" std: 0.3 } } }
+"""
+BATCHES = {
+    "x": np.random.default_rng(7).standard_normal((2, 2, 3, SIDE, SIDE)),
+    "l": np.stack([labels(7), labels(7)[::-1]]),
+}
+
+
+@pytest.mark.parametrize("kind", ["RegionLoss", "Yolov3"])
+def test_trained(kind: str, tmp_path: Path) -> None:
+    """Of a 1 x 1 convolution, beside Caffe's loops for the loss and its gradient."""
+    fields: dict[str, Any] = {"thresh": 0.25, "coord_scale": 1}
+    layer = text(kind, fields, bottom="conv")
+    if kind == "Yolov3":
+        more = "mask: 0 mask: 2 anchors_scale: 8 label_smooth_eps: 0.125 "
+        layer = layer.replace("thresh", f"{more} thresh")
+
+    def step(
+        weights: Weights, batch: Batch, iteration: int
+    ) -> tuple[torch.Tensor, dict[tuple[str, int], torch.Tensor]]:
+        weight, bias = (blob.detach() for blob in weights["conv"])
+        y = torch.einsum("oc,nchw->nohw", weight[:, :, 0, 0], batch["x"]) + bias[:, None, None]
+        if kind == "RegionLoss":
+            loss, delta = region(y.numpy(), batch["l"].numpy(), **fields)
+        else:
+            loss, delta = yolov3(y.numpy(), batch["l"].numpy(), mask=(0, 2), **fields)
+        g = torch.from_numpy(delta) / 2
+        dw = torch.einsum("nohw,nchw->oc", g, batch["x"])[..., None, None]
+        return torch.tensor(loss, dtype=torch.float64), {
+            ("conv", 0): dw,
+            ("conv", 1): g.sum((0, 2, 3)),
+        }
+
+    check_trained(CONV + layer, BATCHES, step, tmp_path, rate=0.01)
