@@ -158,6 +158,14 @@ class Layer(nn.Module):
         return cls.adds_blobs
 
     @classmethod
+    def does_without_labels(cls, layer: Any) -> bool:
+        """Tell whether in testing a layer of this message may lack its `fixed_bottoms`.
+
+        So it is with margins, which only training adds to the label's score.
+        """
+        return False
+
+    @classmethod
     def meant_by(cls, layer: Any, registry: Registry) -> type[Layer]:
         """Return the class that a layer of this reading is, if it is another one of the registry's.
 

@@ -25,11 +25,12 @@ def deploy(
     Losses, accuracies, strangers that seem to be such and what is computed from them go, and so
     does all that only they used; their predictions become outputs. A loss's own softmax or sigmoid
     goes with it: such outputs are logits. Data layers become Input layers, of the shape that the
-    definition says, if it does. `dialect` names the fork that a type is read by where several know
-    it.
+    definition says, if it does; margins, which only training has, need no labels. `dialect` names
+    the fork that a type is read by where several know it.
 
     Raises UnsupportedError where nothing would be left.
     """
+    net, told = _without_labels(net, registry, dialect)
     parts = _Parts.of(net, registry, dialect)
     dropped = parts.dropped()
     wanted = _named(net, parts) or parts.outputs(dropped)
@@ -38,7 +39,7 @@ def deploy(
     # A bottom that nobody makes is left: building the network complains of it.
     values, kept = parts.blobs.needed(wanted)
     layers = list(net.layers)
-    notes: list[str] = []
+    notes: list[str] = [note for index, note in told.items() if index in kept]
     for index in filter(parts.is_source, sorted(kept)):
         tops = [value.blob for value in parts.blobs.tops[index] if value in values]
         layers[index], note = as_input(parts.readings[index], layers[index], tops)
@@ -56,6 +57,26 @@ def deploy(
         notes.append(f"--deploy left out what only they use: {quoted(lost)}")
     notes += _output_notes(parts, wanted, dropped)
     return replace(net, layers=layers).keeping(sorted(kept)), notes
+
+
+def _without_labels(
+    net: Net, registry: Registry, dialect: str | None
+) -> tuple[Net, dict[int, str]]:
+    """Return the network without the labels of layers that test without any, and notes of each."""
+    layers, notes = list(net.layers), {}
+    for index, layer in enumerate(net.layers):
+        cls = Reading.of(layer, net, registry, dialect).cls
+        if cls.is_loss or cls.is_metric or not cls.does_without_labels(layer):
+            continue
+        labels = [layer.bottom[at] for at in cls.fixed_bottoms if at < len(layer.bottom)]
+        if labels:
+            plain = layers[index] = type(layer).FromString(layer.SerializePartialToString())
+            kept = [name for at, name in enumerate(layer.bottom) if at not in cls.fixed_bottoms]
+            plain.bottom[:] = kept
+            notes[index] = (
+                f"--deploy left {quoted(labels)} out of {describe(layer)}: margins are for training"
+            )
+    return replace(net, layers=layers), notes
 
 
 @dataclass(frozen=True)

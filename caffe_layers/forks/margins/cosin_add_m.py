@@ -11,7 +11,7 @@ from .label_specific import LabelSpecific
 
 
 class CosinAddm(
-    LabelSpecific, type="CosinAddm", fork="arcface", param="cosin_add_m_param", bottoms=2
+    LabelSpecific, type="CosinAddm", fork="arcface", param="cosin_add_m_param", bottoms=(1, 2)
 ):
     """`top = cos(t + m)` for the `cos(t)` of each sample's label, x elsewhere; x is N x D.
 

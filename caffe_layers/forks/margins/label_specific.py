@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 from torch import Tensor
 
@@ -18,7 +19,8 @@ class LabelSpecific(CountsPasses):
     """Base of `top[n, label[n]] = g(x[n, label[n]])`, x elsewhere, for N x D and N labels.
 
     With `keeps` a negative label leaves its sample as it is; otherwise it is an error. What the
-    axes of x behind the first hold are its D columns. A layer that does nothing in TEST returns x.
+    axes of x behind the first hold are its D columns. A layer that does nothing in TEST returns x,
+    and may lack the labels there.
     """
 
     fixed_bottoms = (1,)
@@ -30,9 +32,16 @@ class LabelSpecific(CountsPasses):
         super().__init__(iteration)
         self.tells = tops == 2
 
-    def shapes(self, x: Shape, label: Shape) -> list[Shape]:
+    @classmethod
+    def does_without_labels(cls, layer: Any) -> bool:
+        return not cls.in_test
+
+    def shapes(self, x: Shape, *labels: Shape) -> list[Shape]:
         wants = x[0] if x else 0
-        require(prod(label) == wants, f"labels {label} are {prod(label)}, wants {wants}, N of {x}")
+        for label in labels:
+            require(
+                prod(label) == wants, f"labels {label} are {prod(label)}, wants {wants}, N of {x}"
+            )
         return [x, (1,)] if self.tells else [x]
 
     @property
@@ -59,22 +68,23 @@ class LabelSpecific(CountsPasses):
         """Return the second top, 1 value."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, label: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, x: Tensor, *labels: Tensor) -> Tensor | tuple[Tensor, ...]:
         top = x
         if self.acts:
+            require(bool(labels), "there are no labels, which it wants here")
             rows = x.reshape(x.shape[0], -1)
-            index = label.detach().reshape(-1, 1).long()
+            index = labels[0].detach().reshape(-1, 1).long()
             check_indices(index.clamp(min=0) if self.keeps else index, rows.shape[1], "labels")
             top = self.change_rows(rows, index).reshape(x.shape)
         return (top, self.told(x)) if self.tells else top
 
-    def onnx(self, op: Op, x: str, label: str) -> Values:
+    def onnx(self, op: Op, x: str, *labels: str) -> Values:
         if not self.acts:
             top = op.Identity(x)
         else:
             width = prod(op.shape(x)[1:])
             rows = op.Reshape(x, op.ints(-1, width))
-            index = op.to_int(op.Reshape(label, op.ints(-1, 1)))
+            index = op.to_int(op.Reshape(labels[0], op.ints(-1, 1)))
             top = op.reshape_to_top(self.emit_rows(op, rows, index))
         return (top, self.emit_told(op)) if self.tells else top
 

@@ -19,7 +19,7 @@ class LabelSpecificAdd(
     type="LabelSpecificAdd",
     fork="happynear",
     param="label_specific_add_param",
-    bottoms=2,
+    bottoms=(1, 2),
     tops=(1, 2),
 ):
     """`top = x + bias` at each sample's label where x is above `-bias`, x elsewhere.

@@ -20,7 +20,7 @@ class LabelSpecificRescale(
     type="LabelSpecificRescale",
     fork="happynear",
     param="label_specific_rescale_param",
-    bottoms=2,
+    bottoms=(1, 2),
     tops=(1, 2),
 ):
     """`top = p x` at each sample's label, `negative_weight * x` elsewhere, x being N x D.
@@ -75,6 +75,11 @@ class LabelSpecificRescale(
             held = param is not None and is_set(param, field)
             said[field] = getattr(param, field) if held else None
         return cls(tops=len(layer.top), **cls.fields(layer, **said))
+
+    @classmethod
+    def does_without_labels(cls, layer: Any) -> bool:
+        param = fork_field(layer, "label_specific_rescale_param")
+        return param is None or not param.rescale_test
 
     def _advance(self, like: Tensor) -> Tensor:
         weight = like.new_tensor(self.positive_weight)

@@ -17,7 +17,7 @@ class LargeMarginInnerProduct(
     type="LargeMarginInnerProduct",
     fork="happynear",
     param="largemargin_inner_product_param",
-    bottoms=(2, 3),
+    bottoms=(1, 3),
     tops=(1, 2),
 ):
     """`top = x * weight^T`, M x num_output, whose angles with the label's weight are multiplied.

@@ -16,7 +16,7 @@ class MarginInnerProduct(
     type="MarginInnerProduct",
     fork="happynear",
     param="margin_inner_product_param",
-    bottoms=2,
+    bottoms=(1, 2),
     tops=(1, 2),
 ):
     """`top = x * weight^T`, M x num_output, whose angles with the label's weight are multiplied.

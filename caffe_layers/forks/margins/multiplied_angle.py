@@ -29,7 +29,8 @@ class MultipliedAngle(CountsPasses):
     With the angle t between x and the weight w of the label, and m from `type` (SINGLE 1, DOUBLE 2,
     TRIPLE 3, QUADRUPLE 4), its value is `(|x| |w| f(t) + lambda * x * w) / (1 + lambda)`, where
     `f(t) = (-1)^k cos(m t) - 2 k` goes down all the way: k counts the multiples of pi / m below t.
-    SINGLE is the plain product. `lambda = max(base * (1 + gamma * pass)^-power, lambda_min)`, with
+    SINGLE is the plain product, and so it is in TEST without labels, which only a training has:
+    `--deploy` leaves them out. `lambda = max(base * (1 + gamma * pass)^-power, lambda_min)`, with
     passes counted from `iteration` on (`CountsPasses`); it is the second top, 1, if there is one.
     """
 
@@ -58,12 +59,16 @@ class MultipliedAngle(CountsPasses):
         self.base, self.gamma, self.power = float32(base), float32(gamma), float32(power)
         self.lambda_min = float32(lambda_min)
         self.tells = tops == 2
-        if bottoms == 2:
+        if bottoms < 3:
             self.add_blob("weight", (num_output, inputs), weight_filler)
 
     @classmethod
     def learns(cls, layer: Any) -> bool:
-        return len(layer.bottom) == 2
+        return len(layer.bottom) < 3
+
+    @classmethod
+    def does_without_labels(cls, layer: Any) -> bool:
+        return len(layer.bottom) < 3
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> MultipliedAngle:
@@ -73,7 +78,7 @@ class MultipliedAngle(CountsPasses):
         inputs = prod(x[canonical_axis(fields["axis"], len(x)) :])
         return cls(inputs, bottoms=len(bottoms), tops=len(layer.top), **fields)
 
-    def shapes(self, x: Shape, label: Shape, *given: Shape) -> list[Shape]:
+    def shapes(self, x: Shape, *others: Shape) -> list[Shape]:
         axis = canonical_axis(self.axis, len(x))
         inputs = prod(x[axis:])
         if inputs != self.inputs:
@@ -81,8 +86,9 @@ class MultipliedAngle(CountsPasses):
                 f"bottom {x} has {inputs} values from axis {axis} on, wants {self.inputs}"
             )
         wants = prod(x[:axis])
-        require(prod(label) == wants, f"labels {label} are {prod(label)}, wants {wants}")
-        for weight in given:
+        for label in others[:1]:
+            require(prod(label) == wants, f"labels {label} are {prod(label)}, wants {wants}")
+        for weight in others[1:]:
             count = self.num_output * inputs
             require(prod(weight) == count, f"the weight is {weight}, wants {count} values")
         top = (*x[:axis], self.num_output)
@@ -105,12 +111,13 @@ class MultipliedAngle(CountsPasses):
         """Append what `margin` does; `product` is `x * w`, M x 1."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, label: Tensor, *given: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, ...]:
+        require(bool(others) or not self.training, "there are no labels, which it learns by")
         rows = x.reshape(-1, self.inputs)
-        weight, share = self.read_weight(*given), self.anneal(x)
+        weight, share = self.read_weight(*others[1:]), self.anneal(x)
         top = F.linear(rows, weight)
-        if self.times > 1:
-            index = label.detach().reshape(-1, 1).long()
+        if self.times > 1 and others:
+            index = others[0].detach().reshape(-1, 1).long()
             check_indices(index, self.num_output, "labels")
             value = self.margin(rows, weight[index[:, 0]])
             mixed = (value + share * top.gather(1, index)) / (1 + share)
@@ -119,19 +126,19 @@ class MultipliedAngle(CountsPasses):
         top = top.reshape(*x.shape[:axis], self.num_output)
         return (top, share) if self.tells else top
 
-    def onnx(self, op: Op, x: str, label: str, *given: str) -> Values:
+    def onnx(self, op: Op, x: str, *others: str) -> Values:
         like = torch.zeros((), dtype=torch.float64)
         was, self.training = self.training, False
         share = float(self.anneal(like))
         self.training = was
         rows = op.Reshape(x, op.ints(-1, self.inputs))
-        if given:
-            weight = op.Reshape(given[0], op.ints(self.num_output, self.inputs))
+        if len(others) == 2:
+            weight = op.Reshape(others[1], op.ints(self.num_output, self.inputs))
         else:
             weight = self.emit_weight(op)
         top = op.MatMul(rows, op.Transpose(weight, perm=[1, 0]))
-        if self.times > 1:
-            index = op.to_int(op.Reshape(label, op.ints(-1, 1)))
+        if self.times > 1 and others:
+            index = op.to_int(op.Reshape(others[0], op.ints(-1, 1)))
             product = op.GatherElements(top, index, axis=1)
             own = op.Gather(weight, op.Squeeze(index, op.ints(1)), axis=0)
             value = self.emit_margin(op, rows, own, product)

@@ -120,18 +120,18 @@ class InnerDistance(
             return away
         exact = "donot_use_mm_for_euclid_dist"
         distance: Tensor = torch.cdist(rows, weight, compute_mode=exact)
-        squares: Tensor = distance.square()
-        return squares
+        return distance.square()
 
     def _weight(self) -> Tensor:
+        weight: Tensor = self.weight
         if not self.normalize:
-            return self.weight
-        rows = self.weight.detach()
+            return weight
+        rows = weight.detach()
         unit = rows / (rows.square().sum(1, keepdim=True) + EPS).sqrt()
         if not torch.compiler.is_compiling():
             # By .data: a graph that already holds the weight, of an earlier pass, stays as it is.
-            self.weight.data.copy_(unit)
-        return gradient_of(unit, self.weight)
+            weight.data.copy_(unit)
+        return gradient_of(unit, weight)
 
     def onnx(self, op: Op, x: str, *given: str) -> Values:
         rows = op.Reshape(x, op.ints(-1, 1, self.inputs))
