@@ -4,6 +4,7 @@ from .box_group_output import BoxGroupOutput
 from .box_output import BoxOutput
 from .data import DetectionData, EvalData, ImageGtData
 from .decode_bbox import DecodeBBox
+from .field_loss import DetectionGroupLoss, DetectionLoss
 from .frcnn_output import FrcnnOutput
 from .padded_roi_pooling import PaddedROIPooling
 from .roi_align import ROIAlign
@@ -12,8 +13,6 @@ from .training import (
     BboxAccuracy,
     DetectionAccuracy,
     DetectionGroupAccuracy,
-    DetectionGroupLoss,
-    DetectionLoss,
     ProposalTarget,
 )
 

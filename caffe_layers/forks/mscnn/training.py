@@ -1,4 +1,4 @@
-"""Layers of MS-CNN and Cascade R-CNN that only training needs: their shapes alone."""
+"""Layers of MS-CNN and Cascade R-CNN that only measure or draw: their shapes alone."""
 
 from __future__ import annotations
 
@@ -11,40 +11,6 @@ from caffe_layers.forks.rcnn.region import check_regions
 
 RANDOM = "draws examples at random by rules that are not computed here"
 FIX = "--deploy leaves it out"
-
-
-class _Loss(ShapesOnly, bottoms=3):
-    """Base of the losses of fields: of scores, shifts and what they should be."""
-
-    is_loss = True
-    fixed_bottoms = (2,)
-    applies = "softmax"
-    reason = RANDOM
-    fix = FIX
-
-    def shapes(self, scores: Shape, shifts: Shape, labels: Shape) -> list[Shape]:
-        return [()]
-
-
-class DetectionLoss(_Loss, type="DetectionLoss", fork="mscnn", bottoms=2):
-    """The loss of one field: classes, and boxes of those that are none of background.
-
-    The bottoms are scores with shifts behind them, and labels.
-
-    Caffe: zhaoweicai/mscnn, src/caffe/layers/detection_loss_layer.cpp
-    """
-
-    fixed_bottoms = (1,)
-
-    def shapes(self, scores: Shape, *others: Shape) -> list[Shape]:
-        return [()]
-
-
-class DetectionGroupLoss(_Loss, type="DetectionGroupLoss", fork="cascade_rcnn", bottoms=3):
-    """The loss of a group of fields.
-
-    Caffe: zhaoweicai/cascade-rcnn, src/caffe/layers/detection_group_loss_layer.cpp
-    """
 
 
 class _Accuracy(ShapesOnly):
