@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import gc
+import signal
 import sys
 from collections.abc import Sequence
 
 from prototxt.errors import CaffeError
 
 from .commands import COMMANDS, get_command
+from .interruption import TerminatedError, raising_on_sigterm
 from .version import VERSION
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return 0 when done, 1 when a file is at fault or a verification failed.
+    """Return 0 when done, 1 when a file is at fault or a verification failed, 128 + n on a signal.
 
     Wrong usage exits with 2, as argparse does.
     """
@@ -32,13 +34,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         gc.freeze()  # what is imported stays: no collection needs to go over it again
-        return get_command(args.command).run(args)
+        with raising_on_sigterm():
+            return get_command(args.command).run(args)
+    except KeyboardInterrupt:
+        return _stopped("interrupted", signal.SIGINT)
+    except TerminatedError:
+        return _stopped("terminated", signal.SIGTERM)
     except CaffeError as error:
         print(f"caffeport: {error}", file=sys.stderr)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         print(f"caffeport: {place}{error.strerror or error}", file=sys.stderr)
     return 1
+
+
+def _stopped(how: str, number: int) -> int:
+    """Say what ended the command; return the status that shells give for the signal."""
+    print(f"caffeport: {how}", file=sys.stderr)
+    return 128 + number
 
 
 if __name__ == "__main__":

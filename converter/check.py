@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import Unpack
 
 from caffe_layers import Layer
+from caffe_layers.limits import running
 from prototxt import Net
 from prototxt.errors import CaffeError
 from prototxt.paths import PathName
@@ -122,7 +123,7 @@ def _onnx(part: Part, module: Layer, opset: int) -> str:
     graph = Graph("check", opset)
     dims = {name: list(shape) for name, shape in static.items()}
     try:
-        with np.errstate(all="ignore"):  # its blobs hold no values
+        with running(type(module)), np.errstate(all="ignore"):  # its blobs hold no values
             Builder(graph, static, dims).write(
                 part.layer.name, module.onnx, part.layer.bottom, made
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -54,8 +55,11 @@ def _things(
 def _fault(fault: Fault) -> tuple[str, str, list[str]]:
     kinds = {"field": "unknown field ", "placeholder": "placeholder ", "value": ""}
     what = fault.what or fault.problem
-    where = f"line {fault.place.rsplit(':', 2)[-2]}" if fault.line or not fault.messages else ""
-    return f"{kinds[fault.kind]}{what}", where or f"layer {fault.layer!r}", []
+    line = re.search(r":(\d+):\d+$", fault.place)  # a binary file's has none
+    if line and (fault.line or not fault.messages):
+        return f"{kinds[fault.kind]}{what}", f"line {line[1]}", []
+    where = f"layer {fault.layer!r}" if fault.messages else "of the network itself"
+    return f"{kinds[fault.kind]}{what}", where, []
 
 
 def _missing_files(message: Any) -> Iterator[str]:

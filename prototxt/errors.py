@@ -43,6 +43,20 @@ class UsageError(CaffeError):
     """What was asked for cannot be: a wrong option, no such file, a part that is not installed."""
 
 
+class NoFileError(UsageError, FileNotFoundError):
+    """A file that was named is not there."""
+
+
+class UnreadableFileError(UsageError, OSError):
+    """A file that was named cannot be read: a folder, or not permitted."""
+
+
+def unreadable(path: object, error: OSError) -> UsageError:
+    """Return what to raise where the system refuses a file that the caller named."""
+    kind = NoFileError if isinstance(error, FileNotFoundError) else UnreadableFileError
+    return kind(f"{path}: {error.strerror or error}")
+
+
 def headline(error: BaseException) -> str:
     """Return the first line of what an error says."""
     return str(error).partition("\n")[0]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from .errors import unreadable
+
 Form = Literal["text", "binary", "hdf5"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -39,10 +41,13 @@ class FileState:
 
 
 def open_file(path: str | Path) -> tuple[FileState, memoryview]:
-    """Open a file once: return its state and its bytes, mapped."""
-    with open(path, "rb") as file:
-        state = os.fstat(file.fileno())
-        data = mapped(file)
+    """Open a file once: return its state and its bytes, mapped. UsageError where it cannot be."""
+    try:
+        with open(path, "rb") as file:
+            state = os.fstat(file.fileno())
+            data = mapped(file)
+    except OSError as error:
+        raise unreadable(path, error) from None
     form = _form(data)
     sha256 = hashlib.sha256(data).hexdigest() if form == "text" else ""
     return FileState(Path(path), form, _mark(state), state.st_size, sha256), data

@@ -78,7 +78,11 @@ def make_window(
         return full
 
     window = Window(kernel, each("stride", stride), each("pad", pad), each("dilation", dilation))
-    for name, numbers in (("kernel_size", kernel), ("stride", window.stride)):
+    for name, numbers in (
+        ("kernel_size", kernel),
+        ("stride", window.stride),
+        ("dilation", window.dilation),
+    ):
         # Not by `min` with a default, which torch.compile cannot trace for sizes that vary.
         require(all(number >= 1 for number in numbers), f"{name} {numbers} wants 1 or more")
     return window

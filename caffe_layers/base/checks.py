@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
+from caffe_layers.memory import MOST_VALUES, SIZES
 from prototxt.errors import ShapeError
 
 MAX_AXES = 32
@@ -19,6 +21,12 @@ def require_axes(shape: Sequence[int], name: str) -> None:
     """Raise ShapeError for more axes than a Caffe blob can have."""
     rank = len(shape)
     require(rank <= MAX_AXES, f"{name} has {rank} axes, wants {MAX_AXES} at most")
+
+
+def require_countable(shape: Sequence[int], name: str) -> None:
+    """Raise ShapeError for more values than the system's numbers count."""
+    what = f"{name} {tuple(shape)} has {prod(shape):,} values"
+    require(prod(shape) <= MOST_VALUES, f"{what}, which nothing here counts", fix=SIZES)
 
 
 def require_values(shape: Sequence[int], name: str) -> None:

@@ -10,6 +10,10 @@ from .fields import REQUIRED, arguments_of
 from .layer import Layer, Registry
 
 
+class UndeclaredError(TypeError):
+    """A class names a message that its schema lacks."""
+
+
 def check_declarations(declared: Registry, schema: Schema) -> None:
     """Raise TypeError where a layer's message is not there, or nothing gives it an argument."""
     readings = [pair for forks in declared.layers.values() for pair in forks.items()]
@@ -29,7 +33,8 @@ def check_declaration(cls: type[Layer], layer: Any) -> None:
     messages = {field.name: field.message_type for field in layer.fields if field.message_type}
     if cls.param and cls.param not in messages:
         dialect = layer.file.name.removesuffix(".proto")
-        raise TypeError(f"{cls.__name__}: {dialect}'s LayerParameter has no message {cls.param!r}")
+        problem = f"{dialect}'s LayerParameter has no message {cls.param!r}"
+        raise UndeclaredError(f"{cls.__name__}: {problem}")
     if any("from_caffe" in vars(base) for base in cls.__mro__ if base is not Layer):
         return
     known = {path.rpartition(".")[2] for path in cls.fork_fields}

@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from caffe_layers.limits import running
 from caffe_layers.memory import new_blob, new_blobs_are_filled
 from prototxt import Blob
 from prototxt.errors import CaffeError
 from prototxt.schema import SHIPPED, Schema
 
-from .checks import require_axes, require_values
+from .checks import require_axes, require_countable, require_values
 from .count import Count
 from .fields import arguments_of, read_fields
 from .filler import Filler
@@ -213,11 +214,14 @@ class Layer(nn.Module):
         for bottom in bottoms:
             require_axes(bottom, "bottom")
             require_values(bottom, "bottom")
-        tops = self.shapes(*bottoms)
+            require_countable(bottom, "bottom")
+        with running(type(self)):
+            tops = self.shapes(*bottoms)
         for top in tops:
             if top is None:  # a source whose file does not say it
                 continue
             require_axes(top, "top")
+            require_countable(top, "top")
             if not self.is_source:
                 require_values(top, "top")
         return tops

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from caffe_layers.limits import running
 from prototxt.errors import ShapeError, UnsupportedError
 from prototxt.schema import Schema, dialect_of
 from prototxt.schema.layer_types import NAMES
@@ -137,7 +138,8 @@ def build(layer: Any, bottoms: list[Shape], cls: type[Layer] | None = None) -> L
         tops = max(tops, cls.tops.least)
     _require_number(len(bottoms), "bottom", cls.bottoms)
     _require_number(tops, "top", cls.tops)
-    module = cls.from_caffe(layer, bottoms)
+    with running(cls):
+        module = cls.from_caffe(layer, bottoms)
     if len(layer.param) > len(module.blob_names):
         raise ShapeError(f"{len(layer.param)} param rows, but only {len(module.blob_names)} blobs")
     module.param_specs = tuple(ParamSpec.from_caffe(spec) for spec in layer.param)

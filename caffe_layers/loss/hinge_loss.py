@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -50,7 +51,8 @@ class HingeLoss(Layer, type="HingeLoss", param="hinge_loss_param", bottoms=2):
 
     def onnx(self, op: Op, x: str, label: str) -> Values:
         rows = op.Flatten(x, axis=1)
-        classes = op.ints(*range(prod(op.shape(x)[1:])))
+        zero, count, one = (op.const(np.array(n)) for n in (0, prod(op.shape(x)[1:]), 1))
+        classes = op.Range(zero, count, one)
         right = op.Equal(emit_first(op, label, x), classes)
         signed = op.Where(right, op.Neg(rows), rows)
         terms = op.Relu(op.Add(signed, op.scalar(1)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import torch
@@ -52,14 +52,13 @@ class SPP(Layer, type="SPP", param="spp_param"):
             return [(*x[:2], *bins[0])]
         return [(x[0], x[1] * sum(prod(sizes) for sizes in bins))]
 
-    def _levels(self, spatial: Sequence[int]) -> list[Pool]:
-        levels = []
+    def _levels(self, spatial: Sequence[int]) -> Iterator[Pool]:
+        # One by one: a height beyond what the image has is refused before its windows are made.
         for level in range(self.pyramid_height):
             bins = 2**level
             kernel = [-(-size // bins) for size in spatial]
             pad = [(k * bins - size + 1) // 2 for k, size in zip(kernel, spatial, strict=True)]
-            levels.append(Pool(make_window(kernel, kernel, pad)))
-        return levels
+            yield Pool(make_window(kernel, kernel, pad))
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 
 import caffe_layers
 from caffe_layers import Shape
-from caffe_layers.memory import held
+from caffe_layers.memory import held, reserving
 from converter.network.build import Draft, draft_of
 from converter.network.net import CaffeNet
 from converter.network.origin import Loaded, Origin
@@ -24,7 +25,7 @@ from prototxt.schema.protos import Protos
 from .advice import Fill, advice
 from .device import on_device
 from .known.suggest import Suggestions, assumed_shapes
-from .options import Phase, Rename
+from .options import DType, Phase, Rename, as_dtype, as_names, as_phase, as_shapes
 from .passes import Request, rewrite
 from .prior_boxes import check_prior_boxes
 from .read import read_model
@@ -36,10 +37,10 @@ def load(
     net: PathName | Net,
     weights: PathName | Sequence[PathName | Weights] | None = None,
     *,
-    phase: Phase = "TEST",
+    phase: Phase | Literal["train", "test"] = "TEST",
     level: int = 0,
-    stages: Iterable[str] = (),
-    dtype: torch.dtype = torch.float32,
+    stages: str | Iterable[str] = (),
+    dtype: DType = torch.float32,
     device: str | torch.device | None = None,
     input_shapes: Mapping[str, Shape] | None = None,
     values: Mapping[str, str] | None = None,
@@ -48,12 +49,12 @@ def load(
     allow_unknown: bool = False,
     require_weights: bool = False,
     rename: Rename | None = None,
-    ignore: Iterable[str] = (),
+    ignore: str | Iterable[str] = (),
     allow_missing: bool = False,
     seed: int = SEED,
     deploy: bool = False,
-    skip: Iterable[str] = (),
-    end: Iterable[str] = (),
+    skip: str | Iterable[str] = (),
+    end: str | Iterable[str] = (),
     layers: Layers = None,
     proto: Protos = None,
     weightless: bool = False,
@@ -61,7 +62,7 @@ def load(
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
     `net` may be a lone `.caffemodel`, which holds its definition, or what `prototxt.read_net` gave;
-    of the weights too some may have been read.
+    of the weights too some may have been read. `dtype` may be torch's, its name or NumPy's.
     Without weights the blobs get their fillers' values, drawn from `seed`; in TEST statistics that
     no data have filled are mean 0 and variance 1. `input_shapes` replaces those of the file;
     `values` fill a template's placeholders, as {"NUM_LABELS": "21"}; `global_pool` lets an average
@@ -79,6 +80,7 @@ def load(
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
+    phase, dtype, given = as_phase(phase), as_dtype(dtype), as_shapes(input_shapes)
     if isinstance(net, Net):
         registry = registry_of(layers, net.schema, proto=proto)
     else:
@@ -93,19 +95,18 @@ def load(
     )
     if require_weights and not files:
         raise WeightError(f"{definition.source}: no weights are given", fix="name the caffemodel")
-    given = dict(input_shapes or {})
     request = Request(
         phase=phase,
         level=level,
-        stages=tuple(stages),
+        stages=as_names(stages),
         input_shapes=given,
         values=values or {},
         weights=files,
         dialect=dialect,
         registry=registry,
         deploy=deploy,
-        skip=tuple(skip),
-        end=tuple(end),
+        skip=as_names(skip),
+        end=as_names(end),
         weightless=weightless,
     )
     weightless = weightless and not files
@@ -117,7 +118,7 @@ def load(
         fill,
         files=files,
         rename=rename,
-        ignore=ignore,
+        ignore=as_names(ignore),
         allow_missing=allow_missing,
         generator=torch.Generator().manual_seed(seed),
         weightless=weightless,
@@ -171,7 +172,8 @@ def _build(draft: Draft, fill_from_files: Fill, dtype: torch.dtype, *, weightles
     """Build a draft's layers and set their blobs; where that fails, say what may help."""
     with caffe_layers.weightless(weightless), advising(partial(advice, draft, fill_from_files)):
         with within(draft.definition.source):
-            draft.build()
+            with reserving(dtype):
+                draft.build()
             check_prior_boxes(draft.steps, draft.shapes)
         if weightless:
             cast_weightless(draft.layers, dtype)

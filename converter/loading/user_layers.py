@@ -11,9 +11,10 @@ from pathlib import Path
 from threading import RLock
 from types import ModuleType
 
-from caffe_layers.base.declaration import check_declarations
+from caffe_layers.base.declaration import UndeclaredError, check_declarations
 from caffe_layers.base.layer import DEFAULT, Registry, filling
-from prototxt.errors import FormatError, UnsupportedError
+from caffe_layers.limits import slip
+from prototxt.errors import CaffeError, FormatError, UnsupportedError
 from prototxt.paths import PathName
 from prototxt.schema import SHIPPED, Schema
 from prototxt.schema.protos import Protos, with_protos
@@ -62,7 +63,20 @@ def _with_file(registry: Registry, path: Path) -> Registry:
         check_declarations(declared, schema)
         return registry.with_layers(replace(declared, schema=schema))
     except (ImportError, TypeError) as error:
-        raise UnsupportedError(f"{path}: {error}") from error
+        raise UnsupportedError(f"{path}: {error}", fix=_messages(error, proto)) from error
+    except CaffeError:
+        raise
+    except Exception as error:
+        raise UnsupportedError(f"{path}: {slip(error)}") from error
+
+
+def _messages(error: Exception, proto: Path) -> str:
+    """Say where a file's messages come from, where one was not found."""
+    if not isinstance(error, UndeclaredError):
+        return ""
+    if not proto.exists():
+        return f"{proto.name} beside it says the message, and there is none"
+    return f'the messages of {proto.name} are of fork="{proto.stem}"'
 
 
 def _declared(path: Path) -> Registry:

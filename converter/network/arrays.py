@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .net import CaffeNet
+from prototxt.errors import UsageError
+
+
+class Placed(Protocol):
+    """What has numbers of a type somewhere: a network."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Their type."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
 
 
 def array_of(value: Tensor) -> np.ndarray:
@@ -24,9 +36,27 @@ def blob_array(blob: Tensor) -> np.ndarray:
     return (blob if blob.dtype == torch.float64 else blob.float()).numpy()
 
 
-def tensors_of(net: CaffeNet, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+def tensors_of(net: Placed, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return arrays as tensors of the network's type and device."""
     return {
         name: torch.as_tensor(np.asarray(value, order="C")).to(net.device, net.dtype)
         for name, value in inputs.items()
     }
+
+
+def as_tensor(name: str, value: Any, net: Placed) -> Tensor:
+    """Return an input as it is, an array in the network's type and on its device."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return torch.as_tensor(np.asarray(value, order="C")).to(net.device, net.dtype)
+    kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+    raise UsageError(f"input {name!r} is {kind}, wants a tensor or an array of numbers")
+
+
+def as_given(values: dict[str, Tensor], inputs: Any) -> dict[str, Any]:
+    """Return values as arrays if the inputs were arrays, else as they are."""
+    given = inputs.values() if isinstance(inputs, Mapping) else [inputs]
+    if any(isinstance(value, np.ndarray) for value in given):
+        return {name: array_of(value) for name, value in values.items()}
+    return values

@@ -10,6 +10,7 @@ from torch import nn
 
 import caffe_layers
 from caffe_layers import Layer, Shape
+from caffe_layers.base.checks import require
 from caffe_layers.base.layer import DEFAULT, Registry
 from caffe_layers.data.input import Input
 from prototxt import Net, Weights
@@ -162,7 +163,7 @@ class Draft:
             self.kernels[step.key] = kernel
             if self.global_pools:
                 layer = self._make_global(index, step, bottoms)
-        tops: Sequence[Shape | None] = layer.checked_shapes(*bottoms)
+        tops = tops_of(layer, bottoms, len(step.tops))
         file_tops = self._tops_by_file(step, layer, bottoms, tops)
         self.file_shapes.update(zip(step.tops, file_tops, strict=True))
         self.shapes.update(zip(step.tops, self._known(step, layer, tops), strict=True))
@@ -212,6 +213,13 @@ class Draft:
                 )
             known.append(shape)
         return known
+
+
+def tops_of(layer: Layer, bottoms: Sequence[Shape], number: int) -> Sequence[Shape | None]:
+    """Return the shapes of a layer's tops; ShapeError where it makes fewer than it is to."""
+    tops: Sequence[Shape | None] = layer.checked_shapes(*bottoms)
+    require(len(tops) >= number, f"{number} tops, wants {len(tops)} of these parameters")
+    return tops
 
 
 def _freeze(layers: Layers) -> None:

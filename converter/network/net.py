@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from caffe_layers import Layer, Shape
-from caffe_layers.memory import held, is_lack_of_memory
+from caffe_layers.limits import running
+from caffe_layers.memory import is_lack_of_memory
 from prototxt import Net
 from prototxt.errors import CaffeError, ShapeError, UnsupportedError, advising, within
 
 from . import global_pool
+from .arrays import as_given, as_tensor
 from .exported import Exported, exported_part
 from .layers import Layers
 from .optimize import LAYOUT_PASSES, PASSES, Wiring
@@ -25,6 +29,7 @@ from .shapes import shapes_of
 from .steps import Step
 
 Inputs = Mapping[str, Tensor] | Tensor
+ArrayInputs = Mapping[str, NDArray[Any]] | NDArray[Any]
 
 
 class CaffeNet(nn.Module):
@@ -145,21 +150,37 @@ class CaffeNet(nn.Module):
         """Each layer's blobs as Caffe holds them; layers without blobs are left out."""
         return {name: layer.blobs for name, layer in self.layers.items() if layer.blob_names}
 
-    def forward(self, inputs: Inputs | None = None) -> dict[str, Tensor]:
-        """Return the output blobs.
+    @overload
+    def forward(self, inputs: Inputs | None = None) -> dict[str, Tensor]: ...
 
-        Raises ShapeError where the inputs do not fit the network.
+    @overload
+    def forward(self, inputs: ArrayInputs) -> dict[str, NDArray[Any]]: ...
+
+    def forward(self, inputs: Any = None) -> dict[str, Any]:
+        """Return the output blobs; of NumPy's arrays as arrays.
+
+        Arrays are fed in the network's own type. Raises ShapeError where the inputs do not fit the
+        network.
         """
         fed = self.feed(inputs)
         plan = self.plan(fed)
         values = self.run(fed, plan, until_last_use=True)
-        return {blob: values[value] for blob, value in plan.outputs.items()}
+        return as_given({blob: values[value] for blob, value in plan.outputs.items()}, inputs)
 
-    def blobs(self, inputs: Inputs | None = None) -> dict[str, Tensor]:
-        """Return every computed blob by Caffe's name; one written in place as it was last."""
+    @overload
+    def blobs(self, inputs: Inputs | None = None) -> dict[str, Tensor]: ...
+
+    @overload
+    def blobs(self, inputs: ArrayInputs) -> dict[str, NDArray[Any]]: ...
+
+    def blobs(self, inputs: Any = None) -> dict[str, Any]:
+        """Return every computed blob by Caffe's name; one written in place as it was last.
+
+        Of NumPy's arrays it returns arrays, as `forward` does.
+        """
         fed = self.feed(inputs)
         plan = self.plan(fed)
-        return self.blobs_of(plan, self.run(fed, plan))
+        return as_given(self.blobs_of(plan, self.run(fed, plan)), inputs)
 
     def blobs_of(self, plan: Plan, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the blobs among a plan's values, by Caffe's names and in the network's order."""
@@ -315,18 +336,24 @@ class CaffeNet(nn.Module):
             return False
         return True
 
-    def feed(self, inputs: Inputs | None) -> dict[str, Tensor]:
-        """Return the inputs by name; raises ShapeError for an unexpected one or a wrong shape."""
+    def feed(self, inputs: Inputs | ArrayInputs | None) -> dict[str, Tensor]:
+        """Return the inputs by name, arrays as tensors of the network's type and device.
+
+        Raises ShapeError for an unexpected one or a wrong shape, UsageError for what is neither
+        tensor nor array.
+        """
         names = self.inputs
-        if isinstance(inputs, Tensor):
+        if isinstance(inputs, (Tensor, np.ndarray)):
             if not names:
                 raise ShapeError("the network has no inputs, got a tensor")
-            inputs = {names[0]: inputs}
-        fed = dict(inputs or {})
+            fed: dict[str, Any] = {names[0]: inputs}
+        else:
+            fed = dict(inputs or {})
         for name in fed:
             if name not in names:
                 raise ShapeError(f"{name!r} is no input", fix=f"the inputs are {', '.join(names)}")
         if not torch.compiler.is_compiling():
+            fed = {name: as_tensor(name, value, self) for name, value in fed.items()}
             self._check({name: tuple(value.shape) for name, value in fed.items()})
         if self._channels_last:
             fed = {name: _channels_last(value) for name, value in fed.items()}
@@ -381,15 +408,18 @@ class CaffeNet(nn.Module):
         return values
 
     def _compute(self, step: Step, bottoms: list[Tensor]) -> Any:
-        """Return a step's tops; ShapeError if values gave a bottom rows that do not fit."""
+        """Return a step's tops; what stops its layer is an error that names it.
+
+        ShapeError if values gave a bottom rows that do not fit.
+        """
+        layer = self.layers[step.key]
         try:
-            return self.layers[step.key](*bottoms)
-        except RuntimeError as error:
-            with within(step.place), held("what it computes"):
-                if is_lack_of_memory(error):
-                    raise
-                self.layers[step.key].checked_shapes(*(tuple(value.shape) for value in bottoms))
-            raise
+            return layer(*bottoms)
+        except Exception as error:
+            with within(step.place), running(type(layer)):
+                if isinstance(error, RuntimeError) and not is_lack_of_memory(error):
+                    layer.checked_shapes(*(tuple(value.shape) for value in bottoms))
+                raise
 
     def _has_diffs(self, step: Step, values: Mapping[str, Tensor]) -> bool:
         """Tell whether Caffe computes diffs of a step's tops that none of its bottoms gets.
@@ -406,7 +436,7 @@ class CaffeNet(nn.Module):
     def _read(self, step: Step, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return what a source makes; ShapeError if its images have grown out of the network."""
         layer = self.layers[step.key]
-        with within(step.place):
+        with within(step.place), running(type(layer)):
             tops = layer()
         made = dict(zip(step.tops, [tops] if isinstance(tops, Tensor) else tops, strict=True))
         shapes = {name: tuple(top.shape) for name, top in made.items()}

@@ -10,6 +10,7 @@ from onnx import TensorProto, defs
 from typing_extensions import Unpack
 
 from caffe_layers import Shape
+from caffe_layers.limits import running
 from converter.keywords import complete, refuse_unknown
 from converter.network.net import CaffeNet
 from converter.network.plan import Plan
@@ -61,7 +62,7 @@ def emit(
     for name in exported.inputs:
         graph.inputs[name] = (onnx_type, dims[name])
     for step in plan.steps:
-        with within(step.place):
+        with within(step.place), running(step.cls):
             builder.write(step.key, net.layers[step.key].onnx, step.bottoms, step.tops)
         for top in step.tops:
             graph.values[top] = (onnx_type, dims[top])

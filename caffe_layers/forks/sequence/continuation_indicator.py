@@ -31,9 +31,8 @@ class ContinuationIndicator(
     def __init__(self, *, time_step: int = 0, batch_size: int = 0) -> None:
         super().__init__()
         self.time_step, self.batch_size = time_step, batch_size
-        cont = torch.ones(time_step, batch_size)
-        cont[:1] = 0
-        self.register_buffer("cont", cont, persistent=False)
+        # Of one number: what a definition asks for may be more than memory holds.
+        self.register_buffer("one", torch.ones(()), persistent=False)
 
     def shapes(self) -> list[Shape]:
         sizes = (self.time_step, self.batch_size)
@@ -41,8 +40,14 @@ class ContinuationIndicator(
         return [sizes]
 
     def forward(self) -> Tensor:
-        cont: Tensor = self.cont
-        return cont.clone()
+        one: Tensor = self.one
+        cont = one.repeat(self.time_step, self.batch_size)
+        cont[:1] = 0
+        return cont
 
     def onnx(self, op: Op) -> Values:
-        return op.Identity(op.array("cont", self.cont.numpy()))
+        first = op.Expand(op.scalar(0), op.ints(1, self.batch_size))
+        if self.time_step == 1:
+            return first
+        later = op.Expand(op.scalar(1), op.ints(self.time_step - 1, self.batch_size))
+        return op.Concat(first, later, axis=0)

@@ -61,7 +61,7 @@ class DetectionEvaluate(
         super().__init__()
         require(overlap_threshold > 0, f"overlap_threshold {overlap_threshold:g} wants more than 0")
         require(num_classes > 0, f"num_classes {num_classes} wants 1 or more")
-        self.labels = tuple(c for c in range(num_classes) if c != background_label_id)
+        self.num_classes = num_classes
         self.background_label_id = background_label_id
         self.overlap_threshold = float32(overlap_threshold)
         self.evaluate_difficult_gt = evaluate_difficult_gt
@@ -77,6 +77,16 @@ class DetectionEvaluate(
             if mode != "WARP":
                 raise UnsupportedError(f"boxes of images resized by {mode} are not here")
         return cls(**cls.fields(layer))
+
+    @cached_property
+    def labels(self) -> tuple[int, ...]:
+        """The classes that are counted, all but the background's."""
+        return tuple(c for c in range(self.num_classes) if c != self.background_label_id)
+
+    @property
+    def label_count(self) -> int:
+        """Their number, which needs no list of them."""
+        return self.num_classes - (0 <= self.background_label_id < self.num_classes)
 
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
@@ -98,7 +108,7 @@ class DetectionEvaluate(
         for name, shape, width in (("detections", detections, 7), ("objects", objects, 8)):
             if len(shape) != 4 or shape[:2] != (1, 1) or shape[3] != width:
                 raise ShapeError(f"the {name} are {shape}, wants 1 x 1 x K x {width}")
-        return [(1, 1, len(self.labels) + detections[2], ROW)]
+        return [(1, 1, self.label_count + detections[2], ROW)]
 
     def forward(self, detections: Tensor, objects: Tensor) -> Tensor:
         with torch.no_grad():
@@ -132,7 +142,7 @@ class DetectionEvaluate(
         return {image: self.sizes[line] for image, line in zip(images, lines, strict=True)}
 
     def _counts(self, given: Tensor) -> Tensor:
-        rows = given.new_full((len(self.labels), ROW), -1)
+        rows = given.new_full((self.label_count, ROW), -1)
         for row, label in zip(rows, self.labels, strict=True):
             row[1], row[2] = label, (given[:, 1].long() == label).sum()
         return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -77,12 +78,21 @@ class DetectionOutput(
         require(0 < eta <= 1, f"eta {eta:g} wants more than 0 and 1 at most")
         require(num_classes > 0, f"num_classes {num_classes} wants 1 or more")
         self.num_classes, self.share_location = num_classes, share_location
-        self.labels = tuple(c for c in range(num_classes) if c != background_label_id)
         self.background_label_id = background_label_id
         self.nms_threshold, self.eta, self.top_k = float32(nms_threshold), float32(eta), top_k
         self.code_type, self.keep_top_k = code_type, keep_top_k
         self.variance_encoded_in_target = variance_encoded_in_target
         self.confidence_threshold = float32(confidence_threshold)
+
+    @cached_property
+    def labels(self) -> tuple[int, ...]:
+        """The classes that are detected, all but the background's."""
+        return tuple(c for c in range(self.num_classes) if c != self.background_label_id)
+
+    @property
+    def label_count(self) -> int:
+        """Their number, which needs no list of them."""
+        return self.num_classes - (0 <= self.background_label_id < self.num_classes)
 
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
@@ -102,7 +112,7 @@ class DetectionOutput(
     @property
     def looks_at_none(self) -> bool:
         """Whether there is no class but the background, or no box of one that is looked at."""
-        return not self.labels or self.top_k == 0
+        return not self.label_count or self.top_k == 0
 
     def looked_at(self, priors: int) -> int:
         """Return how many boxes of a class are looked at."""
@@ -117,7 +127,7 @@ class DetectionOutput(
     def rows(self, loc: Shape, conf: Shape, prior: Shape) -> list[Shape]:
         """Return the top's shape, with as many rows as there can be at most."""
         priors = check_predictions(loc, conf, prior, self.loc_classes, self.num_classes)
-        rows = len(self.labels) * self.looked_at(priors)
+        rows = self.label_count * self.looked_at(priors)
         if self.keep_top_k >= 0:
             rows = min(rows, self.keep_top_k)
         return [(1, 1, loc[0] * max(rows, 1), ROW)]
@@ -187,7 +197,7 @@ class DetectionOutput(
         boxes = op.Transpose(boxes, perm=[0, 2, 1, 3])
         scores = op.Transpose(conf, perm=[0, 2, 1])
         labels = op.ints(*self.labels)
-        if len(self.labels) < self.num_classes:
+        if self.label_count < self.num_classes:
             scores = op.Gather(scores, labels, axis=1)
             if not self.share_location:
                 boxes = op.Gather(boxes, labels, axis=1)
@@ -218,7 +228,7 @@ class DetectionOutput(
             kept = emit_adaptive(op, *ranked, self.eta)
         else:
             kept = emit_suppress(op, *ranked, _vector(op, count))
-        lists = len(self.labels)
+        lists = self.label_count
         whole = count * lists if isinstance(count, int) else op.Mul(count, op.ints(lists))
         kept = op.to_bool(op.Reshape(kept, _vector(op, -1, whole)))
         if self.keep_top_k < 0:

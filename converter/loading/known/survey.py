@@ -10,7 +10,7 @@ from functools import cached_property
 from typing_extensions import Unpack
 
 from converter.loading.load import load
-from converter.loading.options import LoadOptions
+from converter.loading.options import LoadOptions, as_names, as_phase, as_shapes
 from converter.loading.passes import Request, rewrite_as_far
 from converter.loading.read import read_model
 from converter.loading.user_layers import registry_of
@@ -94,7 +94,7 @@ def survey(
     Raises FormatError for files that cannot be read at all.
     """
     registry = registry_of(options.get("layers"), proto=options.get("proto"), near=net)
-    stages = tuple(options.get("stages", ()))
+    stages = as_names(options.get("stages", ()))
     dialect = options.get("dialect")
     values = options.get("values") or {}
     definition, files = read_model(
@@ -106,17 +106,17 @@ def survey(
         values=values,
     )
     request = Request(
-        phase=options.get("phase", "TEST"),
+        phase=as_phase(options.get("phase", "TEST")),
         level=options.get("level", 0),
         stages=stages,
-        input_shapes=options.get("input_shapes") or {},
+        input_shapes=as_shapes(options.get("input_shapes")),
         values=values,
         weights=files,
         dialect=dialect,
         registry=registry,
         deploy=options.get("deploy", False),
-        skip=tuple(options.get("skip", ())),
-        end=tuple(options.get("end", ())),
+        skip=as_names(options.get("skip", ())),
+        end=as_names(options.get("end", ())),
         weightless=True,
     )
     rewritten, notes, errors = rewrite_as_far(definition, request)

@@ -9,7 +9,7 @@ from typing import Any
 import caffe_layers
 from caffe_layers import Layer, Shape
 from caffe_layers.base.layer import DEFAULT, Registry
-from converter.network.build import UnsaidShapeError, build_layer
+from converter.network.build import UnsaidShapeError, build_layer, tops_of
 from converter.network.steps import AUTOMATIC, read_layer, unmade
 from prototxt import Net
 from prototxt.errors import CaffeError, FormatError
@@ -104,7 +104,7 @@ class _Walk:
             module = build_layer(
                 layer, cls, bottoms, self.given, training=self.net.phase == "TRAIN"
             )
-        made: Sequence[Shape | None] = module.checked_shapes(*bottoms)
+        made = tops_of(module, bottoms, len(layer.top))
         if cls.is_source:
             made = [self.given.get(name, top) for name, top in zip(layer.top, made, strict=True)]
         names = [*layer.top, *(f"{AUTOMATIC}{at}" for at in range(len(made)))][: len(made)]
