@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from . import solverstate
 from .binary import blob
@@ -131,18 +131,31 @@ def read_solver(path: str | Path, *, schema: Schema = SHIPPED) -> Any:
 
     Caffe: src/caffe/util/upgrade_proto.cpp, ReadSolverParamsFromTextFileOrDie
     """
-    return read_solver_and_notes(path, schema=schema)[0]
+    return read_solver_file(path, schema=schema).param
 
 
-def read_solver_and_notes(path: str | Path, *, schema: Schema = SHIPPED) -> tuple[Any, list[str]]:
-    """Read a solver as `read_solver` does; return with it what was passed over, in sentences."""
+class SolverFile(NamedTuple):
+    """A solver, what was passed over of it, in sentences, and the fork's fields that are heeded."""
+
+    param: Any
+    notes: list[str]
+    own: dict[str, Any]
+
+
+def read_solver_file(
+    path: str | Path, *, schema: Schema = SHIPPED, heeded: Collection[str] = ()
+) -> SolverFile:
+    """Read a solver as `read_solver` does; a fork's `heeded` fields are not refused.
+
+    They are left to the caller, by name, where they are set.
+    """
     file, data = open_file(path)
     if file.form != "text":
         raise FormatError(f"{path}: a {file.form} file, wants a solver's text")
     message = parse_message(_decoded(data), "SolverParameter", str(path), schema=schema)
     with within(str(path)):
-        solver, notes = to_bvlc(message, schema)
-        return name_snapshots(upgrade_solver(solver), path), notes
+        solver, notes, own = to_bvlc(message, schema, heeded)
+        return SolverFile(name_snapshots(upgrade_solver(solver), path), notes, own)
 
 
 def embedded_net(message: Any, source: str, *, schema: Schema = SHIPPED) -> Net:

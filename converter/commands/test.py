@@ -13,6 +13,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_net(parser)
     parser.add_argument("--iterations", type=_positive, default=50, help="batches (default: 50)")
+    parser.add_argument(
+        "--ap-version",
+        metavar="11point|MaxIntegral|Integral",
+        help="judge the detections of all batches by their mean average precision, averaged so; "
+        "for networks that end with DetectionEvaluate",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -27,7 +33,7 @@ def run(args: Namespace) -> int:
         for line in outputs.lines():
             say(args, f"Batch {batch}, {line.partition(' (* ')[0]}")
 
-    means = mean_outputs(net, args.iterations, seen=seen)
+    means = mean_outputs(net, args.iterations, seen=seen, ap_version=args.ap_version)
     assert means is not None
     if means.loss is not None:
         print(f"Loss: {means.loss:g}")

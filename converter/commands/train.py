@@ -47,11 +47,13 @@ def run(args: Namespace) -> int:
     from converter.parallel import join, leave
     from converter.training import Solver
     from converter.training.run import run as train
+    from converter.training.settings import MEASURES
     from converter.training.solver import solver_device
-    from prototxt import read_solver
+    from prototxt.read import read_solver_file
 
     layers = registry_of(args.layers, proto=args.proto, near=args.solver)
-    device = join(args.device or solver_device(read_solver(args.solver, schema=layers.schema)))
+    solver = read_solver_file(args.solver, schema=layers.schema, heeded=MEASURES).param
+    device = join(args.device or solver_device(solver))
     try:
         if device.startswith("cuda"):
             torch.backends.cudnn.benchmark = True  # batches have one size

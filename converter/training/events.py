@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from .testing import Outputs
+from .testing import NO_MEAN, Outputs
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,15 @@ class NetTested:
     outputs: dict[str, list[float]]
     weights: dict[str, float]
     loss: float | None
+    without_mean: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return what a person reads of it."""
         lines = [f"Iteration {self.iter}, Testing net (#{self.net})"]
         if self.loss is not None:
             lines.append(f"Test loss: {self.loss:g}")
-        return lines + _output_lines("Test", self.outputs, self.weights)
+        lines += _output_lines("Test", self.outputs, self.weights)
+        return [*lines, *(f"    Test net output {name} {NO_MEAN}" for name in self.without_mean)]
 
 
 @dataclass(frozen=True)

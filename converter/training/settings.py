@@ -17,15 +17,19 @@ from prototxt.errors import FormatError, UnsupportedError, UsageError, within
 from prototxt.hdf5.file import h5py_for
 from prototxt.hdf5.weights import check_names
 from prototxt.paths import split_list
-from prototxt.read import read_solver_and_notes
+from prototxt.read import read_solver_file
 from prototxt.schema import Schema
 
+from .average_precision import VERSIONS, check_version
 from .definitions import Reader, SolverNet, tested_nets, trained_net
 from .optimizer import CaffeOptimizer
 from .policies import Policy
 from .rules import SGD, AdaDelta, AdaGrad, Adam, Nesterov, RMSProp
 
 """Where neither the solver nor the caller gives a seed."""
+
+MEASURES = ("eval_type", "ap_version")
+"""Fields of SSD's solver that say how a test network is measured."""
 
 OPTIMIZERS: dict[str, tuple[type[CaffeOptimizer], tuple[str, ...]]] = {
     "SGD": (SGD, ("momentum",)),
@@ -50,6 +54,8 @@ class Settings:
     reader: Reader
     otherwise: list[str]
     """What is done otherwise than in Caffe."""
+    ap_version: str | None = None
+    """How tests average detections' precision; None where they take the means of outputs."""
 
     @classmethod
     def read(
@@ -65,14 +71,15 @@ class Settings:
 
         Raises CaffeError for what Caffe refuses and for what cannot be done here.
         """
-        param, passed_over = read_solver_and_notes(path, schema=schema)
+        param, passed_over, own = read_solver_file(path, schema=schema, heeded=MEASURES)
         reader = Reader(path, dialect, allow_unknown, schema, values or {})
         with within(path):
             otherwise = passed_over + check(param)
+            detections = ap_version(own)
             policy = Policy.from_caffe(param)
             make_optimizer(param, [torch.zeros(())])  # what is wrong with it comes before its data
         train, tests = trained_net(param, reader), tested_nets(param, reader)
-        return cls(path, param, train, tests, policy, reader, otherwise)
+        return cls(path, param, train, tests, policy, reader, otherwise, detections)
 
     @property
     def notes(self) -> list[str]:
@@ -110,6 +117,24 @@ class Settings:
         if self.hdf5:
             h5py_for(f"{param.snapshot_prefix}_iter_{param.max_iter}.caffemodel.h5")
             check_names([layer.name for layer in net.layers])
+
+
+def ap_version(own: Mapping[str, Any]) -> str | None:
+    """Return how tests measure detections, by the fields of SSD's solver; None where they do not.
+
+    Raises UnsupportedError for what SSD's solver does not know either.
+
+    Caffe: weiliu89/caffe, src/caffe/solver.cpp, TestAll
+    """
+    kind, version = own.get("eval_type", "classification"), own.get("ap_version", VERSIONS[-1])
+    if kind == "classification":
+        return None
+    if kind != "detection":
+        raise UnsupportedError(
+            f"eval_type {kind!r} is unknown", fix="one of classification, detection"
+        )
+    check_version(version)
+    return str(version)
 
 
 def make_optimizer(solver: Any, groups: Iterable[Any]) -> CaffeOptimizer:

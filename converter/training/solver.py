@@ -237,10 +237,14 @@ class Solver:
                 self.param.test_iter[index],
                 feed=self.feed,
                 stopped=lambda: self.requests.stop,
+                ap_version=self.settings.ap_version,
             )
         if result is not None:
             loss = result.loss if self.param.test_compute_loss else None
-            self._tell(NetTested(self.iter, index, result.values, result.weights, loss))
+            tested = NetTested(
+                self.iter, index, result.values, result.weights, loss, result.without_mean
+            )
+            self._tell(tested)
         return result
 
     def snapshot(self) -> tuple[Path, Path] | None:

@@ -5,6 +5,7 @@ Caffe: src/caffe/solver.cpp, Test; tools/caffe.cpp, test
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from converter.network.net import CaffeNet, Inputs
 from converter.network.plan import Plan
-from prototxt.errors import ShapeError
+
+from .average_precision import Detections, check_version
 
 MOST_VALUES_SHOWN = 100
 """Outputs of more values are shown by their mean."""
+NO_MEAN = "has no mean: it has another shape in every batch"
 
 
 @dataclass
@@ -29,6 +32,8 @@ class Outputs:
     values: dict[str, list[float]] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     loss: float | None = None
+    without_mean: tuple[str, ...] = ()
+    """Outputs whose shape is not the same in every batch."""
 
     def lines(self) -> list[str]:
         """Return a line for each value: its name, and for losses what it adds to the loss."""
@@ -38,6 +43,7 @@ class Outputs:
             for value in values:
                 more = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
                 lines.append(f"{name} = {value:g}{more}")
+        lines += [f"{name} {NO_MEAN}" for name in self.without_mean]
         return lines
 
 
@@ -74,13 +80,20 @@ def mean_outputs(
     feed: Callable[[CaffeNet], Inputs] | None = None,
     seen: Callable[[int, Outputs], None] | None = None,
     stopped: Callable[[], bool] | None = None,
+    ap_version: str | None = None,
 ) -> Outputs | None:
     """Return the mean of every output over so many batches; None if `stopped` came to say so.
 
     `feed` gives the inputs of each batch of a network that reads no data; `seen` is told each
-    batch's outputs. Raises ShapeError where an output's shape is not always the same.
+    batch's outputs. An output whose shape is not always the same has no mean, and is named.
+    With `ap_version` the outputs are rows of DetectionEvaluate, and in place of a mean comes the
+    mean average precision over all batches, averaged that way; ShapeError for other outputs.
     """
+    if ap_version is not None:
+        check_version(ap_version)
     sums: dict[str, Tensor] = {}
+    varied: dict[str, None] = {}
+    detected: dict[str, Detections] = defaultdict(Detections)
     total: Tensor | None = None
     weights: dict[str, float] = {}
     for batch in range(iterations):
@@ -92,17 +105,24 @@ def mean_outputs(
         weights = loss_weights(plan)
         for blob, value in _shown_outputs(plan).items():
             got = values[value].double()
-            if blob in sums and sums[blob].shape != got.shape:
-                before, now = tuple(sums[blob].shape), tuple(got.shape)
-                raise ShapeError(f"output {blob!r} is {now}, and {before} before: it has no mean")
-            sums[blob] = sums[blob] + got if blob in sums else got
+            if ap_version is not None:
+                detected[blob].add(blob, got)
+            elif blob in sums and sums[blob].shape != got.shape:
+                varied[blob] = None
+            else:
+                sums[blob] = sums[blob] + got if blob in sums else got
         if any(weight for step in plan.steps for weight in step.loss_weights):
             loss = net.weighted_loss(plan, values).double()
             total = loss if total is None else total + loss
         if seen is not None:
             seen(batch, outputs_of(plan, values))
-    shown = {blob: _shown(summed / iterations) for blob, summed in sums.items()}
-    return Outputs(shown, weights, None if total is None else float(total) / iterations)
+    shown = {
+        blob: _shown(summed / iterations) for blob, summed in sums.items() if blob not in varied
+    }
+    if ap_version is not None:
+        shown = {blob: [rows.mean(ap_version)] for blob, rows in detected.items()}
+    loss = None if total is None else float(total) / iterations
+    return Outputs(shown, weights, loss, tuple(varied))
 
 
 def _shown(value: Tensor) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from google.protobuf import text_format
@@ -15,8 +16,13 @@ FIRST = "device_id"
 """A list in yjxiong's forks, of a machine's GPUs: one process trains on one."""
 
 
-def to_bvlc(solver: Any, schema: Schema) -> tuple[Any, list[str]]:
-    """Return a SolverParameter with BVLC's fields alone, and notes on what was passed over.
+def to_bvlc(
+    solver: Any, schema: Schema, heeded: Collection[str] = ()
+) -> tuple[Any, list[str], dict[str, Any]]:
+    """Return a SolverParameter with BVLC's fields alone, notes, and the fork's `heeded` fields.
+
+    The notes say what was passed over. The heeded fields are those that are set, by name: the
+    caller knows what they mean.
 
     It is of BVLC's class, unless there is a network in it that has a fork's fields.
 
@@ -28,16 +34,19 @@ def to_bvlc(solver: Any, schema: Schema) -> tuple[Any, list[str]]:
     """
     fork = schema.dialect(dialect_of(solver))
     if fork.name == "bvlc":
-        return with_defaults(solver, schema.given.values()), []
+        return with_defaults(solver, schema.given.values()), [], {}
     new = copied(solver)
     bvlc = schema.dialect("bvlc").message("SolverParameter")
     known: Any = bvlc.DESCRIPTOR.fields_by_name
     notes = []
+    own: dict[str, Any] = {}
     for field, value in solver.ListFields():
         base = known.get(field.name)
         if base is None:
             new.ClearField(field.name)
-            if fork.neutral.get(field.full_name) == "true":
+            if field.name in heeded:
+                own[field.name] = value
+            elif fork.neutral.get(field.full_name) == "true":
                 notes.append(f"{field.name} is passed over: it changes nothing that is learned")
             elif not field.has_default_value or value != field.default_value:
                 raise _refused(field.name, fork.name)
@@ -57,8 +66,8 @@ def to_bvlc(solver: Any, schema: Schema) -> tuple[Any, list[str]]:
                 f"the network inside is a fork's, and {fork.name}'s solvers have no {min(lacking)}",
                 fix="write the network to a file of its own, and name it with net",
             ) from None
-        return new, notes
-    return with_defaults(made, [fork]), notes
+        return new, notes, own
+    return with_defaults(made, [fork]), notes, own
 
 
 def _refused(what: str, fork: str) -> UnsupportedError:

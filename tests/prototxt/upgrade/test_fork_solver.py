@@ -8,7 +8,7 @@ import pytest
 
 from prototxt import read_solver
 from prototxt.errors import UnsupportedError
-from prototxt.read import read_solver_and_notes
+from prototxt.read import read_solver_file
 
 SOLVER = 'net: "n.prototxt" base_lr: 0.25 max_iter: 3 lr_policy: "fixed" snapshot_prefix: "s"\n'
 
@@ -28,7 +28,7 @@ def write(folder: Path, more: str) -> Path:
     ],
 )
 def test_default_of_a_fork_says_nothing(more: str, tmp_path: Path) -> None:
-    solver, notes = read_solver_and_notes(write(tmp_path, more))
+    solver, notes, _ = read_solver_file(write(tmp_path, more))
     assert notes == []
     assert solver == read_solver(write(tmp_path, ""))
 
@@ -46,7 +46,7 @@ def test_default_of_a_fork_says_nothing(more: str, tmp_path: Path) -> None:
 def test_what_changes_speed_devices_or_logging_is_passed_over(
     more: str, name: str, tmp_path: Path
 ) -> None:
-    solver, notes = read_solver_and_notes(write(tmp_path, more))
+    solver, notes, _ = read_solver_file(write(tmp_path, more))
     assert notes == [f"{name} is passed over: it changes nothing that is learned"]
     solver.ClearField("test_initialization")
     assert solver == read_solver(write(tmp_path, ""))
@@ -70,6 +70,16 @@ def test_what_changes_training_or_its_measure_is_refused(
     path = write(tmp_path, more)
     with pytest.raises(UnsupportedError, match=f"solver.prototxt: {what}"):
         read_solver(path)
+
+
+def test_a_field_that_the_caller_heeds_is_left_to_it(tmp_path: Path) -> None:
+    path = write(tmp_path, 'eval_type: "detection" ap_version: "11point"')
+    heeded = ("eval_type", "ap_version")
+    with pytest.raises(UnsupportedError, match="ap_version is set"):
+        read_solver_file(path, heeded=heeded[:1])
+    solver, notes, own = read_solver_file(path, heeded=heeded)
+    assert own == {"eval_type": "detection", "ap_version": "11point"}
+    assert (solver, notes) == (read_solver(write(tmp_path, "")), [])
 
 
 def test_later_fields_are_there_in_a_fork_of_an_older_base(tmp_path: Path) -> None:
@@ -98,6 +108,6 @@ def test_default_that_a_fork_changed_is_written_out(tmp_path: Path) -> None:
 
 
 def test_one_of_several_devices_trains(tmp_path: Path) -> None:
-    solver, notes = read_solver_and_notes(write(tmp_path, "device_id: 2 device_id: 3"))
+    solver, notes, _ = read_solver_file(write(tmp_path, "device_id: 2 device_id: 3"))
     assert solver.device_id == 2
     assert notes == ["device_id: one process trains on one device, the first of [2, 3]"]
