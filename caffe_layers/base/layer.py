@@ -39,6 +39,8 @@ Family = Literal[
     "shape",
 ]
 
+Asked = Literal["cont", "regions", "image info"]
+
 
 class Layer(nn.Module):
     """A Caffe layer: built from its message, a shape rule, a torch forward, an ONNX form.
@@ -88,6 +90,11 @@ class Layer(nn.Module):
     """True for a source whose own tops are always the same."""
     fixed_bottoms: ClassVar[tuple[int, ...]] = ()
     """Bottoms that never receive a gradient (labels)."""
+
+    asks: ClassVar[Mapping[int, Asked]] = {}
+    """What bottoms hold, by their places, that noise is not: a continuation indicator (0 where a
+    sequence begins), regions of images (rows of image, x1, y1, x2, y2), an image's height, width
+    and scale. So inputs are made up that mean something."""
 
     fork_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that it reads beyond those of BVLC's schema and of its own fork's, as

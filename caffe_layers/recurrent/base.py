@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer
+from caffe_layers.base.layer import Asked, Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError
@@ -39,6 +39,7 @@ class Recurrent(Layer, param="recurrent_param"):
 
     time_first = True
     fixed_bottoms = (1,)
+    asks: ClassVar[Mapping[int, Asked]] = {1: "cont"}
     letter: ClassVar[str]
     """What Caffe's names of the blobs call the values that a step sums up."""
     sums: ClassVar[int]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer
+from caffe_layers.base.layer import Asked, Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError
@@ -24,6 +27,7 @@ class LSTMUnit(Layer, type="LSTMUnit", bottoms=3, tops=2):
     """
 
     fixed_bottoms = (2,)
+    asks: ClassVar[Mapping[int, Asked]] = {2: "cont"}
 
     def shapes(self, c: Shape, gates: Shape, cont: Shape) -> list[Shape]:
         for name, shape, rank in (("c", c, 3), ("gates", gates, 3), ("cont", cont, 2)):

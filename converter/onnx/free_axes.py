@@ -59,7 +59,10 @@ def dynamic_dims(
         if axis not in AXES:
             raise ShapeError(f"dynamic axis {axis!r} is none of {', '.join(AXES)}")
         symbols = _symbols(inputs, axis)
-        for name, shape in _varied(steps, layers, inputs, axis).items():
+        varied = _varied(steps, layers, inputs, axis)
+        if axis == "batch":
+            _refuse_mixing(steps, base, varied)
+        for name, shape in varied.items():
             for index, (before, after) in enumerate(zip(base[name], shape, strict=True)):
                 if before != after:
                     # A derived size is the batch if it is at the batch's place and moves alike.
@@ -72,6 +75,28 @@ def dynamic_dims(
                 if before != after:
                     dims[name][index] = None
     return dims
+
+
+def _refuse_mixing(
+    steps: Iterable[Step], base: Mapping[str, Shape], varied: Mapping[str, Shape]
+) -> None:
+    """Raise ShapeError where a layer gives the values of all images one place of another axis.
+
+    So does `Reshape` to `dim: 1 dim: -1 dim: 4`: of 4420 boxes of each of two images it makes 8840
+    of one. Caffe does too, but nobody can tell such a file's answers apart. That an axis of the
+    images' number moves to another place is no mixing.
+    """
+    for step in (step for step in steps if step.cls.is_view):
+        (bottom, *_), (top, *_) = step.bottoms, step.tops
+        before, after = base[top], varied[top]
+        moved = base[bottom][:1] != varied[bottom][:1]
+        grown = [size for size, more in zip(before, after, strict=True) if size != more]
+        if moved and before[:1] == after[:1] and any(size != base[bottom][0] for size in grown):
+            one, more = " x ".join(map(str, before)), " x ".join(map(str, after))
+            with advising(lambda _: "export with fewer dynamic axes, or none"), within(step.place):
+                raise ShapeError(
+                    f"it puts all images into one: {one} becomes {more} with another batch"
+                )
 
 
 def _symbols(inputs: Mapping[str, Shape], axis: str) -> dict[int, str]:

@@ -82,7 +82,7 @@ def average_precision(
     scores = np.array([score for score, _ in found], np.float32)
     order = np.argsort(-scores, kind="stable")
     right = np.array([is_right for _, is_right in found])[order].cumsum().astype(np.float32)
-    precision = right / np.arange(1, len(found) + 1, dtype=np.float32)
+    precision = (right / np.arange(1, len(found) + 1)).astype(np.float32)
     recall = right / np.float32(objects)
     best = np.maximum.accumulate(precision[::-1])[::-1]
     if version == "11point":

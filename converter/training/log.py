@@ -27,7 +27,8 @@ class JsonLog:
 
     def write(self, event: Event) -> None:
         """Append one event."""
-        line = {"time": round(time.time(), 3), "event": event.name, **vars(event)}
+        told = {name: value for name, value in vars(event).items() if value != ()}
+        line = {"time": round(time.time(), 3), "event": event.name, **told}
         print(json.dumps(_finite(line), allow_nan=False), file=self._file, flush=True)
 
     def close(self) -> None:

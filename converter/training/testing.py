@@ -121,8 +121,8 @@ def mean_outputs(
     }
     if ap_version is not None:
         shown = {blob: [rows.mean(ap_version)] for blob, rows in detected.items()}
-    loss = None if total is None else float(total) / iterations
-    return Outputs(shown, weights, loss, tuple(varied))
+    mean_loss = None if total is None else float(total) / iterations
+    return Outputs(shown, weights, mean_loss, tuple(varied))
 
 
 def _shown(value: Tensor) -> list[float]:

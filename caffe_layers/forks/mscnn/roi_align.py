@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import ramp
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer
+from caffe_layers.base.layer import Asked, Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
@@ -33,6 +36,7 @@ class ROIAlign(Layer, type="ROIAlign", fork="mscnn", param="roi_pooling_param", 
 
     family = "pooling"
     fixed_bottoms = (1,)
+    asks: ClassVar[Mapping[int, Asked]] = {1: "regions"}
 
     def __init__(
         self, *, pooled_h: int, pooled_w: int, spatial_scale: float = 1.0, pad_ratio: float = 0.0

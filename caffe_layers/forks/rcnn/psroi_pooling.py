@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_ramp, ramp
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer
+from caffe_layers.base.layer import Asked, Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
@@ -42,6 +45,7 @@ class PSROIPooling(Layer, type="PSROIPooling", fork="rfcn", param="psroi_pooling
 
     family = "pooling"
     fixed_bottoms = (1,)
+    asks: ClassVar[Mapping[int, Asked]] = {1: "regions"}
 
     def __init__(self, *, spatial_scale: float, output_dim: int, group_size: int) -> None:
         super().__init__()

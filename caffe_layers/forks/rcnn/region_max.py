@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_ramp, ramp
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer
+from caffe_layers.base.layer import Asked, Layer
 from caffe_layers.base.number import FLT_MAX, float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
@@ -31,6 +34,7 @@ class RegionMax(Layer, param="roi_pooling_param", bottoms=2):
 
     family = "pooling"
     fixed_bottoms = (1,)
+    asks: ClassVar[Mapping[int, Asked]] = {1: "regions"}
 
     def __init__(self, *, pooled_h: int, pooled_w: int, spatial_scale: float = 1.0) -> None:
         super().__init__()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from caffe_layers.arithmetic.ramp import emit_indices, emit_ramp, ramp
 from caffe_layers.arithmetic.suppression import overlaps, survivors
 from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer
+from caffe_layers.base.layer import Asked, Layer
 from caffe_layers.base.number import FLT_MAX
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
@@ -33,6 +35,7 @@ class RegionProposal(Layer):
 
     free_axis = 0
     fixed_bottoms = (0, 1, 2)
+    asks: ClassVar[Mapping[int, Asked]] = {2: "image info"}
     drops_small: bool
     """Boxes below `min_size` go; otherwise their score becomes 0."""
     info_fields: int

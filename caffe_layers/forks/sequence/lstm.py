@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor
 from caffe_layers.arithmetic.gradient import bounded
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
-from caffe_layers.base.layer import Layer
+from caffe_layers.base.layer import Asked, Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from caffe_layers.recurrent.cell import emit_lstm_cell, lstm_cell
@@ -42,6 +43,7 @@ class Lstm(Layer, type="Lstm", fork="caffe_lstm", param="lstm_param", bottoms=(1
 
     time_first = True
     fixed_bottoms = (1,)
+    asks: ClassVar[Mapping[int, Asked]] = {1: "cont"}
     h: Tensor | None
     c: Tensor | None
 
