@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from .engines import get_engine
 from .formats import DEFAULT_FORMATS, FORMATS, Format, Options, get_format
 from .keywords import complete, only, refuse_unknown
 from .loading.load import load
-from .loading.options import LoadOptions
+from .loading.options import LoadOptions, as_dtype
 from .network.net import CaffeNet
 from .network.origin import FileInfo
 from .onnx.model import OnnxModel
@@ -47,6 +48,7 @@ def convert(
     tolerance: float | None = None,
     embed_preprocessing: bool = False,
     preprocessing: Mapping[str, Any] | None = None,
+    name: str | None = None,
     quiet: bool = True,
     **options: Unpack[ConvertOptions],
 ) -> Report:
@@ -59,13 +61,19 @@ def convert(
     `embed_preprocessing` bakes what images need into the ONNX model, which then takes RGB images;
     `preprocessing` are the settings of `preprocessing_of` that the definition lacks; with them each
     `Photo` among `inputs` is prepared. The report says what images need where that is known; its
-    `passed` says whether verification succeeded; its files are `report.md` and `report.json`.
+    `passed` says whether verification succeeded; its files are `report.md` and `report.json`. With
+    a `name` it takes the stem's place, and they are `NAME.report.md` and `NAME.report.json`: so
+    several conversions share a folder. Without one, UsageError where another network's report or
+    files of the stem are there.
     """
     refuse_unknown(convert, ConvertOptions, options)
     writers = _writers(formats)
     asked = complete(FormatOptions, options)
     unheeded = _unheeded(writers, asked)
-    half = options.get("dtype") == torch.float16
+    stem = _stem(net) if name is None else _checked(name)
+    report_stem = "report" if name is None else f"{name}.report"
+    _refuse_mixing(Path(out, f"{report_stem}.json"), net)
+    half = "dtype" in options and as_dtype(options["dtype"]) == torch.float16
     _check_half(writers, half=half, half_io=options.get("half_io", False))
     loaded = load(net, weights, **_load_options(options, half=half))
     report = Report.of(loaded)
@@ -86,7 +94,7 @@ def convert(
     engine, unrun = _engine(asked["target"]) if verify_it else (None, [])
     report.notes += unrun
     with filling(Path(out)) as folder:
-        written = write_formats(loaded, folder, _stem(net), writers, chosen, report)
+        written = write_formats(loaded, folder, stem, writers, chosen, report)
         model = OnnxModel(written["onnx"]) if "onnx" in written else None
         if verify_it:
             proof = verify(
@@ -109,7 +117,7 @@ def convert(
         for path in sorted(folder.iterdir()):
             info = FileInfo.of(path, quiet=quiet)
             report.written.append(replace(info, path=str(Path(out, path.name))))
-        report.write(folder)
+        report.write(folder, report_stem)
     return report
 
 
@@ -124,6 +132,27 @@ def _engine(target: str | None) -> tuple[str | None, list[str]]:
         f"not run in {target}, which is not installed: there is no {', '.join(missing)} "
         f"({engine.INSTALL})"
     ]
+
+
+def _checked(name: str) -> str:
+    """Return a name for files; UsageError for one that is a path or none."""
+    if not name or Path(name).name != name:
+        raise UsageError(f"name {name!r} is no file's name", fix="a word, as alexnet")
+    return name
+
+
+def _refuse_mixing(report: Path, net: PathName) -> None:
+    """Raise UsageError where a folder has the report of another network's conversion."""
+    try:
+        sources = json.loads(report.read_text(encoding="utf-8"))["sources"]
+        earlier = Path(sources[0]["path"]).resolve()
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # none there, or not ours: `filling` says what stands in the way
+    if earlier != Path(net).resolve() and earlier.exists():
+        raise UsageError(
+            f"{report.parent} holds the conversion of {earlier}, whose report would be overwritten",
+            fix="write into another folder, or tell them apart with --name",
+        )
 
 
 def _refuse_overwriting(net: CaffeNet, folder: Path, out: Path) -> None:

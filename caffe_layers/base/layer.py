@@ -360,6 +360,12 @@ class Layer(nn.Module):
         super().train(mode if self.phase is None else self.phase == "TRAIN")
         return self
 
+    def extra_repr(self) -> str:
+        """Return its details and its blobs' shapes, as torch prints a module."""
+        blobs = zip(self.blob_names, self.blobs, strict=True)
+        sizes = [f"{name} {'x'.join(map(str, blob.shape))}" for name, blob in blobs]
+        return ", ".join([*self.details, *sizes])
+
     @property
     def label(self) -> str:
         """Its type and its details, as a picture shows them: `Convolution 3x3 /2`."""

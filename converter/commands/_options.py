@@ -34,9 +34,10 @@ class _ByName(Action):
         setattr(namespace, self.dest, [*before, values])
 
 
-def add_net(parser: ArgumentParser) -> None:
-    """Declare NET and WEIGHTS, and how a network is loaded."""
-    parser.add_argument("net", metavar="NET", help="a .prototxt, or a lone .caffemodel")
+def add_net(parser: ArgumentParser, *, several: bool = False) -> None:
+    """Declare NET and WEIGHTS, of `several` networks if so, and how they are loaded."""
+    said = "a .prototxt, or a lone .caffemodel"
+    parser.add_argument("net", metavar="NET", nargs="?" if several else None, help=said)
     parser.add_argument(
         "weights",
         metavar="WEIGHTS",
@@ -44,6 +45,10 @@ def add_net(parser: ArgumentParser) -> None:
         default=None,
         help="a .caffemodel or .caffemodel.h5; several with commas between, later ones win",
     )
+    if several:
+        parser.add_argument(
+            "more", metavar="NET [WEIGHTS]", nargs="*", help="further networks, with their weights"
+        )
     group = parser.add_argument_group("loading")
     _add_definition(group)
     _add_weights(group)
@@ -224,6 +229,11 @@ def tell_passed_over(args: Namespace, *nets: CaffeNet) -> None:
     notes += [note for net in nets for note in net.notes if note.startswith("passed over")]
     for note in () if args.quiet else dict.fromkeys(notes):
         print(f"note: {note}", file=sys.stderr)
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """Declare `--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def add_inputs(parser: ArgumentParser) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
 
 from converter.onnx.options import DEFAULT_OPSET
 
-from ._options import add_net, load_options, say
+from ._options import add_json, add_net, load_options, say
 
 HELP = "say what is supported, in torch and in ONNX, what is not and why"
 
@@ -14,6 +16,7 @@ HELP = "say what is supported, in torch and in ONNX, what is not and why"
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_net(parser)
+    add_json(parser)
     parser.add_argument("--opset", type=int, default=DEFAULT_OPSET)
 
 
@@ -22,5 +25,8 @@ def run(args: Namespace) -> int:
     from converter.check import check
 
     found = check(args.net, args.weights, opset=args.opset, **load_options(args))
-    say(args, found.text())
+    if args.json:
+        print(json.dumps({"passed": found.passed, **asdict(found)}, indent=1))
+    else:
+        say(args, found.text())
     return 0 if found.passed else 1

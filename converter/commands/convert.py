@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converter.formats import DEFAULT_FORMATS, FORMATS
+from prototxt.errors import UsageError
 
 from ._options import (
     add_export,
@@ -19,17 +21,32 @@ from ._options import (
     say,
 )
 
+if TYPE_CHECKING:
+    from converter.conversions import Model
+    from converter.verification.report import Report
+
 HELP = "write ONNX, safetensors and other formats, verify them, and report"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    add_net(parser)
+    add_net(parser, several=True)
     parser.add_argument("-o", "--out", required=True, metavar="DIR")
     parser.add_argument(
         "--format",
         default=",".join(DEFAULT_FORMATS),
         help=f"of {', '.join(FORMATS)} (default: {','.join(DEFAULT_FORMATS)})",
+    )
+    parser.add_argument(
+        "--name",
+        metavar="STEM",
+        help="of the files, in place of the definition's; the report is then STEM.report.md",
+    )
+    parser.add_argument(
+        "--from",
+        dest="list",
+        metavar="LIST",
+        help="convert what a file lists, NET [WEIGHTS [NAME]] in each line",
     )
     parser.add_argument("--no-verify", action="store_true")
     add_inputs(parser)
@@ -45,12 +62,32 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Convert; the status is 1 if a verification failed."""
+    from converter.conversions import Model, convert_all, models_of, read_list, table
+
+    words = [word for word in (args.net, args.weights, *args.more) if word is not None]
+    if bool(words) == bool(args.list):
+        raise UsageError("which network?", fix="give NET [WEIGHTS] ..., or --from LIST")
+    several = args.list or args.more or (args.weights or "").endswith(".prototxt")
+    if not several:
+        report = _converted(args, Model(args.net, args.weights, args.name or ""))
+        _tell(args, report)
+        return 0 if report.passed else 1
+    if args.name:
+        raise UsageError("--name is one network's", fix="name each in a list for --from")
+    models = read_list(args.list) if args.list else models_of(words)
+    outcomes = convert_all(models, args.out, lambda model: _converted(args, model))
+    say(args, table(outcomes))
+    say(args, f"wrote {Path(args.out, 'summary.json')}")
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def _converted(args: Namespace, model: Model) -> Report:
     from converter.conversion import convert
     from converter.preprocessing.inputs import read_fed
 
-    report = convert(
-        args.net,
-        args.weights,
+    return convert(
+        model.net,
+        model.weights,
         args.out,
         formats=[name for name in args.format.split(",") if name],
         verify_it=not args.no_verify,
@@ -60,12 +97,18 @@ def run(args: Namespace) -> int:
         tolerance=args.tolerance,
         embed_preprocessing=args.embed_preprocessing,
         preprocessing=preprocessing_options(args),
+        name=model.name or None,
         quiet=args.quiet,
         **load_options(args),
         **export_options(args),
     )
+
+
+def _tell(args: Namespace, report: Report) -> None:
     say(args, report.text())
     for file in report.written:
         say(args, f"wrote {file.path} ({file.size:,} bytes)")
-    say(args, f"wrote {Path(args.out, 'report.md')}: what was compared, and how the files are used")
-    return 0 if report.passed else 1
+    told = Path(args.out, f"{args.name}.report.md" if args.name else "report.md")
+    say(args, f"wrote {told}: what was compared, and how the files are used")
+    for caveat in report.caveats:
+        say(args, caveat)

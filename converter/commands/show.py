@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from prototxt.errors import CaffeError
 
-from ._options import add_net, load_options
+from ._options import add_json, add_net, load_options
 
 if TYPE_CHECKING:
+    from converter.network.summary import Summary
     from prototxt import Net
 
 HELP = "print the layer table: shapes, parameters, multiply-adds, totals"
@@ -25,6 +28,7 @@ def dialects(definition: Net) -> str:
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_net(parser)
+    add_json(parser)
 
 
 def run(args: Namespace) -> int:
@@ -40,12 +44,38 @@ def run(args: Namespace) -> int:
     try:
         net = found.load()
     except CaffeError:
-        print_table(args, found.definition, format_summary(found.summary()), found.notes)
-        for cause in found.causes():
-            print(cause)
+        summary, causes = found.summary(), found.causes()
+        if args.json:
+            _print_json(args, found.definition, summary, found.notes, causes)
+        else:
+            print_table(args, found.definition, format_summary(summary), found.notes)
+            for cause in causes:
+                print(cause)
         raise
-    print_table(args, found.definition, format_summary(summarize(net)), Report.of(net).notes)
+    summary, notes = summarize(net), Report.of(net).notes
+    if args.json:
+        _print_json(args, found.definition, summary, notes, [])
+    else:
+        print_table(args, found.definition, format_summary(summary), notes)
     return 0
+
+
+def _print_json(
+    args: Namespace,
+    definition: Net,
+    summary: Summary,
+    notes: Iterable[str],
+    unknown: Sequence[str],
+) -> None:
+    """Print the table as JSON: an unknown shape is null, its reason is among `unknown`."""
+    said = {
+        "dialect": args.dialect or dialects(definition),
+        **asdict(summary),
+        "multiply_adds": summary.multiply_adds,
+        "notes": list(notes),
+        "unknown": list(unknown),
+    }
+    print(json.dumps(said, indent=1))
 
 
 def print_table(args: Namespace, definition: Net, table: str, notes: Iterable[str]) -> None:

@@ -69,5 +69,5 @@ def run(args: Namespace) -> int:
         seed=args.seed,
         quiet=args.quiet,
     )
-    say(args, report.text())
+    say(args, str(report))
     return 0 if report.passed else 1

@@ -141,6 +141,11 @@ class CaffeNet(nn.Module):
         return [top for step in self.steps if step.cls.is_source for top in step.tops]
 
     @property
+    def outputs(self) -> list[str]:
+        """The names of the blobs that come out where every input is fed, sorted as they are."""
+        return list(self.plan(dict.fromkeys(self.inputs)).outputs)
+
+    @property
     def named_outputs(self) -> tuple[str, ...]:
         """The blobs that the caller ended the network with; none where nobody did."""
         return self.definition.outputs if self.definition else ()

@@ -39,12 +39,16 @@ class Report:
     notes: list[str] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     usage: Usage | None = None
+    drawn: bool = False
+    """Blobs that learn have their fillers' values, for no weights were given."""
 
     @classmethod
     def of(cls, net: CaffeNet) -> Report:
         """Begin the report of a loaded network: its totals, and what its weights lacked."""
         report = cls(summarize(net), str(net.dtype).removeprefix("torch."))
         report.notes.extend([*net.notes, *_loading_notes(net)])
+        given = net.loaded is None or bool(net.loaded.sources)
+        report.drawn = not given and report.summary.learnable > 0
         return report
 
     def add(self, comparison: Comparison) -> None:
@@ -65,6 +69,20 @@ class Report:
     def first_bad(self) -> BlobError | None:
         """The first blob out of tolerance in the comparisons' order."""
         return next((c.first_bad for c in self.comparisons if c.first_bad), None)
+
+    @property
+    def caveats(self) -> list[str]:
+        """What a reader has to know of a verification that shows less than it seems to."""
+        rows = [row for one in self.comparisons for row in one.rows]
+        said = []
+        if rows and all(row.content == "zero" for row in rows):
+            said.append("every value that was compared is 0: this verification shows nothing")
+        if self.drawn:
+            said.append("no weights were given: the files hold fillers' values, and no model")
+        return said
+
+    def __str__(self) -> str:
+        return "\n".join([self.text(), *self.caveats])
 
     def text(self) -> str:
         """Return the verification as a table for the terminal."""
@@ -89,6 +107,8 @@ class Report:
             lines += [f"## {comparison.title}", "", _verdict(comparison), ""]
             if comparison.rows:
                 lines += [_comparison_table(comparison), ""]
+        if self.caveats:
+            lines += ["## What this does not show", "", *(f"* {one}" for one in self.caveats), ""]
         versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
         return "\n".join([*lines, f"Made by caffeport {VERSION} with {versions}.", ""])
 
@@ -105,16 +125,17 @@ class Report:
             "sources": [asdict(file) for file in self.sources],
             "written": [asdict(file) for file in self.written],
             "notes": self.notes,
+            "caveats": self.caveats,
             "usage": self.usage.as_dict() if self.usage else None,
             "comparisons": [_comparison_dict(comparison) for comparison in self.comparisons],
             "versions": {"caffeport": VERSION, **_versions()},
         }
 
-    def write(self, folder: str | PathLike[str]) -> None:
-        """Write `report.md` and `report.json` into a folder."""
-        with writing(Path(folder, "report.md")) as file:
+    def write(self, folder: str | PathLike[str], stem: str = "report") -> None:
+        """Write `report.md` and `report.json` into a folder, or with another stem."""
+        with writing(Path(folder, f"{stem}.md")) as file:
             file.write(self.markdown().encode())
-        with writing(Path(folder, "report.json")) as file:
+        with writing(Path(folder, f"{stem}.json")) as file:
             file.write(json.dumps(_finite(self.as_dict()), indent=1).encode() + b"\n")
 
 
