@@ -48,7 +48,7 @@ class running:  # noqa: N801  # used as a function, as `within` is
             return
         if is_lack_of_memory(error):
             raise UnsupportedError("memory does not hold what it computes", fix=FIX) from None
-        if not self.cls.__module__.startswith(_OURS):
+        if is_own(self.cls):
             raise UnsupportedError(slip(error)) from error
         if isinstance(error, OSError):
             named = f"{error.filename}: " if error.filename else ""
@@ -56,6 +56,11 @@ class running:  # noqa: N801  # used as a function, as `within` is
         if isinstance(error, ArithmeticError) or any(said in str(error) for said in _BEYOND):
             beyond = "its numbers lead beyond what can be computed"
             raise ShapeError(f"{beyond}: {headline(error)}") from error
+
+
+def is_own(cls: type) -> bool:
+    """Tell whether a class is a user's, not one that is shipped here."""
+    return not cls.__module__.startswith(_OURS)
 
 
 def slip(error: Exception) -> str:

@@ -4,15 +4,47 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from prototxt.errors import CaffeError
 
 from .commands import COMMANDS, get_command
-from .interruption import TerminatedError, raising_on_sigterm
 from .version import VERSION
+
+
+class TerminatedError(BaseException):
+    """SIGTERM came."""
+
+
+@contextmanager
+def raising_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM raise TerminatedError inside the block, as SIGINT raises KeyboardInterrupt.
+
+    So what writes files takes back what is half done. Other processes that begin inside, workers,
+    end by the signal itself. Nothing changes in a thread that may set no handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = os.getpid()
+
+    def terminate(number: int, frame: Any) -> None:
+        if os.getpid() == ours:
+            raise TerminatedError
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,16 +12,17 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from caffe_layers.limits import running
+from caffe_layers.limits import is_own, running
 from caffe_layers.memory import new_blob, new_blobs_are_filled
 from prototxt import Blob
-from prototxt.errors import CaffeError
+from prototxt.errors import CaffeError, UnsupportedError
 from prototxt.schema import SHIPPED, Schema
 
 from .checks import require_axes, require_countable, require_values
 from .count import Count
 from .fields import arguments_of, read_fields
 from .filler import Filler
+from .message import is_set
 from .op import Values
 from .param_spec import ParamSpec
 from .shape import Shape
@@ -189,7 +190,25 @@ class Layer(nn.Module):
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Layer:
         """Build the layer from its LayerParameter, for bottoms of these shapes."""
+        if is_own(cls):
+            cls._refuse_unread(layer)
         return cls(**cls.fields(layer))
+
+    @classmethod
+    def _refuse_unread(cls, layer: Any) -> None:
+        """Raise UnsupportedError for a field that is set and that no argument is read from.
+
+        Classes that read their message themselves know what they leave. An `engine` says only what
+        computes.
+        """
+        if not cls.param or not is_set(layer, cls.param):
+            return
+        for one, _ in getattr(layer, cls.param).ListFields():
+            if one.name not in cls._arguments() and one.name != "engine":
+                raise UnsupportedError(
+                    f"{cls.param}.{one.name} is set, and nothing of {cls.__name__} reads it",
+                    fix=f"give __init__ an argument of that name: `*, {one.name}: ...`",
+                )
 
     @classmethod
     def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:

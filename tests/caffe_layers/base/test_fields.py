@@ -13,6 +13,7 @@ from caffe_layers import Filler, Layer, Shape
 from caffe_layers.base.declaration import check_declarations
 from caffe_layers.base.layer import Registry
 from prototxt import schema
+from prototxt.errors import UnsupportedError
 
 CLASSES = [cls for readings in caffe_layers.LAYERS.values() for cls in readings.values()]
 FILLER = Filler(value=0.25)
@@ -134,8 +135,10 @@ def test_handed_on_options_and_a_base_s_message_are_read() -> None:
 
 
 def test_what_is_not_handed_on_is_not_read() -> None:
-    layer = built(Fixed, "lrn_param { local_size: 3 beta: 2 }")
+    layer = built(Fixed, "lrn_param { beta: 2 }")
     assert (layer.beta, layer.given) == (2.0, (1, "", 7))
+    with pytest.raises(UnsupportedError, match=r"lrn_param\.local_size is set, and nothing of"):
+        built(Fixed, "lrn_param { local_size: 3 beta: 2 }")
 
 
 def test_what_is_computed_takes_a_fields_place() -> None:

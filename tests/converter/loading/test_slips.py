@@ -94,3 +94,17 @@ def test_a_fork_that_is_not_called_as_the_file(tmp_path):
     said = "has no message 'mine_param'\n  fix: the messages of mine.proto are of fork=\"mine\""
     with pytest.raises(converter.CaffeError, match=said):
         converter.load(net, layers=layers)
+
+
+def test_a_field_that_nothing_reads(tmp_path):
+    net, layers = files(tmp_path)
+    proto = tmp_path / "mine.proto"
+    proto.write_text(proto.read_text().replace("k = 1;", "k = 1; optional int32 unread = 2;"))
+    net.write_text(NET.replace("k: 3", "k: 3 unread: 5"))
+    said = r"layer 'L' \(Mine\): mine_param.unread is set, and nothing of Mine reads it"
+    with pytest.raises(converter.CaffeError, match=said):
+        converter.load(net, layers=layers)
+    assert "mine_param.unread is set" in check(net, layers=layers).text()
+    text = Path(layers).read_text()
+    Path(layers).write_text(text.replace("k: int = 1", "k: int = 1, unread: int = 0"))
+    assert list(converter.load(net, layers=layers).layers) == ["in", "L"]
