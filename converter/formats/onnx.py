@@ -40,7 +40,8 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     if left_out := _left_out(shipped, graph):
         notes.append(f"not in {path.name}: {left_out} (--with-losses keeps losses)")
     if path.with_name(path.name + ".data").exists():
-        notes.append(f"the weights of {path.name} are in {path.name}.data: keep them together")
+        beside = f"the weights of {path.name} are in {path.name}.data: keep them together"
+        notes.append(f"{beside}, as files: onnx and OpenVINO refuse symbolic links")
     return notes
 
 

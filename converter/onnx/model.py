@@ -156,9 +156,14 @@ class OnnxModel:
 
     @cached_property
     def _infos(self) -> dict[str, onnx.ValueInfoProto]:
-        """The type of each value that has one."""
+        """The type of each value that has one and is there.
+
+        Optimisers leave the types of values that they have fused away.
+        """
         graph = self.proto.graph
-        return {one.name: one for one in (*graph.input, *graph.value_info, *graph.output)}
+        there = {one.name for one in graph.input} | makers(graph.node).keys()
+        said = (*graph.input, *graph.value_info, *graph.output)
+        return {one.name: one for one in said if one.name in there}
 
     def run(self, inputs: Arrays) -> dict[str, np.ndarray]:
         """Return the outputs of the file as it ships, ONNX Runtime's optimisations included."""
