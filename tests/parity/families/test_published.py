@@ -1,0 +1,97 @@
+"""Published definitions of the families, where they are at hand: small inputs, drawn weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+import converter
+from caffe_layers import weightless
+from tests.support.families import TOLERANCE, picture
+from tests.support.recorded import assert_close
+
+Shape = tuple[int, ...]
+RUN: dict[str, tuple[str, dict[str, Shape], dict[str, Shape]]] = {
+    "CRNN of caffe_ocr": (
+        "caffe_ocr__examples__ocr__inception-bn__deploy",
+        {"data": (1, 3, 32, 64)},
+        {"result": (1, 8, 1, 1)},
+    ),
+    "DetectNet": (
+        "DetectNetCars__deploy",
+        {"data": (1, 3, 64, 96)},
+        {"bbox-list": (1, 50, 5)},
+    ),
+    "LiteFlowNet": (
+        "LiteFlowNet__models__testing__deploy_runtime_1024_448",
+        {"img0_nomean_resize": (1, 3, 64, 64), "img1_nomean_resize": (1, 3, 64, 64)},
+        {"flow_R_L2": (1, 2, 32, 32)},
+    ),
+    "SphereFace": (
+        "Sphereface-Ms-celeb-1M__example__face_deploy",
+        {"data": (1, 3, 112, 96)},
+        {"fc5": (1, 2048)},
+    ),
+}
+"""A family -> its definition, what it is fed, and what comes out."""
+SHOWN: dict[str, tuple[str, dict[str, Shape]]] = {
+    "MS-CNN": (
+        "mscnn__examples__caltech__mscnn-7s-480__mscnn_deploy",
+        {"proposals_score": (2000, 6, 1, 1), "cls_pred": (2000, 2), "bbox_pred": (2000, 8)},
+    ),
+    "Cascade R-CNN": (
+        "cascade-rcnn__examples__voc__alex-9s-600-rpn-cascade__deploy",
+        {
+            **{f"output_bbox_{stage}": (300, 5, 1, 1) for stage in ("1st", "2nd", "3rd")},
+            **{f"cls_prob_{stage}": (300, 21) for stage in ("1st", "2nd_avg", "3rd_avg")},
+        },
+    ),
+    "PSANet": (
+        "PSANet__evaluation__prototxt__ade20k__psanet50_ade20k_465",
+        {"conv6_zoom": (1, 150, 465, 465)},
+    ),
+}
+"""Families whose published networks are too large for a test: their outputs' shapes."""
+
+
+def definition(shared: Path, name: str) -> Path:
+    path = shared / "field" / "prototxts" / f"{name}.prototxt"
+    if not path.is_file():
+        pytest.skip(f"{name} is not at hand: it is published, and not part of this project")
+    return path
+
+
+@pytest.mark.parametrize("family", RUN)
+def test_published_network_runs(family: str, shared: Path, tmp_path: Path) -> None:
+    name, shapes, wants = RUN[family]
+    torch.manual_seed(3)
+    net = converter.load(definition(shared, name), input_shapes=shapes).eval()
+    for layer in net.layers.values():
+        for blob in layer.stored_blobs:  # a definition to deploy says no fillers
+            if blob.dim() > 1 and blob.numel() > 1 and not blob.detach().any():
+                blob.data.normal_(0, blob[0].numel() ** -0.5)
+    inputs = {top: picture(*shape, seed=at) for at, (top, shape) in enumerate(shapes.items())}
+    with torch.no_grad():
+        blobs = net.blobs({top: torch.from_numpy(array) for top, array in inputs.items()})
+    path = tmp_path / "net.onnx"
+    converter.export_onnx(net, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    tops = [info.name for info in session.get_outputs()]
+    got = dict(zip(tops, session.run(None, inputs), strict=True))
+    assert {top: array.shape for top, array in got.items()} == wants
+    for top, array in got.items():
+        assert np.isfinite(array).all()
+        assert_close(array, blobs[top].numpy(), top, TOLERANCE)
+
+
+@pytest.mark.parametrize("family", SHOWN)
+def test_published_network_has_its_shapes(family: str, shared: Path) -> None:
+    name, wants = SHOWN[family]
+    with weightless():
+        net = converter.load(definition(shared, name))
+    shapes = net.shapes()
+    assert {top: shapes[top] for top in net.exported().plan.outputs} == wants
