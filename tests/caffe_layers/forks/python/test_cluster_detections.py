@@ -113,25 +113,41 @@ def test_boxes_of_two_classes(
 
 
 def test_what_lies_within_more_boxes_goes(tmp_path: Path) -> None:
-    """Two small boxes within six large ones; five small ones elsewhere stay."""
+    """Two small boxes within six large ones, and within two; five small ones elsewhere stay."""
     inputs = scene(1, 1)
     inputs["coverage"][:] = 0
     y, x = np.mgrid[: HEIGHT // STRIDE, : WIDTH // STRIDE] * STRIDE
     wanted = [[2, 2, 40, 28]] * 6 + [[6, 6, 20, 14]] * 2 + [[5, 5, 9, 60]] * 5
+    wanted += [[100, 100, 50, 50]] * 2 + [[110, 110, 9, 9]] * 2
     for at, box in enumerate(wanted):
         row, column = divmod(at, WIDTH // STRIDE)
         inputs["coverage"][0, 0, row, column] = 1
         inputs["boxes"][0, :, row, column] = box - np.stack([x, y, x, y])[:, row, column]
-    want = clustered(*inputs.values(), 0, 0.5, 1, 0.01, 0, 50)
-    assert want[0, :3].round(2).tolist() == [
-        [2, 2, 40, 28, 1.79], [5, 5, 9, 60, 1.61], [0] * 5]  # fmt: skip
-    text = layer(f"{WIDTH}, {HEIGHT}, {STRIDE}, 0.5, 1, 0.01, 0")
+    want = clustered(*inputs.values(), 0, 0.5, 1, 0.01, -60, 50)
+    assert want[0, :4].round(2).tolist() == [
+        [2, 2, 40, 28, 1.79], [5, 5, 9, 60, 1.61], [100, 100, 50, 50, 0.69], [0] * 5]  # fmt: skip
+    text = layer(f"{WIDTH}, {HEIGHT}, {STRIDE}, 0.5, 1, 0.01, -60")
     check(text, inputs, {"y0": want}, tmp_path)
 
 
 def test_boxes_that_are_nothing_are_none(tmp_path: Path) -> None:
-    inputs = {"coverage": np.ones((1, 1, 1, 1)), "boxes": np.zeros((1, 4, 1, 1))}
-    check(layer("8, 8, 8, 0.5, 0, 0.1, 0"), inputs, {"y0": np.zeros((1, 50, 5))}, tmp_path)
+    """Not even a group of two, where no number of an image's boxes is anything."""
+    boxes = np.zeros((1, 4, 1, 2))
+    boxes[0, ::2, 0, 1] = -8  # a cell's place is added
+    inputs = {"coverage": np.ones((1, 1, 1, 2)), "boxes": boxes}
+    text = layer("16, 8, 8, 0.5, 1, 0.1, 0")
+    check(text, inputs, {"y0": np.zeros((1, 50, 5))}, tmp_path)
+    boxes[0, 3, 0, 1] = 0.5  # something, though cut off to 0
+    want = np.zeros((1, 50, 5))
+    want[0, 0, 4] = np.float16(log(2))
+    check(text, inputs, {"y0": want}, tmp_path)
+
+
+def test_no_more_rows_than_the_image_has_cells_across(tmp_path: Path) -> None:
+    inputs = scene(1, 1)
+    want = clustered(*(array[:, :, :3] for array in inputs.values()), 0, 0.4, 1, 0.1, 0, 50)
+    assert want[0, :, 4].any()
+    check(layer("12, 32, 4, 0.4, 1, 0.1, 0"), inputs, {"y0": want}, tmp_path)
 
 
 @pytest.mark.parametrize(
