@@ -11,8 +11,8 @@ fewer than 2 G multiply-adds, to `load` and one forward pass, of ones. All may e
 a CaffeError: within 10 s of a processor each, and with 2 GB of resident memory beyond the start.
 
 Prints how many ended how, and every kind of what should not be, with the number of its first
-mutant. `--only N` shows one mutant's traceback, `--keep FOLDER` writes its files. The status is 1
-where there is a fault.
+mutant; Ctrl-C ends it with what is done by then. `--only N` shows one mutant's traceback, `--keep
+FOLDER` writes its files. The status is 1 where there is a fault.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -319,15 +320,16 @@ def main() -> int:
         return 0
     ends: Counter[tuple[str, str]] = Counter()
     faults: dict[str, list[int]] = {}
-    end = args.first + args.mutants
-    for number, way, ended in watched(args.shared, args.first, end, lone=args.lone):
-        ends[way, "fault" if ended.startswith("fault") else ended] += 1
-        if ended.startswith("fault"):
-            numbers = faults.setdefault(ended, [])
-            if not numbers:
-                print(f"mutant {number}: {ended}", file=sys.stderr, flush=True)
-            numbers.append(number)
-    print(f"{args.mutants} mutants, from {args.first}")
+    last, end = args.first - 1, args.first + args.mutants
+    with suppress(KeyboardInterrupt):  # what is done by then is told all the same
+        for last, way, ended in watched(args.shared, args.first, end, lone=args.lone):
+            ends[way, "fault" if ended.startswith("fault") else ended] += 1
+            if ended.startswith("fault"):
+                numbers = faults.setdefault(ended, [])
+                if not numbers:
+                    print(f"mutant {last}: {ended}", file=sys.stderr, flush=True)
+                numbers.append(last)
+    print(f"{last + 1 - args.first} mutants, from {args.first}")
     for (way, ended), count in sorted(ends.items()):
         print(f"{way}: {ended}: {count}")
     for kind, numbers in sorted(faults.items(), key=lambda item: -len(item[1])):

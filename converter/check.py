@@ -14,7 +14,7 @@ from prototxt import Net
 from prototxt.errors import CaffeError
 from prototxt.paths import PathName
 
-from .keywords import refuse_unknown
+from .keywords import complete, only, refuse_unknown
 from .loading.known.suggest import options_for
 from .loading.known.survey import Survey, causes, survey, written_type
 from .loading.known.walk import UNSEEN, Part
@@ -23,7 +23,7 @@ from .onnx.builder import Builder
 from .onnx.emit import FLOATS, emit
 from .onnx.free_axes import fixed_batch, with_free_axes
 from .onnx.graph import Graph
-from .onnx.options import DEFAULT_OPSET
+from .onnx.options import GraphOptions
 from .text import format_table
 from .unknown_things import unknown_things
 
@@ -77,23 +77,27 @@ class Check:
         return "\n".join([format_table(rows), *below])
 
 
+class CheckOptions(LoadOptions, GraphOptions, total=False):
+    """What `check` takes: how a network is loaded, and what its ONNX form is to be."""
+
+
 def check(
     net: PathName,
     weights: PathName | Sequence[PathName] | None = None,
-    *,
-    opset: int = DEFAULT_OPSET,
-    **options: Unpack[LoadOptions],
+    **options: Unpack[CheckOptions],
 ) -> Check:
     """Return what of a network is supported, in torch and in ONNX, what is not and why.
 
-    `options` are those of `load`. Every layer whose bottoms' shapes are known is built and emitted
-    on its own; if all can be, the whole is loaded and emitted. Raises FormatError for files that
+    `options` are those of `load`, and those of `convert` (opset, dynamic, with_losses, softmax,
+    target) by which it judges. Every layer whose bottoms' shapes are known is built and emitted on
+    its own; if all can be, the whole is loaded and emitted. Raises FormatError for files that
     cannot be read at all.
     """
-    refuse_unknown(check, LoadOptions, options)
-    found = survey(net, weights, **options)
+    refuse_unknown(check, CheckOptions, options)
+    asked = complete(GraphOptions, options)
+    found = survey(net, weights, **only(LoadOptions, options))
     checked = Check(
-        [_verdict(part, found.net, opset) for part in found.parts],
+        [_verdict(part, found.net, asked["opset"]) for part in found.parts],
         unknown_things(found.net, found.parts, found.request.registry),
         [str(error) for error in found.errors],
         [f"note: {note}" for note in found.notes],
@@ -101,7 +105,7 @@ def check(
     if lacking := found.suggestions.shapes():
         checked.unknown.append(f"shapes that the file does not say: {options_for(lacking)}")
     if not checked.problems and not any(verdict.torch for verdict in checked.verdicts):
-        _judge_whole(checked, found, opset)
+        _judge_whole(checked, found, asked)
     return checked
 
 
@@ -132,13 +136,16 @@ def _onnx(part: Part, module: Layer, opset: int) -> str:
     return ""
 
 
-def _judge_whole(checked: Check, found: Survey, opset: int) -> None:
+def _judge_whole(checked: Check, found: Survey, asked: GraphOptions) -> None:
     """Find what is wrong with the network as a whole, as `convert` would."""
     emits = checked.passed
     try:
         loaded = found.load()
         if emits and loaded.dtype in FLOATS:
-            _, error = with_free_axes(None, lambda axes: emit(loaded, opset=opset, dynamic=axes))
+            _, error = with_free_axes(
+                asked["dynamic"],
+                lambda axes: emit(loaded, **only(GraphOptions, {**asked, "dynamic": axes})),
+            )
             if error is not None:
                 checked.notes.append(f"note: {fixed_batch('an ONNX model', error)}")
     except CaffeError as error:

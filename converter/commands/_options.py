@@ -264,8 +264,12 @@ def add_golden(parser: ArgumentParser) -> None:
 
 def add_export(parser: ArgumentParser) -> None:
     """Declare how an ONNX model is written."""
-    group = parser.add_argument_group("ONNX")
-    for name, option in options_of(FormatOptions).items():
+    add_options(parser.add_argument_group("ONNX"), FormatOptions)
+
+
+def add_options(group: Any, of: type) -> None:
+    """Declare the options of a TypedDict."""
+    for name, option in options_of(of).items():
         flag = f"--{name.replace('_', '-')}"
         if option.default is False:
             group.add_argument(flag, action="store_true", help=option.help)

@@ -6,9 +6,10 @@ import json
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 
-from converter.onnx.options import DEFAULT_OPSET
+from converter.keywords import only
+from converter.onnx.options import GraphOptions
 
-from ._options import add_json, add_net, load_options, say
+from ._options import add_json, add_net, add_options, load_options, say
 
 HELP = "say what is supported, in torch and in ONNX, what is not and why"
 
@@ -17,14 +18,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_net(parser)
     add_json(parser)
-    parser.add_argument("--opset", type=int, default=DEFAULT_OPSET)
+    add_options(parser.add_argument_group("ONNX, as for `convert`"), GraphOptions)
 
 
 def run(args: Namespace) -> int:
     """Print the table; the status is 1 if something is not supported."""
     from converter.check import check
 
-    found = check(args.net, args.weights, opset=args.opset, **load_options(args))
+    found = check(args.net, args.weights, **only(GraphOptions, vars(args)), **load_options(args))
     if args.json:
         print(json.dumps({"passed": found.passed, **asdict(found)}, indent=1))
     else:

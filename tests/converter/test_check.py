@@ -206,3 +206,22 @@ def test_a_thing_in_many_places_names_the_first(tmp_path, capsys):
     main(["check", str(write(tmp_path, INPUT, *warps))])
     lines = ", ".join(f"line {at}" for at in range(2, 10))
     assert f"unknown type Frob: 11 times, {lines} and 3 more\n" in capsys.readouterr().out
+
+
+MIXES = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [1, 2, 4, 4] } } }
+layer { name: "r" type: "Reshape" bottom: "x" top: "y"
+  reshape_param { shape { dim: 1 dim: -1 dim: 4 } } }"""
+
+
+def test_it_judges_by_what_convert_is_asked_for(tmp_path, capsys):
+    net, out = tmp_path / "net.prototxt", ["-o", str(tmp_path / "out"), "--format", "onnx"]
+    net.write_text(MIXES)
+    for words, status in (([], 0), (["--dynamic", "none"], 0), (["--dynamic", "batch"], 1)):
+        assert main(["check", str(net), *words]) == status
+        checked = capsys.readouterr()
+        assert main(["convert", str(net), *out, *words]) == status
+        converted = capsys.readouterr()
+        said = "layer 'r' (Reshape): it puts all images into one"
+        assert (said in checked.out) == (words != ["--dynamic", "none"])
+        assert (said in converted.out + converted.err) == (said in checked.out)
+    assert main(["check", str(net), "--softmax", "--with-losses", "--opset", "13"]) == 0
