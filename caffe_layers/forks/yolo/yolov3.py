@@ -24,8 +24,8 @@ class Yolov3(GridLoss, type="Yolov3", fork="yolo", param="yolov3_param", bottoms
     object by more than `thresh`.
 
     An object is its cell's, there of the pair of `biases` that overlaps its size most, if `mask`
-    has it, and of the others of `mask` that overlap it by more than `iou_thresh`, if that is below
-    1 (of these Caffe leaves out the one whose number is the first's place in `mask`). Delta is
+    has it, and of the others of `mask` that overlap it by more than `iou_thresh` (of these Caffe
+    leaves out the one whose number is the first's place in `mask`). Delta is
     `coord_scale * (2 - w h) (v - t)` for s(x), s(y), w and h, of the last object of a cell's
     anchor; `s - 1` for the object; and `class_scale * (s - t)` for each class, with targets 1 for
     the classes of all its objects, and 0 for others, moved towards 1/2 by `label_smooth_eps`. With
@@ -153,10 +153,9 @@ class Yolov3(GridLoss, type="Yolov3", fork="yolo", param="yolov3_param", bottoms
         mask = torch.tensor(self.mask, device=pairs.device)
         hits = (mask == best) & (most > 0)
         counts = hits.long()
-        if self.iou_thresh < 1:
-            # Caffe passes over the anchor's place in `mask` here, taken for a pair's number.
-            place = torch.where(hits.any(2), hits.long().argmax(2), best[..., 0])
-            counts += (alike[..., mask] > self.iou_thresh) & (mask != place[..., None])
+        # Caffe passes over the anchor's place in `mask` here, taken for a pair's number.
+        place = torch.where(hits.any(2), hits.long().argmax(2), best[..., 0])
+        counts += (alike[..., mask] > self.iou_thresh) & (mask != place[..., None])
         return counts * objects.real[..., None]
 
     def _classes(
