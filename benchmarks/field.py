@@ -4,7 +4,8 @@
 
 FOLDER holds definitions; INDEX.tsv names each one's file (`name`), `repository`, `path` and
 `commit`. Each is shown without options, and then with those that the messages suggest: shapes of
-inputs, a fork's reading, `--deploy`, `--phase`; a template's values are not guessed. `--check` runs
+inputs, a fork's reading, `--deploy`, `--phase`; a template's placeholders get plain values, sizes
+of 448 x 1024, 21 labels and 1 for what is neither (`--set`). `--check` runs
 `check` on each as well, `--convert N` converts every Nth (without N all) of what is shown, with
 drawn weights, and verifies it. The status is 1 where anything but a message of ours came out, or a
 file took more than ten seconds of a processor.
@@ -17,6 +18,7 @@ import csv
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +41,7 @@ from prototxt import CaffeError
 SECONDS = 10
 """Of a processor: what `show` and `check` may take for one file."""
 CONVERSION_SECONDS = 120
+"""Of a processor, for a conversion with its verification."""
 MEMORY = 6 << 30
 PARAMETERS = 30_000_000
 """Networks with more are not converted here."""
@@ -46,6 +49,12 @@ ROUNDS = 20
 SHAPE = re.compile(r"--input-shape ([^\s=]+)=(\d+(?:[,x]\d+)*)")
 OTHER_PHASE = re.compile(r"include \{ phase: TRAIN \}.* --phase")
 FORK = re.compile(r"--dialect (\w+)")
+PLACEHOLDER = re.compile(r"--set (\w+)=\.\.\.")
+PLAIN = {
+    **{"SCALE_WIDTH": "1", "SCALE_HEIGHT": "1", "WIDTH": "1024", "HEIGHT": "448"},
+    **{"LABELS": "21", "FOLDER": '"out"', "CNN": '"net"'},
+}
+"""What a placeholder is set to whose name ends so, in capitals; others to 1."""
 
 
 @dataclass
@@ -57,6 +66,7 @@ class Options:
     deploy: bool = False
     phase: str = "TEST"
     allow_unknown: bool = False
+    values: dict[str, str] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
         """Return them as `load` and `check` take them."""
@@ -66,6 +76,7 @@ class Options:
         """Return them as the command line takes them."""
         shapes = [f"{name}={','.join(map(str, dims))}" for name, dims in self.input_shapes.items()]
         words = [word for shape in shapes for word in ("--input-shape", shape)]
+        words += [word for pair in self.values.items() for word in ("--set", "=".join(pair))]
         words += ["--dialect", self.dialect] if self.dialect else []
         words += ["--phase", self.phase] if self.phase != "TEST" else []
         return words + ["--deploy"] * self.deploy
@@ -79,6 +90,13 @@ class Options:
         }
         if new:
             return replace(self, input_shapes={**self.input_shapes, **new})
+        blank = [name for name in PLACEHOLDER.findall(message) if name not in self.values]
+        if blank:
+            plain = {
+                name: next((to for end, to in PLAIN.items() if name.upper().endswith(end)), "1")
+                for name in blank
+            }
+            return replace(self, values={**self.values, **plain})
         forks = set(FORK.findall(message)) - {"bvlc"}
         if len(forks) == 1 and self.dialect is None:
             return replace(self, dialect=forks.pop())
@@ -161,26 +179,30 @@ def converted(path: Path, options: Options) -> str:
     """Convert with drawn weights in a process of its own; return how it ended."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "converter", "convert", str(path), "-o", out]
-        try:
-            done = subprocess.run(
-                [*command, "--format", "onnx", "--quiet", *options.words()],
-                capture_output=True,
-                text=True,
-                timeout=CONVERSION_SECONDS,
-                preexec_fn=partial(resource.setrlimit, resource.RLIMIT_AS, (MEMORY, MEMORY)),
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"stopped after {CONVERSION_SECONDS} s"
+        done = subprocess.run(
+            [*command, "--format", "onnx", "--quiet", *options.words()],
+            capture_output=True,
+            text=True,
+            preexec_fn=limited,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            check=False,
+        )
     if done.returncode == 0:
         return "verified"
+    if done.returncode == -signal.SIGXCPU:
+        return f"stopped after {CONVERSION_SECONDS} s of a processor"
     if done.returncode < 0 or "emory" in done.stderr:
         return "too large for the memory given"
     if "Traceback" in done.stderr:
         return f"traceback: {done.stderr.strip().splitlines()[-1]}"
     message = on_one_line(done.stderr.strip(), path)
     return f"refused: {message}" if message else "not verified"
+
+
+def limited() -> None:
+    """Limit this process in memory and in a processor's time."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CONVERSION_SECONDS, CONVERSION_SECONDS + 5))
 
 
 def on_one_line(message: str, path: Path) -> str:

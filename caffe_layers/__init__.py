@@ -20,6 +20,7 @@ from .data import *
 from .data.python import register_python
 from .forks.c3d import *
 from .forks.deformable import *
+from .forks.documents import *
 from .forks.faces import *
 from .forks.flownet import *
 from .forks.greentea import *
@@ -30,8 +31,10 @@ from .forks.metric import *
 from .forks.mobile import *
 from .forks.mscnn import *
 from .forks.openpose import *
+from .forks.pose import *
 from .forks.python import *
 from .forks.rcnn import *
+from .forks.regions import *
 from .forks.ristretto import *
 from .forks.segmentation import *
 from .forks.sequence import *

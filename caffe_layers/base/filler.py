@@ -19,6 +19,8 @@ from .message import fork_field
 from .number import float32
 
 FAN_IN, FAN_OUT, AVERAGE = 0, 1, 2
+OF_FORKS = ("diag_val", "border_ratio")
+"""What only some forks' messages have."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class Filler:
     `variance_norm` is 0 (FAN_IN), 1 (FAN_OUT) or 2 (AVERAGE); `sparse` is the mean number of
     non-zero weights of an output, -1 for dense ones. `diag_val` is for the type diagonal,
     FlowNet2's: output n takes input n, times `diag_val[n]` or 1, as a mean over the kernel.
+
+    `border_ratio` is for the type borderMask, of hidden two-stream networks: 1 within, and 0 in a
+    border of so much of the shorter side. Their flowBorderMask is 0 where a flow has no neighbour,
+    to the right in channel 0 and below in channel 1, and 1 elsewhere.
     """
 
     type: str = "constant"
@@ -39,12 +45,17 @@ class Filler:
     sparse: int = -1
     variance_norm: int = FAN_IN
     diag_val: tuple[float, ...] = ()
+    border_ratio: float = 0.0
 
     @classmethod
     def from_caffe(cls, filler: Any) -> Filler:
         """Read a `FillerParameter` message."""
-        plain = {f.name: getattr(filler, f.name) for f in fields(cls) if f.name != "diag_val"}
-        return cls(**plain, diag_val=tuple(fork_field(filler, "diag_val", ())))
+        plain = {f.name: getattr(filler, f.name) for f in fields(cls) if f.name not in OF_FORKS}
+        return cls(
+            **plain,
+            diag_val=tuple(fork_field(filler, "diag_val", ())),
+            border_ratio=fork_field(filler, "border_ratio", 0.0),
+        )
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise a CaffeError where Caffe would refuse to fill a blob of this shape.
@@ -69,6 +80,10 @@ class Filler:
             require(len(shape) >= 1, f"a {self.type} filler wants a blob with at least one axis")
         elif self.type in {"positive_unitball", "diagonal"}:
             require(len(shape) <= 4, f"a {self.type} filler wants 4 axes at most, got {shape}")
+        elif self.type in {"borderMask", "flowBorderMask"}:
+            require(len(shape) == 4, f"a {self.type} filler wants a 4-D blob, got {shape}")
+            flow = self.type == "flowBorderMask"
+            require(not flow or shape[1] == 2, f"a flowBorderMask wants 2 channels, got {shape}")
         if self.sparse == -1:
             return
         if self.type != "gaussian":
@@ -154,6 +169,18 @@ def _diagonal(filler: Filler, blob: Tensor, generator: torch.Generator | None) -
         planes[n, n] = float32(value) / area
 
 
+def _border_mask(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    height, width = blob.shape[2:]
+    border = int(float32(min(height, width) * float32(filler.border_ratio)) + 0.5)
+    blob.zero_()[..., border : height - border, border : width - border] = 1
+
+
+def _flow_border_mask(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    blob.fill_(1)
+    blob[:, 0, :, -1] = 0
+    blob[:, 1, -1, :] = 0
+
+
 RULES = {
     "constant": _constant,
     "uniform": _uniform,
@@ -163,4 +190,6 @@ RULES = {
     "msra": _msra,
     "bilinear": _bilinear,
     "diagonal": _diagonal,
+    "borderMask": _border_mask,
+    "flowBorderMask": _flow_border_mask,
 }

@@ -111,6 +111,8 @@ class Layer(nn.Module):
     free_axis: ClassVar[int | None] = None
     """The axis along which its tops are as long as values say; the shape rule says how long at
     most."""
+    first_free_top: ClassVar[int] = 0
+    """The first top of which that is true: those before it are as their shapes say."""
 
     draws: bool = False
     """True where the tops are random also in TEST: no two passes agree."""

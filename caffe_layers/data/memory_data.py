@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from .fed import NONE, Fed
 class MemoryData(Fed, type="MemoryData", param="memory_data_param", bottoms=0, tops=2):
     """Images batch_size x channels x height x width and their labels, batch_size, from Python.
 
+    With greentea's `dim`, which stands for the four sizes, the data are of that shape, of any
+    number of axes, and the labels of batch_size x 1 x 1 ... of as many.
+
     `reset` gives the layer arrays as they are, `add_images` transforms images; every forward gives
     the next batch of them, and after the last the first. The tops may also be fed by name.
 
@@ -29,21 +32,26 @@ class MemoryData(Fed, type="MemoryData", param="memory_data_param", bottoms=0, t
     Caffe: BVLC/caffe, src/caffe/layers/memory_data_layer.cpp
     """
 
+    fork_fields = ("memory_data_param.dim",)
     makes_tops = True
     like: Tensor
 
     def __init__(
         self,
-        batch_size: int,
-        channels: int,
-        height: int,
-        width: int,
+        batch_size: int = 0,
+        channels: int = 0,
+        height: int = 0,
+        width: int = 0,
         transform: DataTransformer = NONE,
+        *,
+        dim: Sequence[int] = (),
     ) -> None:
-        image = (batch_size, channels, height, width)
-        require(min(image) > 0, f"batch_size, channels, height, width are {image}, wants 1 or more")
-        super().__init__(image, image[:1], transform=transform)
-        self.batch_size = batch_size
+        sizes = "dim is" if dim else "batch_size, channels, height, width are"
+        image = tuple(dim) or (batch_size, channels, height, width)
+        require(min(image) > 0, f"{sizes} {image}, wants 1 or more")
+        label = (image[0], *[1] * (len(dim) - 1)) if dim else image[:1]
+        super().__init__(image, label, transform=transform)
+        self.batch_size = image[0]
         self._arrays: tuple[Tensor, Tensor] | None = None
         self._seed: tuple[int, ...] = ()
         self._added = 0
@@ -104,4 +112,5 @@ class MemoryData(Fed, type="MemoryData", param="memory_data_param", bottoms=0, t
         data, labels = (array[batch] for array in self._arrays)
         self._at = (self._at + self.batch_size) % len(self._arrays[0])
         label = torch.promote_types(self.like.dtype, torch.float32)  # a half holds few classes
-        return data.to(self.like), labels.to(self.like.device, label)
+        of_shape = labels.reshape(self.top_shapes[1] or -1)
+        return data.to(self.like), of_shape.to(self.like.device, label)

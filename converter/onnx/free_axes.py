@@ -122,7 +122,9 @@ def _with_more_rows(
             tops = layers[step.key].shapes(*(shapes[name] for name in step.bottoms))
         at = step.cls.free_axis
         if at is not None:
-            tops = [(*top[:at], top[at] + 1, *top[at + 1 :]) for top in tops]
+            first = step.cls.first_free_top
+            longer = [(*top[:at], top[at] + 1, *top[at + 1 :]) for top in tops[first:]]
+            tops = [*tops[:first], *longer]
         shapes.update(zip(step.tops, tops, strict=True))
     return shapes
 

@@ -24,7 +24,7 @@ CASES = {
         "has no field 'shiny'",
     ),
     "type": (INPUT + GOOD.replace("InnerProduct", "Shiny"), kinds.TYPE, "type 'Shiny' is unknown"),
-    "template": (INPUT + GOOD.replace("output: 2", "output: $N"), kinds.TEMPLATE, "$N is a pl"),
+    "template": (INPUT + GOOD.replace("output: 2", "output: $N"), kinds.WITH_OPTIONS, "N=1"),
     "numbers": (INPUT + GOOD + SUM, kinds.NUMBERS, "differ"),
 }
 
@@ -57,7 +57,12 @@ def test_advice_is_followed_where_it_is_new_and_means_one_thing() -> None:
     assert first.words() == ["--input-shape", "a=1,3", "--input-shape", "b/c=2,4"]
     assert Options().advised("--dialect ssd, or --dialect bvlc") == Options(dialect="ssd")
     assert Options().advised("--dialect ssd, or --dialect yolo") is None
-    assert Options().advised("--set N=...") is None
+    blank = "--set N=... --set MAX_HEIGHT=... --set n_labels=..."
+    filled = Options().advised(blank)
+    assert filled == Options(values={"N": "1", "MAX_HEIGHT": "448", "n_labels": "21"})
+    assert filled is not None
+    assert filled.advised(blank) is None
+    assert filled.words()[:2] == ["--set", "N=1"]
 
 
 def test_page_says_first_what_share_works() -> None:

@@ -12,11 +12,7 @@ from .local import Local
 from .noise import Noise
 from .normalize import FaceNormalize
 from .pairwise import Pairwise
-from .refused import (
-    Hotspot,
-    PredictBox,
-    SubRegion,
-)
+from .refused import Hotspot, SubRegion
 from .resize import Resize
 from .scale import FaceScale
 from .slope import Slope
@@ -40,7 +36,6 @@ __all__ = [
     "Local",
     "Noise",
     "Pairwise",
-    "PredictBox",
     "Resize",
     "Slope",
     "SoftTruncation",

@@ -21,10 +21,3 @@ class Hotspot(_Unknown, type="Hotspot", fork="happynear", bottoms=(1, None), top
 
     Caffe: happynear/caffe-windows, src/caffe/layers/hotspot_layer.cpp
     """
-
-
-class PredictBox(_Unknown, type="PredictBox", fork="happynear", bottoms=(1, None), tops=(1, None)):
-    """Makes boxes of score maps.
-
-    Caffe: happynear/caffe-windows, src/caffe/layers/predict_box_layer.cpp
-    """

@@ -15,16 +15,13 @@ from .refused import (
     BlackAugmentation,
     CustomData,
     FloatReader,
-    FloatWriter,
     FlowAugmentation,
-    FLOWriter,
     GenerateAugmentationParameters,
     ImgReader,
-    ImgWriter,
-    PFMWriter,
 )
 from .resample import Resample
 from .scaled_eltwise import ScaledEltwise
+from .writers import FloatWriter, FLOWriter, ImgWriter, PFMWriter
 
 __all__ = [
     "Accum",

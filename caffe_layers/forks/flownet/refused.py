@@ -14,11 +14,6 @@ class _Reads(Refused):
     fix = "replace it by an Input layer, and feed it"
 
 
-class _Writes(Refused):
-    why = "it writes its bottoms into files"
-    fix = "take its bottoms, and leave the layer out"
-
-
 class FlowAugmentation(
     _Augments, type="FlowAugmentation", fork="flownet2", bottoms=(1, None), tops=(1, None)
 ):
@@ -68,32 +63,4 @@ class FloatReader(_Reads, type="FloatReader", fork="flownet2", bottoms=0, tops=(
     """Arrays from files.
 
     Caffe: lmb-freiburg/flownet2, src/caffe/layers/floatreader_layer.cpp
-    """
-
-
-class ImgWriter(_Writes, type="ImgWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
-    """Writes images.
-
-    Caffe: lmb-freiburg/flownet2, src/caffe/layers/imgwriter_layer.cpp
-    """
-
-
-class FLOWriter(_Writes, type="FLOWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
-    """Writes flows.
-
-    Caffe: lmb-freiburg/flownet2, src/caffe/layers/flowriter_layer.cpp
-    """
-
-
-class PFMWriter(_Writes, type="PFMWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
-    """Writes disparities.
-
-    Caffe: lmb-freiburg/flownet2, src/caffe/layers/pfmwriter_layer.cpp
-    """
-
-
-class FloatWriter(_Writes, type="FloatWriter", fork="flownet2", bottoms=(1, None), tops=(0, None)):
-    """Writes arrays.
-
-    Caffe: lmb-freiburg/flownet2, src/caffe/layers/floatwriter_layer.cpp
     """

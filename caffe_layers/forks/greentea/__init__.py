@@ -2,5 +2,6 @@
 
 from .dilated_pooling import DilatedPooling
 from .merge_crop import MergeCrop
+from .training import Affinity, DataRandTransform
 
-__all__ = ["DilatedPooling", "MergeCrop"]
+__all__ = ["Affinity", "DataRandTransform", "DilatedPooling", "MergeCrop"]

@@ -54,12 +54,12 @@ def column(op: Op, rois: str, at: int) -> str:
     return op.Slice(rois, op.ints(at), op.ints(at + 1), op.ints(1))
 
 
-def emit_one_more(op: Op, rois: str) -> str:
-    """Append a region behind the others, so that there is one.
+def emit_one_more(op: Op, rois: str, numbers: int = 5) -> str:
+    """Append a region of so many numbers behind the others, so that there is one.
 
     ONNX Runtime goes over no rows in no Scan, and an Einsum without rows ends the process.
     """
-    return op.Concat(rois, op.array("no_region", np.zeros((1, 5))), axis=0)
+    return op.Concat(rois, op.array("no_region", np.zeros((1, numbers))), axis=0)
 
 
 def emit_one_less(op: Op, top: str) -> str:

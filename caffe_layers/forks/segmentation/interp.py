@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.window import pad_spatial
@@ -14,6 +12,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
+from caffe_layers.vision.corner_resize import emit_resized, resized
 from prototxt.errors import ShapeError, UnsupportedError
 
 END = 2**63 - 1
@@ -102,10 +101,7 @@ class Interp(Layer, type="Interp", fork="pspnet", param="interp_param", bottoms=
     def forward(self, x: Tensor, *reference: Tensor) -> Tensor:
         x = pad_spatial(x, (self.pad_beg,) * 2, (self.pad_end,) * 2)
         sizes = self._sizes(x.shape[2:], reference[0].shape[2:] if reference else ())
-        for axis, size in zip((2, 3), sizes, strict=True):
-            if size != x.shape[axis]:
-                x = _along(x, axis, size)
-        return x
+        return resized(x, sizes)
 
     def onnx(self, op: Op, x: str, *reference: str) -> Values:
         whole = op.shape(x)
@@ -118,16 +114,7 @@ class Interp(Layer, type="Interp", fork="pspnet", param="interp_param", bottoms=
             ends = op.ints(*(self.pad_end or END,) * 2)
             x = op.Slice(x, op.ints(*(-self.pad_beg,) * 2), ends, op.ints(2, 3))
         places = self._onnx_places(op, x, reference, sizes) if any(moves) else op.ints(*sizes)
-        lead = op.Slice(op.Shape(x), op.ints(0), op.ints(2))
-        target = op.Concat(lead, places, axis=0)
-        return op.Resize(
-            x,
-            "",
-            "",
-            target,
-            mode="linear",
-            coordinate_transformation_mode="align_corners",
-        )
+        return emit_resized(op, x, places)
 
     def python(self, py: Py, x: str, *reference: str) -> str:
         if self.pad_beg or self.pad_end:
@@ -175,15 +162,3 @@ class OpenVinoInterp(Interp, type="Interp", fork="openvino", bottoms=(1, 2)):
         if reference or zoom is None:
             return super()._onnx_places(op, x, reference, sizes)
         return op.Mul(op.Slice(op.Shape(x), op.ints(2), op.ints(4)), op.ints(zoom))
-
-
-def _along(x: Tensor, axis: int, size: int) -> Tensor:
-    """Return x resized along one axis."""
-    have = x.shape[axis]
-    ratio = float(np.float32(have - 1) / np.float32(size - 1)) if size > 1 else 0.0
-    at = torch.arange(size, dtype=torch.float32, device=x.device) * ratio
-    before = at.long()
-    after = (before + 1).clamp(max=have - 1)
-    shape = (-1, *(1,) * (x.dim() - axis - 1))
-    weight = (at - before).to(x.dtype).reshape(shape)
-    return x.index_select(axis, before) * (1 - weight) + x.index_select(axis, after) * weight

@@ -4,6 +4,7 @@ from .eval_detection import EvalDetection
 from .lane_data import LaneData
 from .region_loss import RegionLoss
 from .reorg import Reorg
+from .scaled_upsample import ScaledUpsample
 from .segmentation_evaluate import SegmentationEvaluate
 from .upsample import YoloUpsample
 from .yolo_detection_output import YoloDetectionOutput
@@ -16,6 +17,7 @@ __all__ = [
     "LaneData",
     "RegionLoss",
     "Reorg",
+    "ScaledUpsample",
     "SegmentationEvaluate",
     "YoloDetectionOutput",
     "YoloSeg",

@@ -28,6 +28,8 @@ IMAGES = (224, 227, 299, 300)
 """The sizes of images that are tried where nothing says one."""
 CLIP = (16, 112, 112)
 """Of a clip of frames."""
+MOST = 100
+"""Channels of an image, or of several that are one behind another."""
 MULTIPLES = (32, 64, 128)
 """To what an assumed size of images is raised where layers want another."""
 SIZES = (
@@ -39,6 +41,8 @@ SIZES = (
 )
 """Fields of layers that read images, as they have height and width, those that decide first."""
 
+
+CUT = ("crop_height", "crop_width")
 
 LACKING = (MissingBottomError, UnsaidShapeError)
 """What is raised for want of a shape that the caller can give."""
@@ -129,14 +133,20 @@ class Suggestions:
         if len(examples) == len(names):
             return dict(examples)
         said = {name: self._size(name) for name in names}
-        heads = {name: (self._batch, self._channels(name)) for name in names}
+        counts = {name: self._channels(name) for name in names}
         others = list(dict.fromkeys(size for size in said.values() if size))
         square: list[Shape] = [(size, size) for size in IMAGES]
         sizes = [*others, *square] if None in said.values() else [()]
         best: dict[str, Shape] = {}
         least = inf
-        for size in [*sizes, CLIP]:
-            tried = {name: (*heads[name], *(said[name] or size)) for name in names}
+        most = max(map(len, counts.values()), default=1)
+        ways = [(0, size) for size in [*sizes, CLIP]]
+        ways += [(way, sizes[0]) for way in range(1, most)]
+        for way, size in ways:
+            tried = {
+                name: (self._batch, count[min(way, len(count) - 1)], *(said[name] or size))
+                for name, count in counts.items()
+            }
             tried.update(examples)
             faults = self._faults(self.parts({**self.request.input_shapes, **tried}))
             if faults < least:
@@ -164,7 +174,10 @@ class Suggestions:
         """
         parts = self.parts({**self.request.input_shapes, **found})
         readers = [part for part in parts if name in part.layer.bottom and part.cls is not None]
-        shapes = {blob: shape for part in parts for blob, shape in part.tops.items()}
+        # What writes a blob in place, and does not know its shape, does not undo what is known.
+        shapes = {
+            blob: shape for part in parts for blob, shape in part.tops.items() if shape is not None
+        }
         first = next((shapes.get(part.layer.bottom[0]) for part in readers), None) or ()
         labels: Shape = first[:1] or (self._batch,)
         whole = [first, (*first[:1], 1, *first[2:])] if len(first) > 1 else []
@@ -174,8 +187,7 @@ class Suggestions:
             tried = [labels, *whole[::-1]]
         for shape in filter(None, tried):
             likely = dict.fromkeys((blob for part in readers for blob in part.layer.bottom), first)
-            known = {blob: shape for blob, shape in shapes.items() if shape is not None}
-            if all(_takes(part, {**likely, **known, name: shape}) for part in readers):
+            if all(_takes(part, {**likely, **shapes, name: shape}) for part in readers):
                 return shape
         return labels
 
@@ -209,19 +221,41 @@ class Suggestions:
         )
         return next(filter(None, chain(given, said, known)), 1)
 
-    def _channels(self, name: str) -> int:
+    def _channels(self, name: str) -> Sequence[int]:
+        """Return how many channels an image may have: what says so, or a few, the likely first."""
+        frames = self._frames(name)
         for layer in self._sources(name):
             if count := _number(layer, "channels"):
-                return count
+                return [count]
             if (means := len(_values(layer, "mean_value"))) > 1:
-                return means
+                return frames or [means]
             if _values(layer, "is_color") == [False] or _values(layer, "force_gray") == [True]:
-                return 1
+                return [1]
         for layer in self.net.layers:
             own = self._weights.get(layer.name, ())
             if name in layer.bottom and own and len(own[0]) > 2:
-                return own[0][1] * (_number(layer, "group") or 1)
-        return COLOURS
+                return [own[0][1] * (_number(layer, "group") or 1)]
+        return frames or [COLOURS, 1]
+
+    def _frames(self, name: str) -> list[int]:
+        """Return other numbers of channels, where a layer that reads the blob does not take 3.
+
+        The first is that of several images, the other the least.
+        """
+        parts = self.parts(self.request.input_shapes)
+        readers = [part for part in parts if name in part.layer.bottom and part.cls is not None]
+
+        def taken(counts: Iterable[int]) -> Iterator[int]:
+            for count in counts:
+                shape = (self._batch, count, *(self._size(name) or (IMAGES[0],) * 2))
+                if all(_takes(part, {name: shape}) for part in readers):
+                    yield count
+                    return
+
+        if list(taken([COLOURS])):
+            return []
+        images, least = range(2 * COLOURS, MOST, COLOURS), range(1, MOST)
+        return [*taken(images), *taken(least)]
 
     def _size(self, name: str) -> Shape | None:
         """Return height and width as a layer says them that makes the blob, in whatever phase."""
@@ -230,7 +264,8 @@ class Suggestions:
                 size = tuple(_number(layer, field) for field in fields)
                 if all(size):
                     return size
-        return None
+        cuts = (tuple(_number(layer, field) for field in CUT) for layer in self.net.layers)
+        return next(filter(all, cuts), None)  # what is cut is no smaller
 
     def _sources(self, name: str = "") -> Iterator[Any]:
         """Yield the layers that bring a blob, or any, in the network's phase before the others."""

@@ -119,6 +119,50 @@ def test_diagonal(shape: tuple[int, ...]) -> None:
     assert np.array_equal(got.numpy(), want.reshape(shape))
 
 
+def test_border_masks() -> None:
+    """Hidden two-stream networks': 1, and 0 in a border, or where a flow has no neighbour."""
+    want = np.zeros((2, 3, 10, 9))
+    want[:, :, 2:8, 2:7] = 1
+    got = fill(Filler("borderMask", border_ratio=0.2), want.shape)
+    assert np.array_equal(got.numpy(), want)
+    flows = np.ones((2, 2, 4, 5))
+    for n, h, w in np.ndindex(2, 4, 5):
+        flows[n, 0, h, w] = w < 4
+        flows[n, 1, h, w] = h < 3
+    assert np.array_equal(fill(Filler("flowBorderMask"), flows.shape).numpy(), flows)
+
+
+@pytest.mark.parametrize(
+    ("filler", "shape", "says"),
+    [
+        (Filler("borderMask"), (2, 3), "wants a 4-D blob"),
+        (Filler("flowBorderMask"), (1, 3, 4, 5), "wants 2 channels"),
+    ],
+)
+def test_border_masks_refused(filler: Filler, shape: tuple[int, ...], says: str) -> None:
+    with pytest.raises(CaffeError, match=says):
+        fill(filler, shape)
+
+
+def test_a_layer_reads_border_ratio() -> None:
+    text = (
+        'layer { name: "L" type: "DummyData" top: "y" dummy_data_param { '
+        "shape { dim: [1, 1, 4, 4] } "
+        'data_filler { type: "borderMask" border_ratio: 0.25 } } }'
+    )
+    layer = parse_text(text).layers[0]
+    assert int(caffe_layers.build(layer, [])()[0].sum()) == 4
+
+
+def test_a_parameter_is_filled() -> None:
+    """Happynear's: BVLC's begins as 0."""
+    text = (
+        'layer { name: "L" type: "Parameter" top: "y" parameter_param { shape { dim: 3 } '
+        "blob_filler { value: 2 } } }"
+    )
+    assert caffe_layers.build(parse_text(text).layers[0], [])().tolist() == [2, 2, 2]
+
+
 def test_a_layer_reads_diag_val() -> None:
     layer = parse_text(
         'layer { name: "L" type: "Convolution" bottom: "x" top: "y" convolution_param { '
@@ -177,6 +221,6 @@ def test_an_unknown_type_names_the_known_ones() -> None:
         caffe_layers.InnerProduct(3, 2, weight_filler=Filler("zeros"))
     assert str(caught.value) == (
         "filler type 'zeros' is unknown\n"
-        "  fix: known: bilinear, constant, diagonal, gaussian, msra, positive_unitball, uniform, "
-        "xavier; weights take a filler's place"
+        "  fix: known: bilinear, borderMask, constant, diagonal, flowBorderMask, gaussian, msra, "
+        "positive_unitball, uniform, xavier; weights take a filler's place"
     )

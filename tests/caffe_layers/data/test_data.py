@@ -126,6 +126,10 @@ MEANS = "mean_value: 1 mean_value: 2 mean_value: 3 mean_value: 4"
             {"data": (2, 3, 4, 5), "label": (2,)},
         ),
         (
+            source("MemoryData", "memory_data_param { dim: [2, 1, 5, 6, 7] }"),
+            {"data": (2, 1, 5, 6, 7), "label": (2, 1, 1, 1, 1)},
+        ),
+        (
             source("WindowData", "window_data_param { batch_size: 6 }" + CROP % MEANS),
             {"data": (6, 4, 5, 5), "label": (6,)},
         ),
@@ -159,6 +163,7 @@ def test_what_the_definition_leaves_open_is_asked_for(tmp_path: Path, text: str)
         (source("ImageData", "image_data_param { new_height: 7 }"), "wants both or none"),
         (source("ImageData", "image_data_param { batch_size: 0 }"), "batch_size is 0"),
         (source("MemoryData", "memory_data_param { batch_size: 2 channels: 3 }"), "1 or more"),
+        (source("MemoryData", "memory_data_param { dim: [2, 0] }"), r"dim is \(2, 0\)"),
         (source("WindowData", "window_data_param { batch_size: 6 }"), "crop_size is 0"),
         (
             source("Data", 'transform_param { mean_value: 1 mean_file: "m.binaryproto" }'),

@@ -413,6 +413,16 @@ def test_memory_gives_what_it_was_given() -> None:
     assert list(net.blobs({"data": data})) == ["data"]
 
 
+def test_memory_of_volumes() -> None:
+    text = 'layer { name: "L" type: "MemoryData" top: "data" top: "label" %s }'
+    net = load(text % "memory_data_param { dim: [2, 1, 3, 4, 5] }")
+    data = torch.randn(2, 1, 3, 4, 5)
+    net.layers["L"].reset(data, [1, 2])  # type: ignore[operator]
+    blobs = net.blobs()
+    assert torch.equal(blobs["data"], data)
+    assert blobs["label"].tolist() == [[[[[1]]]], [[[[2]]]]]
+
+
 def test_memory_transforms_added_images() -> None:
     net = load(MEMORY % "crop_size: 4 scale: 2 mean_value: 3")
     net.layers["L"].add_images(IMAGES[:4], range(4))  # type: ignore[operator]

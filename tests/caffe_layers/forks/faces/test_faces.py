@@ -585,7 +585,7 @@ def test_dropout_divides_by_a_root(tmp_path: Path) -> None:
     assert kept.mean() == pytest.approx(0.25, abs=0.05)
 
 
-@pytest.mark.parametrize("kind", ["SubRegion", "Hotspot", "PredictBox"])
+@pytest.mark.parametrize("kind", ["SubRegion", "Hotspot"])
 def test_refused_by_name(kind: str, tmp_path: Path) -> None:
     with pytest.raises(CaffeError, match="the published facts name"):
         restated.load(text(kind), {"x": np.zeros((2, 3))}, tmp_path, phase="TRAIN")

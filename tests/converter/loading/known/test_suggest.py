@@ -249,3 +249,44 @@ def test_several_blobs_beside_one(tmp_path: Path) -> None:
     )
     net = write(tmp_path, data, CONV % "", layers)
     assert advised(net) == {"a": "2,4,4,4", "b": "2,4,4,4"}
+
+
+@pytest.mark.parametrize(("points", "data"), [("3, 6, 9", "5,12,224,224"), ("4", "5,6,224,224")])
+def test_several_images_behind_each_other(tmp_path: Path, points: str, data: str) -> None:
+    """What is cut into images has their channels together."""
+    tops = "".join(f' top: "part{at}"' for at in range(points.count(",") + 2))
+    cut = (
+        f'layer {{ name: "cut" type: "Slice" bottom: "data"{tops} '
+        f"slice_param {{ slice_point: [{points}] }} }}\n"
+    )
+    net = write(tmp_path, DATA % "", cut)
+    assert advised(net) == {"data": data}
+
+
+def test_one_channel_where_three_do_not_fit(tmp_path: Path) -> None:
+    add = """layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+      convolution_param { num_output: 1 kernel_size: 3 pad: 1 } }
+    layer { name: "sum" type: "Eltwise" bottom: "conv" bottom: "data" top: "sum" }\n"""
+    assert advised(write(tmp_path, DATA % "", add))["data"] == "5,1,224,224"
+
+
+def test_what_is_cut_is_no_smaller(tmp_path: Path) -> None:
+    cut = """layer { name: "half" type: "Power" bottom: "data" top: "half" }
+    layer { name: "cut" type: "DataAugmentation" bottom: "half" top: "cut"
+      augmentation_param { crop_width: 640 crop_height: 256 } }\n"""
+    assert advised(write(tmp_path, DATA % "", cut))["data"] == "5,3,256,640"
+
+
+def test_what_a_blob_in_place_is_read_beside(tmp_path: Path) -> None:
+    """The layer writes over what it reads: its shape is known from before."""
+    guided = """layer { name: "g" type: "Input" top: "g" }
+    layer { name: "drop" type: "GuidedDropout" bottom: "conv" bottom: "g" top: "conv" }\n"""
+    net = write(
+        tmp_path,
+        DATA % "",
+        CONV % "",
+        'layer { name: "p" type: "Pooling" bottom: "conv" top: "conv1" '
+        "pooling_param { global_pooling: true } }\n",
+        guided.replace('"conv"', '"conv1"'),
+    )
+    assert advised(net)["g"] == "5,4,1,1"
