@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from converter.onnx.emit import emit
 from prototxt import CaffeError
 from tests.support import restated
 
@@ -49,16 +50,17 @@ def _write(
     if "forks" not in fork:
         return
     try:
-        graph = restated.converter.onnx.emit.emit(net, dynamic=(), with_losses=True)
+        graph = emit(net, dynamic=(), with_losses=True)
     except CaffeError:
         return
     form = (kind, fork[-2], *(node.op_type for node in graph.nodes))
     if form in _forms:
         return
     _forms.add(form)
+    kind = f"{kind} ({fork[-2]})"
     target = FOLDER / kind / str(_counts[kind] + 1)
     feeds = {name: np.asarray(array, np.float32) for name, array in inputs.items()}
-    _counts[kind] += write_case(target, net, feeds, TARGETS, type=kind, family=fork[-2])
+    _counts[kind] += write_case(target, net, feeds, TARGETS, type=kind)
 
 
 restated.check = _write
