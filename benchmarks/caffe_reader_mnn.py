@@ -50,7 +50,6 @@ def run(path: str, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             given.append(placed)
         results = net.forward(given)
         values = results if isinstance(results, list) else [results]
-        return {
-            name: np.array(MNN.expr.convert(value, MNN.expr.NCHW).read())
-            for name, value in zip(wanted, values, strict=True)
-        }
+        # Each is kept while it is copied: what `read` gives is its memory.
+        tops = [MNN.expr.convert(value, MNN.expr.NCHW) for value in values]
+        return {name: np.array(top.read()) for name, top in zip(wanted, tops, strict=True)}

@@ -39,10 +39,9 @@ def run(path: str | PathLike[str], feeds: Mapping[str, np.ndarray]) -> dict[str,
         net = MNN.nn.load_module_from_file(str(made), list(names.inputs), list(names.outputs))
         results = net.forward([_variable(feeds[name]) for name in names.inputs])
         values = results if isinstance(results, list) else [results]
-        return {
-            name: np.array(MNN.expr.convert(value, MNN.expr.NCHW).read())
-            for name, value in zip(names.outputs, values, strict=True)
-        }
+        # Each is kept while it is copied: what `read` gives is its memory.
+        tops = [MNN.expr.convert(value, MNN.expr.NCHW) for value in values]
+        return {name: np.array(top.read()) for name, top in zip(names.outputs, tops, strict=True)}
 
 
 def _convert(path: str | PathLike[str], folder: Path) -> Path:
