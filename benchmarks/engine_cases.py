@@ -1,6 +1,6 @@
 """What the engines are asked to run: ONNX files of ours, inputs, and what our network gives.
 
-    python -m benchmarks.engine_cases FOLDER [--models MODELS] [--targets NAME,...] [--only PART]
+    python -m benchmarks.engine_cases FOLDER [--models MODELS] [--targets NAME,...] [--only PREFIX]
 
 Three kinds of cases: `bvlc/TYPE/CASE`, every single-layer case recorded from real Caffe whose type
 computes something at inference; `forks/TYPE/N`, a case of each form that forks' layers have, which
@@ -16,7 +16,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -143,7 +142,7 @@ def operators(graph: onnx.GraphProto) -> list[str]:
     return found
 
 
-def write_bvlc(folder: Path, targets: list[str]) -> int:
+def write_bvlc(folder: Path, targets: list[str], only: str = "") -> int:
     """Write the recorded cases."""
     from tests.support import recorded
     from tests.support.layer_cases import CASES, RUN, Case
@@ -152,7 +151,7 @@ def write_bvlc(folder: Path, targets: list[str]) -> int:
     written = 0
     for name in RUN:
         kind = CASES[name]["type"]
-        if kind in TRAINING | NO_COMPUTATION | SEVERAL:
+        if kind in TRAINING | NO_COMPUTATION | SEVERAL or not f"bvlc/{name}".startswith(only):
             continue
         case = Case(name, layers)
         with case.place():
@@ -217,16 +216,15 @@ def main() -> None:
     parser.add_argument(
         "--targets", default="", type=lambda text: [n for n in text.split(",") if n]
     )
-    parser.add_argument("--only", choices=("bvlc", "forks", "models"))
+    parser.add_argument("--only", default="", metavar="PREFIX", help="bvlc/Pooling, forks, models")
     args = parser.parse_args()
-    folder = args.folder.resolve()
-    with tempfile.TemporaryDirectory():
-        if args.only in (None, "bvlc"):
-            print(write_bvlc(folder, args.targets), "of Caffe's layers", flush=True)
-        if args.only in (None, "forks"):
-            print(write_forks(folder, args.targets), "of forks' layers", flush=True)
-        if args.models and args.only in (None, "models"):
-            print(write_models(folder, args.models, args.targets), "trained networks", flush=True)
+    folder, only = args.folder.resolve(), args.only
+    if only.startswith("bvlc") or not only:
+        print(write_bvlc(folder, args.targets, only), "of Caffe's layers", flush=True)
+    if only.startswith("forks") or not only:
+        print(write_forks(folder, args.targets), "of forks' layers", flush=True)
+    if args.models and (only.startswith("models") or not only):
+        print(write_models(folder, args.models, args.targets), "trained networks", flush=True)
 
 
 if __name__ == "__main__":

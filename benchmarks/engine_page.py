@@ -68,7 +68,8 @@ def summary(kept: Results) -> str:
             asked = [words for words in endings.values() if words]
             right = sum(words <= {"right"} for words in asked)
             either = sum(words <= {"right", "target"} for words in asked)
-            cells.append(f"{right} of {len(asked)}" + (f", {either}" if either > right else ""))
+            more = f", {either}" if either > right else ""
+            cells.append(f"{right} of {len(asked)}{more}" if asked else "-")
             total.update(ending(outcome) for outcomes in of.values() for outcome in outcomes)
         counts = [total[word] for word in ("right", "target", "error", "wrong", "refused")]
         lines.append(f"| {' | '.join(cells)} | {', '.join(map(str, counts))} |")

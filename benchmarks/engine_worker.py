@@ -42,7 +42,11 @@ def _run(engine: Any, path: str, source: str, target: str, words: Path) -> int:
         said = " ".join(str(error).split()) or "without a word"
         words.write_text(f"{type(error).__name__}: {said}")
         return REFUSED
-    np.savez(target, **{name: np.asarray(value) for name, value in outputs.items()})
+    arrays = {name: np.asarray(value) for name, value in outputs.items()}
+    if lost := [name for name, array in arrays.items() if array.dtype == object]:
+        words.write_text(f"it gives nothing for {lost[0]!r}")
+        return REFUSED
+    np.savez(target, **arrays)
     return RAN
 
 

@@ -6,7 +6,7 @@ asks `Op.takes`; what is left of the others after the last rewriting is an error
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
@@ -38,11 +38,14 @@ class Limit:
     """Whether it holds only where the graph has free axes."""
     below: int | None = None
     """The first opset where it holds no more."""
+    when: Callable[[onnx.NodeProto, Graph], bool] | None = None
+    """What a node must be besides."""
 
     def asked(self, operator: str, attributes: Mapping[str, object], opset: int) -> bool:
         """Tell whether a layer's question is about this."""
         whole = operator == self.operator and attributes.items() >= dict(self.attributes).items()
-        return whole and (self.below is None or opset < self.below) and not self.free
+        plain = not self.free and self.when is None
+        return whole and (self.below is None or opset < self.below) and plain
 
     def holds(self, node: onnx.NodeProto, graph: Graph, made_by: Mapping[str, str]) -> bool:
         """Tell whether a node of a graph is one of these."""
@@ -59,6 +62,8 @@ class Limit:
             read = node.input[self.computed] if len(node.input) > self.computed else ""
             if not read or read in graph.initializers:
                 return False
+        if self.when is not None and not self.when(node, graph):
+            return False
         return not self.free or _has_free_axes(graph)
 
 
@@ -75,6 +80,27 @@ class Target:
     """Why it is given no float16 file, if it is not."""
     untried: str = ""
     """Why nothing was run, if so."""
+
+
+def _over_the_batch(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether a reduction goes over the first axis and others."""
+    axes = attribute(node, "axes", None)
+    if axes is None and len(node.input) > 1 and node.input[1] in graph.initializers:
+        axes = graph.initializers[node.input[1]].tolist()
+    return axes is not None and len(axes) > 1 and 0 in axes
+
+
+def _of_volumes(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether a convolution's or pooling's window has three axes."""
+    return len(attribute(node, "kernel_shape", ())) == 3
+
+
+def _of_volumes_in_groups(node: onnx.NodeProto, graph: Graph) -> bool:
+    return _of_volumes(node, graph) and attribute(node, "group", 1) > 1
+
+
+def _places_beside_padding(node: onnx.NodeProto, graph: Graph) -> bool:
+    return len(node.output) > 1 and any(attribute(node, "pads", ()))
 
 
 LAST = (("select_last_index", 1),)
@@ -108,6 +134,11 @@ TARGETS: dict[str, Target] = {
                 "it takes the first of equal values",
                 LAST,
             ),
+            Limit("TopK", WRONG, "of equal values it takes any, not the first", after="Slice"),
+            Limit("MaxPool", WRONG, "a window of nothing but padding", after="Pad"),
+            Limit("MaxPool", WRONG, "places beside padding", when=_places_beside_padding),
+            Limit("Conv", WRONG, "groups of volumes", when=_of_volumes_in_groups),
+            Limit("ConvTranspose", WRONG, "volumes", when=_of_volumes),
         ),
     ),
     "ncnn": Target(
@@ -137,6 +168,7 @@ TARGETS: dict[str, Target] = {
             *_lacks("its importer has no such operator", "Scan", "MaxRoiPool", "Compress"),
             Limit("Tanh", WRONG, "it gives NaN beyond 44.2", unless_after="Clip"),
             Limit("Softplus", WRONG, "it gives infinity beyond 89"),
+            Limit("ReduceMean", WRONG, "statistics of the batch", when=_over_the_batch),
         ),
     ),
     "openvino": Target(

@@ -19,6 +19,7 @@ from benchmarks.engines import RESULTS, judge
 from converter.engines import get_engine
 from converter.network.arrays import tensors_of
 from converter.onnx.free_axes import with_free_axes
+from converter.onnx.model import OnnxModel
 from converter.onnx.runtime import run_onnx
 from prototxt import UnsupportedError
 from tests.support.layer_cases import CASES, RUN, Case
@@ -41,10 +42,10 @@ def case(request: pytest.FixtureRequest, layer_cases: Path) -> Iterator[Case]:
 
 
 def test_engines_and_cases_are_there() -> None:
-    assert KEPT.keys() >= {"openvino", "opencv", "mnn", "ncnn", "tract", "onnxruntime_web"}
-    for engine, entry in KEPT.items():
-        assert sum(entry["asked"].values()) > 200, engine
-        assert entry["version"].split()[-1], engine
+    for engine in ("openvino", "opencv", "mnn", "tract"):
+        asked = KEPT[engine]["asked"]
+        assert sum(asked.values()) > 400, engine
+        assert sum(name.startswith("models/") for name in asked) == 23, engine
 
 
 def test_no_wrong_number_is_without_an_error() -> None:
@@ -115,11 +116,6 @@ def test_opencv_computes_what_it_did(case: Case, tmp_path: Path) -> None:
     net.reset_state()
     blobs = net.blobs(tensors_of(net, feeds))
     wants = {name: blobs[blob].detach().numpy() for blob, name in outputs.items()}
-    taken = run_inputs(path)
+    taken = OnnxModel(path).inputs.shapes
     got = engine.run(path, {name: feeds[name] for name in taken})
     assert judge(wants, got)[0] == "right"
-
-
-def run_inputs(path: Path) -> list[str]:
-    """Return the names of a file's inputs."""
-    return list(converter.onnx.model.OnnxModel(path).inputs.shapes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import helper
@@ -157,3 +158,44 @@ def test_the_file_says_what_it_was_written_for(tmp_path: Path) -> None:
     version = TARGETS["openvino"].version
     assert said["caffeport.target"] == version
     assert graph.notes == [f"written for {version}"]
+
+
+def test_a_condition_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = Limit("Softplus", WRONG, "why", when=lambda node, graph: graph.opset == 13)
+    assert said(monkeypatch, limit, graph_of(NODE, opset=13))
+    assert not said(monkeypatch, limit, graph_of(NODE))
+    assert not limit.asked("Softplus", {}, 13), "a layer cannot know"
+
+
+POOL = {"kernel_shape": [3, 3], "strides": [2, 2]}
+MEASURED = [
+    ("opencv", helper.make_node("ReduceMean", ["x"], ["y"], axes=[0, 2, 3]), True),
+    ("opencv", helper.make_node("ReduceMean", ["x"], ["y"], axes=[2, 3]), False),
+    ("opencv", helper.make_node("ReduceMean", ["x"], ["y"], axes=[0]), False),
+    ("mnn", helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[3] * 3, group=2), True),
+    ("mnn", helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[3] * 3), False),
+    ("mnn", helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[3] * 2, group=2), False),
+    ("mnn", helper.make_node("ConvTranspose", ["x", "w"], ["y"], kernel_shape=[3] * 3), True),
+    ("mnn", helper.make_node("ConvTranspose", ["x", "w"], ["y"], kernel_shape=[3] * 2), False),
+    ("mnn", helper.make_node("MaxPool", ["x"], ["y", "z"], pads=[1, 1, 1, 1], **POOL), True),
+    ("mnn", helper.make_node("MaxPool", ["x"], ["y", "z"], pads=[0, 0, 0, 0], **POOL), False),
+    ("mnn", helper.make_node("MaxPool", ["x"], ["y"], pads=[1, 1, 1, 1], **POOL), False),
+]
+
+
+@pytest.mark.parametrize(("target", "node", "wrong"), MEASURED)
+def test_what_was_measured_is_an_error_and_its_neighbours_are_not(
+    target: str, node: onnx.NodeProto, wrong: bool
+) -> None:
+    if not wrong:
+        check_graph(target, graph_of(node))
+        return
+    with pytest.raises(UnsupportedError, match=f"computes wrongly {node.op_type}"):
+        check_graph(target, graph_of(node))
+
+
+def test_axes_that_are_an_input_are_read() -> None:
+    graph = graph_of(helper.make_node("ReduceMean", ["x", "axes"], ["y"]), opset=18)
+    graph.initializers["axes"] = np.array([0, 2, 3])
+    with pytest.raises(UnsupportedError, match="statistics of the batch"):
+        check_graph("opencv", graph)
