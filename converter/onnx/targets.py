@@ -27,7 +27,7 @@ class Limit:
     """WRONG or REFUSES."""
     why: str
     attributes: tuple[tuple[str, object], ...] = ()
-    """Those that must be there, with these values."""
+    """Those that must be there, with these values; axes may be a constant input."""
     after: str = ""
     """The operator that its first input must come from."""
     unless_after: str = ""
@@ -51,7 +51,7 @@ class Limit:
         """Tell whether a node of a graph is one of these."""
         if node.op_type != self.operator or (self.below is not None and graph.opset >= self.below):
             return False
-        if any(attribute(node, name, None) != value for name, value in self.attributes):
+        if any(_value(node, name, graph) != value for name, value in self.attributes):
             return False
         source = made_by.get(node.input[0], "") if node.input else ""
         if (self.after and source != self.after) or (
@@ -144,7 +144,7 @@ TARGETS: dict[str, Target] = {
     "ncnn": Target(
         "ncnn 1.0.20261020 (pnnx 20261020)",
         limits=(
-            *_lacks("ncnn has no layer for it", "Scan", "MaxRoiPool", "NonMaxSuppression"),
+            *_lacks("ncnn has no layer for it", "Scan", "MaxRoiPool", "NonMaxSuppression", "Pad"),
             Limit(
                 "ArgMax",
                 REFUSES,
@@ -166,6 +166,12 @@ TARGETS: dict[str, Target] = {
         "OpenCV 5.0.0.93",
         limits=(
             *_lacks("its importer has no such operator", "Scan", "MaxRoiPool", "Compress"),
+            Limit(
+                "ReduceMean",
+                WRONG,
+                "normalised by the mean of the whole batch, values are 8 % off",
+                (("axes", [0, 2, 3]),),
+            ),
             Limit("Tanh", WRONG, "it gives NaN beyond 44.2", unless_after="Clip"),
             Limit("Softplus", WRONG, "it gives infinity beyond 89"),
             Limit("ReduceMean", WRONG, "statistics of the batch", when=_over_the_batch),
@@ -247,6 +253,13 @@ def _all_nodes(nodes: list[onnx.NodeProto]) -> Iterator[tuple[onnx.NodeProto, st
         yield node, node.output[0]
         for body in subgraphs(node):
             yield from ((inner, node.output[0]) for inner, _ in _all_nodes(list(body.node)))
+
+
+def _value(node: onnx.NodeProto, name: str, graph: Graph) -> object:
+    """Return an attribute of a node; axes, which newer opsets have as a second input, of either."""
+    if name == "axes" and len(node.input) > 1 and node.input[1] in graph.initializers:
+        return graph.initializers[node.input[1]].tolist()
+    return attribute(node, name, None)
 
 
 def _has_free_axes(graph: Graph) -> bool:

@@ -78,6 +78,13 @@ def test_attributes_opsets_constants_and_free_axes_matter(monkeypatch: pytest.Mo
     limit = Limit("ArgMax", WRONG, "why", (("select_last_index", 1),))
     assert said(monkeypatch, limit, graph_of(last)) != ""
     assert said(monkeypatch, limit, graph_of(first)) == ""
+    over = Limit("ReduceMean", WRONG, "why", (("axes", [0, 2]),))
+    for axes in ([0, 2], [2, 3]):
+        told = helper.make_node("ReduceMean", ["x"], ["y"], axes=axes)
+        given = graph_of(helper.make_node("ReduceMean", ["x", "a"], ["y"]))
+        given.initializers["a"] = np.array(axes)
+        for graph in (graph_of(told), given):
+            assert bool(said(monkeypatch, over, graph)) == (axes == [0, 2])
     older = Limit("Softplus", WRONG, "why", below=18)
     assert said(monkeypatch, older, graph_of(NODE)) != ""
     assert said(monkeypatch, older, graph_of(NODE, opset=18)) == ""
