@@ -123,10 +123,10 @@ def test_what_lies_within_more_boxes_goes(tmp_path: Path) -> None:
         row, column = divmod(at, WIDTH // STRIDE)
         inputs["coverage"][0, 0, row, column] = 1
         inputs["boxes"][0, :, row, column] = box - np.stack([x, y, x, y])[:, row, column]
-    want = clustered(*inputs.values(), 0, 0.5, 1, 0.01, -60, 50)
+    want = clustered(*inputs.values(), 0, 0.5, 1, 0.01, -200, 50)
     assert want[0, :4].round(2).tolist() == [
         [2, 2, 40, 28, 1.79], [5, 5, 9, 60, 1.61], [100, 100, 50, 50, 0.69], [0] * 5]  # fmt: skip
-    text = layer(f"{WIDTH}, {HEIGHT}, {STRIDE}, 0.5, 1, 0.01, -60")
+    text = layer(f"{WIDTH}, {HEIGHT}, {STRIDE}, 0.5, 1, 0.01, -200")
     check(text, inputs, {"y0": want}, tmp_path)
 
 
