@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from types import TracebackType
 
@@ -10,6 +11,8 @@ from prototxt.errors import CaffeError, FormatError, ShapeError, UnsupportedErro
 from .memory import FIX, is_lack_of_memory
 
 _OURS = ("caffe_layers.", "converter.")
+_FIELD = re.compile(r"[a-z0-9_]+")
+"""What protobuf says of a field that a message lacks; Python says more of other attributes."""
 _BEYOND = (
     "cannot convert float NaN",
     "Overflow when unpacking",
@@ -24,10 +27,11 @@ _BEYOND = (
 class running:  # noqa: N801  # used as a function, as `within` is
     """Turn what stops a layer class's code in the `with` block into CaffeErrors.
 
-    UnsupportedError where memory does not hold it, ShapeError where its numbers lead beyond what
-    can be computed, FormatError for a file that cannot be read. Of code that is not this
-    package's, a user's own, every exception becomes an UnsupportedError with the file and the line
-    of it: that it is wrong is nothing that a caller of the network could know.
+    UnsupportedError where memory does not hold it, or the message is of a dialect that lacks a
+    field, ShapeError where its numbers lead beyond what can be computed, FormatError for a file
+    that cannot be read. Of code that is not this package's, a user's own, every exception becomes
+    an UnsupportedError with the file and the line of it: that it is wrong is nothing that a caller
+    of the network could know.
     """
 
     __slots__ = ("cls",)
@@ -53,6 +57,10 @@ class running:  # noqa: N801  # used as a function, as `within` is
         if isinstance(error, OSError):
             named = f"{error.filename}: " if error.filename else ""
             raise FormatError(f"{named}{error.strerror or error}") from None
+        if isinstance(error, AttributeError) and _FIELD.fullmatch(str(error)):
+            problem = f"its message here has no {error}, which {self.cls.__name__} reads"
+            fork = getattr(self.cls, "fork", "bvlc")
+            raise UnsupportedError(problem, fix=f"--dialect {fork} reads the file so") from error
         if isinstance(error, ArithmeticError) or any(said in str(error) for said in _BEYOND):
             beyond = "its numbers lead beyond what can be computed"
             raise ShapeError(f"{beyond}: {headline(error)}") from error

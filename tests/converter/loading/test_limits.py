@@ -11,7 +11,7 @@ import caffe_layers.memory
 import converter
 from converter.__main__ import main
 from converter.check import check
-from prototxt import CaffeError, ShapeError, UnsupportedError
+from prototxt import CaffeError, ShapeError, UnsupportedError, read_net
 
 INPUT = """layer { name: "in" type: "Input" top: "x"
   input_param { shape { dim: 1 dim: 3 dim: 16 dim: 16 } } }\n"""
@@ -88,6 +88,18 @@ def test_what_a_definition_feeds_may_be_too_much_as_well(tmp_path):
     with pytest.raises(ShapeError, match=r"layer 'in' \(Input\): top \(1, 2147483647, .* values"):
         converter.load(path)
     assert "has 9,903,520,300,447,984,150,353,281,023 values" in check(path).text()
+
+
+def test_a_message_of_a_dialect_that_lacks_a_field(tmp_path):
+    class Elsewhere(caffe_layers.ReLU):
+        @classmethod
+        def from_caffe(cls, layer, bottoms):
+            return layer.detection_data_param
+
+    Elsewhere.__module__ = "caffe_layers.elsewhere"
+    layer = read_net(definition(tmp_path, LAYER % ("ReLU", ""))).layers[1]
+    with pytest.raises(UnsupportedError, match="has no detection_data_param, which Elsewhere"):
+        caffe_layers.build(layer, [(1, 3, 16, 16)], Elsewhere)
 
 
 def test_many_classes_take_no_list_of_them():
