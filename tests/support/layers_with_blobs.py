@@ -12,6 +12,7 @@ SHAPES = {
     "ids": "2 3",
     "volume": "2 2 3 5 5",
     "label": "2",
+    "cells": "2 4",
 }
 """What the layers read, by name."""
 
@@ -74,6 +75,9 @@ ROWS: dict[tuple[str, str], str] = {
     ),
     ("InnerDistance", "happynear"): 'bottom: "x" inner_distance_param { num_output: 4 }',
     ("LSTM", "bvlc"): RECURRENT,
+    ("LSTMNode", "up_down"): (
+        'top: "c" bottom: "label" bottom: "cells" lstm_param { num_cells: 4 }'
+    ),
     ("LargeMarginInnerProduct", "happynear"): (
         'bottom: "x" bottom: "label" largemargin_inner_product_param { num_output: 4 }'
     ),

@@ -59,7 +59,7 @@ TYPED: dict[str, dict[str, Any]] = {
     "LSTM": RECURRENT,
     "Log": {"base": -1.0, "scale": 1.0, "shift": 0.0},
     "PReLU": {"filler": Filler(value=0.25), "channel_shared": False},
-    "Parameter": {"shape": ()},
+    "Parameter": {"shape": (), "blob_filler": ZERO},
     "Power": {"power": 1.0, "scale": 1.0, "shift": 0.0},
     "RNN": RECURRENT,
     "ReLU": {"negative_slope": 0.0},
