@@ -16,7 +16,7 @@ from .text import format_table
 from .verification.report import Report
 
 SUMMARY = "summary.json"
-DEFINITION, WEIGHTS = ".prototxt", (".caffemodel", ".h5", ".hdf5")
+DEFINITION, WEIGHTS = ".prototxt", (".caffemodel", ".h5", ".hdf5", ".safetensors")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from typing import BinaryIO, Literal
 
 from .errors import unreadable
 
-Form = Literal["text", "binary", "hdf5"]
+Form = Literal["text", "binary", "hdf5", "safetensors"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_SAFETENSORS = re.compile(rb".{4}\x00{4}\{\s*[\"}]", re.DOTALL)
+"""The size of a header in JSON, and its beginning."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # every binary network has some, no text has
 
 
@@ -64,6 +66,8 @@ def _form(data: memoryview) -> Form:
     """Tell by its bytes what form a file has."""
     if data[: len(_HDF5)] == _HDF5:
         return "hdf5"
+    if _SAFETENSORS.match(data):
+        return "safetensors"
     return "binary" if _CONTROL.search(data) else "text"
 
 

@@ -7,12 +7,13 @@ import re
 from .errors import FormatError
 
 _DOWNLOAD = "a server answers so for a file that is not there: download it anew"
+_WEIGHTS = "it holds weights alone: give it after the network's .prototxt"
 _TORCH = "load it in torch; the weights here are Caffe's"
 
 _KINDS: tuple[tuple[re.Pattern[bytes], str, str], ...] = (
     (re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE), "an HTML page", _DOWNLOAD),
     (re.compile(rb"\xff\xfe|\xfe\xff"), "text in UTF-16", "save it as UTF-8"),
-    (re.compile(rb".{8}\{\s*\"", re.DOTALL), "a safetensors file", _TORCH),
+    (re.compile(rb".{8}\{\s*\"", re.DOTALL), "a safetensors file", _WEIGHTS),
     (re.compile(rb"PK\x03\x04"), "a zip archive, as PyTorch's .pth and NumPy's .npz are", _TORCH),
     (re.compile(rb"\x80[\x02-\x05]"), "a Python pickle, as PyTorch's older .pth is", _TORCH),
     (re.compile(rb"\x1f\x8b"), "a gzip file", "unpack it with gunzip"),

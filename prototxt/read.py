@@ -11,6 +11,7 @@ from . import solverstate
 from .binary import blob
 from .binary.blob import Blob
 from .binary.caffemodel import Weights, parse_binary
+from .binary.safetensors import read_safetensors
 from .binary.unknown import unknown_fields
 from .errors import FormatError, within
 from .file_state import FileState, Form, open_file
@@ -90,12 +91,14 @@ def read_as_written(
 
 
 def read_weights(path: str | Path, *, schema: Schema = SHIPPED) -> Weights:
-    """Read weights: a .caffemodel of any generation, or HDF5."""
+    """Read weights: a .caffemodel of any generation, HDF5, or safetensors that we wrote."""
     file, data = open_file(path)
     if file.form == "text":
         _refuse_text(path, data, "weights")
     if file.form == "hdf5":
         return replace(hdf5.read_hdf5(path), file=file)
+    if file.form == "safetensors":
+        return replace(read_safetensors(path), file=file)
     return _parse_binary(file, data, None, schema)
 
 

@@ -43,7 +43,8 @@ def add_net(parser: ArgumentParser, *, several: bool = False) -> None:
         metavar="WEIGHTS",
         nargs="?",
         default=None,
-        help="a .caffemodel or .caffemodel.h5; several with commas between, later ones win",
+        help="a .caffemodel, .caffemodel.h5 or our .safetensors; with commas between several, "
+        "of which later ones win",
     )
     if several:
         parser.add_argument(

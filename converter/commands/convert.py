@@ -67,7 +67,9 @@ def run(args: Namespace) -> int:
     words = [word for word in (args.net, args.weights, *args.more) if word is not None]
     if bool(words) == bool(args.list):
         raise UsageError("which network?", fix="give NET [WEIGHTS] ..., or --from LIST")
-    several = args.list or args.more or (args.weights or "").endswith(".prototxt")
+    # A .caffemodel before a .prototxt, or one file twice, is a slip rather than two networks.
+    two = len(set(words)) == 2 and all(word.endswith(".prototxt") for word in words)
+    several = args.list or args.more or two
     if not several:
         report = _converted(args, Model(args.net, args.weights, args.name or ""))
         _tell(args, report)

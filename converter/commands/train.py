@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     start.add_argument(
         "--weights",
         metavar="A,B",
-        help="caffemodels to start from, later ones win; in place of those that the solver names",
+        help="weights to start from, later ones win; in place of those that the solver names",
     )
     start.add_argument("--snapshot", metavar="FILE", help="a .solverstate to go on from")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: what the solver wants)")

@@ -14,6 +14,7 @@ from converter.network.layers import Layers
 from converter.network.origin import Loaded
 from converter.network.steps import Step
 from prototxt import Blob, Weights
+from prototxt.binary.caffemodel import LayerWeights
 from prototxt.errors import WeightError, within
 from prototxt.paths import split_list
 from prototxt.spelling import nearest
@@ -35,8 +36,9 @@ def fill(
     """Copy the files' blobs, in order, into the layers of the same names.
 
     Caffe's rules: a layer's name decides, its type does not; of two target layers of one name the
-    first is filled from binary files and the last from HDF5; the number of blobs must be equal and
-    each blob must fit (see `prototxt.Blob.fits`). Layers that only the files have are listed.
+    first is filled from binary files, the last from HDF5, each from safetensors; the number of
+    blobs must be equal and each blob must fit (see `prototxt.Blob.fits`). Layers that only the
+    files have are listed.
     Unlike Caffe a layer that no file has is an error, unless `allow_missing`, which leaves it its
     fillers' values. `rename` maps names in the files to the network's, one or several; what is
     named there needs as many numbers as the layer, in whatever shape: an InnerProduct becomes a
@@ -79,7 +81,7 @@ def _fill_from(
 ) -> None:
     """Copy one file's blobs, and report what became of its layers."""
     report.sources.append(weights.source)
-    targets = _targets(steps, last=weights.generation == "HDF5")
+    targets = _targets(steps, weights.generation)
     names = {layer.name for layer in weights.layers}
     if lost := [name for name in rename if name not in names]:
         raise WeightError(f"no layer {lost[0]!r} to map to {', '.join(rename[lost[0]])!r}")
@@ -96,16 +98,34 @@ def _fill_from(
             else:
                 layer = layers[targets[name]]
                 with within(f"layer {source.name!r} ({layer.caffe_type})"):
-                    blobs = _all(source.blobs, layer, weights.generation)
+                    blobs = blobs_for(layer, source, weights.generation)
                     fill_layer(layer, blobs, any_shape=source.name in rename)
                 if layer.blob_names:
                     report.filled.append(targets[name])
 
 
-def _all(blobs: Sequence[Blob | None], layer: Layer, generation: str) -> Sequence[Blob | None]:
-    """Return a layer's blobs; HDF5 ends before the last ones if those are other layers'."""
-    missing = len(layer.blob_names) - len(blobs) if generation == "HDF5" else 0
-    return [*blobs, *[None] * missing]
+def blobs_for(layer: Layer, source: LayerWeights, generation: str) -> Sequence[Blob | None]:
+    """Return a file's blobs of a layer in the layer's order; None where another layer has one.
+
+    HDF5 ends before the last ones if those are other layers'. What named blobs hold beside the
+    layer's own, its counters, is copied.
+    """
+    if generation == "HDF5":
+        return [*source.blobs, *[None] * (len(layer.blob_names) - len(source.blobs))]
+    if not source.names:
+        return source.blobs
+    held = dict(zip(source.names, source.blobs, strict=True))
+    blobs = [held.pop(name, None) for name in layer.blob_names]
+    counters = dict(layer.named_buffers(recurse=False))
+    for name, blob in held.items():
+        if name not in counters:
+            wants = ", ".join(layer.blob_names) or "none"
+            raise WeightError(
+                f"a blob {name!r}, wants {wants}", fix="is this the prototxt's model?"
+            )
+        if blob is not None:
+            copy(blob, counters[name])
+    return blobs
 
 
 def fill_layer(layer: Layer, blobs: Sequence[Blob | None], *, any_shape: bool = False) -> None:
@@ -141,9 +161,15 @@ def copy(blob: Blob, target: Tensor) -> None:
         flat.copy_(torch.from_numpy(np.array(blob.values)))
 
 
-def _targets(steps: Iterable[Step], *, last: bool) -> dict[str, str]:
-    """Map each name to its layer's key: of several layers of one name the first's or the last's."""
+def _targets(steps: Sequence[Step], generation: str) -> dict[str, str]:
+    """Map each name to its layer's key: of several layers of one name the first's or the last's.
+
+    Safetensors hold them all, under their keys.
+    """
+    if generation == "safetensors":
+        return {step.key: step.key for step in steps}
     targets: dict[str, str] = {}
+    last = generation == "HDF5"
     for step in steps:
         if last or step.layer.name not in targets:
             targets[step.layer.name] = step.key

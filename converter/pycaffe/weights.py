@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-import prototxt
-from converter.loading.weights import fill_layer
+from converter.loading.weights import blobs_for, fill_layer
 from prototxt import Weights, write_caffemodel, write_hdf5
+from prototxt.binary.caffemodel import LayerWeights
 from prototxt.errors import WeightError, within
 from prototxt.passes.saved_form import saved_form
 
@@ -34,15 +34,16 @@ def copy_weights(draft: Draft, weights: Weights) -> None:
         for source in weights.layers:
             if (node := targets.get(source.name)) is not None:
                 with within(node.place):
-                    missing = len(node.blobs) - len(source.blobs) if hdf5 else 0
-                    _copy(node, [*source.blobs, *[None] * missing])
+                    _copy(node, source, weights.generation)
 
 
-def _copy(node: Node, blobs: Sequence[prototxt.Blob | None]) -> None:
+def _copy(node: Node, source: LayerWeights, generation: str) -> None:
     if isinstance(node, ModuleNode):
         node.bind()
-        fill_layer(node.module, blobs)
+        fill_layer(node.module, blobs_for(node.module, source, generation))
         return
+    missing = len(node.blobs) - len(source.blobs) if generation == "HDF5" else 0
+    blobs = [*source.blobs, *[None] * missing]
     if len(blobs) != len(node.blobs):
         raise WeightError(f"{len(blobs)} blobs, wants {len(node.blobs)}")
     for index, (blob, target) in enumerate(zip(blobs, node.blobs, strict=True)):

@@ -51,19 +51,22 @@ class _Embedded:
 class LayerWeights:
     """One layer of a weights file. In HDF5 a blob is None where a shared one's owner holds it.
 
-    `type` is as the file has it: a V1 layer's is the enum's name, an HDF5 file has none.
+    `type` is as the file has it: a V1 layer's is the enum's name, HDF5 and safetensors have none.
+    Of safetensors `names` says which blob is which; elsewhere their order does.
     """
 
     name: str
     type: str
     blobs: list[Blob | None]
+    names: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Weights:
     """What a weights file holds: its layers in file order, with their blobs.
 
-    `generation` is V0, V1, V2 or HDF5. `file` is the one that it was read from, if it was.
+    `generation` is V0, V1, V2, HDF5 or safetensors. `file` is the one that it was read
+    from, if it was.
     """
 
     layers: list[LayerWeights]
@@ -76,7 +79,7 @@ class Weights:
 
     @cached_property
     def net(self) -> Net | None:
-        """The embedded network as it stands, one layer for each of `layers`; HDF5 has none."""
+        """The embedded network as it stands, one for each of `layers`; only binary has one."""
         if self.embedded is None:
             return None
         parts = [Part("NetParameter", "", self.embedded.header, "the network")]

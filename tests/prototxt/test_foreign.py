@@ -5,18 +5,12 @@ from __future__ import annotations
 import pickle
 import zipfile
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from prototxt import FormatError, read_blob, read_net, read_weights
 
 HTML = b"\n<!DOCTYPE html>\n<html><body>404 not found</body></html>"
 TEXT = 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" }'
-
-
-def safetensors(path):
-    save_file({"conv.weight": np.zeros((2, 3), np.float32)}, path)
 
 
 def archive(path):
@@ -27,7 +21,6 @@ def archive(path):
 KINDS = {
     "an HTML page": lambda path: path.write_bytes(HTML),
     "text in UTF-16": lambda path: path.write_bytes(TEXT.encode("utf-16")),
-    "a safetensors file": safetensors,
     "a zip archive": archive,
     "a Python pickle": lambda path: path.write_bytes(pickle.dumps({"conv": 1}, protocol=2)),
     "a gzip file": lambda path: path.write_bytes(b"\x1f\x8b\x08\x00\x00"),
@@ -43,6 +36,15 @@ def test_a_file_is_named_as_what_it_is(kind, read, tmp_path):
         read(path)
     assert str(caught.value).startswith(f"{path}: {kind}")
     assert caught.value.fix
+
+
+def test_weights_alone_are_no_definition(tmp_path):
+    header = b'{"conv.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(FormatError, match="a safetensors file, wants a network's text") as caught:
+        read_net(path)
+    assert caught.value.fix == "it holds weights alone: give it after the network's .prototxt"
 
 
 def test_a_mean_file_too(tmp_path):
