@@ -19,6 +19,7 @@ from .common import *
 from .data import *
 from .data.python import register_python
 from .forks.c3d import *
+from .forks.crf import *
 from .forks.deformable import *
 from .forks.documents import *
 from .forks.faces import *

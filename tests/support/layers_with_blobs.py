@@ -13,6 +13,7 @@ SHAPES = {
     "volume": "2 2 3 5 5",
     "label": "2",
     "cells": "2 4",
+    "image": "2 3 6 6",
 }
 """What the layers read, by name."""
 
@@ -85,6 +86,10 @@ ROWS: dict[tuple[str, str], str] = {
     ("Lstm", "caffe_lstm"): 'bottom: "series" lstm_param { num_output: 4 }',
     ("MarginInnerProduct", "happynear"): (
         'bottom: "x" bottom: "label" margin_inner_product_param { num_output: 4 }'
+    ),
+    ("MultiStageMeanfield", "documents"): (
+        'bottom: "x" bottom: "x" bottom: "image" multi_stage_meanfield_param { '
+        "theta_alpha: 160 theta_beta: 3 theta_gamma: 3 num_iterations: 2 }"
     ),
     ("Normalize", "ssd"): 'bottom: "x" norm_param { across_spatial: false }',
     ("PReLU", "bvlc"): X,

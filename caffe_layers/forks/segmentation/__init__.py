@@ -12,7 +12,6 @@ from .pointwise_spatial_attention import PointwiseSpatialAttention
 from .refused import (
     AdaptiveBiasChannel,
     BiasChannel,
-    DenseCRF,
     DomainTransform,
     MatRead,
     UniqueLabel,
@@ -33,7 +32,6 @@ __all__ = [
     "CropCenter",
     "DeconvNetBN",
     "DeepLabSoftmaxWithLoss",
-    "DenseCRF",
     "DenseImageData",
     "DomainTransform",
     "EltwiseAccuracy",

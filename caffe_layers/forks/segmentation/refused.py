@@ -5,16 +5,6 @@ from __future__ import annotations
 from caffe_layers.base.refused import Refused
 
 
-class DenseCRF(Refused, type="DenseCRF", fork="deeplab", bottoms=(1, None), tops=(0, None)):
-    """Mean-field inference of a fully connected random field.
-
-    Caffe: hszhao/PSPNet, src/caffe/layers/densecrf_layer.cpp
-    """
-
-    why = "its messages pass through a hashed lattice whose roundings no formula gives"
-    fix = "take its first bottom, and run the random field outside of the network"
-
-
 class DomainTransform(
     Refused, type="DomainTransform", fork="deeplab", bottoms=(1, None), tops=(0, None)
 ):

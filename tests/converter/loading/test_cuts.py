@@ -135,7 +135,7 @@ def test_what_others_need_of_the_way_to_it_stays(tmp_path: Path) -> None:
 
 
 def test_a_layer_that_is_known_and_refused_can_be_fed(tmp_path: Path) -> None:
-    crf = """layer { name: "crf" type: "DenseCRF" bottom: "c1" bottom: "c1" bottom: "c1" top: "w" }
+    crf = """layer { name: "labels" type: "BiasChannel" bottom: "c1" bottom: "c1" top: "w" }
     layer { name: "p" type: "Power" bottom: "w" top: "p" }"""
     path = write(tmp_path, DATA, *BODY.splitlines()[:2], crf)
     loaded = converter.load(path, input_shapes={"w": (1, 7)}, dialect="deeplab")

@@ -218,7 +218,7 @@ def test_image_seg_data(transform, image_data, size, tmp_path: Path):
 
 @pytest.mark.parametrize(
     "kind",
-    ["DenseCRF", "DomainTransform", "AdaptiveBiasChannel", "BiasChannel"],
+    ["DomainTransform", "AdaptiveBiasChannel", "BiasChannel"],
 )
 def test_what_is_not_computed_is_refused_with_the_reason(kind, tmp_path: Path):
     with pytest.raises(UnsupportedError) as caught:
