@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from caffe_layers.base.op import Py
-from caffe_layers.base.shape import Shape
 from caffe_layers.vision.cross_correlation import CrossCorrelation
 
-from .volume import require_volume, volume_window
+from .volume_filters import VolumeFilters
 
 
-class Convolution3D(CrossCorrelation, type="Convolution3D", fork="c3d", param="convolution_param"):
+class Convolution3D(
+    VolumeFilters, CrossCorrelation, type="Convolution3D", fork="c3d", param="convolution_param"
+):
     """A convolution of N x C x L x H x W, along the length with fields of its own.
 
     The window is `kernel_depth` long, `kernel_size` high and wide, moved by `temporal_stride` and
@@ -25,16 +24,6 @@ class Convolution3D(CrossCorrelation, type="Convolution3D", fork="c3d", param="c
     empty top.
     Caffe: facebookarchive/C3D at 71336a2, C3D-v1.0/src/caffe/layers/convolution3d_layer.cpp
     """
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Convolution3D:
-        require_volume(bottoms[0])
-        window = volume_window(getattr(layer, cls.param))
-        fields = cls.fields(layer, group=1, axis=1, dilation=1, **window)
-        return cls(bottoms[0][1], **fields)
-
-    def bias_shape(self) -> Shape:
-        return (1, 1, 1, 1, self.num_output)
 
     def python(self, py: Py, *bottoms: str) -> str:
         return f"{self.torch_module(py, 'Conv')}({bottoms[0]})"

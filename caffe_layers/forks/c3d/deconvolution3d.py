@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from caffe_layers.base.op import Py
-from caffe_layers.base.shape import Shape
 from caffe_layers.vision.transposed import Transposed
 
-from .volume import require_volume, volume_window
+from .volume_filters import VolumeFilters
 
 
-class Deconvolution3D(Transposed, type="Deconvolution3D", fork="c3d", param="convolution_param"):
+class Deconvolution3D(
+    VolumeFilters, Transposed, type="Deconvolution3D", fork="c3d", param="convolution_param"
+):
     """Convolution3D's transpose: each value of N x C x L x H x W adds a weighted kernel to the top.
 
     Its fields are Convolution3D's. The top's length is `(L - 1) temporal_stride - 2 temporal_pad +
@@ -21,16 +20,6 @@ class Deconvolution3D(Transposed, type="Deconvolution3D", fork="c3d", param="con
     Errors: those of Convolution3D.
     Caffe: facebookarchive/C3D at 71336a2, C3D-v1.0/src/caffe/layers/deconvolution3d_layer.cpp
     """
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Deconvolution3D:
-        require_volume(bottoms[0])
-        window = volume_window(getattr(layer, cls.param))
-        fields = cls.fields(layer, group=1, axis=1, dilation=1, **window)
-        return cls(bottoms[0][1], **fields)
-
-    def bias_shape(self) -> Shape:
-        return (1, 1, 1, 1, self.num_output)
 
     def python(self, py: Py, *bottoms: str) -> str:
         return f"{self.torch_module(py, 'ConvTranspose')}({bottoms[0]})"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from caffe_layers.base.layer import Layer
-from caffe_layers.base.op import Op, Values
-from caffe_layers.base.shape import Shape
+from caffe_layers.common.without_tops import WithoutTops
 
 
-class _Writer(Layer):
+class _Writer(WithoutTops):
     """Base: Caffe writes a file for each image; here the layer writes nothing.
 
     The blobs can be had by name instead: `net.blobs(...)`, or `caffeport run --output`.
@@ -17,15 +13,6 @@ class _Writer(Layer):
 
     is_metric = True  # it only looks at what an exported model gives
     fork_fields = ("writer_param",)
-
-    def shapes(self, *bottoms: Shape) -> list[Shape]:
-        return []
-
-    def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
-        return ()
-
-    def onnx(self, op: Op, *bottoms: str) -> Values:
-        return ()
 
 
 class ImgWriter(_Writer, type="ImgWriter", fork="flownet2", bottoms=(1, None), tops=0):

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import ramp
-from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Asked, Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from caffe_layers.forks.rcnn.pooled_regions import PooledRegions, channels_of
 from caffe_layers.forks.rcnn.region import check_regions, column, images_of
-from prototxt.errors import ShapeError
 
 from .margin import emit_enlarged, enlarged
 
 
-class ROIAlign(Layer, type="ROIAlign", fork="mscnn", param="roi_pooling_param", bottoms=2):
+class ROIAlign(PooledRegions, type="ROIAlign", fork="mscnn", param="roi_pooling_param", bottoms=2):
     """x at the corners of a region's bins: R x C x (pooled_h + 1) x (pooled_w + 1).
 
     It pools nothing: that is left to the Pooling behind it. A region goes from `y1` to `y2`, with a
@@ -34,22 +29,14 @@ class ROIAlign(Layer, type="ROIAlign", fork="mscnn", param="roi_pooling_param", 
     Caffe: zhaoweicai/cascade-rcnn, src/caffe/layers/roi_align_layer.cpp
     """
 
-    family = "pooling"
-    fixed_bottoms = (1,)
-    asks: ClassVar[Mapping[int, Asked]] = {1: "regions"}
-
     def __init__(
         self, *, pooled_h: int, pooled_w: int, spatial_scale: float = 1.0, pad_ratio: float = 0.0
     ) -> None:
-        super().__init__()
-        self.pooled_h, self.pooled_w = pooled_h, pooled_w
-        self.spatial_scale, self.pad_ratio = float32(spatial_scale), float32(pad_ratio)
-        if min(pooled_h, pooled_w) <= 0:
-            raise ShapeError(f"pooled_h {pooled_h} and pooled_w {pooled_w} want 1 or more")
+        super().__init__(pooled_h=pooled_h, pooled_w=pooled_w, spatial_scale=spatial_scale)
+        self.pad_ratio = float32(pad_ratio)
 
     def shapes(self, x: Shape, rois: Shape) -> list[Shape]:
-        require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
-        return [(check_regions(rois), x[1], self.pooled_h + 1, self.pooled_w + 1)]
+        return [(check_regions(rois), channels_of(x), self.pooled_h + 1, self.pooled_w + 1)]
 
     def forward(self, x: Tensor, rois: Tensor) -> Tensor:
         rois = rois.detach().flatten(1)

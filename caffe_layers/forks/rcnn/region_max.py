@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import emit_ramp, ramp
-from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Asked, Layer
-from caffe_layers.base.number import FLT_MAX, float32
+from caffe_layers.base.number import FLT_MAX
 from caffe_layers.base.op import Op, Values
-from caffe_layers.base.shape import Shape
-from prototxt.errors import ShapeError
 
+from .pooled_regions import PooledRegions
 from .region import (
-    check_regions,
     clipped,
     column,
     emit_one_less,
@@ -29,23 +22,8 @@ from .region import (
 )
 
 
-class RegionMax(Layer, param="roi_pooling_param", bottoms=2):
+class RegionMax(PooledRegions, param="roi_pooling_param", bottoms=2):
     """Base of the layers that take the largest value of each bin of a region: see ROIPooling."""
-
-    family = "pooling"
-    fixed_bottoms = (1,)
-    asks: ClassVar[Mapping[int, Asked]] = {1: "regions"}
-
-    def __init__(self, *, pooled_h: int, pooled_w: int, spatial_scale: float = 1.0) -> None:
-        super().__init__()
-        self.pooled_h, self.pooled_w = pooled_h, pooled_w
-        self.spatial_scale = float32(spatial_scale)
-        if min(pooled_h, pooled_w) <= 0:
-            raise ShapeError(f"pooled_h {pooled_h} and pooled_w {pooled_w} want 1 or more")
-
-    def shapes(self, x: Shape, rois: Shape) -> list[Shape]:
-        require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
-        return [(check_regions(rois), x[1], self.pooled_h, self.pooled_w)]
 
     def forward(self, x: Tensor, rois: Tensor) -> Tensor:
         rois = rois.detach().flatten(1)

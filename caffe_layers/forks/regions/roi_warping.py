@@ -5,24 +5,21 @@ from __future__ import annotations
 from torch import Tensor
 
 from caffe_layers.arithmetic.ramp import ramp
-from caffe_layers.base.checks import require
-from caffe_layers.base.layer import Layer
-from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
-from caffe_layers.base.shape import Shape
+from caffe_layers.forks.rcnn.pooled_regions import PooledRegions
 from caffe_layers.forks.rcnn.region import (
-    check_regions,
     column,
     emit_rounded,
     images_of,
     rounded,
 )
-from prototxt.errors import ShapeError
 
 from .resampling import emit_line, line
 
 
-class ROIWarping(Layer, type="ROIWarping", fork="mnc", param="roi_warping_param", bottoms=2):
+class ROIWarping(
+    PooledRegions, type="ROIWarping", fork="mnc", param="roi_warping_param", bottoms=2
+):
     """x at the corners of a region's bins, R x C x pooled_h x pooled_w, bilinear between pixels.
 
     A region goes from `round(y1 * spatial_scale)` to `round(y2 * spatial_scale)`, halves rounded
@@ -33,20 +30,6 @@ class ROIWarping(Layer, type="ROIWarping", fork="mnc", param="roi_warping_param"
     Errors: ShapeError for a pooled size of 0, x without 4 axes, and a region of no image.
     Caffe: daijifeng001/caffe-mnc, src/caffe/layers/roi_warping_layer.cu
     """
-
-    family = "pooling"
-    fixed_bottoms = (1,)
-
-    def __init__(self, *, pooled_h: int, pooled_w: int, spatial_scale: float = 1.0) -> None:
-        super().__init__()
-        self.pooled_h, self.pooled_w = pooled_h, pooled_w
-        self.spatial_scale = float32(spatial_scale)
-        if min(pooled_h, pooled_w) <= 0:
-            raise ShapeError(f"pooled_h {pooled_h} and pooled_w {pooled_w} want 1 or more")
-
-    def shapes(self, x: Shape, rois: Shape) -> list[Shape]:
-        require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
-        return [(check_regions(rois), x[1], self.pooled_h, self.pooled_w)]
 
     def forward(self, x: Tensor, rois: Tensor) -> Tensor:
         rois = rois.detach().flatten(1)
