@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -76,7 +76,7 @@ def _fill_from(
     steps: Sequence[Step],
     layers: Layers,
     rename: Mapping[str, Sequence[str]],
-    ignore: Collection[str],
+    ignore: set[str],
     report: Loaded,
 ) -> None:
     """Copy one file's blobs, and report what became of its layers."""
@@ -88,6 +88,10 @@ def _fill_from(
     for name in (name for news in rename.values() for name in news if name not in targets):
         problem = f"the network has no layer {name!r} to map to"
         raise WeightError(problem, fix=nearest(name, targets))
+    taken = set(targets) | ignore | set(rename)
+    if weights.generation == "safetensors" and not names & taken:
+        problem = f"no layer of the network is in it: its first is {min(names)!r}"
+        raise WeightError(problem, fix="convert with `--format safetensors` writes Caffe's names")
     for source in weights.layers:
         for name in rename.get(source.name, [source.name]):
             if name in ignore or source.name in ignore:

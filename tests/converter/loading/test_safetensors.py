@@ -86,8 +86,9 @@ def test_the_commands_take_it(tmp_path, capsys):
 
 
 def test_layers_are_mapped_ignored_and_missed_as_those_of_a_caffemodel(tmp_path):
-    path, weights, net = saved(tmp_path, HEAD + CONV % ("conv", "x", "y", ""))
-    path.write_text(HEAD + CONV % ("new", "x", "y", ""))
+    other = CONV % ("other", "x", "z", "")
+    path, weights, net = saved(tmp_path, HEAD + CONV % ("conv", "x", "y", "") + other)
+    path.write_text(HEAD + CONV % ("new", "x", "y", "") + other)
     with pytest.raises(WeightError, match="no weights for layer 'new'"):
         converter.load(path, weights)
     back = converter.load(path, weights, rename={"conv": "new"})
@@ -121,6 +122,17 @@ def test_a_training_begins_with_it_but_for_the_renamed_head(tmp_path, monkeypatc
     assert "note: fillers' values for fc_own\nnote: not in the network: fc\n" in said
     kept = converter.load("own.prototxt", "own_iter_1.caffemodel").params["conv"]
     assert all(map(torch.equal, kept, net.params["conv"]))
+
+
+def test_another_programs_weights_are_no_beginning(tmp_path):
+    """Where layers may be missing too, as in a training."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(HEAD + CONV % ("conv", "x", "y", ""))
+    tensors = {f"features.0.{name}": np.zeros(3, np.float32) for name in ("weight", "bias")}
+    save_file(tensors, tmp_path / "other.safetensors")
+    for options in ({}, {"allow_missing": True}):
+        with pytest.raises(WeightError, match=r"network is in it: its first is 'features\.0'"):
+            converter.load(path, tmp_path / "other.safetensors", **options)
 
 
 BAD = {
