@@ -41,6 +41,7 @@ from .forks.segmentation import *
 from .forks.sequence import *
 from .forks.sknet import *
 from .forks.ssd import *
+from .forks.textboxes import *
 from .forks.tsn import *
 from .forks.warping import *
 from .forks.yolo import *

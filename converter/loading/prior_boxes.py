@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import permutations
 
 from caffe_layers import Shape
+from caffe_layers.forks.ssd.detections import Detections
 from converter.network.steps import Step, StepIndex
 from prototxt.errors import UnsupportedError, within
 
@@ -16,10 +17,15 @@ def check_prior_boxes(steps: Sequence[Step], shapes: Mapping[str, Shape]) -> Non
     """Raise UnsupportedError where a map's convolutions predict for other numbers of boxes.
 
     SSD's networks read a map by a PriorBox, and by convolutions whose tops are permuted, flattened
-    and concatenated: one has 4 channels for each box (or for each box and class), another one for
-    each box and class. DetectionOutput counts all maps together, where there is one.
+    and concatenated: one has 4 channels for each box (or for each box and class), or as many as the
+    network's DetectionOutput wants, another one for each box and class. DetectionOutput counts all
+    maps together, where there is one.
     """
     index = StepIndex(steps)
+    wanted = {COORDINATES}
+    for step in steps:
+        if issubclass(step.cls, Detections):
+            wanted |= set(step.cls.locations)
     for step in steps:
         if step.layer.type != "PriorBox":
             continue
@@ -29,7 +35,7 @@ def check_prior_boxes(steps: Sequence[Step], shapes: Mapping[str, Shape]) -> Non
         convolutions = list(_predicting(index, feature))
         channels = [shapes[one.tops[0]][1] for one in convolutions]
         named = list(zip(channels, (one.layer.name for one in convolutions), strict=True))
-        fits = any(_fit(boxes, loc, conf) for loc, conf in permutations(named, 2))
+        fits = any(_fit(boxes, loc, conf, wanted) for loc, conf in permutations(named, 2))
         if len(channels) > 1 and not fits:
             said = " and ".join(
                 f"{one.layer.name!r} {count}"
@@ -39,18 +45,22 @@ def check_prior_boxes(steps: Sequence[Step], shapes: Mapping[str, Shape]) -> Non
                 raise UnsupportedError(
                     f"{boxes} boxes a place, wants 4 channels for each in a convolution of "
                     f"{feature!r} and one for each class in another; {said}",
-                    fix="a fork's PriorBox makes other boxes (FaceBoxes sets small ones densely, "
-                    "TextBoxes every one twice): they are not known here",
+                    fix="a fork's PriorBox makes other boxes: FaceBoxes says them with fixed_size "
+                    "and density, TextBoxes++ with denser_prior_boxes; without these fields they "
+                    "are not known here",
                 )
 
 
-def _fit(boxes: int, loc: tuple[int, str], conf: tuple[int, str]) -> bool:
+def _fit(boxes: int, loc: tuple[int, str], conf: tuple[int, str], wanted: Collection[int]) -> bool:
     """Tell whether channels are those of so many boxes, shared by the classes or not.
 
-    What is called `loc` or `conf`, as SSD's scripts call them, is no other's.
+    `wanted` says how many each may have in `loc`. What is called `loc` or `conf`, as SSD's scripts
+    call them, is no other's.
     """
     swapped = "conf" in loc[1] or "loc" in conf[1]
-    whole = conf[0] % boxes == 0 and loc[0] in (COORDINATES * boxes, COORDINATES * conf[0])
+    whole = conf[0] % boxes == 0 and any(
+        loc[0] == each * count for each in wanted for count in (boxes, conf[0])
+    )
     return whole and not swapped
 
 

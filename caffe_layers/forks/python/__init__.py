@@ -8,13 +8,14 @@ from .cluster_detections import ClusterDetections
 from .combine_regressions import FaceRegressions, HumanRegressions
 from .detectnet import ClusterGroundtruth, ScoreDetections
 from .init_landmark import InitLandmark
-from .mnc import CFMDataLayer, MaskLayer, MNCDataLayer, StageBridgeLayer
+from .mnc import CFMDataLayer, MaskLayer, MNCDataLayer
 from .pygeometry import SE3Generator
 from .python_layers import MeanVals, Meshgrid
 from .rrpn import TurnedAnchorTarget, TurnedProposal, TurnedProposalTarget, TurnedRoIData
 from .salicon import CustomInterpolation, ShapedData
 from .sec import SecAnnotation, SecCrf, SecSoftmax
 from .seg_data import NYUDSegData, PascalSegData, SiftFlowSegData
+from .stage_bridge import StageBridgeLayer
 from .tripletloss import Norm2Layer, TripletData, TripletSelectLayer
 
 __all__ = [

@@ -166,34 +166,3 @@ class MaskLayer(Layer, bottoms=(1, 3), tops=(1, 2)):
     def _refuse_labels(self) -> None:
         if self.with_labels:
             raise UnsupportedError(f"pylayer.mask_layer.MaskLayer {PythonShapes.reason}")
-
-
-@register_python("pylayer.stage_bridge_layer", "StageBridgeLayer")
-class StageBridgeLayer(PythonShapes, bottoms=(4, 7), tops=(1, 8)):
-    """Regions moved as their best class says, with what trains the next stage: shapes alone.
-
-    Caffe: daijifeng001/MNC, lib/pylayer/stage_bridge_layer.py
-    """
-
-    fixed_bottoms = (0, 1, 2, 3, 4, 5, 6)
-
-    def __init__(self, *, num_classes: int, tops: int) -> None:
-        super().__init__()
-        self.num_classes, self.count = num_classes, tops
-
-    @classmethod
-    def read(cls, layer: Any) -> dict[str, Any]:
-        trains = len(layer.top) > 1
-        known = ("feat_stride", "use_clip", "clip_base")
-        return {
-            "num_classes": _classes(layer, *known) if trains else 0,
-            "tops": len(layer.top),
-        }
-
-    def shapes(self, rois: Shape, *others: Shape) -> list[Shape]:
-        rows = check_regions(rois)
-        if self.count == 1:
-            return [(rows, 5)]
-        targets = (1, 4 * self.num_classes)
-        shapes = [(1, 5), (1, 1), MASK, MASK, (1, 4), targets, targets, targets]
-        return shapes[: self.count]

@@ -1,6 +1,7 @@
 """The layers of SSD, of what chuanqi305 added to it, and of RefineDet."""
 
 from .annotated_data import AnnotatedData, VideoData
+from .density_prior_box import DensityPriorBox
 from .detection_evaluate import DetectionEvaluate
 from .detection_output import DetectionOutput, RefinedDetectionOutput
 from .multibox_loss import MultiBoxLoss, RefinedMultiBoxLoss
@@ -12,6 +13,7 @@ from .smooth_l1_loss import SmoothL1Loss
 
 __all__ = [
     "AnnotatedData",
+    "DensityPriorBox",
     "DetectionEvaluate",
     "DetectionOutput",
     "MultiBoxLoss",

@@ -15,16 +15,18 @@ from .bbox import decode, emit_decode
 
 
 def check_predictions(
-    loc: Shape, conf: Shape, prior: Shape, loc_classes: int, num_classes: int
+    loc: Shape, conf: Shape, prior: Shape, loc_classes: int, num_classes: int, numbers: int = 4
 ) -> int:
-    """Return the number P of prior boxes: loc is N x 4P `loc_classes`, conf N x P `num_classes`.
+    """Return the number P of prior boxes: conf is N x P `num_classes`.
+
+    loc is N x P `loc_classes` `numbers`.
 
     Raises ShapeError where they do not fit; axes of size 1 may follow.
     """
     height = prior[2] if len(prior) > 2 else 0
     if height % 4 != 0 or prod(prior) != 2 * height or height <= 0:
         raise ShapeError(f"the prior boxes are {prior}, wants 1 x 2 x 4P")
-    for name, shape, each in (("loc", loc, 4 * loc_classes), ("conf", conf, num_classes)):
+    for name, shape, each in (("loc", loc, numbers * loc_classes), ("conf", conf, num_classes)):
         wants = height // 4 * each
         if len(shape) <= 1 or not prod(shape[1:]) == shape[1] == wants:
             raise ShapeError(f"{name} is {shape}, wants N x {wants} for {height // 4} prior boxes")

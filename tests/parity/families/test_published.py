@@ -15,6 +15,7 @@ from tests.support.families import TOLERANCE, picture
 from tests.support.recorded import assert_close
 
 Shape = tuple[int, ...]
+FOUND = 0
 RUN: dict[str, tuple[str, dict[str, Shape], dict[str, Shape]]] = {
     "CRNN of caffe_ocr": (
         "caffe_ocr__examples__ocr__inception-bn__deploy",
@@ -26,10 +27,20 @@ RUN: dict[str, tuple[str, dict[str, Shape], dict[str, Shape]]] = {
         {"data": (1, 3, 64, 96)},
         {"bbox-list": (1, 50, 5)},
     ),
+    "FaceBoxes": (
+        "FaceBoxes__examples__faceboxes__demo__faceboxes_deploy",
+        {"data": (1, 3, 128, 128)},
+        {"detection_out": (1, 1, FOUND, 7)},
+    ),
     "LiteFlowNet": (
         "LiteFlowNet__models__testing__deploy_runtime_1024_448",
         {"img0_nomean_resize": (1, 3, 64, 64), "img1_nomean_resize": (1, 3, 64, 64)},
         {"flow_R_L2": (1, 2, 32, 32)},
+    ),
+    "TextBoxes++": (
+        "TextBoxes_plusplus__models__deploy",
+        {"data": (1, 3, 384, 384)},
+        {"detection_out": (1, 1, FOUND, 15)},
     ),
     "SphereFace": (
         "Sphereface-Ms-celeb-1M__example__face_deploy",
@@ -37,7 +48,7 @@ RUN: dict[str, tuple[str, dict[str, Shape], dict[str, Shape]]] = {
         {"fc5": (1, 2048)},
     ),
 }
-"""A family -> its definition, what it is fed, and what comes out."""
+"""A family -> its definition, its inputs, and what comes out, FOUND being what the run tells."""
 SHOWN: dict[str, tuple[str, dict[str, Shape]]] = {
     "MS-CNN": (
         "mscnn__examples__caltech__mscnn-7s-480__mscnn_deploy",
@@ -48,6 +59,14 @@ SHOWN: dict[str, tuple[str, dict[str, Shape]]] = {
         {
             **{f"output_bbox_{stage}": (300, 5, 1, 1) for stage in ("1st", "2nd", "3rd")},
             **{f"cls_prob_{stage}": (300, 21) for stage in ("1st", "2nd_avg", "3rd_avg")},
+        },
+    ),
+    "MNC": (
+        "MNC__models__VGG16__mnc_5stage__test",
+        {
+            "cls_prob": (300, 21),
+            **{f"{name}_ext": (300, 21) for name in ("cls_prob", "seg_cls_prob")},
+            "bbox_pred_ext": (300, 84),
         },
     ),
     "PSANet": (
@@ -82,7 +101,11 @@ def test_published_network_runs(family: str, shared: Path, tmp_path: Path) -> No
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     tops = [info.name for info in session.get_outputs()]
     got = dict(zip(tops, session.run(None, inputs), strict=True))
-    assert {top: array.shape for top, array in got.items()} == wants
+    assert set(got) == set(wants)
+    for top, want in wants.items():
+        assert FOUND not in got[top].shape
+        sizes = zip(want, got[top].shape, strict=True)
+        assert got[top].shape == tuple(size if size != FOUND else has for size, has in sizes)
     for top, array in got.items():
         assert np.isfinite(array).all()
         assert_close(array, blobs[top].numpy(), top, TOLERANCE)

@@ -68,7 +68,6 @@ ROWS: list[tuple[str, str, list[Shape], list[Shape]]] = [
         [N5, (1, 4), (1, 3), MASK, (1, 3), (1, 7)],
         [(1, 5), (1, 1), *[(1, 12)] * 3, MASK, MASK, (1, 4), (1, 4), (1, 4)],
     ),
-    ("pylayer.stage_bridge_layer.StageBridgeLayer", "", [N5, (7, 12), (7, 3), (1, 3)], [N5]),
     (
         "pylayer.stage_bridge_layer.StageBridgeLayer",
         "{'feat_stride': 16, 'use_clip': 1, 'clip_base': 512, 'num_classes': 3}",
