@@ -98,7 +98,8 @@ def outcome(worker: Worker, path: Path, folder: Path) -> list[Any]:
     target = folder / f".{worker.process.pid}.npz"
     what, words = worker.ask(path, folder / "in.npz", target)
     if what != "ran":
-        return ["refused", words if what == "refused" else f"{what}: {words}"]
+        said = {"refused": words, "died": "stops the process"}
+        return ["refused", said.get(what, f"{what}: {words}")]
     with np.load(folder / "want.npz") as wants, np.load(target) as outputs:
         got = judge(dict(wants), dict(outputs))
     target.unlink()

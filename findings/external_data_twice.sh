@@ -5,11 +5,8 @@
 # converts anew must remove the data first. Without external data the second save replaces the
 # first.
 set -eu
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/env"
-"$folder/env/bin/pip" install -q onnx==1.23.2
-cd "$folder"
+. "$(dirname "$0")/shared/environment.sh"
+install onnx==1.23.2
 env/bin/python - <<'PYTHON'
 import numpy as np
 import onnx

@@ -4,11 +4,8 @@
 # Seen: onnx 1.23.2 drops the metadata and calls itself the producer, while opset, IR version
 # and a free batch stay: where a file came from is lost at the first cut.
 set -eu
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/env"
-"$folder/env/bin/pip" install -q onnx==1.23.2
-cd "$folder"
+. "$(dirname "$0")/shared/environment.sh"
+install onnx==1.23.2
 env/bin/python - <<'PYTHON'
 import onnx
 from onnx import TensorProto, helper

@@ -1,15 +1,12 @@
 #!/bin/sh
-# Guess, written before the run: a window with a NaN gives NaN in ONNX Runtime, or the largest
-# number; the same at every place.
+# A guess, set beside what had been seen: a window with a NaN gives NaN in ONNX Runtime, or the
+# largest number; the same at every place.
 # Seen: in ONNX Runtime 1.32.0 it depends on the place: of 3 x 3 the NaN at place 7 comes out,
 # at place 8 everything before it is forgotten (7 of 0..8 with the NaN in 8's place), elsewhere
 # it is passed over.
 set -eu
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/env"
-"$folder/env/bin/pip" install -q onnx==1.23.2 onnxruntime==1.32.0
-cd "$folder"
+. "$(dirname "$0")/shared/environment.sh"
+install onnx==1.23.2 onnxruntime==1.32.0
 env/bin/python - <<'PYTHON'
 import numpy as np
 import onnxruntime

@@ -5,12 +5,9 @@
 # (late, early) out1 is the first. Zipped with the file's names, results change places without a
 # word.
 set -eu
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/env"
-"$folder/env/bin/pip" install -q numpy==2.4.6 onnx==1.23.2 ncnn==1.0.20261020
-"$folder/env/bin/pip" install -q --no-deps pnnx==20261020
-cd "$folder"
+. "$(dirname "$0")/shared/environment.sh"
+install numpy==2.4.6 onnx==1.23.2 ncnn==1.0.20261020
+install --no-deps pnnx==20261020
 env/bin/python - <<'PYTHON'
 import subprocess
 from importlib.util import find_spec

@@ -4,37 +4,19 @@
 # Seen: the wheel pnnx 20261020 names torch, gigabytes of it, and its command 'pnnx' fails
 # without; the binary inside the package runs alone.
 set -eu
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/env"
-"$folder/env/bin/pip" install -q onnx==1.23.2
-"$folder/env/bin/pip" install -q --no-deps pnnx==20261020
-cd "$folder"
+. "$(dirname "$0")/shared/environment.sh"
+install onnx==1.23.2
+install --no-deps pnnx==20261020
 env/bin/python - <<'PYTHON'
 import subprocess
 import sys
-
-import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
-
-rng = np.random.default_rng(1701)
-w = rng.standard_normal((4, 3, 3, 3), np.float32)
-graph = helper.make_graph(
-    [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
-    "net",
-    [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 8, 10))],
-    [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 4, 8, 10))],
-    [numpy_helper.from_array(w, "w")],
-)
-onnx.save(
-    helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "net.onnx"
-)
-
 from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
 
+from graphs import save_convolution
+
+save_convolution()
 print(requires("pnnx"))
 assert requires("pnnx") == ["torch"]
 command = subprocess.run(

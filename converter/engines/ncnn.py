@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version as version_of
@@ -42,23 +43,38 @@ def run(path: str | PathLike[str], feeds: Mapping[str, np.ndarray]) -> dict[str,
         if net.load_param(str(param)) or net.load_model(str(weights)):
             raise ValueError(f"ncnn does not read {' / '.join(_unknown(param))}")
         # pnnx numbers them in the file's order (in0, out0, ...); ncnn lists them in another.
+        # An input that nothing reads is among its outputs too.
+        ends = set(net.output_names()) - set(net.input_names())
         given, wanted = (
-            sorted(own, key=lambda name: (len(name), name))
-            for own in (net.input_names(), net.output_names())
+            sorted(own, key=lambda name: (len(name), name)) for own in (net.input_names(), ends)
         )
         if len(given) != len(names.inputs) or len(wanted) != len(names.outputs):
             raise ValueError(f"pnnx left inputs {given} and outputs {wanted}")
+        axes = _batch_axes(param.with_name("net_ncnn.py"))
         rows: list[list[np.ndarray]] = [[] for _ in wanted]
         for row in range(len(next(iter(feeds.values())))):
             extractor = net.create_extractor()
             for own, name in zip(given, names.inputs, strict=True):
-                extractor.input(own, ncnn.Mat(np.ascontiguousarray(feeds[name][row])))
+                array = np.ascontiguousarray(feeds[name][row : row + 1])
+                # A copy of ncnn's own: it writes into what it is given, and dies where that is not.
+                extractor.input(own, ncnn.Mat(array, batch_index=axes[own]).clone())
             for kept, own in zip(rows, wanted, strict=True):
                 status, value = extractor.extract(own)
                 if status:
                     raise ValueError(f"ncnn computes no {own}: status {status}")
-                kept.append(np.array(value))
-        return {name: np.stack(kept) for name, kept in zip(names.outputs, rows, strict=True)}
+                kept.append(np.array(value.numpy(batch_index=axes[own])))
+        return {name: np.concatenate(kept) for name, kept in zip(names.outputs, rows, strict=True)}
+
+
+def _batch_axes(script: Path) -> dict[str, int]:
+    """Return where each input and output has its batch, as the script that pnnx writes says it.
+
+    pnnx takes the batch out of most files; where it does not see one (233), all axes are fed.
+    """
+    text = script.read_text()
+    given = re.findall(r'ex\.input\("(\w+)", ncnn\.Mat\(.*?batch_index=(\d+)\)', text)
+    wanted = re.findall(r"\b(out\d+)\.numpy\(batch_index=(\d+)\)", text)
+    return {name: int(axis) for name, axis in (*given, *wanted)}
 
 
 def _convert(
@@ -80,6 +96,8 @@ def _convert(
         check=False,
     )
     made = folder / "net.ncnn.param", folder / "net.ncnn.bin"
+    if ran.returncode < 0:
+        raise ValueError("pnnx stops without a file")
     if ran.returncode or not made[0].exists():
         said = [line for line in (ran.stdout + ran.stderr).splitlines() if line.strip()]
         raise ValueError(f"pnnx wrote no file, status {ran.returncode}: {' / '.join(said[-2:])}")

@@ -14,6 +14,7 @@ import onnx
 from prototxt.errors import UnsupportedError, UsageError, within
 
 from .graph import Graph, attribute, makers, subgraphs
+from .least import least
 
 WRONG, REFUSES = "computes wrongly", "does not run"
 
@@ -90,6 +91,39 @@ def _over_the_batch(node: onnx.NodeProto, graph: Graph) -> bool:
     return axes is not None and len(axes) > 1 and 0 in axes
 
 
+def _over_one_axis(node: onnx.NodeProto, graph: Graph) -> bool:
+    axes = _value(node, "axes", graph)
+    return not isinstance(axes, list) or len(axes) == 1
+
+
+def _of_zero_and_below(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether the first input is not known to be positive."""
+    return least(node.input[0], graph) <= 0
+
+
+def _by_no_square(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether it is another power than 2, of what may be 0 or below."""
+    power = graph.initializers.get(node.input[1])
+    square = power is not None and bool((power == 2).all())
+    return not square and _of_zero_and_below(node, graph)
+
+
+def _padded_unevenly(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether there is padding before, and not as much after."""
+    pads = list(attribute(node, "pads", ()))
+    half = len(pads) // 2
+    return any(pads[:half]) and pads[:half] != pads[half:]
+
+
+def _larger_than_its_input(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether a window that hangs over is known to be larger than the image."""
+    known = graph.inputs.get(node.input[0]) or graph.values.get(node.input[0])
+    if known is None or not attribute(node, "ceil_mode", 0):
+        return False
+    sizes = zip(known[1][2:], attribute(node, "kernel_shape", ()), strict=True)
+    return any(isinstance(size, int) and size < kernel for size, kernel in sizes)
+
+
 def _of_volumes(node: onnx.NodeProto, graph: Graph) -> bool:
     """Tell whether a convolution's or pooling's window has three axes."""
     return len(attribute(node, "kernel_shape", ())) == 3
@@ -151,6 +185,16 @@ TARGETS: dict[str, Target] = {
                 "pnnx leaves an ArgMax that ncnn does not have",
                 LAST,
             ),
+            Limit("ReduceSum", WRONG, "over one axis it sums nothing", when=_over_one_axis),
+            Limit("Log", WRONG, "of 0, of less and of infinity", when=_of_zero_and_below),
+            Limit("Pow", WRONG, "of 0, of less and of infinity", when=_by_no_square),
+            Limit("MaxPool", WRONG, "padding that is not even", when=_padded_unevenly),
+            Limit(
+                "AveragePool",
+                WRONG,
+                "a window that is larger than the image",
+                when=_larger_than_its_input,
+            ),
         ),
         newest_opset=26,
         half="pnnx leaves the weights of a float16 file where ncnn does not find them",
@@ -166,12 +210,6 @@ TARGETS: dict[str, Target] = {
         "OpenCV 5.0.0.93",
         limits=(
             *_lacks("its importer has no such operator", "Scan", "MaxRoiPool", "Compress"),
-            Limit(
-                "ReduceMean",
-                WRONG,
-                "normalised by the mean of the whole batch, values are 8 % off",
-                (("axes", [0, 2, 3]),),
-            ),
             Limit("Tanh", WRONG, "it gives NaN beyond 44.2", unless_after="Clip"),
             Limit("Softplus", WRONG, "it gives infinity beyond 89"),
             Limit("ReduceMean", WRONG, "statistics of the batch", when=_over_the_batch),

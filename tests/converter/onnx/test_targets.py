@@ -187,6 +187,13 @@ MEASURED = [
     ("mnn", helper.make_node("MaxPool", ["x"], ["y", "z"], pads=[1, 1, 1, 1], **POOL), True),
     ("mnn", helper.make_node("MaxPool", ["x"], ["y", "z"], pads=[0, 0, 0, 0], **POOL), False),
     ("mnn", helper.make_node("MaxPool", ["x"], ["y"], pads=[1, 1, 1, 1], **POOL), False),
+    ("ncnn", helper.make_node("MaxPool", ["x"], ["y"], pads=[1, 1, 2, 1], **POOL), True),
+    ("ncnn", helper.make_node("MaxPool", ["x"], ["y"], pads=[1, 1, 1, 1], **POOL), False),
+    ("ncnn", helper.make_node("MaxPool", ["x"], ["y"], pads=[0, 0, 1, 1], **POOL), False),
+    ("ncnn", helper.make_node("Log", ["x"], ["y"]), True),
+    ("ncnn", helper.make_node("Pow", ["x", "w"], ["y"]), True),
+    ("ncnn", helper.make_node("ReduceSum", ["x"], ["y"], axes=[1]), True),
+    ("ncnn", helper.make_node("ReduceSum", ["x"], ["y"], axes=[1, 2]), False),
 ]
 
 
