@@ -46,7 +46,7 @@ def test_is_nearly_a_gaussian(size: int, within: float) -> None:
     assert np.abs(got - want).mean() < within * np.ptp(values)
 
 
-@pytest.mark.parametrize("value", [1e5, np.nan, np.inf])
+@pytest.mark.parametrize("value", [1e4, np.nan, np.inf])
 def test_too_large(value: float) -> None:
     features = torch.zeros(4, 5)
     features[1, 2] = value
