@@ -18,6 +18,7 @@ ROWS: list[dict[str, Any]] = [
     {"fixed_size": [32, 64], "density": [4, 1]},
     DENSE,
     {**DENSE, "offset": 0.3},
+    {**DENSE, "offset": -1.3},  # boxes wholly outside
     {**DENSE, "clip": True},
     {**DENSE, "aspect_ratio": [1, 2, 3.5], "variance": [0.1, 0.1, 0.2, 0.2]},
     {**DENSE, "aspect_ratio": [2], "flip": False},
