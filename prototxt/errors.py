@@ -54,7 +54,9 @@ class UnreadableFileError(UsageError, OSError):
 def unreadable(path: object, error: OSError) -> UsageError:
     """Return what to raise where the system refuses a file that the caller named."""
     kind = NoFileError if isinstance(error, FileNotFoundError) else UnreadableFileError
-    return kind(f"{path}: {error.strerror or error}")
+    refused = kind(f"{path}: {error.strerror or error}")
+    refused.strerror = error.strerror  # an errno beside it would change the message
+    return refused
 
 
 def headline(error: BaseException) -> str:
