@@ -41,6 +41,10 @@ for layer in net.layers:
     if layer.type == "BatchNorm":
         for blob, (low, high) in zip(layer.blobs, [(-0.1, 0.1), (0.5, 1.5), (1, 1)]):
             blob.data[...] = random.uniform(low, high, blob.data.shape)
+for blobs in net.params.values():
+    weights = blobs[0].data
+    if weights.ndim > 1 and not weights.any():  # a deploy's, without fillers
+        weights[...] = random.standard_normal(weights.shape) * (2 / weights[0].size) ** 0.5
 net.save(sys.argv[2])
 """
 VIDEO = ("mkdir frames", "xrange(100)", "frames/0029")

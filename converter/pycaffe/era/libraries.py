@@ -1,4 +1,4 @@
-"""What numpy, scipy and yaml have dropped since, under its old names."""
+"""What numpy, scipy, yaml and PIL have dropped since, under its old names."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ ALIASES = {
     "PINF": np.inf,
     "NINF": -np.inf,
 }
+PIL_MODULES = ("Image", "ImageChops", "ImageDraw", "ImageFilter", "ImageFont", "ImageOps")
 
 
 def give_back() -> None:
@@ -53,8 +54,9 @@ def give_back() -> None:
     for name, value in {**ALIASES, "asscalar": lambda array: array.item()}.items():
         if name not in vars(np):
             setattr(np, name, value)
+    _let_arrays_print_whole()
     sys.meta_path.insert(0, _Changed())
-    sys.meta_path.append(NotCompiled())
+    sys.meta_path.extend((NotCompiled(), _PillowAlone()))
 
 
 def give_back_builtins() -> None:
@@ -67,6 +69,38 @@ def give_back_builtins() -> None:
     sys.maxint = sys.maxsize  # type: ignore[attr-defined]
     kept = {key: value for key, value in names().items() if key not in vars(builtins)}
     vars(builtins).update(kept)
+
+
+def _let_arrays_print_whole() -> None:
+    """Let NaN and text, which no size was above, be thresholds of numpy's printing."""
+    whole = np.set_printoptions
+
+    def set_printoptions(
+        precision: Any = None, threshold: Any = None, *args: Any, **named: Any
+    ) -> None:
+        if isinstance(threshold, str) or threshold != threshold:
+            threshold = sys.maxsize
+        whole(precision, threshold, *args, **named)
+
+    np.set_printoptions = set_printoptions
+
+
+class _PillowAlone(MetaPathFinder):
+    """Finds PIL's modules without their package, as PIL put them; a script's own come first."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, _OfPillow()) if fullname in PIL_MODULES else None
+
+
+class _OfPillow(Loader):
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        found = vars(import_module(f"PIL.{module.__name__}")).items()
+        module.__dict__.update((k, v) for k, v in found if not k.startswith("__"))
 
 
 class _Changed(MetaPathFinder):

@@ -142,6 +142,41 @@ def test_scikit_images_resizing_is_that_of_then(tmp_path: Path) -> None:
     ]
 
 
+def test_libraries_take_what_they_took_then(tmp_path: Path) -> None:
+    pytest.importorskip("PIL", reason="images are an extra")
+    (tmp_path / "ImageOps.py").write_text("whose = 'own'\n")
+    (tmp_path / "script.py").write_text(
+        "import sys\n"
+        "import numpy as np\n"
+        "import Image, ImageDraw, ImageOps\n"
+        "image = Image.new('RGB', (2, 1))\n"
+        "ImageDraw.Draw(image).point((1, 0), 'red')\n"
+        "print(isinstance(image, Image.Image), np.array(image).tolist(), ImageOps.whose)\n"
+        "for threshold in (np.nan, 'nan'):\n"
+        "    np.set_printoptions(threshold=5)\n"
+        "    np.set_printoptions(3, threshold)\n"
+        "    print(str(np.arange(6) / 3.0), np.get_printoptions()['threshold'] == sys.maxsize)\n"
+        "np.set_printoptions(threshold=5)\n"
+        "np.set_printoptions(suppress=True, edgeitems=1)\n"
+        "print(np.arange(6))\n"
+    )
+    program = (
+        f"import sys; sys.path.insert(1, {str(ROOT)!r}); from converter.__main__ import main; "
+        "sys.exit(main(['pycaffe', 'script.py']))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    printed = "[0.    0.333 0.667 1.    1.333 1.667] True"
+    assert ran.stdout.splitlines() == [
+        "True [[[0, 0, 0], [255, 0, 0]]] own",
+        printed,
+        printed,
+        "[0 ... 5]",
+    ]
+
+
 def test_what_nobody_compiled_is_found_beside_its_source(tmp_path: Path) -> None:
     for name in ("nms", "other"):
         (tmp_path / name).mkdir()
