@@ -65,6 +65,7 @@ def checkpoint(folder: Path, mebibytes: int) -> tuple[Path, Path]:
     net = folder / "net.prototxt"
     net.write_text(text)
     values = np.random.default_rng(1701).standard_normal((side, side), np.float32)
+    values /= np.float32(np.sqrt(side))  # so that no layer's numbers grow
     blobs = {f"fc{index}": [values] for index in range(count)}
     weights = folder / "net.caffemodel"
     write_caffemodel(weights, read_net(net), blobs)
