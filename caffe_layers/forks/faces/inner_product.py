@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import is_set
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from caffe_layers.normalization.unit_rows import kept_unit, unit_rows
 from prototxt.errors import ShapeError, UnsupportedError
-
-EPS = 1e-6
 
 
 class FaceInnerProduct(
@@ -107,22 +104,13 @@ class FaceInnerProduct(
     def forward(self, x: Tensor, *given: Tensor) -> Tensor:
         rows = x.flatten(self.axis)
         if not given:
-            weight = self._unit() if self.normalize else self.weight
+            weight = kept_unit(self.weight) if self.normalize else self.weight
             bias = self.bias if "bias" in self.blob_names else None
         else:
             weight = given[0].reshape(given[0].shape[0], -1)
             weight = weight.reshape(self.inputs, -1) if self.transpose else weight
             bias = given[1].flatten() if len(given) == 2 else None
         return F.linear(rows, weight.t() if self.transpose else weight, bias)
-
-    def _unit(self) -> Tensor:
-        """Return the weight with rows of unit length, and keep it so."""
-        rows = self.weight.detach()
-        unit = rows / (rows.square().sum(1, keepdim=True) + EPS).sqrt()
-        if not torch.compiler.is_compiling():
-            # By .data: a graph that already holds the weight, of an earlier pass, stays as it is.
-            self.weight.data.copy_(unit)
-        return gradient_of(unit, self.weight)
 
     def onnx(self, op: Op, x: str, *given: str) -> Values:
         axis = canonical_axis(self.axis, len(op.shape(x)))
@@ -138,9 +126,8 @@ class FaceInnerProduct(
         bias = op.weight(self, "bias") if "bias" in self.blob_names else None
         if not self.normalize:
             return op.weight(self, "weight"), bias
-        rows = self.weight.detach().cpu().double().numpy()
-        lengths = ((rows**2).sum(1, keepdims=True) + EPS) ** 0.5
-        return op.array("unit_weight", rows / lengths), bias
+        unit = unit_rows(self.weight.detach().cpu().double())
+        return op.array("unit_weight", unit.numpy()), bias
 
     def _onnx_given(self, op: Op, given: tuple[str, ...]) -> tuple[str, str | None]:
         shape = (self.inputs, -1) if self.transpose else (-1, self.inputs)

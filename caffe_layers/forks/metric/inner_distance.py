@@ -8,16 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.arithmetic.indices import check_indices
 from caffe_layers.base.checks import canonical_axis, require
 from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from caffe_layers.normalization.unit_rows import kept_unit, unit_rows
 from prototxt.errors import ShapeError, UnsupportedError
-
-EPS = 1e-6
 
 
 class InnerDistance(
@@ -124,23 +122,15 @@ class InnerDistance(
 
     def _weight(self) -> Tensor:
         weight: Tensor = self.weight
-        if not self.normalize:
-            return weight
-        rows = weight.detach()
-        unit = rows / (rows.square().sum(1, keepdim=True) + EPS).sqrt()
-        if not torch.compiler.is_compiling():
-            # By .data: a graph that already holds the weight, of an earlier pass, stays as it is.
-            weight.data.copy_(unit)
-        return gradient_of(unit, weight)
+        return kept_unit(weight) if self.normalize else weight
 
     def onnx(self, op: Op, x: str, *given: str) -> Values:
         rows = op.Reshape(x, op.ints(-1, 1, self.inputs))
         if given:
             weight = op.Reshape(given[0], op.ints(-1, self.inputs))
         elif self.normalize:
-            held = self.weight.detach().cpu().double()
-            lengths = (held.square().sum(1, keepdim=True) + EPS).sqrt()
-            weight = op.array("unit_weight", (held / lengths).numpy())
+            unit = unit_rows(self.weight.detach().cpu().double())
+            weight = op.array("unit_weight", unit.numpy())
         else:
             weight = op.weight(self, "weight")
         kind = "ReduceL1" if self.distance_type == "L1" else "ReduceSumSquare"
