@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -28,7 +27,7 @@ import torch
 import converter
 from benchmarks.engine_cases import NO_COMPUTATION, SEVERAL, TRAINING
 from benchmarks.engine_page import short
-from benchmarks.engine_results import merge, read_results
+from benchmarks.engine_results import merge, read_results, write_between_marks
 from benchmarks.engines import Worker, judge
 from converter.network.arrays import tensors_of
 from prototxt import CaffeError, format_text
@@ -179,12 +178,7 @@ def main() -> None:
                 print(reader, name, *found[name], flush=True)
         merge(RESULTS, reader, worker.version, found)
     if args.write:
-        made = table(read_results(RESULTS))
-        wanted = r"(?<=<!-- readers -->\n).*?(?=\n<!-- end -->)"
-        text, found_marks = re.subn(wanted, lambda _: made, args.write.read_text(), flags=re.S)
-        if found_marks != 1:
-            sys.exit(f"{args.write} has no <!-- readers --> ... <!-- end -->")
-        args.write.write_text(text)
+        write_between_marks(args.write, {"readers": table(read_results(RESULTS))})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine_results import kind_of
+from benchmarks.engine_results import kind_of, write_between_marks
 
 KINDS = {"bvlc": "Caffe's types", "forks": "forks' types", "models": "trained networks"}
 LONGEST = 150
@@ -27,7 +27,6 @@ def ending(outcome: list[Any]) -> str:
 
 def write_page(kept: Results, page: Path) -> None:
     """Put the tables between the page's marks."""
-    text = page.read_text()
     parts = {
         "summary": summary(kept),
         "models": table(kept, "models", "network"),
@@ -35,12 +34,7 @@ def write_page(kept: Results, page: Path) -> None:
         "forks": table(kept, "forks", "type"),
         "reasons": reasons(kept),
     }
-    for mark, made in parts.items():
-        wanted = rf"(?<=<!-- {mark} -->\n).*?(?=\n<!-- end -->)"
-        text, found = re.subn(wanted, lambda _, made=made: made, text, flags=re.DOTALL)
-        if found != 1:
-            raise SystemExit(f"{page} has no <!-- {mark} --> ... <!-- end -->")
-    page.write_text(text)
+    write_between_marks(page, parts)
 
 
 def _of(kept: Results, engine: str, kind: str) -> dict[str, list[list[Any]]]:

@@ -7,6 +7,7 @@ A file an engine or tool, `benchmarks/results/KIND/NAME.json`. A result's cases 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,17 @@ def merge(folder: Path, engine: str, version: str, found: Mapping[str, list[Any]
 def read_results(folder: Path) -> dict[str, Any]:
     """Return what is kept of every engine or tool of a folder."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def write_between_marks(page: Path, parts: Mapping[str, str]) -> None:
+    """Put texts between a page's marks, `<!-- NAME -->` and `<!-- end -->`."""
+    text = page.read_text()
+    for mark, made in parts.items():
+        wanted = rf"(?<=<!-- {mark} -->\n).*?(?=\n<!-- end -->)"
+        text, found = re.subn(wanted, lambda _, made=made: made, text, flags=re.DOTALL)
+        if found != 1:
+            raise SystemExit(f"{page} has no <!-- {mark} --> ... <!-- end -->")
+    page.write_text(text)
 
 
 def _told(outcome: list[Any]) -> bool:

@@ -14,9 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from importlib import import_module
@@ -29,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.engine_page import short
-from benchmarks.engine_results import kind_of, merge, read_results
+from benchmarks.engine_results import kind_of, merge, read_results, write_between_marks
 from benchmarks.engines import judge
 
 ROOT = Path(__file__).parents[1]
@@ -334,12 +332,7 @@ def main() -> None:
     if args.python:
         collect(args.python, args.cases.resolve(), args.only)
     if args.write:
-        made = table(read_results(RESULTS))
-        wanted = r"(?<=<!-- optimisers -->\n).*?(?=\n<!-- end -->)"
-        text, found = re.subn(wanted, lambda _: made, args.write.read_text(), flags=re.DOTALL)
-        if found != 1:
-            sys.exit(f"{args.write} has no <!-- optimisers --> ... <!-- end -->")
-        args.write.write_text(text)
+        write_between_marks(args.write, {"optimisers": table(read_results(RESULTS))})
 
 
 if __name__ == "__main__":
