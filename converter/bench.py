@@ -11,7 +11,7 @@ from statistics import median
 
 import torch
 
-from .network.arrays import array_of
+from .network.arrays import arrays_of
 from .network.net import CaffeNet
 from .onnx.export import export_onnx
 from .onnx.runtime import open_onnx
@@ -81,7 +81,7 @@ def _engines(net: CaffeNet, folder: Path, *, compiled: bool) -> dict[str, Run]:
 
 def _in_onnx(path: Path) -> Run:
     model = open_onnx(path)
-    return lambda fed: model({name: array_of(value) for name, value in fed.items()})
+    return lambda fed: model(arrays_of(fed))
 
 
 def _inputs(net: CaffeNet, batch: int) -> dict[str, torch.Tensor]:

@@ -14,7 +14,7 @@ import torch
 from converter.drawing.overlay import covered, describe, draw_result, save
 from converter.drawing.predictions import read_result
 from converter.evaluation.samples import read_labels
-from converter.network.arrays import array_of, tensors_of
+from converter.network.arrays import array_of, arrays_of, tensors_of
 from converter.network.backward import backward
 from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
@@ -68,14 +68,14 @@ def _run_torch(args: Namespace) -> Computed:
         blobs = _with_diffs(net, fed)
     else:
         with torch.no_grad():
-            blobs = {name: array_of(blob) for name, blob in net.blobs(fed).items()}
+            blobs = arrays_of(net.blobs(fed))
     return Computed(blobs, {name: blobs[name] for name in net.plan(fed).outputs}, drawn)
 
 
 def _with_diffs(net: CaffeNet, fed: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """Return the blobs, their diffs, and those of the layers' blobs, by the names of the file."""
     got = backward(net, fed)
-    blobs = {name: array_of(blob) for name, blob in got.blobs.items()}
+    blobs = arrays_of(got.blobs)
     blobs |= {f"diff|{name}": array_of(diff) for name, diff in got.diffs.items()}
     for layer, diffs in got.params.items():
         blobs |= {f"pdiff|{layer}[{i}]": array_of(diff) for i, diff in enumerate(diffs)}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from converter.network.arrays import array_of
+from converter.network.arrays import array_of, arrays_of
 from converter.network.net import CaffeNet
 from converter.npz import write_npz
 from converter.preprocessing import Preprocessing, Transform, image_input
@@ -64,7 +64,7 @@ def extract(
         left, transform = range(kept.done, total), Transform(preprocessing)
         for loaded in batches(samples, left, transform, batch=batch, workers=workers):
             outputs = net({data: loaded.images.to(net.device, net.dtype)})
-            rows = {name: array_of(value) for name, value in outputs.items()}
+            rows = arrays_of(outputs)
             kept.add({**rows, LABELS: array_of(loaded.labels)}, len(loaded.labels))
             bar.update(len(loaded.labels))
     arrays = dict(kept.arrays)

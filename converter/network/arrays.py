@@ -30,6 +30,11 @@ def array_of(value: Tensor) -> np.ndarray:
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
 
+def arrays_of(values: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Return tensors' values as arrays, by name."""
+    return {name: array_of(value) for name, value in values.items()}
+
+
 def blob_array(blob: Tensor) -> np.ndarray:
     """Return a blob's values as Caffe's files hold them: doubles of float64, else floats."""
     blob = blob.detach().cpu()
@@ -58,5 +63,5 @@ def as_given(values: dict[str, Tensor], inputs: Any) -> dict[str, Any]:
     """Return values as arrays if the inputs were arrays, else as they are."""
     given = inputs.values() if isinstance(inputs, Mapping) else [inputs]
     if any(isinstance(value, np.ndarray) for value in given):
-        return {name: array_of(value) for name, value in values.items()}
+        return arrays_of(values)
     return values

@@ -136,7 +136,7 @@ class OnnxModel:
         """Return a model of these values' nodes alone; None where `known` do not determine them."""
         graph, known = self.proto.graph, set(known)
         weights = {weight.name: weight for weight in graph.initializer}
-        nodes = _nodes_between(graph.node, known | weights.keys() | {""}, names)
+        nodes = self._nodes_between(known | weights.keys() | {""}, names)
         if nodes is None:
             return None
         read = {name for node in nodes for name in reads(node)} | set(names)
@@ -149,6 +149,31 @@ class OnnxModel:
         part.graph.input.extend(self._infos[name] for name in sorted(read & known))
         part.graph.output.extend(self._infos[name] for name in names)
         return part
+
+    def _nodes_between(self, known: set[str], names: Sequence[str]) -> list[onnx.NodeProto] | None:
+        """Return the nodes that make values of known ones, in their order; None if they cannot."""
+        needed: set[int] = set()
+        waiting = [name for name in names if name not in known]
+        while waiting:
+            name = waiting.pop()
+            if name not in self._made_by:
+                return None
+            node = self._made_by[name]
+            if id(node) not in needed:
+                needed.add(id(node))
+                inner = (value for value in reads(node) if value in self._made_by)
+                waiting += [value for value in (*node.input, *inner) if value not in known]
+        return [node for node in self._nodes if id(node) in needed]
+
+    @cached_property
+    def _nodes(self) -> list[onnx.NodeProto]:
+        """The graph's nodes, each one object however often it is asked for."""
+        return list(self.proto.graph.node)
+
+    @cached_property
+    def _made_by(self) -> dict[str, onnx.NodeProto]:
+        """The node that makes each value."""
+        return makers(self._nodes)
 
     def exposes(self, name: str) -> bool:
         """Tell whether a value of the graph can be made an output."""
@@ -181,26 +206,6 @@ def _keeps_weights_beside(proto: onnx.ModelProto, name: str) -> bool:
         for weight in proto.graph.initializer
         for entry in weight.external_data
     )
-
-
-def _nodes_between(
-    nodes: Iterable[onnx.NodeProto], known: set[str], names: Sequence[str]
-) -> list[onnx.NodeProto] | None:
-    """Return the nodes that make values of known ones, in their order; None if they cannot."""
-    nodes = list(nodes)
-    made_by = makers(nodes)
-    needed: set[int] = set()
-    waiting = [name for name in names if name not in known]
-    while waiting:
-        name = waiting.pop()
-        if name not in made_by:
-            return None
-        node = made_by[name]
-        if id(node) not in needed:
-            needed.add(id(node))
-            inner = (value for value in reads(node) if value in made_by)
-            waiting += [value for value in (*node.input, *inner) if value not in known]
-    return [node for node in nodes if id(node) in needed]
 
 
 def _text(shape: tuple[int, ...]) -> str:

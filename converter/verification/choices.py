@@ -15,13 +15,13 @@ import onnx
 import torch
 from torch import Tensor
 
-from converter.network.arrays import array_of
+from converter.network.arrays import array_of, arrays_of
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.onnx.graph import makers
 from converter.onnx.runtime import Arrays
 
-from .run import Runs, fed_arrays
+from .run import Runs
 
 DISCONTINUOUS = frozenset(
     {
@@ -89,7 +89,7 @@ class Choices:
 def choices_of(runs: Runs) -> Choices:
     """Run the model for the values that layers choose from, and let torch choose from them."""
     nodes = makers(runs.model.onnx.proto.graph.node)
-    steps, fed = runs.steps, fed_arrays(runs.fed)
+    steps, fed = runs.steps, arrays_of(runs.fed)
     ends = {top for step in steps for top in step.tops} | fed.keys()
     choosing = [step for step in steps if chooses(nodes, step, ends)]
     if not choosing:

@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import numpy as np
 import onnx
-import torch
-from torch import Tensor
 
 from converter.engines import Arrays, installed
-from converter.network.arrays import array_of
-from converter.network.net import CaffeNet
 from converter.npz import write_npz
 from converter.onnx.model import OnnxModel
 
-from .compare import Comparison, errors_of, softmax_of
+from .compare import Comparison, errors_of
+from .run import Runs, wanted
 
 TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2
 """Of a blob's largest value: engines sum up in other orders, and some by Winograd's products."""
@@ -56,30 +53,17 @@ def run_apart(name: str, path: str | PathLike[str], feeds: Arrays) -> dict[str, 
 
 
 def compare_in_engine(
-    name: str,
-    net: CaffeNet,
-    model: OnnxModel,
-    inputs: Mapping[str, Tensor],
-    feeds: Arrays,
-    *,
-    tolerance: float | None = None,
-    half: bool = False,
+    name: str, runs: Runs, *, tolerance: float | None = None, half: bool = False
 ) -> list[Comparison]:
     """Compare a file that runs in an engine with the network in torch.
 
-    It runs as it is and with every value exposed; `inputs` are the network's, `feeds` the file's.
+    It runs as it is and with every value exposed.
     An engine that refuses the file fails; one that takes it and does not give its inner values is
     judged by its outputs. Raises UsageError where the engine is not installed.
     """
     version = installed(name).version()
     limit = tolerance or (HALF_TOLERANCE if half else TOLERANCE)
-    net.reset_state()
-    with torch.no_grad():
-        fed = net.feed(inputs)
-        plan = net.plan(fed)
-        values = {top: array_of(value) for top, value in net.run(fed, plan).items()}
-    exported = net.exported().plan.outputs.values()
-    outputs = {top: values[top] for top in exported if top in values}
+    model, feeds = runs.model.onnx, runs.model.inputs
     title = f"{version}, {{}}, against torch"
     shipped = Comparison(title.format("the file as it ships"))
     try:
@@ -87,10 +71,10 @@ def compare_in_engine(
     except RuntimeError as error:
         shipped.refused = str(error)
         return [shipped]
-    values = softmax_of(got, outputs) | values
+    values = {top: value for some in wanted(runs) for top, value in some.items()}
     shipped.rows = errors_of(_like(got, values), values, limit)
     what = title.format("every value exposed")
-    tops = [top for step in plan.steps for top in step.tops]
+    tops = [top for step in runs.steps for top in step.tops]
     try:
         exposed = _run_exposed(name, model, feeds, tops)
     except RuntimeError as error:

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from caffe_layers import Shape
-from converter.network.arrays import array_of, tensors_of
+from converter.network.arrays import arrays_of, tensors_of
 from converter.network.example_inputs import random_images, random_inputs
 from converter.network.net import CaffeNet
 from converter.onnx.model import OnnxModel
@@ -35,7 +35,7 @@ class Feed:
 
     def arrays(self, image: str) -> dict[str, np.ndarray]:
         """Return what an ONNX model is fed; `image` is its input of images, if it has one."""
-        arrays = {name: array_of(value) for name, value in self.tensors.items()}
+        arrays = arrays_of(self.tensors)
         return arrays if self.images is None else arrays | {image: self.images}
 
 

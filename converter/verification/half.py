@@ -80,11 +80,12 @@ class HalfJudge:
 
     def notes(self, runs: Runs) -> list[str]:
         """Say how often the highest score of each output is the float32 network's."""
+        names = set(runs.outputs)
         ours = [
             (name, value)
             for some in runs.in_torch()
             for name, value in some.items()
-            if name in runs.outputs
+            if name in names
         ]
         return agreement(runs.model.shipped, dict(ours))
 

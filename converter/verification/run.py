@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.onnx.export import export_onnx
@@ -108,11 +107,6 @@ def stretches_for(net: CaffeNet, fed: Mapping[str, Tensor]) -> tuple[Stretch, ..
     """Return the steps that run of these inputs, in stretches."""
     shapes = net.shapes({name: tuple(value.shape) for name, value in fed.items()})
     return stretches_of(net.plan(fed), shapes, net.layers)
-
-
-def fed_arrays(fed: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """Return what a network is fed as arrays."""
-    return {name: array_of(value) for name, value in fed.items()}
 
 
 def blob_names(inputs: Iterable[str], stretches: Sequence[Stretch]) -> dict[str, str]:

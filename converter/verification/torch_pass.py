@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from caffe_layers import Layer
-from converter.network.arrays import array_of
+from converter.network.arrays import array_of, arrays_of
 from converter.network.net import CaffeNet
 from converter.network.plan import Plan
 from converter.network.steps import Step
@@ -81,7 +81,7 @@ def torch_pass(
     net.reset_state()
     cast = {name: _cast(value, change.dtype) for name, value in fed.items()}
     known = net.feed({name: change.values(name, value) for name, value in cast.items()})
-    made = {name: array_of(value) for name, value in known.items()}
+    made = arrays_of(known)
     for stretch in stretches:
         for step in stretch.steps:
             known |= _run(net, step, known, change)

@@ -95,15 +95,9 @@ def verify(
         report.comparisons += judge.compare(runs)
         report.notes += judge.notes(runs)
         if engine is not None:
-            arrays = fed.arrays(tested.inputs.image)
+            half_inside = report.dtype == "float16"
             report.comparisons += compare_in_engine(
-                engine,
-                net,
-                tested,
-                fed.tensors,
-                arrays,
-                tolerance=tolerance,
-                half=report.dtype == "float16",
+                engine, runs, tolerance=tolerance, half=half_inside
             )
         if caffe is not None:
             blobs = blob_names((), runs.stretches).items()

@@ -12,10 +12,11 @@ import torch
 from onnx import numpy_helper
 
 import converter
+from converter.network.arrays import arrays_of
 from converter.network.example_inputs import random_inputs
 from converter.onnx.model import OnnxModel
 from converter.verification import stretches
-from converter.verification.run import Model, Runs, fed_arrays, stretches_for
+from converter.verification.run import Model, Runs, stretches_for
 from converter.verification.torch_pass import Change, torch_pass, twin
 
 NET = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [2, 3, 8, 8] } } }
@@ -42,7 +43,7 @@ def runs(net: converter.CaffeNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(stretches, "LARGEST", 1)
     converter.export_onnx(net, tmp_path / "net.onnx")
     fed = random_inputs(net, 1701)
-    return Runs(net, fed, Model(OnnxModel(tmp_path / "net.onnx"), "", fed_arrays(fed), {}))
+    return Runs(net, fed, Model(OnnxModel(tmp_path / "net.onnx"), "", arrays_of(fed), {}))
 
 
 def merged(passes: Iterator[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
