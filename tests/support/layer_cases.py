@@ -33,7 +33,10 @@ class Case:
         self.weights = weights if weights.exists() else None
         self.note = CASES[name].get("note", "")
         io = self.folder / "io.npz"
-        self.arrays = dict(np.load(io)) if io.exists() else {}
+        self.arrays: dict[str, np.ndarray] = {}
+        if io.exists():
+            with np.load(io) as file:
+                self.arrays = dict(file)
 
     def kind(self, kind: str) -> dict[str, np.ndarray]:
         """Return `{rest of the key: array}` of one kind of key."""

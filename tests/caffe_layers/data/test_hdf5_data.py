@@ -186,7 +186,8 @@ def test_the_output_is_what_caffe_wrote(folder: Path, layer_cases: Path) -> None
     name = "HDF5Output/basic"
     with tarfile.open(recorded.ARCHIVES / "layers.tar.xz") as tar:
         tar.extract(f"{name}/out.h5", folder, filter="data")  # a run of the case overwrites it
-    io = np.load(layer_cases / name / "io.npz")
+    with np.load(layer_cases / name / "io.npz") as file:
+        io = dict(file)
     net = converter.load(layer_cases / name / "net.prototxt", dtype=torch.float64)
     assert net({key: torch.from_numpy(io[f"in|{key}"]) for key in ("x", "l")}) == {}
     with h5py.File("out.h5") as got, h5py.File(folder / name / "out.h5") as want:

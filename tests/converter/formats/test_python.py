@@ -161,8 +161,9 @@ def test_recorded_cases_compute_the_same(kind: str, layer_cases: Path) -> None:
         if meta["type"] != kind or meta.get("refused"):
             continue
         folder = layer_cases / name
-        arrays = np.load(folder / "io.npz")
-        inputs = {key[3:]: arrays[key] for key in arrays.files if key.startswith("in|")}
+        with np.load(folder / "io.npz") as file:  # an error below would keep it open
+            arrays = dict(file)
+        inputs = {key[3:]: array for key, array in arrays.items() if key.startswith("in|")}
         weights = folder / "weights.caffemodel"
         shapes = {key: value.shape for key, value in inputs.items()}
         given = shapes if "shapes are set by the caller" in meta.get("note", "") else {}

@@ -38,9 +38,9 @@ def fed(net: Any, random: np.random.RandomState) -> dict[str, np.ndarray]:
 
 
 def assert_recorded(
-    arrays: Any, kind: str, found: Callable[[str], np.ndarray], tolerance: float
+    arrays: dict[str, np.ndarray], kind: str, found: Callable[[str], np.ndarray], tolerance: float
 ) -> int:
-    keys = [key for key in arrays.files if key.startswith(f"{kind}|") and key.endswith("|sample")]
+    keys = [key for key in arrays if key.startswith(f"{kind}|") and key.endswith("|sample")]
     for key in keys:
         name = key.removeprefix(f"{kind}|").removesuffix("|sample")
         value, want = found(name), arrays[key]
@@ -58,7 +58,8 @@ def test_a_network_is_what_real_pycaffe_makes_of_it(
 ) -> None:
     nets, model = unpack("pycaffe") / "nets", shared / "models" / name
     want: dict[str, Any] = json.loads((nets / f"{name}.json").read_text())
-    arrays = np.load(nets / f"{name}.npz")
+    with np.load(nets / f"{name}.npz") as file:
+        arrays = dict(file)
     definition = model / "deploy.prototxt"
     weights = next(iter(sorted(model.glob("weights.caffemodel*"))))
     net = caffe.Net(str(definition), caffe.TEST, weights=str(weights))
