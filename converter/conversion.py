@@ -24,7 +24,7 @@ from .network.net import CaffeNet
 from .network.origin import FileInfo
 from .onnx.model import OnnxModel
 from .onnx.options import FormatOptions
-from .preprocessing import Preprocessing, image_input, preprocessing_of
+from .preprocessing import ImageSettings, Preprocessing, image_input, preprocessing_of
 from .preprocessing.inputs import as_arrays
 from .verification.report import Report
 from .verification.usage import Usage
@@ -47,24 +47,40 @@ def convert(
     golden_float: PathName | None = None,
     tolerance: float | None = None,
     embed_preprocessing: bool = False,
-    preprocessing: Mapping[str, Any] | None = None,
+    preprocessing: ImageSettings | None = None,
     name: str | None = None,
     quiet: bool = True,
     **options: Unpack[ConvertOptions],
 ) -> Report:
     """Write `OUT/<stem of NET>.<format>` for each format, verify it, write the report beside it.
 
-    `options` are those of `load` and `FormatOptions` (opset, dynamic, with_losses, softmax,
-    fold_bn, optimize, half_io). With `dtype` float16 the network is loaded in float32 and written
-    in half precision (`export_onnx`), its inputs and outputs in float32 unless `half_io`.
-    With a `target` the ONNX file is written for that engine, and runs in it where it is installed.
-    `embed_preprocessing` bakes what images need into the ONNX model, which then takes RGB images;
-    `preprocessing` are the settings of `preprocessing_of` that the definition lacks; with them each
-    `Photo` among `inputs` is prepared. The report says what images need where that is known; its
-    `passed` says whether verification succeeded; its files are `report.md` and `report.json`. With
-    a `name` it takes the stem's place, and they are `NAME.report.md` and `NAME.report.json`: so
-    several conversions share a folder. Without one, UsageError where another network's report or
-    files of the stem are there.
+    The report says what was compared and what images need where that is known; its `passed` says
+    whether verification succeeded; its files are `report.md` and `report.json`.
+
+    Args:
+        net: the definition, or a lone `.caffemodel`.
+        weights: files of weights; None for the fillers' values.
+        out: the folder, made where it is missing.
+        formats: which files are written, of `converter.formats`.
+        verify_it: compare what was written with the network in torch.
+        inputs: what it is fed then, as `verify` says; each `Photo` is prepared.
+        golden: what Caffe computed from these, as `verify` says.
+        golden_float: what its float run did.
+        tolerance: of the comparison, as `verify` says.
+        embed_preprocessing: what images need is part of the ONNX model, which takes RGB images.
+        preprocessing: what the definition does not say of images: the settings of
+            `preprocessing_of`.
+        name: taken in place of the stem; the report's files are then `NAME.report.md` and
+            `NAME.report.json`: so several conversions share a folder. Without one UsageError where
+            another network's report or files of the stem are there.
+        quiet: no progress is shown.
+        **options: those of `load`, and how ONNX is written: `opset`, `dynamic`, `target`,
+            `with_losses`, `softmax`, `fold_bn` and `half_io` as `export_onnx` says; with
+            `optimize` it is what `CaffeNet.optimize` makes. With `dtype` float16 the network is
+            loaded in float32 and written in half precision. With a `target` the file runs in
+            that engine too where it is installed.
+
+    Raises CaffeError for whatever is wrong; then nothing is written.
     """
     refuse_unknown(convert, ConvertOptions, options)
     writers = _writers(formats)
@@ -79,7 +95,7 @@ def convert(
     report = Report.of(loaded)
     if half:
         report.dtype = "float16"
-    settings = preprocessing or {}
+    settings: ImageSettings = preprocessing or {}
     embedded = preprocessing_of(loaded, **settings) if embed_preprocessing else None
     if embedded is not None and embedded.exact:
         raise UsageError("images that are fed as they are need nothing that is built in")
@@ -243,7 +259,7 @@ def _unproven(
     return [f"written but not run: {', '.join(programs)}"] if programs else []
 
 
-def _images(net: CaffeNet, settings: Mapping[str, Any]) -> tuple[Preprocessing | None, list[str]]:
+def _images(net: CaffeNet, settings: ImageSettings) -> tuple[Preprocessing | None, list[str]]:
     """Return what images need, None where nothing says it, and a sentence of it."""
     try:
         wanted = preprocessing_of(net, **settings)

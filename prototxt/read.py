@@ -39,8 +39,16 @@ def read_net(
 ) -> Net:
     """Read a definition in today's form: text, or the network that a .caffemodel embeds.
 
-    Older generations are upgraded as Caffe upgrades them; phases are not yet filtered. `values`
-    are those of a template's placeholders, `schema` has the dialects that it may be of.
+    Older generations are upgraded as Caffe upgrades them; phases are not yet filtered.
+
+    Args:
+        path: the file.
+        allow_unknown: fields that no schema has are passed over and listed in the Net.
+        dialect: the fork by whose reading a field is taken where several fit.
+        values: what fills a template's placeholders.
+        schema: the dialects that it may be of.
+
+    Raises FormatError, with the file and the place in it.
     """
     net, _ = read_as_written(
         path, allow_unknown=allow_unknown, dialect=dialect, values=values, schema=schema

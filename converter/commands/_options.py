@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from converter.keywords import only, options_of
 from converter.onnx.options import FormatOptions
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from caffe_layers import Shape
     from converter.loading.options import LoadOptions
     from converter.network.net import CaffeNet
+    from converter.preprocessing import ImageSettings
+
+ASKING = "feed a photo (--input data=photo.jpg), or give --output FILE.npz, --draw OUT.png"
+"""How `run` is asked for something."""
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 """Of torch's, by their names there."""
@@ -308,10 +312,11 @@ def add_preprocessing(parser: ArgumentParser) -> None:
     )
 
 
-def preprocessing_options(args: Namespace) -> dict[str, Any]:
+def preprocessing_options(args: Namespace) -> ImageSettings:
     """Return the settings of `preprocessing_of` that `add_preprocessing` declared."""
     names = ("family", "channels", "mean", "scale", "resize", "crop", "raw")
-    return {name: value for name in names if (value := getattr(args, name)) is not None}
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    return cast("ImageSettings", given)
 
 
 def say(args: Namespace, text: str) -> None:

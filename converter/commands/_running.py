@@ -6,13 +6,12 @@ from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from converter.drawing.overlay import covered, describe, draw_result, save
-from converter.drawing.predictions import read_result
+from converter.drawing.predictions import Result, read_result
 from converter.evaluation.samples import read_labels
 from converter.network.arrays import array_of, arrays_of, tensors_of
 from converter.network.backward import backward
@@ -20,20 +19,13 @@ from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
 from converter.onnx.model import OnnxModel
 from converter.onnx.runtime import run_onnx
-from converter.preprocessing import (
-    Preprocessing,
-    preprocessing_for,
-)
+from converter.preprocessing import ImageSettings, Preprocessing, preprocessing_for
 from converter.preprocessing.families import WAYS
 from converter.preprocessing.inputs import Photo, preprocessing_by_name, read_fed
 from prototxt.atomic import writing
 from prototxt.errors import ShapeError, UnsupportedError, UsageError
 
-from ._options import (
-    load_and_tell,
-    preprocessing_options,
-    say,
-)
+from ._options import ASKING, load_and_tell, preprocessing_options, say
 
 ONNX_SUFFIX = ".onnx"
 
@@ -48,11 +40,11 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Computed:
-    """What there is to write, the outputs among it, and the photo that was fed, if one was."""
+    """What there is to write, the outputs among it, and the photo that was fed, if just one was."""
 
     blobs: dict[str, np.ndarray]
     outputs: dict[str, np.ndarray]
-    drawn: Drawn | None
+    photo: Drawn | None
 
 
 def compute(args: Namespace) -> Computed:
@@ -95,18 +87,20 @@ def _run_onnx(args: Namespace) -> Computed:
 def _read(
     args: Namespace, net: CaffeNet | None, model: OnnxModel | None
 ) -> tuple[dict[str, np.ndarray], Drawn | None]:
-    """Read the inputs of a network or a model, and the photo to draw on, if just one is a photo."""
+    """Read the inputs of a network or a model, and the photo, if just one of them is one."""
     read = read_fed(args.input)
     photos = {name: value for name, value in read.items() if isinstance(value, Photo)}
     given = {name: value for name, value in read.items() if not isinstance(value, Photo)}
     if args.draw and len(photos) != 1:
         raise UsageError(f"{len(photos)} of the inputs are images, --draw wants one")
+    if not (args.draw or args.output or len(photos) == 1):
+        raise UsageError(f"nothing is asked for of {len(photos)} photos", fix=ASKING)
     drawn = None
     for name, photo in photos.items():
         given[name], drawn = _prepared(args, name, photo, net, model)
         own = "the model's own: " if model and name == model.inputs.image else ""
         say(args, f"preprocessing: {own}{drawn.preprocessing or 'as it was written'}")
-    return given, drawn
+    return given, drawn if len(photos) == 1 else None
 
 
 def _prepared(
@@ -127,7 +121,7 @@ def _prepared(
     return photo.prepared(wanted), Drawn(photo.pixels, wanted)
 
 
-def _for_model(name: str, model: OnnxModel, settings: Mapping[str, Any]) -> Preprocessing:
+def _for_model(name: str, model: OnnxModel, settings: ImageSettings) -> Preprocessing:
     """Return what a model's input wants: as is given, or as its metadata say."""
     shapes = model.inputs.shapes
     shape = shapes.get(name, ())
@@ -146,15 +140,31 @@ def _for_model(name: str, model: OnnxModel, settings: Mapping[str, Any]) -> Prep
     return preprocessing_for(shape, **settings)
 
 
-def draw(args: Namespace, outputs: dict[str, np.ndarray], photo: Drawn) -> None:
-    """Draw on the photo what an output says, and say it."""
+def answer(args: Namespace, computed: Computed) -> Result | None:
+    """Say what an output says of the photo; None where no photo is fed, or no output says it.
+
+    That is an error only where nothing else is asked for.
+    """
+    if computed.photo is None:
+        return None
     labels = read_labels(args.labels) if args.labels else []
-    _, result = read_result(outputs, blob=args.blob, least=args.least)
+    try:
+        _, result = read_result(computed.outputs, blob=args.blob, least=args.least)
+    except UnsupportedError:
+        if args.output and not args.draw:
+            return None
+        raise
+    for line in describe(result, labels):
+        say(args, line)
+    return result
+
+
+def draw(args: Namespace, result: Result, photo: Drawn) -> None:
+    """Draw on the photo what was said of it."""
+    labels = read_labels(args.labels) if args.labels else []
     height, width = photo.pixels.shape[:2]
     area = covered(height, width, photo.preprocessing)
     image = draw_result(photo.pixels, result, labels, area)
-    for line in describe(result, labels):
-        say(args, line)
     with writing(Path(args.draw)) as file:
         save(image, file, Path(args.draw).suffix)
     say(args, f"wrote {args.draw}")

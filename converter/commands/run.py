@@ -7,9 +7,9 @@ from pathlib import Path
 
 from prototxt.errors import UsageError
 
-from ._options import add_inputs, add_net, add_preprocessing, say
+from ._options import ASKING, add_inputs, add_net, add_preprocessing, say
 
-HELP = "run the network: write every blob by name, draw on the photo what it says"
+HELP = "run the network: say what is on a photo, draw it there, write every blob by name"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -24,11 +24,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="write Caffe's diffs too: diff|BLOB and pdiff|LAYER[i]",
     )
     group = parser.add_argument_group(
-        "drawing", "boxes, a map of classes or the best classes, on the photo that is fed"
+        "photo", "what the network says of the one that is fed: boxes, a map of classes or the best"
     )
-    group.add_argument("--draw", metavar="OUT.png")
+    group.add_argument("--draw", metavar="OUT.png", help="draw it on the photo")
     group.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
-    group.add_argument("--blob", help="the output to draw, of several")
+    group.add_argument("--blob", help="the output that says it, of several")
     group.add_argument(
         "--least", type=float, default=0.5, help="the least score of a box (default: 0.5)"
     )
@@ -39,22 +39,24 @@ def run(args: Namespace) -> int:
 
     NET may be an ONNX file: then its outputs are what there is to write and to draw.
     """
-    if not (args.output or args.draw):
-        raise UsageError("nothing is asked for", fix="give --output FILE.npz, --draw OUT.png")
+    if not (args.output or args.draw or args.input):
+        raise UsageError("nothing is asked for", fix=ASKING)
     from converter.npz import write_npz
     from converter.text import format_shape
     from prototxt.atomic import writing
 
-    from ._running import compute, draw
+    from ._running import answer, compute, draw
 
     computed = compute(args)
     for name, blob in computed.outputs.items():
         say(args, f"{name} {format_shape(blob.shape)}")
+    result = answer(args, computed)
     if args.output:
         with writing(Path(args.output)) as file:
             write_npz(file, computed.blobs)
         say(args, f"wrote {args.output} ({len(computed.blobs)} arrays)")
     if args.draw:
-        assert computed.drawn is not None  # `compute` has seen to it
-        draw(args, computed.outputs, computed.drawn)
+        assert computed.photo is not None  # `compute` has seen to it
+        assert result is not None
+        draw(args, result, computed.photo)
     return 0

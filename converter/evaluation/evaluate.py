@@ -86,10 +86,19 @@ def evaluate(
 ) -> Evaluation:
     """Return the errors of a classifier on labelled images.
 
-    `output` names the scores, N x K or N x K x 1 x 1, where the network has more than one output.
-    `state` is a file in which progress is kept: an evaluation that was cut off goes on from it, and
-    it is gone when the evaluation is done. Under `torchrun` each process takes every world-th
-    sample, and all get the sum.
+    Under `torchrun` each process takes every world-th sample, and all get the sum.
+
+    Args:
+        net: the classifier.
+        samples: the images, as `open_samples` gives them.
+        preprocessing: what its input wants done to an image.
+        engine: "torch" or "onnx".
+        output: the scores' name, N x K or N x K x 1 x 1, where there is more than one output.
+        batch: how many images run at once.
+        workers: processes that read images (0: none but this one).
+        state: a file in which progress is kept: an evaluation that was cut off goes on from it, and
+            it is gone when the evaluation is done.
+        quiet: no progress is shown.
 
     Raises ShapeError where the output is no scores, FormatError, with its name, for a sample that
     cannot be read or whose label is no class, WeightError for scores that are NaN.

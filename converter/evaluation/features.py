@@ -40,10 +40,18 @@ def extract(
 ) -> dict[str, tuple[int, ...]]:
     """Write the network's outputs for every image; return their shapes, M x ... for M images.
 
-    The network is one that was loaded to end at the blobs wanted (`load(end=...)`). The path's
-    ending is the form: `.npz` and `.h5` hold an array for each blob, and `names` and `labels`;
-    `.csv` has a line for each image. What is done so far lies in the folder `PATH.state`: what was
-    cut off goes on from it, and it is gone in the end.
+    What is done so far lies in the folder `PATH.state`: what was cut off goes on from it, and it is
+    gone in the end.
+
+    Args:
+        net: one that was loaded to end at the blobs wanted (`load(end=...)`).
+        samples: the images, as `open_samples` gives them.
+        preprocessing: what its input wants done to an image.
+        path: the file, whose ending is the form: `.npz` and `.h5` hold an array for each blob, and
+            `names` and `labels`; `.csv` has a line for each image.
+        batch: how many images run at once.
+        workers: processes that read images (0: none but this one).
+        quiet: no progress is shown.
 
     Raises UsageError for another ending, ShapeError for a blob without a row for each image,
     FormatError, with its name, for an image that cannot be read.

@@ -61,22 +61,40 @@ def load(
 ) -> CaffeNet:
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
-    `net` may be a lone `.caffemodel`, which holds its definition, or what `prototxt.read_net` gave;
-    of the weights too some may have been read. `dtype` may be torch's, its name or NumPy's.
-    Without weights the blobs get their fillers' values, drawn from `seed`; in TEST statistics that
-    no data have filled are mean 0 and variance 1. `input_shapes` replaces those of the file;
-    `values` fill a template's placeholders, as {"NUM_LABELS": "21"}; `global_pool` lets an average
-    pool over the whole map follow other sizes.
     TEST networks come in `.eval()`, TRAIN ones in `.train()`. Blobs with `lr_mult: 0` have
-    `requires_grad` False, but for the definition's `force_backward`. `deploy` takes a training
-    definition's deployable part. `skip` leaves out layers that are the identity in testing, by your
-    word; `end` names the blobs that the network ends with, its outputs. The network's `notes` say
-    what was left out. A shape in `input_shapes` for a top of a layer that nobody here knows, or of
-    Python code, makes an input of it. `layers` names Python files with layers of your own, for this
-    network alone; `proto` a fork's own `caffe.proto`, or several, by which its files are read.
-    Without one, that which lies beside `net` reads what no other schema here has; "none" leaves it
-    out. `weightless` spares the memory of blobs that no weights are given for: such a network has
-    shapes, and computes nothing.
+    `requires_grad` False, but for the definition's `force_backward`. The network's `notes` say what
+    was left out.
+
+    Args:
+        net: the definition, also a lone `.caffemodel`, which holds its own, or what
+            `prototxt.read_net` gave.
+        weights: files of weights, or what `prototxt.read_weights` gave; of several a later one
+            wins. Without any the blobs get their fillers' values; in TEST statistics that no data
+            have filled are mean 0 and variance 1.
+        phase: "TEST" or "TRAIN": which layers there are, and what dropout and statistics do.
+        level: of the rules `min_level` and `max_level`.
+        stages: those that hold, of the rules `stage` and `not_stage`.
+        dtype: of blobs and weights: torch's, its name or NumPy's.
+        device: where they are (default: the CPU).
+        input_shapes: shapes by input, in place of the file's. One for a top of a layer that nobody
+            here knows, or of Python code, makes an input of it.
+        values: what fills a template's placeholders, as {"NUM_LABELS": "21"}.
+        global_pool: an average pool over the whole map follows other sizes of the input.
+        dialect: the fork by whose reading a file is taken where several fit.
+        allow_unknown: fields that no schema here has are passed over, each with a note.
+        require_weights: WeightError where no weights are given.
+        rename: layers of the weights by the network's layers that they fill, one or several.
+        ignore: layers that the weights leave unset.
+        allow_missing: layers that the weights lack keep their fillers' values.
+        seed: of the fillers.
+        deploy: a training definition's deployable part is taken.
+        skip: layers that are left out as the identity in testing, by your word.
+        end: the blobs that the network ends with, its outputs.
+        layers: Python files with layers of your own, for this network alone.
+        proto: a fork's own `caffe.proto`, or several, by which its files are read. Without one,
+            that which lies beside `net` reads what no other schema here has; "none" leaves it out.
+        weightless: blobs that no weights are given for take no memory: such a network has shapes,
+            and computes nothing.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """

@@ -41,18 +41,28 @@ def export_onnx(
 ) -> Graph:
     """Write the network as ONNX, whole or not at all; return the graph that was written.
 
-    `dynamic` names the free axes of the inputs: batch (the default), height, width. See `emit` for
-    `opset`, `with_losses`, `softmax` and `input_shapes`. `fold_bn` folds batch normalisation into
-    the weights before it, whose values by Caffe's names are then gone. The small groups of an
-    optimised network's convolutions are joined (`passes.join_groups`). With `preprocessing` the
-    model takes RGB images, N x H x W x 3 bytes of any size, as its input `image`. `half` folds too,
-    and turns a float32 network's model into one of float16 between its inputs and outputs, with
-    `half_io` these too (`passes.to_half`). The graph's `notes` say what was done, and what stays in
-    float32. A `target` names an engine (`targets.TARGETS`): the file is then of such forms as it
-    computes rightly, or UnsupportedError names the layer that has none. Weights of more than 2 GiB
-    go into `<path>.data`. The model's metadata name the files that the network came from, with
-    their hashes, and say what images need: `images`, whose mean image goes into
-    `<stem>.mean.npy`, or what is built in.
+    The graph's `notes` say what was done. The small groups of an optimised network's convolutions
+    are joined (`passes.join_groups`). Weights of more than 2 GiB go into `<path>.data`. The model's
+    metadata name the files that the network came from, with their hashes, and say what images need.
+
+    Args:
+        net: the network.
+        path: the file.
+        input_shapes: shapes by input, in place of the network's.
+        preprocessing: what is built in: the model takes RGB images, N x H x W x 3 bytes of any
+            size, as its input `image`.
+        images: what the metadata say of images that the caller prepares; a mean image goes into
+            `<stem>.mean.npy`.
+        half: a float32 network's model is folded and one of float16 between its inputs and outputs
+            (`passes.to_half`); `notes` say what stays in float32.
+        **options: `opset` (of the operators), `dynamic` (the free axes of the inputs: "batch",
+            the default, "height", "width"), `target` (an engine of `targets.TARGETS`: the file is
+            of such forms as it computes rightly, or UnsupportedError names the layer that has
+            none), `with_losses` (loss and accuracy layers are kept), `softmax` (the model ends in
+            probabilities), `fold_bn` (normalisation is folded into the weights before it, whose
+            values by Caffe's names are then gone), `half_io` (inputs and outputs in float16 too).
+
+    Raises CaffeError for what ONNX cannot say, with the layer.
     """
     refuse_unknown(export_onnx, ExportOptions, options)
     if half and net.dtype != torch.float32:

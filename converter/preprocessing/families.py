@@ -58,10 +58,20 @@ def preprocessing_of(
 ) -> Preprocessing:
     """Return what a network's input wants done to an image.
 
-    `image` names the input (default: the network's only one that takes images). What it wants is
-    in the definition's `transform_param`, else known of the family that the network is recognised
-    as, or that `family` names; the other arguments, written as on the command line, replace parts.
-    `raw` stands alone: images are the input as they are, in Caffe's order of channels.
+    It is in the definition's `transform_param`, else known of the family that the network is
+    recognised as. What is given replaces parts of it, written as on the command line.
+
+    Args:
+        net: the network.
+        family: whose images they are, one of `FAMILIES`, in place of what the definition says.
+        channels: their order in the input, "RGB" or "BGR".
+        mean: what is subtracted: "104,117,123" in the input's order, or a `.binaryproto` or `.npy`.
+        scale: what is multiplied by, after the mean.
+        resize: the size before the crop: "256" for the shorter side, "256x256" (height x width).
+        crop: the middle that is kept: "224" or "224x224".
+        raw: images are the input as they are, in Caffe's order of channels; it stands alone.
+        image: the input's name (default: the network's only one that takes images).
+
     Raises UnsupportedError where nothing says it, ShapeError where it does not fit the input.
     """
     shape: Any = net.input_shapes[image_input(net) if image is None else image]

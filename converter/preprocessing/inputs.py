@@ -17,6 +17,7 @@ from prototxt.data.images import read_image
 from prototxt.errors import FormatError, UsageError
 
 from .families import image_input, image_inputs, preprocessing_of
+from .settings import ImageSettings
 from .spec import Preprocessing
 from .transform import Transform
 
@@ -48,7 +49,7 @@ def photos_among(inputs: Mapping[str, Any]) -> bool:
 
 
 def as_arrays(
-    net: CaffeNet, inputs: Mapping[str, Any], settings: Mapping[str, Any], *, whole: bool = False
+    net: CaffeNet, inputs: Mapping[str, Any], settings: ImageSettings, *, whole: bool = False
 ) -> dict[str, Any]:
     """Return the inputs with an array for each photo, prepared as `preprocessing_of` says.
 
@@ -67,7 +68,7 @@ def as_arrays(
     return arrays
 
 
-def preprocessing_by_name(net: CaffeNet, name: str, settings: Mapping[str, Any]) -> Preprocessing:
+def preprocessing_by_name(net: CaffeNet, name: str, settings: ImageSettings) -> Preprocessing:
     """Return what a photo for an input wants; UsageError for an input that takes no photo."""
     if name not in net.inputs:
         raise UsageError(f"input {name!r} is unknown: they are {', '.join(net.inputs)}")

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from converter.network.net import CaffeNet
 from prototxt.errors import ShapeError
 
 from .families import preprocessing_of
+from .settings import ImageSettings
 from .spec import LUMA, Preprocessing
 
 
@@ -75,9 +77,14 @@ class Transform(nn.Module):
         return x[..., top : top + crop[0], left : left + crop[1]]
 
 
-def preprocess(net: CaffeNet, **settings: Any) -> Transform:
+def preprocess(net: CaffeNet, **settings: Unpack[ImageSettings]) -> Transform:
     """Return the torch transform from RGB images to a network's input, on its device.
 
-    `settings` are those of `preprocessing_of`: family, channels, mean, scale, resize, crop.
+    Args:
+        net: the network; where it takes several inputs, one of them takes images.
+        **settings: `family`, `channels`, `mean`, `scale`, `resize`, `crop` and `raw`, as
+            `preprocessing_of` says.
+
+    Raises what `preprocessing_of` does.
     """
     return Transform(preprocessing_of(net, **settings), net.dtype).to(net.device)

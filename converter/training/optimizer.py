@@ -6,7 +6,7 @@ Caffe: src/caffe/solvers/sgd_solver.cpp, ApplyUpdate and ClipGradients
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import Tensor
@@ -20,6 +20,15 @@ REGULARIZATIONS = ("L2", "L1")
 
 CACHED_VALUES = 1 << 16
 """How many values a CPU handles at once."""
+
+
+class UpdateOptions(TypedDict, total=False):
+    """What every rule takes: see `CaffeOptimizer`."""
+
+    weight_decay: float
+    regularization_type: str
+    clip_gradients: float
+    iter_size: int
 
 
 class CaffeOptimizer(Optimizer):

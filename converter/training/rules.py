@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from prototxt.errors import FormatError
 
 from .fused_sgd import can_fuse, fused_sgd
-from .optimizer import CaffeOptimizer
+from .optimizer import CaffeOptimizer, UpdateOptions
 
 Group = dict[str, Any]
 Tensors = list[Tensor]
@@ -25,7 +26,12 @@ class SGD(CaffeOptimizer):
     """`h = momentum * h + r * g; u = h`: unlike torch's, a new rate leaves the momentum's past."""
 
     def __init__(
-        self, params: Iterable[Any], lr: float, *, momentum: float = 0.0, **options: Any
+        self,
+        params: Iterable[Any],
+        lr: float,
+        *,
+        momentum: float = 0.0,
+        **options: Unpack[UpdateOptions],
     ) -> None:
         super().__init__(params, lr, momentum=momentum, **options)
 
@@ -52,7 +58,12 @@ class Nesterov(CaffeOptimizer):
     """`h' = momentum * h + r * g; u = (1 + momentum) * h' - momentum * h`."""
 
     def __init__(
-        self, params: Iterable[Any], lr: float, *, momentum: float = 0.0, **options: Any
+        self,
+        params: Iterable[Any],
+        lr: float,
+        *,
+        momentum: float = 0.0,
+        **options: Unpack[UpdateOptions],
     ) -> None:
         super().__init__(params, lr, momentum=momentum, **options)
 
@@ -70,9 +81,15 @@ class AdaGrad(CaffeOptimizer):
     """`h = h + g^2; u = r * g / (sqrt(h) + delta)`."""
 
     def __init__(
-        self, params: Iterable[Any], lr: float, *, delta: float = 1e-8, **options: Any
+        self,
+        params: Iterable[Any],
+        lr: float,
+        *,
+        momentum: float = 0.0,
+        delta: float = 1e-8,
+        **options: Unpack[UpdateOptions],
     ) -> None:
-        _refuse_momentum("AdaGrad", options)
+        _refuse_momentum("AdaGrad", momentum)
         super().__init__(params, lr, delta=delta, **options)
 
     def rule(self, group: Group, rate: float, gradients: Tensors, *histories: Tensors) -> Any:
@@ -89,11 +106,12 @@ class RMSProp(CaffeOptimizer):
         params: Iterable[Any],
         lr: float,
         *,
+        momentum: float = 0.0,
         rms_decay: float = 0.99,
         delta: float = 1e-8,
-        **options: Any,
+        **options: Unpack[UpdateOptions],
     ) -> None:
-        _refuse_momentum("RMSProp", options)
+        _refuse_momentum("RMSProp", momentum)
         if not 0 <= rms_decay < 1:
             raise FormatError(f"rms_decay is {rms_decay:g}, RMSProp wants 0 or more and below 1")
         super().__init__(params, lr, rms_decay=rms_decay, delta=delta, **options)
@@ -119,7 +137,7 @@ class AdaDelta(CaffeOptimizer):
         *,
         momentum: float = 0.0,
         delta: float = 1e-8,
-        **options: Any,
+        **options: Unpack[UpdateOptions],
     ) -> None:
         super().__init__(params, lr, momentum=momentum, delta=delta, **options)
 
@@ -152,7 +170,7 @@ class Adam(CaffeOptimizer):
         momentum: float = 0.0,
         momentum2: float = 0.999,
         delta: float = 1e-8,
-        **options: Any,
+        **options: Unpack[UpdateOptions],
     ) -> None:
         super().__init__(params, lr, momentum=momentum, momentum2=momentum2, delta=delta, **options)
 
@@ -179,6 +197,6 @@ def _divided(values: Tensors, squares: Tensors, delta: float, rate: float) -> An
     return updates
 
 
-def _refuse_momentum(name: str, options: dict[str, Any]) -> None:
-    if momentum := options.pop("momentum", 0.0):
+def _refuse_momentum(name: str, momentum: float) -> None:
+    if momentum:
         raise FormatError(f"momentum is {momentum:g}, {name} has none", fix="remove momentum")

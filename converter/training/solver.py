@@ -45,16 +45,23 @@ class Solver:
     """A training, as a solver's file describes it.
 
     `net` learns and `test_nets` are tested, with the same blobs; `iter` counts the updates so far;
-    `optimizer` and `policy` are what changes the blobs. `weights` (files, later ones win) replace
-    those that the solver names, `snapshot` is a .solverstate to go on from. Without `device` it is
-    the solver's: the GPU, if it wants one and there is one. `amp` multiplies matrices in bfloat16,
-    weights and updates stay in `dtype`. `feed` is called with a network for the inputs of each of
-    its passes; without it the definition must read its own data. `layers` names Python files with
-    layers of your own, `proto` the fork's own `caffe.proto`. `values`, `input_shapes`, `rename` and
-    `ignore` are those of `load`, for each of the networks. `report` is told what happens, as
-    `follow` says; a signal handler may set `requests`.
-
+    `optimizer` and `policy` are what changes the blobs; a signal handler may set `requests`.
     Started by `torchrun` every process has its own Solver, and gradients are averaged.
+
+    Args:
+        solver: the solver's file.
+        weights: files to begin with, later ones win, in place of those that the solver names.
+        snapshot: a `.solverstate` to go on from.
+        device: where to compute (default: the solver's: the GPU, if it wants one and there is one).
+        dtype: of weights and updates.
+        amp: matrices are multiplied in bfloat16.
+        seed: in place of the solver's `random_seed`.
+        workers: processes that read data (0: none but this one).
+        dialect: as `load` takes it; so `allow_unknown`, `layers`, `proto`, `values`,
+            `input_shapes`, `rename` and `ignore`, for each of the networks.
+        feed: called with a network for the inputs of each of its passes; without it the definition
+            must read its own data.
+        report: told what happens, as `follow` says.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """

@@ -84,10 +84,16 @@ def mean_outputs(
 ) -> Outputs | None:
     """Return the mean of every output over so many batches; None if `stopped` came to say so.
 
-    `feed` gives the inputs of each batch of a network that reads no data; `seen` is told each
-    batch's outputs. An output whose shape is not always the same has no mean, and is named.
-    With `ap_version` the outputs are rows of DetectionEvaluate, and in place of a mean comes the
-    mean average precision over all batches, averaged that way; ShapeError for other outputs.
+    An output whose shape is not always the same has no mean, and is named.
+
+    Args:
+        net: the network.
+        iterations: how many batches.
+        feed: gives the inputs of each batch of a network that reads no data.
+        seen: told each batch's number and outputs.
+        stopped: asked before each batch whether to end.
+        ap_version: the outputs are rows of DetectionEvaluate, and in place of a mean comes the mean
+            average precision over all batches, averaged that way; ShapeError for other outputs.
     """
     if ap_version is not None:
         check_version(ap_version)

@@ -9,13 +9,20 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers import Shape
 from converter.network.arrays import arrays_of, tensors_of
 from converter.network.example_inputs import random_images, random_inputs
 from converter.network.net import CaffeNet
 from converter.onnx.model import OnnxModel
-from converter.preprocessing import Preprocessing, Transform, image_input, preprocessing_of
+from converter.preprocessing import (
+    ImageSettings,
+    Preprocessing,
+    Transform,
+    image_input,
+    preprocessing_of,
+)
 from prototxt.errors import ShapeError, within
 
 
@@ -69,7 +76,7 @@ def feed(
 
 
 def embedded_preprocessing(
-    net: CaffeNet, model: str | PathLike[str], **settings: Any
+    net: CaffeNet, model: str | PathLike[str], **settings: Unpack[ImageSettings]
 ) -> Preprocessing:
     """Return what a model that takes images does to them, by the settings it was written with.
 

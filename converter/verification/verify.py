@@ -45,18 +45,28 @@ def verify(
 ) -> Report:
     """Compare the network in torch with an ONNX model of it, and both with Caffe's blobs.
 
-    `model` is an ONNX file, also one that was read (default: one made for the check, which the
-    report says); it runs in ONNX Runtime as it is and with every value exposed. `inputs` are arrays
-    by name (default: seeded random ones). `golden` is an `.npz` of what Caffe computed from these
-    inputs, `golden_float` one of Caffe's float run, which sets the tolerance for float32. The
-    report says whether all is within tolerance, and names the first blob that is not. Where two
+    The report says whether all is within tolerance, and names the first blob that is not. Where two
     float32 runs differ by more than the default tolerance, ONNX Runtime's is compared with torch in
-    double (`FloatJudge`). A model of half precision, as `half` makes one, is judged by what
-    rounding does (`HalfJudge`).
-    With `engine`, one of `converter.engines`, the model runs there too, to 1e-3 of a blob's largest
-    value (of float16 2e-2) unless `tolerance` says another; UsageError where it is not installed.
-    A model that prepares images itself is fed images, and the network what `preprocessing` makes of
-    them (default: what the definition or its family says).
+    double (`FloatJudge`).
+
+    Args:
+        net: the network.
+        model: an ONNX file, also one that was read (default: one made for the check, which the
+            report says). It runs in ONNX Runtime as it is and with every value exposed.
+        inputs: arrays by name (default: seeded random ones).
+        golden: an `.npz` of what Caffe computed from these inputs.
+        golden_float: one of Caffe's float run, which sets the tolerance for float32.
+        tolerance: of each blob's largest value, in place of the default.
+        preprocessing: what the network is fed of images where the model prepares them itself
+            (default: what the definition or its family says).
+        half: the model that is made is of half precision; one is judged by what rounding does
+            (`HalfJudge`).
+        engine: one of `converter.engines`, where the model runs too, to 1e-3 of a blob's largest
+            value (of float16 2e-2); UsageError where it is not installed.
+        seed: of the inputs that nobody gives.
+        quiet: no progress is shown.
+
+    Raises CaffeError where something cannot be run or compared.
     """
     report = Report.of(net)
     if drawn := [step for step in net.steps if net.layers[step.key].draws]:

@@ -40,10 +40,19 @@ def parse_text(
 ) -> Net:
     """Read a network's text as it stands: nothing is upgraded or filtered.
 
-    A field is known if BVLC or a fork that knows the layer's type has it. `values` are those of a
-    template's placeholders. FormatError names the line and column; with `allow_unknown` an unknown
-    field is passed over and listed in the Net. What else of a text that is one does not read is
-    left out and listed in the Net's `faults` where this is not `strict`.
+    A field is known if BVLC or a fork that knows the layer's type has it.
+
+    Args:
+        text: the network's text.
+        source: how errors call it.
+        dialect: the fork by whose reading a field is taken where several fit.
+        allow_unknown: an unknown field is passed over and listed in the Net.
+        strict: where it is False, what else of a text that is one does not read is left out and
+            listed in the Net's `faults`.
+        values: what fills a template's placeholders.
+        schema: the dialects that it may be of.
+
+    Raises FormatError, with the line and column.
     """
     text = template.fill(template.without_doubled_braces(text), values or {}, source, schema)
     text, marked = scan.without_placeholders(text, source)

@@ -134,6 +134,7 @@ layer { name: "prob" type: "Softmax" bottom: "mean" top: "prob" }
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "net.prototxt").write_text(NET)
     (tmp_path / "labels.txt").write_text("blue\ngreen\nred\n")
+    np.save(tmp_path / "x.npy", np.zeros((1, 3, 6, 9), np.float32))
     photo = np.zeros((12, 18, 3), np.uint8)
     photo[:, :, 0] = 9  # red is the last plane of Caffe's
     Image.fromarray(photo).save(tmp_path / "photo.png")
@@ -160,7 +161,7 @@ def test_command(
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("preprocessing: 12x18 as it is" if "--raw" in more else "preproc")
     assert said[1] == "prob 1x3x1x1"
-    assert said[3].startswith("red 1.000")
+    assert said[2].startswith("red 1.000")
     assert said[-1] == "wrote out.png"
     with Image.open("out.png") as image:
         assert image.size == (18, 12)
@@ -175,6 +176,8 @@ PHOTO = ["net.prototxt", "--input", "data=photo.png"]
     ("args", "message"),
     [
         (["net.prototxt"], "nothing is asked for"),
+        (["net.prototxt", "--input", "data=x.npy"], "nothing is asked for of 0 photos"),
+        ([*PHOTO, "--mean", "1", "--blob", "data"], "none of the outputs"),
         (["net.prototxt", "--draw", "out.png"], "0 of the inputs are images, --draw wants one"),
         (["net.onnx", "net.caffemodel", "--draw", "o.png"], "has its weights inside"),
         ([*PHOTO, "--mean", "1", "--draw", "out.xyz"], "no suffix of an"),
@@ -192,6 +195,22 @@ def test_refusals(
     assert main(["run", *args]) == 1
     assert message in capsys.readouterr().err
     assert not list(folder.glob("o*.*")), "something was written"
+
+
+def test_photo_alone_is_answered(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["run", *PHOTO, "--mean", "1", "--labels", "labels.txt"]
+    assert main(args) == 0
+    alone = capsys.readouterr().out.splitlines()
+    assert alone[2].startswith("red 1.000")
+    assert main([*args, "--draw", "out.png"]) == 0
+    assert capsys.readouterr().out.splitlines() == [*alone, "wrote out.png"]
+
+
+def test_photo_that_no_output_answers_is_still_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *PHOTO, "--mean", "1", "--blob", "data", "--output", "blobs.npz"]) == 0
+    assert "wrote blobs.npz" in capsys.readouterr().out
 
 
 def test_model_of_any_size_wants_the_photo_as_it_is(

@@ -1,0 +1,17 @@
+"""What a user says of images where the definition says too little."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class ImageSettings(TypedDict, total=False):
+    """Keyword arguments of `preprocessing_of`, for those that hand them on."""
+
+    family: str | None
+    channels: str | None
+    mean: str | None
+    scale: float | None
+    resize: str | None
+    crop: str | None
+    raw: bool
