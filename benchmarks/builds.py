@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def networks(checkpoints: Path, shared: Path) -> dict[str, Files]:
-    """Return the networks of README's conversion table."""
+    """Return the networks of the conversion table of docs/performance.md."""
     squeezenet = shared / "models" / "squeezenet_v1.0_dc"
     senet = shared / "reference" / "nets" / "SE-ResNet-50" / "deploy.prototxt"
     sknet = shared / "reference" / "sknet" / "sknet50.prototxt"

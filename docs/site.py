@@ -6,7 +6,6 @@ so it has no page of its own to keep: a new family of layers or command is there
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
+LAYERS = "converter/layer_table.md"
 PYTHON = {
     "converter": "Networks: load, run, convert, verify",
     "converter.training": "Training",
@@ -43,14 +43,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def start() -> str:
-    """Return README, its links from where the site has the pages."""
+    """Return README, its links to where the site has the pages."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.sub(r"\]\((?:docs/)", "](", text)
+    return text.replace("](docs/", "](").replace(f"]({LAYERS})", "](reference/layers.md)")
 
 
 def reference() -> dict[str, tuple[str, str]]:
     """Return title and text of each page of the reference, by its file."""
-    pages = {"reference/commands.md": ("The command line", "\n".join(commands()))}
+    layers = (ROOT / LAYERS).read_text(encoding="utf-8")
+    pages = {
+        "reference/commands.md": ("The command line", "\n".join(commands())),
+        "reference/layers.md": ("All layers", layers),
+    }
     for package, title in PYTHON.items():
         pages[f"reference/{package}.md"] = (title, members_of(package))
     for package in families():
