@@ -19,7 +19,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 TESTS = ["pytest", "pytest-xdist"]
 WHOLE = ["torch==2.13.0", "safetensors", "tqdm", "h5py", "lmdb", "Pillow", "scikit-learn"]
-WHOLE += ["matplotlib"]
+WHOLE += ["matplotlib", "cramjam"]
 OLD_OPENCV = "opencv-python-headless==4.10.0.84"  # later ones want numpy 2
 OLDEST_PROTOBUF = "protobuf==4.25.8"
 

@@ -8,25 +8,27 @@ from typing import Any
 
 from caffe_layers.base.message import enum_name
 from caffe_layers.base.shape import Shape
+from prototxt.data.backends import BACKENDS, backend_of
+from prototxt.data.database import Database
 from prototxt.data.datum import read_datum
-from prototxt.data.lmdb import FILE, Database
 from prototxt.errors import FormatError, UnsupportedError, within
 
 from .base_data import BaseData, opened
-from .batches import Array, Images
+from .batches import Array, Images, Way
 from .data_transformer import DataTransformer
 
 
 class Data(BaseData, type="Data", param="data_param", bottoms=0, tops=(1, 2)):
     """Images N x C x H x W and their labels N: the records of a database in the order of its keys.
 
-    The database is an LMDB of Datum messages with raw or encoded images; the first one gives C, H
-    and W. Where it is not there, the tops can only be fed, and the definition says N, and H and W
-    where it crops; C only where there is a mean value for each channel. `force_encoded_color` is
-    the transform's `force_color`; `rand_skip` says nothing, as in today's Caffe.
+    The database is a LevelDB or an LMDB of Datum messages with raw or encoded images; the first
+    one gives C, H and W. Where it is not there, the tops can only be fed, and the definition says
+    N, and H and W where it crops; C only where there is a mean value for each channel.
+    `force_encoded_color` is the transform's `force_color`; `rand_skip` says nothing, as in today's
+    Caffe.
 
     Errors: FormatError for a database or record that is damaged, with its key; UnsupportedError for
-    a LevelDB that is to be read.
+    a database of another kind than `backend` says.
     Caffe: BVLC/caffe, src/caffe/layers/data_layer.cpp
     """
 
@@ -50,7 +52,7 @@ class Data(BaseData, type="Data", param="data_param", bottoms=0, tops=(1, 2)):
 
 
 class Records(Images):
-    """The records of an LMDB of Datum messages."""
+    """The records of a database of Datum messages."""
 
     def __init__(
         self, database: Database, transform: DataTransformer, color: bool | None = None
@@ -62,8 +64,11 @@ class Records(Images):
     def __len__(self) -> int:
         return len(self.database)
 
+    def index(self, position: int, way: Way) -> int:
+        return position  # a LevelDB's records are not counted to read them in order
+
     def read(self, index: int) -> tuple[str, Array, int]:
-        key, value = self.database[index]
+        key, value = self.database.at(index)
         place = f"{self.database.path}: record {key!r}"
         with within(place):
             return place, *read_datum(value, color=self.color)
@@ -73,8 +78,7 @@ def _records(source: str, backend: str, transform: DataTransformer, color: bool 
     folder = Path(source)
     if not (source and folder.exists()):
         raise FormatError(f"there is no database {source!r}")
-    if backend != "LMDB":
-        is_lmdb = (folder / FILE).exists()
-        fix = "it is an LMDB: say `backend: LMDB`" if is_lmdb else "copy its records to an LMDB"
-        raise UnsupportedError(f"{source}: a {backend} database is not read", fix=fix)
-    return Records(Database(source), transform, color)
+    found = backend_of(folder)
+    if found is not None and found != backend:
+        raise UnsupportedError(f"{source}: no {backend}", fix=f"say `backend: {found}`: it is one")
+    return Records(BACKENDS[backend](source), transform, color)

@@ -29,8 +29,8 @@ def add_data(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         required=True,
-        metavar="DIR|LIST|LMDB",
-        help="a folder with a folder for each class, a list of `path label` lines, or an LMDB",
+        metavar="DIR|LIST|DATABASE",
+        help="a folder with a folder for each class, a list of `path label` lines, or a database",
     )
     parser.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
     parser.add_argument("--root", metavar="DIR", help="what a list's paths begin at")

@@ -10,10 +10,11 @@ from typing import Protocol
 
 import numpy as np
 
+from prototxt.data.backends import BACKENDS, backend_of
+from prototxt.data.database import Database
 from prototxt.data.datum import read_datum
 from prototxt.data.images import read_image
 from prototxt.data.lists import read_image_list
-from prototxt.data.lmdb import FILE, Database
 from prototxt.errors import FormatError, UsageError, within
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
@@ -40,15 +41,15 @@ def open_samples(
     """Open labelled images.
 
     `data` is a folder with a folder of images for each class, a text file with `path label` lines
-    as Caffe's tools write, or an LMDB. Folders are named by the first words of the lines of
-    `labels`, whose numbers are the classes; without it, by their classes' numbers, or else they
+    as Caffe's tools write, or a LevelDB or LMDB. Folders are named by the first words of the lines
+    of `labels`, whose numbers are the classes; without it, by their classes' numbers, or else they
     are the classes in the order of their names. A list's paths are relative to `root`, which is
     the list's own folder unless given. Unless they have to be `labelled`, images may lie in the
     folder itself, with the label -1. Raises CaffeError for what is none of these.
     """
     path = Path(data)
-    if (path / FILE).is_file():
-        return LabelledDatabase(Database(path))
+    if backend := backend_of(path):
+        return LabelledDatabase(BACKENDS[backend](path))
     if path.is_dir():
         images = [] if labelled else _images(path.iterdir())
         return LabelledFiles([(file, -1) for file in images]) if images else _tree(path, labels)
@@ -78,7 +79,7 @@ class LabelledFiles:
 
 @dataclass(frozen=True)
 class LabelledDatabase:
-    """Caffe's LMDB of Datum records, raw or encoded."""
+    """Caffe's database of Datum records, raw or encoded."""
 
     database: Database
 

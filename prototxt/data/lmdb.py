@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -12,57 +12,30 @@ from prototxt.atomic import filling
 from prototxt.errors import FormatError, within
 from prototxt.optional import optional
 
-FILE = "data.mdb"  # in the database's folder; a lock.mdb may stand beside it
+from .database import Database as _Database
+from .database import Entry
+
 MAP_SIZE = 1 << 40  # the most that one may grow to; the file only takes what it holds
 
 
-class Database:
+class Database(_Database):
     """The records of an LMDB in the order of their keys: `database[index]` is a key and its bytes.
 
-    Reading them in order is fast; an earlier index starts again at the first record. It may be
-    copied, pickled and used after a fork: each copy has its own place.
-
-    Raises FormatError where the database is missing or damaged.
+    A lock.mdb beside the database's file is not needed and not touched.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = str(path)
-        self._process, self._at = os.getpid(), 0
-        self._cursor: Any = None
-        self._opened: _Environment | None = None
-        with within(self.path):
-            self._count = self._environment().count()
-            if not self._count:
-                raise FormatError("the database holds no record")
+    FILE = "data.mdb"
+    _opened: _Environment | None
 
-    def __len__(self) -> int:
-        return self._count
+    def count(self) -> int:
+        return self._environment().count()
 
-    def __getitem__(self, index: int) -> tuple[str, bytes]:
-        if not 0 <= index < self._count:
-            raise IndexError(index)
-        with within(self.path):
-            lmdb = _lmdb()
-            try:
-                return self._read(index)
-            except lmdb.Error as error:
-                raise FormatError(f"record {index} cannot be read: {error}") from None
-
-    def _read(self, index: int) -> tuple[str, bytes]:
-        if self._process != os.getpid():
-            self._forget()  # a forked process must not touch what its parent opened
-        if self._cursor is None or index < self._at:
-            if self._cursor is None:
-                self._cursor = self._environment().handle().begin().cursor()
-            found, self._at = self._cursor.first(), 0
-        else:
-            found = True
-        while found and self._at < index:
-            found, self._at = self._cursor.next(), self._at + 1
-        if not found:
-            raise FormatError(f"the database ends before record {index} of {self._count}")
-        key, value = self._cursor.item()
-        return bytes(key).decode("utf-8", "backslashreplace"), bytes(value)
+    def records(self) -> Iterator[Entry]:
+        lmdb = _lmdb()
+        try:
+            yield from self._environment().handle().begin(buffers=True).cursor().iternext()
+        except lmdb.Error as error:
+            raise FormatError(str(error)) from None
 
     def _environment(self) -> _Environment:
         if self._opened is None:
@@ -70,15 +43,8 @@ class Database:
         return self._opened
 
     def _forget(self) -> None:
-        self._process, self._at = os.getpid(), 0
-        self._cursor = self._opened = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_count": self._count}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._forget()
+        super()._forget()
+        self._opened = None
 
 
 class _Environment:
@@ -117,10 +83,11 @@ def _environment(path: str) -> _Environment:
 
 def _open(path: str) -> Any:
     lmdb = _lmdb()
+    file = Database.FILE
     try:
-        size = os.stat(Path(path, FILE)).st_size
+        size = os.stat(Path(path, file)).st_size
     except OSError as error:
-        raise FormatError(f"no LMDB: its {FILE} cannot be read: {error.strerror}") from None
+        raise FormatError(f"no LMDB: its {file} cannot be read: {error.strerror}") from None
     try:
         opened = lmdb.open(path, readonly=True, lock=False, create=False)
     except lmdb.Error as error:
@@ -129,7 +96,7 @@ def _open(path: str) -> Any:
     # Reading past the end of a file that is cut off would kill the process.
     if size < (wants := pages * opened.stat()["psize"]):
         opened.close()
-        raise FormatError(f"{FILE} has {size} bytes, wants {wants}: it is cut off")
+        raise FormatError(f"{file} has {size} bytes, wants {wants}: it is cut off")
     return opened
 
 

@@ -15,6 +15,7 @@ import converter
 from prototxt import CaffeError, FormatError, ShapeError, UnsupportedError
 from prototxt.schema import dialect
 from tests.support.databases import datum, write_images, write_lmdb
+from tests.support.recorded import unpack
 
 pytest.importorskip("lmdb", reason="databases need lmdb")
 pillow = pytest.importorskip("PIL.Image", reason="images need Pillow")
@@ -26,6 +27,8 @@ DATA = (
     'layer { name: "L" type: "Data" top: "data" top: "label" transform_param { %s }'
     ' data_param { source: "db" batch_size: 2 backend: LMDB %s } }\n'
 )
+OLDER = (DATA % ("%s", "%s")).replace('"db"', '"ldb"').replace("LMDB", "LEVELDB")
+"""Of the same images in the database that LevelDB wrote."""
 FILES = (
     'layer { name: "L" type: "ImageData" top: "data" top: "label" transform_param { %s }'
     ' image_data_param { source: "list.txt" root_folder: "img/" batch_size: 2 %s } }\n'
@@ -43,6 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a folder with the images as a database and as a list of files."""
     monkeypatch.chdir(tmp_path)
     write_images("db", IMAGES)
+    Path("ldb").symlink_to(unpack("leveldb") / "images")
     Path("img").mkdir()
     for i, image in enumerate(IMAGES):
         pillow.fromarray(image[::-1].transpose(1, 2, 0)).save(f"img/{i}.png")
@@ -67,7 +71,7 @@ def expected(label: int) -> list[Any]:
     return IMAGES[label].tolist()
 
 
-@pytest.mark.parametrize("text", [DATA % ("", ""), FILES % ("", "")])
+@pytest.mark.parametrize("text", [DATA % ("", ""), OLDER % ("", ""), FILES % ("", "")])
 def test_batches_follow_each_other_and_the_epochs(text: str) -> None:
     net = load(text)
     assert net.input_shapes == {"data": (2, 3, 6, 8), "label": (2,)}
@@ -106,7 +110,9 @@ def test_images_are_of_the_network_s_type_and_labels_stay_whole(dtype: torch.dty
     assert not net.layers["L"].state_dict()
 
 
-@pytest.mark.parametrize("text", [DATA % (ALL, ""), FILES % (ALL, "shuffle: true rand_skip: 3")])
+@pytest.mark.parametrize(
+    "text", [DATA % (ALL, ""), OLDER % (ALL, ""), FILES % (ALL, "shuffle: true rand_skip: 3")]
+)
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
 def test_workers_read_the_same(text: str, phase: str) -> None:
     net = load(text, phase)
@@ -122,7 +128,9 @@ def test_workers_read_the_same(text: str, phase: str) -> None:
     assert not all(map(torch.equal, runs[0], batches(net, 3)))
 
 
-@pytest.mark.parametrize("text", [DATA % (ALL, ""), FILES % (ALL, "shuffle: true rand_skip: 4")])
+@pytest.mark.parametrize(
+    "text", [DATA % (ALL, ""), OLDER % (ALL, ""), FILES % (ALL, "shuffle: true rand_skip: 4")]
+)
 def test_two_processes_read_what_one_does(text: str) -> None:
     whole = load(text.replace("batch_size: 2", "batch_size: 4"), "TRAIN")
     whole.seed_data(3)
@@ -321,6 +329,8 @@ def test_bad_databases_are_refused_at_load() -> None:
     bad = (DATA % ("", "")).replace('"db"', '"bad"')
     with pytest.raises(FormatError, match=r"layer 'L' \(Data\): bad: no LMDB that can be read"):
         load(bad)
+    with pytest.raises(FormatError, match=r"layer 'L' \(Data\): img: no LevelDB: its CURRENT"):
+        load((OLDER % ("", "")).replace('"ldb"', '"img"'))
     shapes = {"data": (2, 3, 6, 8), "label": (2,)}
     assert load(bad + LOSS, input_shapes=shapes).input_shapes == shapes
     Path("list.txt").write_text("0.png\n")
@@ -338,11 +348,11 @@ SHAPES = {"data": (2, 3, 6, 8), "label": (2,)}
         ((FILES % ("", "")).replace("list.txt", "gone.txt"), "the list 'gone.txt' cannot be read"),
         (
             (DATA % ("", "")).replace("backend: LMDB", ""),
-            "db: a LEVELDB database is not read\n  fix: it is an LMDB: say `backend: LMDB`",
+            "db: no LEVELDB\n  fix: say `backend: LMDB`: it is one",
         ),
         (
-            (DATA % ("", "")).replace("LMDB", "LEVELDB").replace('"db"', '"img"'),
-            "img: a LEVELDB database is not read\n  fix: copy its records to an LMDB",
+            OLDER.replace("LEVELDB", "LMDB") % ("", ""),
+            "ldb: no LMDB\n  fix: say `backend: LEVELDB`: it is one",
         ),
     ],
 )

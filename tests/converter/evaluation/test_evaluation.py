@@ -21,6 +21,8 @@ from converter.preprocessing import preprocessing_of
 from prototxt import CaffeError, FormatError, ShapeError, WeightError
 from prototxt.data.datum import write_datum
 from prototxt.data.lmdb import write_database
+from tests.reference.record_leveldb import IMAGES
+from tests.support.recorded import unpack
 
 LEVELS = 15  # of the pictures' bytes for one of the digits' 0 to 16
 SETTINGS = {"mean": "0", "scale": 1 / (LEVELS * BRIGHTEST), "resize": "8x8"}
@@ -111,6 +113,15 @@ def test_colours_are_red_green_blue(tmp_path):
         image, label = open_samples(tmp_path / data)[0]
         assert np.array_equal(image, pixels)
         assert label == 0
+
+
+def test_a_leveldb_is_read_as_an_lmdb_is():
+    samples = open_samples(unpack("leveldb") / "images")
+    want = dict(IMAGES)
+    assert [samples[i][1] for i in range(len(samples))] == list(want)
+    for label, image in want.items():
+        assert np.array_equal(samples[label][0], image[::-1].transpose(1, 2, 0))
+    assert samples.name(3) == "00000003"
 
 
 def test_folders_are_named_by_the_labels(tmp_path):

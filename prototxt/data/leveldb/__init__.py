@@ -1,0 +1,3 @@
+"""LevelDB databases, read without a change to their folders."""
+
+from .database import Database as Database
