@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor
 
@@ -14,6 +14,26 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Py
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError, UnsupportedError
+
+
+class NeededFields(TypedDict):
+    """What a convolution cannot do without."""
+
+    num_output: int
+    kernel_size: Sizes
+
+
+class WindowFields(NeededFields, total=False):
+    """What a convolution is told, for those that hand it on: `BaseConvolution`'s keywords."""
+
+    bias_term: bool
+    pad: Sizes
+    stride: Sizes
+    dilation: Sizes
+    group: int
+    axis: int
+    weight_filler: Filler
+    bias_filler: Filler
 
 
 class BaseConvolution(Layer, param="convolution_param"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.arithmetic.rectifier import onnx_rectify, rectify, rectify_source
 from caffe_layers.arithmetic.tf_pad import same_pads, same_places
@@ -15,6 +16,7 @@ from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError, UnsupportedError
 
+from .base_conv import WindowFields
 from .cross_correlation import CrossCorrelation
 
 PADDINGS = ("SAME", "VALID")
@@ -59,7 +61,7 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         relu: bool = False,
         negative_slope: float = 0.0,
         tf_pad: str | None = None,
-        **window: Any,
+        **window: Unpack[WindowFields],
     ) -> None:
         super().__init__(channels, **window)
         self.tf_pad = tf_pad

@@ -49,6 +49,10 @@ MISSPELT = {
     "nam": 'op.Mul(x, x, nam="y")',
     "sclar": "op.Mul(x, op.sclar(2))",
     "opsett": "converter.convert(folder, None, folder, opsett=17)",
+    "strid": "caffe_layers.Convolution(3, num_output=8, kernel_size=3, strid=2)",
+    "meen": 'converter.preprocess(net, meen="104,117,123")',
+    "grups": "converter.sknet.sknet50(grups=1)",
+    "momentun": "converter.training.SGD(net.parameters(), 0.1, momentun=0.9)",
 }
 
 
@@ -70,8 +74,9 @@ def checked(folder: Path, text: str) -> str:
 def test_a_users_file_is_typed(tmp_path: Path) -> None:
     pytest.importorskip("mypy", reason="mypy is not there")
     assert checked(tmp_path, FILE).startswith("Success")
-    wrong = FILE + "\n\ndef wrong(op: Op, x: str, folder: Path) -> object:\n    return (\n"
-    wrong += "".join(f"        {expression},\n" for expression in MISSPELT.values()) + "    )\n"
+    words = "op: Op, x: str, folder: Path, net: converter.CaffeNet"
+    lines = [FILE, f"def wrong({words}) -> object:", "    return ("]
+    wrong = "\n".join([*lines, *(f"        {each}," for each in MISSPELT.values()), "    )\n"])
     said = checked(tmp_path, wrong)
     for name in MISSPELT:
         assert f'"{name}"' in said, said
