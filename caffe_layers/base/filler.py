@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from math import ceil, prod, sqrt
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from prototxt.errors import ShapeError, UnsupportedError
+from prototxt.errors import FormatError, ShapeError, UnsupportedError, UsageError
 
 from .checks import require
 from .message import fork_field
 from .number import float32
 
 FAN_IN, FAN_OUT, AVERAGE = 0, 1, 2
-OF_FORKS = ("diag_val", "border_ratio")
+OF_FORKS = ("diag_val", "border_ratio", "file")
 """What only some forks' messages have."""
 
 
@@ -34,6 +35,10 @@ class Filler:
     `border_ratio` is for the type borderMask, of hidden two-stream networks: 1 within, and 0 in a
     border of so much of the shorter side. Their flowBorderMask is 0 where a flow has no neighbour,
     to the right in channel 0 and below in channel 1, and 1 elsewhere.
+
+    `file` is for the type file, of spatial transformers (daerduoCarey/SpatialTransformerLayer,
+    include/caffe/filler.hpp): the blob's values in order, as text, in the working folder. Where it
+    is not there weights take its place.
     """
 
     type: str = "constant"
@@ -46,6 +51,7 @@ class Filler:
     variance_norm: int = FAN_IN
     diag_val: tuple[float, ...] = ()
     border_ratio: float = 0.0
+    file: str = ""
 
     @classmethod
     def from_caffe(cls, filler: Any) -> Filler:
@@ -55,6 +61,7 @@ class Filler:
             **plain,
             diag_val=tuple(fork_field(filler, "diag_val", ())),
             border_ratio=fork_field(filler, "border_ratio", 0.0),
+            file=fork_field(filler, "file", ""),
         )
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -99,7 +106,15 @@ class Filler:
         RULES[self.type](self, blob, generator)
 
     def require_known(self) -> None:
-        """Raise UnsupportedError for a fork's filler, which can be read but not drawn from."""
+        """Raise UnsupportedError for a fork's filler, which can be read but not drawn from.
+
+        Raises UsageError for a file that is not there.
+        """
+        if self.type in RULES and not self.is_known:
+            raise UsageError(
+                f"a filler's file {self.file!r} is not there",
+                fix="put it at that path under the working folder, or give the weights",
+            )
         if not self.is_known:
             known = ", ".join(sorted(RULES))
             fix = f"known: {known}; weights take a filler's place"
@@ -108,7 +123,7 @@ class Filler:
     @property
     def is_known(self) -> bool:
         """Tell whether its rule is here: forks have others (gabor, gaussian_unitball, ...)."""
-        return self.type in RULES
+        return self.type in RULES and (self.type != "file" or Path(self.file).is_file())
 
     def fan(self, shape: tuple[int, ...]) -> float:
         """Return Caffe's n of xavier and msra for a blob of this shape."""
@@ -181,6 +196,20 @@ def _flow_border_mask(filler: Filler, blob: Tensor, generator: torch.Generator |
     blob[:, 1, -1, :] = 0
 
 
+def _file(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    try:
+        values = [float(word) for word in Path(filler.file).read_text("utf-8").split()]
+    except (OSError, ValueError) as error:
+        raise FormatError(
+            f"a filler's file {filler.file!r} is no list of numbers: {error}"
+        ) from None
+    require(
+        len(values) >= blob.numel(),
+        f"a filler's file {filler.file!r} has {len(values)} numbers, wants {blob.numel()}",
+    )
+    blob.copy_(blob.new_tensor(values[: blob.numel()]).reshape(blob.shape))
+
+
 RULES = {
     "constant": _constant,
     "uniform": _uniform,
@@ -192,4 +221,5 @@ RULES = {
     "diagonal": _diagonal,
     "borderMask": _border_mask,
     "flowBorderMask": _flow_border_mask,
+    "file": _file,
 }

@@ -299,10 +299,9 @@ class Layer(nn.Module):
         return False
 
     @property
-    def unknown_fillers(self) -> list[str]:
-        """The types of fillers that cannot fill its blobs: weights have to."""
-        types = [filler.type for filler in self._fillers.values() if not filler.is_known]
-        return list(dict.fromkeys(types))
+    def unknown_fillers(self) -> list[Filler]:
+        """Fillers that cannot fill its blobs, one of each type: weights have to."""
+        return list({one.type: one for one in self._fillers.values() if not one.is_known}.values())
 
     def share_blob(self, name: str, owner: Layer, owned: str) -> None:
         """Let a blob be another layer's: the same Parameter, or a view in this blob's shape."""

@@ -8,15 +8,23 @@ from .infogain_loss import InfogainLoss
 from .multinomial_logistic_loss import MultinomialLogisticLoss
 from .pyloss import PyEuclideanLoss
 from .sigmoid_cross_entropy_loss import SigmoidCrossEntropyLoss
+from .smoothed_softmax_loss import (
+    FaceSoftmaxWithLoss,
+    IntelSoftmaxWithLoss,
+    NvidiaSoftmaxWithLoss,
+)
 from .softmax_loss import SoftmaxWithLoss
 
 __all__ = [
     "Accuracy",
     "ContrastiveLoss",
     "EuclideanLoss",
+    "FaceSoftmaxWithLoss",
     "HingeLoss",
     "InfogainLoss",
+    "IntelSoftmaxWithLoss",
     "MultinomialLogisticLoss",
+    "NvidiaSoftmaxWithLoss",
     "PyEuclideanLoss",
     "SigmoidCrossEntropyLoss",
     "SoftmaxWithLoss",

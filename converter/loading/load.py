@@ -18,7 +18,7 @@ from converter.network.plan import make_plan, running_steps
 from converter.seed import SEED
 from converter.text import format_shape
 from prototxt import Net, Weights
-from prototxt.errors import UnsupportedError, WeightError, advising, within
+from prototxt.errors import WeightError, advising, within
 from prototxt.paths import PathName
 from prototxt.schema.protos import Protos
 
@@ -167,11 +167,12 @@ def _unfilled(draft: Draft) -> list[str]:
     """Say which fillers are not known, and not needed either; those of a training are refused."""
     notes = []
     for step in draft.steps:
-        for kind in draft.layers[step.key].unknown_fillers:
+        for filler in draft.layers[step.key].unknown_fillers:
             with within(draft.definition.source), within(step.place):
                 if draft.definition.phase == "TRAIN":
-                    raise UnsupportedError(f"filler type {kind!r} is unknown")
-            notes.append(f"passed over, of training alone: {step.place}: filler type {kind!r}")
+                    filler.require_known()
+            what = f"filler type {filler.type!r}"
+            notes.append(f"passed over, of training alone: {step.place}: {what}")
     return notes
 
 

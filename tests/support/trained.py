@@ -24,7 +24,13 @@ with gradients that are not the loss's own, by layer and blob."""
 
 
 def check_trained(
-    layers: str, batches: Mapping[str, np.ndarray], step: Step, folder: Path, *, rate: float = 0.05
+    layers: str,
+    batches: Mapping[str, np.ndarray],
+    step: Step,
+    folder: Path,
+    *,
+    rate: float = 0.05,
+    dialect: str | None = None,
 ) -> None:
     """Train the layers' text for 50 iterations, in float64, beside a loop that calls `step`.
 
@@ -54,7 +60,7 @@ def check_trained(
     def feed(net: CaffeNet) -> Batch:
         return given[next(passes) % count]
 
-    solver = Solver(folder / "solver.prototxt", dtype=torch.float64, feed=feed)
+    solver = Solver(folder / "solver.prototxt", dtype=torch.float64, feed=feed, dialect=dialect)
     params: dict[str, Sequence[Tensor]] = {}
     for name, blobs in solver.net.params.items():
         shared = {id(blob) for held in params.values() for blob in held}

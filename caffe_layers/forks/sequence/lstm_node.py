@@ -75,9 +75,9 @@ class LSTMNode(Layer, type="LSTMNode", fork="up_down", param="lstm_param", botto
                 filler.fill(gate, generator)
 
     @property
-    def unknown_fillers(self) -> list[str]:
+    def unknown_fillers(self) -> list[Filler]:
         used = [filler for name in self._fillers for filler in self.gate_fillers[name]]
-        return list(dict.fromkeys(filler.type for filler in used if not filler.is_known))
+        return list({one.type: one for one in used if not one.is_known}.values())
 
     def shapes(self, x: Shape, c: Shape, cont: Shape | None = None) -> list[Shape]:
         rows, values = x[0], prod(x[1:])

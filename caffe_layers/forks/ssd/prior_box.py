@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from caffe_layers.base.message import fork_field
-from prototxt.errors import UnsupportedError
-
 from .placed_boxes import PlacedBoxes
 
 
@@ -19,17 +16,21 @@ class PriorBox(PlacedBoxes, type="PriorBox", fork="ssd", param="prior_box_param"
     square of that side, with `max_size` one of side `sqrt(min * max)`, then for each aspect ratio
     r, and with `flip` for 1/r, a box of `min sqrt(r)` by `min / sqrt(r)`. Sizes are cut to whole
     pixels. Places are `step` apart, by default the image's size by the map's; the first is at
-    `offset * step`. `clip` cuts boxes to the image.
+    `offset * step`. `clip` cuts boxes to the image. With chuanqi305's `reduce_boxes` the first
+    square of each `min_size` has half the side, which need not be whole.
 
-    Errors: ShapeError for sizes, steps and variances that do not fit; UnsupportedError for
-    chuanqi305's `reduce_boxes`, whose first layer makes other boxes, which ones is not known.
-    Caffe: weiliu89/caffe, src/caffe/layers/prior_box_layer.cpp
+    Errors: ShapeError for sizes, steps and variances that do not fit.
+    Caffe: weiliu89/caffe, and for `reduce_boxes` chuanqi305/ssd at 1702ede3,
+    src/caffe/layers/prior_box_layer.cpp
     """
 
     fork_fields: ClassVar[tuple[str, ...]] = ("prior_box_param.reduce_boxes",)
 
-    @classmethod
-    def read(cls, layer: Any) -> dict[str, Any]:
-        if fork_field(layer.prior_box_param, "reduce_boxes"):
-            raise UnsupportedError("reduce_boxes makes other boxes, which ones is not known")
-        return super().read(layer)
+    def __init__(self, *, reduce_boxes: bool = False, **fields: Any) -> None:
+        super().__init__(**fields)
+        if reduce_boxes:
+            each = len(self.sizes) // len(fields["min_size"])
+            self.sizes = [
+                (width / 2, height / 2) if at % each == 0 else (width, height)
+                for at, (width, height) in enumerate(self.sizes)
+            ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil, sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,6 +155,34 @@ def test_a_layer_reads_border_ratio() -> None:
     assert int(caffe_layers.build(layer, [])()[0].sum()) == 4
 
 
+def test_a_file_fills(tmp_path: Path) -> None:
+    """Of spatial transformers: the values in order, further ones unread."""
+    path = tmp_path / "bias_init.txt"
+    path.write_text("1 0.5\n-2e-1 0 1\t0 7\n")
+    layer = parse_text(
+        'layer { name: "L" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { '
+        f'num_output: 6 bias_filler {{ type: "file" file: "{path}" }} }} }}'
+    ).layers[0]
+    bias = caffe_layers.build(layer, [(1, 2)]).blobs[1]
+    assert np.array_equal(bias.detach().numpy(), np.float32([1, 0.5, -0.2, 0, 1, 0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1 0 0 0 1", "has 5 numbers, wants 6"),
+        ("1 0 0 nought 1 0", "is no list of numbers"),
+        (None, "is not there\n  fix: put it at that path under the working folder"),
+    ],
+)
+def test_a_file_that_does_not_fill(text: str | None, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "bias_init.txt"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(CaffeError, match=says):
+        fill(Filler("file", file=str(path)), (6,))
+
+
 def test_a_parameter_is_filled() -> None:
     """Happynear's: BVLC's begins as 0."""
     text = (
@@ -221,6 +250,6 @@ def test_an_unknown_type_names_the_known_ones() -> None:
         caffe_layers.InnerProduct(3, 2, weight_filler=Filler("zeros"))
     assert str(caught.value) == (
         "filler type 'zeros' is unknown\n"
-        "  fix: known: bilinear, borderMask, constant, diagonal, flowBorderMask, gaussian, msra, "
-        "positive_unitball, uniform, xavier; weights take a filler's place"
+        "  fix: known: bilinear, borderMask, constant, diagonal, file, flowBorderMask, gaussian, "
+        "msra, positive_unitball, uniform, xavier; weights take a filler's place"
     )

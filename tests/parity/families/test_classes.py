@@ -112,6 +112,24 @@ def test_spatial_transformer(tmp_path: Path) -> None:
     np.testing.assert_allclose(tops["prob"].sum(1), 1, rtol=1e-5)
 
 
+def test_spatial_transformer_begins_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fork's filler: weights of 0 and a bias that a file says, half the picture's size."""
+    monkeypatch.chdir(tmp_path)
+    Path("bias_init.txt").write_text("0.5 0 0 0 0.5 0\n")
+    text = (
+        INPUT
+        + layer("loc_reg", "InnerProduct", "data", "theta",
+                "inner_product_param { num_output: 6 weight_filler { value: 0 } "
+                'bias_filler { type: "file" file: "bias_init.txt" } }')
+        + layer("st", "SpatialTransformer", "data theta", "straight",
+                "st_param { output_H: 8 output_W: 8 }")
+    )  # fmt: skip
+    tops = end_to_end(text, {"data": BATCH}, tmp_path)
+    np.testing.assert_allclose(tops["straight"], BATCH[:, :, 4:12, 4:12], rtol=1e-5, atol=1e-6)
+
+
 def attention(kind: str) -> str:
     return (
         convolution(f"mask_{kind}", "conv", 49)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -42,6 +43,16 @@ RUN: dict[str, tuple[str, dict[str, Shape], dict[str, Shape]]] = {
         {"data": (1, 3, 384, 384)},
         {"detection_out": (1, 1, FOUND, 15)},
     ),
+    "PWC-Net": (
+        "PWC-Net__Caffe__model__pwc_net_test",
+        dict.fromkeys(("img0", "img1"), (1, 3, 50, 60)) | {"dummy1": (1, 1), "dummy2": (1, 1)},
+        {"predict_flow_final": (1, 2, 50, 60)},
+    ),
+    "spatial transformer": (
+        "SpatialTransformerLayer__examples__mnist_tests__ST_CNN__ST_CNN",
+        {"data": (2, 1, 28, 28)},
+        {"class": (2, 10)},
+    ),
     "SphereFace": (
         "Sphereface-Ms-celeb-1M__example__face_deploy",
         {"data": (1, 3, 112, 96)},
@@ -49,6 +60,21 @@ RUN: dict[str, tuple[str, dict[str, Shape], dict[str, Shape]]] = {
     ),
 }
 """A family -> its definition, its inputs, and what comes out, FOUND being what the run tells."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "PWC-Net": {
+        "values": {
+            "TARGET_WIDTH": "60",
+            "TARGET_HEIGHT": "50",
+            "ADAPTED_WIDTH": "64",
+            "ADAPTED_HEIGHT": "64",
+            "SCALE_WIDTH": "0.9375",
+            "SCALE_HEIGHT": "0.78125",
+        }
+    },
+    "spatial transformer": {"deploy": True},
+}
+FILES = {"spatial transformer": ("examples/mnist_tests/bias_init.txt", "1 0 0 0 1 0\n")}
+"""What a definition reads, at the path that it says."""
 SHOWN: dict[str, tuple[str, dict[str, Shape]]] = {
     "MS-CNN": (
         "mscnn__examples__caltech__mscnn-7s-480__mscnn_deploy",
@@ -85,10 +111,18 @@ def definition(shared: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("family", RUN)
-def test_published_network_runs(family: str, shared: Path, tmp_path: Path) -> None:
+def test_published_network_runs(
+    family: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name, shapes, wants = RUN[family]
+    path, options = definition(shared, name), OPTIONS.get(family, {})
+    monkeypatch.chdir(tmp_path)
+    if family in FILES:
+        file, text = FILES[family]
+        Path(file).parent.mkdir(parents=True)
+        Path(file).write_text(text)
     torch.manual_seed(3)
-    net = converter.load(definition(shared, name), input_shapes=shapes).eval()
+    net = converter.load(path, input_shapes=shapes, **options).eval()
     for layer in net.layers.values():
         for blob in layer.stored_blobs:  # a definition to deploy says no fillers
             if blob.dim() > 1 and blob.numel() > 1 and not blob.detach().any():

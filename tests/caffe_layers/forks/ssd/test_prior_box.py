@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import caffe_layers
-from prototxt import CaffeError, ShapeError, UnsupportedError
+from prototxt import CaffeError, ShapeError
 from tests.support.restated import check, load
 
 FEATURE, IMAGE = (2, 3, 4, 5), (2, 3, 45, 61)
@@ -31,6 +31,7 @@ def prior_box(
     flip: bool = True,
     clip: bool = False,
     offset: float = 0.5,
+    reduce_boxes: bool = False,
     **given: Any,
 ) -> np.ndarray:
     """Return the top; centres and sides of boxes are rounded to float, as in the fork's code."""
@@ -58,7 +59,8 @@ def prior_box(
             sides = []
             for i, size in enumerate(min_size):
                 side = int(size)
-                sides.append((side, side))
+                first = side / 2.0 if reduce_boxes else side
+                sides.append((first, first))
                 if max_size:
                     sides.append((f32(sqrt(side * int(max_size[i]))),) * 2)
                 roots = [f32(sqrt(r)) for r in ratios if abs(r - 1) >= 1e-6]
@@ -98,6 +100,9 @@ ROWS: list[dict[str, Any]] = [
     {"min_size": [60.5]},  # cut to 60
     SIX,
     {**SIX, "flip": False},
+    {**SIX, "reduce_boxes": False},
+    {**SIX, "reduce_boxes": True},
+    {"min_size": [15, 20, 31], "max_size": (17, 30, 40), "reduce_boxes": True},
     {**SIX, "clip": True},
     {**SIX, "variance": (0.1, 0.2, 0.3, 0.4)},
     {**SIX, "variance": (0.7,)},
@@ -166,17 +171,6 @@ def test_by_hand() -> None:
 def test_refusals(row: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match=message):
         load(text(**row), bottoms(), tmp_path)
-
-
-def test_reduce_boxes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="reduce_boxes makes other boxes"):
-        load(text(**SIX, reduce_boxes=True), bottoms(), tmp_path)
-    check(
-        text(**SIX, reduce_boxes=False),
-        bottoms(),
-        {"y": prior_box(FEATURE, IMAGE, **SIX)},
-        tmp_path,
-    )
 
 
 def test_typo_is_an_error(tmp_path: Path) -> None:
