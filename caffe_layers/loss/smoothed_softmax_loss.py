@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Self
 
 from caffe_layers.arithmetic.gradient import floored, gradient_of
 from caffe_layers.base.checks import canonical_axis, require
@@ -16,9 +17,9 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
+from .base_softmax_loss import BaseSoftmaxLoss
 from .labels import emit_labels, read_labels
 from .normalizer import emit_normalized, is_pre_fixed, normalized
-from .softmax_loss import SoftmaxWithLoss
 from .threshold import LOG_FLT_MIN
 
 NEGLIGIBLE = 1e-6
@@ -28,7 +29,7 @@ OTHERS = ("hard_ratio", "class_weight", "hard_mining_label", "cutting_point", "n
 """What happynear's layer reads of its softmax_param beside the smoothing."""
 
 
-class _SmoothedGradient(SoftmaxWithLoss, bottoms=2):
+class _SmoothedGradient(BaseSoftmaxLoss):
     """Base of the losses that smooth their gradient alone: `s p - w` in place of `p - 1[label]`.
 
     p is the softmax, s and w what `weights` returns. The value is SoftmaxWithLoss's.
@@ -61,7 +62,9 @@ class _SmoothedGradient(SoftmaxWithLoss, bottoms=2):
         return normalized(losses, valid, axis, self.normalization)
 
 
-class NvidiaSoftmaxWithLoss(_SmoothedGradient, type="SoftmaxWithLoss", fork="nvidia", bottoms=2):
+class NvidiaSoftmaxWithLoss(
+    _SmoothedGradient, type="SoftmaxWithLoss", fork="nvidia", param="loss_param", bottoms=2
+):
     """SoftmaxWithLoss whose gradient is that of smoothed labels; the loss is as without.
 
     With e for `label_smoothing` the gradient is `p - (1 - e) - e / (D - 1)` for the label and
@@ -83,7 +86,9 @@ class NvidiaSoftmaxWithLoss(_SmoothedGradient, type="SoftmaxWithLoss", fork="nvi
         return 1.0, 1 - self.label_smoothing + other, other
 
 
-class IntelSoftmaxWithLoss(_SmoothedGradient, type="SoftmaxWithLoss", fork="intel", bottoms=2):
+class IntelSoftmaxWithLoss(
+    _SmoothedGradient, type="SoftmaxWithLoss", fork="intel", param="loss_param", bottoms=2
+):
     """SoftmaxWithLoss whose gradient is that of smoothed labels; the loss is as without.
 
     With e for `label_smoothing`, a for `1 - e` and b for `e / D` the gradient is `s p - a` for the
@@ -99,7 +104,9 @@ class IntelSoftmaxWithLoss(_SmoothedGradient, type="SoftmaxWithLoss", fork="inte
         return own + (size - 1) * other, own, other
 
 
-class FaceSoftmaxWithLoss(SoftmaxWithLoss, type="SoftmaxWithLoss", fork="happynear", bottoms=2):
+class FaceSoftmaxWithLoss(
+    BaseSoftmaxLoss, type="SoftmaxWithLoss", fork="happynear", param="loss_param", bottoms=2
+):
     """`top = -sum of ((1 - e) log(p[label]) + e / (C - 1) sum of the others' log(p)) / count`.
 
     p is the softmax over the C classes along `axis`, e the softmax_param's `label_smooth_factor`.
@@ -119,7 +126,7 @@ class FaceSoftmaxWithLoss(SoftmaxWithLoss, type="SoftmaxWithLoss", fork="happyne
         return len(layer.bottom) == 2 and is_set(layer.softmax_param, "label_smooth_factor")
 
     @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SoftmaxWithLoss:
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Self:
         param = layer.softmax_param
         for name in OTHERS:
             if is_set(param, name):

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from torch import Tensor
-
-from caffe_layers.arithmetic.gradient import floored
-from caffe_layers.base.layer import Layer
-from caffe_layers.base.op import Op, Values
-from caffe_layers.base.shape import Shape
-
-from .labels import check_batch, check_labels, emit_labels, read_labels
-from .normalizer import (
-    emit_normalized,
-    is_pre_fixed,
-    normalized,
-    read_normalization,
-)
-from .threshold import LOG_FLT_MIN
+from .base_softmax_loss import BaseSoftmaxLoss
 
 
-class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", param="loss_param", bottoms=2):
+class SoftmaxWithLoss(BaseSoftmaxLoss, type="SoftmaxWithLoss", param="loss_param", bottoms=2):
     """`top = -sum(log(softmax(x)[label])) / count`, a scalar; the softmax runs along `axis` of x.
 
     x has any shape with that axis, and there is one label for each place of its other axes.
@@ -35,42 +18,3 @@ class SoftmaxWithLoss(Layer, type="SoftmaxWithLoss", param="loss_param", bottoms
     Errors: ShapeError where the labels are not as many as the predictions, or one is no class.
     Caffe: BVLC/caffe, src/caffe/layers/softmax_loss_layer.cpp
     """
-
-    is_loss = True
-    applies = "softmax"
-    fork_fields = ("loss_param.normalization",)  # NONE has another number in R-FCN and Intel's
-    fixed_bottoms = (1,)
-
-    def __init__(
-        self, *, axis: int = 1, ignore_label: int | None = None, normalization: str = "VALID"
-    ) -> None:
-        super().__init__()
-        self.axis = axis
-        self.ignore_label = ignore_label
-        self.normalization = normalization
-
-    @classmethod
-    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
-        return super().fits(layer, blobs) and not (is_pre_fixed(layer) or len(layer.top) == 3)
-
-    @classmethod
-    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> SoftmaxWithLoss:
-        normalization = read_normalization(layer.loss_param, "VALID")
-        return cls(axis=layer.softmax_param.axis, **cls.fields(layer, normalization=normalization))
-
-    def shapes(self, x: Shape, label: Shape) -> list[Shape]:
-        check_batch(x, label)
-        check_labels(x, label, self.axis)
-        return [()]
-
-    def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        index, valid = read_labels(label, x, self.axis, self.ignore_label)
-        losses = -floored(x.log_softmax(self.axis).gather(self.axis, index), LOG_FLT_MIN)
-        return normalized(losses, valid, self.axis, self.normalization)
-
-    def onnx(self, op: Op, x: str, label: str) -> Values:
-        index, valid = emit_labels(op, label, x, self.axis, self.ignore_label)
-        logs = op.LogSoftmax(x, axis=self.axis)
-        picked = op.GatherElements(logs, index, axis=self.axis)
-        losses = op.Neg(op.Max(picked, op.scalar(LOG_FLT_MIN)))
-        return emit_normalized(op, losses, valid, x, self.axis, self.normalization)
