@@ -31,6 +31,7 @@ from .forks.margins import *
 from .forks.metric import *
 from .forks.mobile import *
 from .forks.mscnn import *
+from .forks.norms import *
 from .forks.openpose import *
 from .forks.pose import *
 from .forks.python import *

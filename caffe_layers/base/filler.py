@@ -39,6 +39,11 @@ class Filler:
     `file` is for the type file, of spatial transformers (daerduoCarey/SpatialTransformerLayer,
     include/caffe/filler.hpp): the blob's values in order, as text, in the working folder. Where it
     is not there weights take its place.
+
+    happynear's: gaussian_unitball is a standard normal vector a row, each divided by
+    `sqrt(its square + 1e-12)`; identity is 0 but for a 1 as value `n (C + 1)` of C x C x ..., for
+    each n below C: with 1 x 1 kernels where an output meets its own input
+    (happynear/caffe-windows at 967eedf, include/caffe/filler.hpp).
     """
 
     type: str = "constant"
@@ -85,8 +90,11 @@ class Filler:
             require(self.std > 0, f"a gaussian filler's std is {self.std:g}, wants more than 0")
         elif self.type in {"xavier", "msra"}:
             require(len(shape) >= 1, f"a {self.type} filler wants a blob with at least one axis")
-        elif self.type in {"positive_unitball", "diagonal"}:
+        elif self.type in {"positive_unitball", "gaussian_unitball", "diagonal"}:
             require(len(shape) <= 4, f"a {self.type} filler wants 4 axes at most, got {shape}")
+        elif self.type == "identity":
+            square = 2 <= len(shape) <= 4 and shape[0] == shape[1]
+            require(square, f"an identity filler wants as many outputs as inputs, got {shape}")
         elif self.type in {"borderMask", "flowBorderMask"}:
             require(len(shape) == 4, f"a {self.type} filler wants a 4-D blob, got {shape}")
             flow = self.type == "flowBorderMask"
@@ -122,7 +130,7 @@ class Filler:
 
     @property
     def is_known(self) -> bool:
-        """Tell whether its rule is here: forks have others (gabor, gaussian_unitball, ...)."""
+        """Tell whether its rule is here: forks have others (gabor, ...)."""
         return self.type in RULES and (self.type != "file" or Path(self.file).is_file())
 
     def fan(self, shape: tuple[int, ...]) -> float:
@@ -154,6 +162,17 @@ def _positive_unitball(filler: Filler, blob: Tensor, generator: torch.Generator 
     blob.uniform_(0, 1, generator=generator)
     rows = blob.view(blob.shape[0] if blob.dim() else 1, -1)
     rows.div_(rows.sum(dim=1, keepdim=True))
+
+
+def _gaussian_unitball(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    blob.normal_(0, 1, generator=generator)
+    rows = blob.view(blob.shape[0] if blob.dim() else 1, -1)
+    rows.div_(((rows * rows).sum(dim=1, keepdim=True) + 1e-12).sqrt_())
+
+
+def _identity(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
+    size = blob.shape[0]
+    blob.zero_().view(-1)[: size * size : size + 1] = 1
 
 
 def _xavier(filler: Filler, blob: Tensor, generator: torch.Generator | None) -> None:
@@ -214,6 +233,8 @@ RULES = {
     "constant": _constant,
     "uniform": _uniform,
     "gaussian": _gaussian,
+    "gaussian_unitball": _gaussian_unitball,
+    "identity": _identity,
     "positive_unitball": _positive_unitball,
     "xavier": _xavier,
     "msra": _msra,

@@ -80,6 +80,20 @@ def test_positive_unitball() -> None:
     assert fill(Filler("positive_unitball"), (3,)).tolist() == [1] * 3
 
 
+def test_gaussian_unitball() -> None:
+    rows = fill(Filler("gaussian_unitball")).flatten(1)
+    assert (rows * rows).sum(1).tolist() == pytest.approx([1] * 40, rel=1e-12)
+    assert_normal(rows * rows.shape[1] ** 0.5, 0, 1)
+    assert fill(Filler("gaussian_unitball"), (3,)).abs().tolist() == pytest.approx([1] * 3)
+
+
+def test_identity() -> None:
+    assert fill(Filler("identity"), (3, 3, 1, 1)).flatten(1).tolist() == torch.eye(3).tolist()
+    assert fill(Filler("identity"), (2, 2)).tolist() == torch.eye(2).tolist()
+    ones = fill(Filler("identity"), (2, 2, 3, 1)).flatten().nonzero().flatten()
+    assert ones.tolist() == [0, 3]  # with larger kernels as the source has it
+
+
 FANS = [(0, SHAPE, 600), (1, SHAPE, 800), (2, SHAPE, 700), (0, (6000,), 1), (1, (6000,), 6000)]
 FANS += [(2, (6000,), 3000.5), (0, (50, 80), 80), (1, (50, 80), 50), (2, (50, 80), 65)]
 
@@ -202,7 +216,7 @@ def test_a_layer_reads_diag_val() -> None:
 
 
 def test_the_same_seed_gives_the_same_values() -> None:
-    for kind in ("uniform", "gaussian", "positive_unitball", "xavier", "msra"):
+    for kind in ("uniform", "gaussian", "positive_unitball", "gaussian_unitball", "xavier"):
         assert torch.equal(fill(Filler(kind)), fill(Filler(kind)))
         assert not torch.equal(fill(Filler(kind)), fill(Filler(kind), seed=1702))
 
@@ -234,6 +248,9 @@ def test_fields_and_defaults_are_the_messages() -> None:
         (Filler("xavier"), (), "at least one axis"),
         (Filler("msra"), (), "at least one axis"),
         (Filler("positive_unitball"), (1, 1, 1, 1, 1), "4 axes at most"),
+        (Filler("gaussian_unitball"), (1, 1, 1, 1, 1), "4 axes at most"),
+        (Filler("identity"), (3, 2), "as many outputs as inputs"),
+        (Filler("identity"), (3,), "as many outputs as inputs"),
         (Filler("diagonal"), (1, 1, 1, 1, 1), "4 axes at most"),
         (Filler("diagonal", sparse=1), (2, 2), "only a gaussian filler"),
         (Filler("bilinear"), (2, 3, 3), "square planes"),
@@ -251,5 +268,6 @@ def test_an_unknown_type_names_the_known_ones() -> None:
     assert str(caught.value) == (
         "filler type 'zeros' is unknown\n"
         "  fix: known: bilinear, borderMask, constant, diagonal, file, flowBorderMask, gaussian, "
-        "msra, positive_unitball, uniform, xavier; weights take a filler's place"
+        "gaussian_unitball, identity, msra, positive_unitball, uniform, xavier; weights take a "
+        "filler's place"
     )

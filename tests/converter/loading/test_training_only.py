@@ -272,16 +272,16 @@ def test_an_unknown_filler_where_weights_are_given_or_none_are_wanted(tmp_path: 
     whole = write(tmp_path, INPUT, CONV % ("", "", ""))
     model = tmp_path / "net.caffemodel"
     converter.save_caffemodel(converter.load(whole), model)
-    net = write(tmp_path, INPUT, (CONV % ("", "", "")).replace("xavier", "gaussian_unitball"))
+    net = write(tmp_path, INPUT, (CONV % ("", "", "")).replace("xavier", "gabor"))
     said = ["passed over, of training alone: layer 'conv' (Convolution): filler type "
-            "'gaussian_unitball'"]  # fmt: skip
+            "'gabor'"]  # fmt: skip
     assert passed_over(loaded(net)) == said
     filled = converter.load(net, model)
     assert passed_over(filled) == said
     assert torch.equal(filled.params["conv"][0], converter.load(whole, model).params["conv"][0])
-    with pytest.raises(UnsupportedError, match="filler type 'gaussian_unitball' is unknown"):
+    with pytest.raises(UnsupportedError, match="filler type 'gabor' is unknown"):
         converter.load(net)
-    with pytest.raises(UnsupportedError, match="filler type 'gaussian_unitball' is unknown"):
+    with pytest.raises(UnsupportedError, match="filler type 'gabor' is unknown"):
         converter.load(net, model, phase="TRAIN")
 
 
