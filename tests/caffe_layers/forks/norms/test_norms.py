@@ -48,6 +48,13 @@ def test_group_norm(
     check_gradients(text, {"x": x}, tmp_path)
 
 
+def test_the_means_of_large_groups_are_exact_in_float(tmp_path: Path) -> None:
+    x = RNG.uniform(10, 11, size=(1, 1, 1000, 1000))
+    text = layer("GroupNorm", "group_norm_param { group_num: 1 }")
+    want = normalized(x, 1, float(np.float32(1e-5)))
+    check(text, {"x": x}, {"y": want}, tmp_path, dynamic=())
+
+
 def test_a_group_of_one_value_is_0(tmp_path: Path) -> None:
     x = RNG.normal(size=(2, 3, 1, 1))
     text = layer("GroupNorm", "group_norm_param { group_num: 3 }")
