@@ -49,7 +49,7 @@ def test_group_norm(
 
 
 def test_the_means_of_large_groups_are_exact_in_float(tmp_path: Path) -> None:
-    x = RNG.uniform(10, 11, size=(1, 1, 1000, 1000))
+    x = RNG.uniform(3, 4, size=(1, 1, 1000, 1000))
     text = layer("GroupNorm", "group_norm_param { group_num: 1 }")
     want = normalized(x, 1, float(np.float32(1e-5)))
     check(text, {"x": x}, {"y": want}, tmp_path, dynamic=())
