@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from caffe_layers.arithmetic.group_statistics import normalize_groups, onnx_normalize_groups
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+
+from .group_statistics import normalize_groups, onnx_normalize_groups
 
 
 class GroupNorm(Layer, type="GroupNorm", fork="lock_in", param="group_norm_param"):

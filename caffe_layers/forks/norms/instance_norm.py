@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from caffe_layers.arithmetic.group_statistics import normalize_groups, onnx_normalize_groups
 from caffe_layers.base.checks import legacy_shape
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+
+from .group_statistics import normalize_groups, onnx_normalize_groups
 
 EPS = 0.0001
 """In the source, no field."""
