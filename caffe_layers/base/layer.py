@@ -85,6 +85,8 @@ class Layer(nn.Module):
     """False for a source that has nothing of its own where it is not fed."""
     time_first: ClassVar[bool] = False
     """Axis 0 of its bottoms is time, and the batch is axis 1 (LSTM, RNN)."""
+    unrolled: ClassVar[bool] = False
+    """Caffe makes a network of its own of its steps, which knows no `lr_mult` (LSTM, RNN)."""
     read_error: CaffeError | None = None
     """Why a source that reads files has nothing of its own."""
     constant_tops: bool = False

@@ -38,6 +38,7 @@ class Recurrent(Layer, param="recurrent_param"):
     """
 
     time_first = True
+    unrolled = True
     fixed_bottoms = (1,)
     asks: ClassVar[Mapping[int, Asked]] = {1: "cont"}
     letter: ClassVar[str]

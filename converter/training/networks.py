@@ -9,7 +9,6 @@ import torch
 
 from caffe_layers import Shape
 from caffe_layers.base.layer import Registry
-from caffe_layers.recurrent.base import Recurrent
 from converter.loading.load import load
 from converter.loading.options import Rename
 from converter.network.net import CaffeNet
@@ -95,7 +94,7 @@ def share_trained(test: CaffeNet, train: CaffeNet) -> None:
 
 
 def ask_recurrent(net: CaffeNet) -> None:
-    """Ask gradients for the frozen blobs of LSTM and RNN layers too, wherever these go backward.
+    """Ask gradients for the frozen blobs of recurrent layers too, wherever these go backward.
 
     Caffe unrolls such a layer into a network of its own, which knows no `lr_mult`: what a frozen
     blob gets there counts in the norm that `clip_gradients` bounds, and in its history.
@@ -108,8 +107,8 @@ def ask_recurrent(net: CaffeNet) -> None:
         below = step.propagate_down or [bottom in moving for bottom in step.bottoms]
         if any(below) or any(blob.requires_grad for blob in layer.blobs):
             moving.update(step.tops)
-            if isinstance(layer, Recurrent):
-                for blob in layer.blobs:
+            if layer.unrolled:
+                for blob in layer.parameters():
                     blob.requires_grad_()
 
 

@@ -10,6 +10,7 @@ SHAPES = {
     "series": "3 2 5",
     "cont": "3 2",
     "ids": "2 3",
+    "pair": "2 2",
     "volume": "2 2 3 5 5",
     "label": "2",
     "cells": "2 4",
@@ -47,6 +48,9 @@ ROWS: dict[tuple[str, str], str] = {
     ),
     ("ChannelScale", "happynear"): (
         'bottom: "x" bottom: "map" channel_scale_param { global_scale: true }'
+    ),
+    ("ConvLSTM", "convlstm"): (
+        'bottom: "volume" bottom: "pair" lstm_conv_param { num_output: 4 kernel_size: 1 }'
     ),
     ("Convolution", "bvlc"): CONVOLUTION,
     ("Convolution3D", "c3d"): VOLUME % "convolution_param",

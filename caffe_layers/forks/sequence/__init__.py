@@ -2,11 +2,12 @@
 
 CRNN and CTPN in their many forks: senlinuc/caffe_ocr, junhyukoh/caffe-lstm, makefile/frcnn,
 xmfbit/warpctc-caffe. And of sequences of poses (chanyn/3Dpose_ssl) and of words
-(peteanderson80/caffe).
+(peteanderson80/caffe), and of maps (agethen/ConvLSTM-for-Caffe).
 """
 
 from .beam_search_node import BeamSearchNode
 from .continuation_indicator import ContinuationIndicator
+from .conv_lstm import ConvLSTM
 from .convert import Convert
 from .ctc_greedy_decoder import CTCGreedyDecoder
 from .dense_block import DenseBlock
@@ -21,6 +22,7 @@ __all__ = [
     "BeamSearchNode",
     "CTCGreedyDecoder",
     "ContinuationIndicator",
+    "ConvLSTM",
     "Convert",
     "DenseBlock",
     "InvertedOrder",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,10 +29,11 @@ class GridDetection(Layer):
     `((i + s(x)) / S, (j + s(y)) / S)`, and `exp(w) * bias_w / (S * scale)` wide, of the image.
 
     What scores enough is sorted by score (equal ones stay in order, by bottoms, images, rows,
-    columns, boxes and classes), and goes if its box overlaps a better one's, of whatever class and
-    image, by `nms_threshold` or more. The top is 1 x 1 x K x 7: [0, label, score, xmin, ymin, xmax,
-    ymax], where 0 stands for every image; without any detection it is 1 x 1 x N x 7, of
-    [image, -1, -1, -1, -1, -1, -1]. There is no gradient.
+    columns, boxes and classes), unless it is not `ranked`, and goes if its box overlaps that of one
+    before it, of whatever class and image, by `nms_threshold` or more. The top is 1 x 1 x K x 7:
+    [0, label, score, xmin, ymin, xmax, ymax] (centre and size where they are `centred`), where 0
+    stands for every image; without any detection it is 1 x 1 x N x 7, of [image, -1, -1, -1, -1,
+    -1, -1]. There is no gradient.
     """
 
     free_axis = 2
@@ -68,6 +70,15 @@ class GridDetection(Layer):
     inclusive: bool
     """A score that equals `confidence_threshold` is enough."""
 
+    ranked: ClassVar[bool] = True
+    """Boxes of higher scores come first."""
+
+    clips: ClassVar[bool] = False
+    """Overlaps are of what lies within the image."""
+
+    centred: ClassVar[bool] = False
+    """Rows give a box by its centre and size."""
+
     def shapes(self, *maps: Shape) -> list[Shape]:
         wanted = self.boxes * (5 + self.num_classes)
         require(len(maps) <= len(self.anchors), f"{len(maps)} bottoms, wants {len(self.anchors)}")
@@ -93,17 +104,21 @@ class GridDetection(Layer):
         boxes, scores, labels = (torch.cat(part) for part in zip(*parts, strict=True))
         least = self.confidence_threshold
         enough = (scores >= least if self.inclusive else scores > least).flatten().nonzero()[:, 0]
-        order = enough[scores.flatten()[enough].argsort(descending=True, stable=True)]
+        order = enough
+        if self.ranked:
+            order = enough[scores.flatten()[enough].argsort(descending=True, stable=True)]
         boxes = boxes[order // self.rows_of_box]
         half = boxes[:, 2:] / 2
         corners = torch.cat((boxes[:, :2] - half, boxes[:, :2] + half), 1)
+        seen = corners.clamp(0, 1) if self.clips else corners
+        areas = (seen[:, 2:] - seen[:, :2] if self.clips else boxes[:, 2:]).prod(1)
         taken = torch.ones_like(order, dtype=torch.bool)
-        rows = survivors(taken, partial(self._hides, corners, boxes[:, 2:].prod(1)))
+        rows = survivors(taken, partial(self._hides, seen, areas))
         if not len(rows):
             return self._nothing(maps[0])
         score, label = (part.flatten()[order[rows]] for part in (scores, labels))
         first = torch.stack((torch.zeros_like(score), label, score), 1)
-        return torch.cat((first, corners[rows]), 1)[None, None]
+        return torch.cat((first, (boxes if self.centred else corners)[rows]), 1)[None, None]
 
     def _read(
         self, x: Tensor, anchors: Sequence[tuple[float, float]]
@@ -141,35 +156,29 @@ class GridDetection(Layer):
         enough = above(flat, op.scalar(self.confidence_threshold))
         where = op.Reshape(op.NonZero(enough), op.ints(-1))
         found = op.Gather(flat, where, axis=0)
-        found, order = op.TopK(found, op.Shape(found), axis=0)
-        where = op.Gather(where, order, axis=0)
+        if self.ranked:
+            found, order = op.TopK(found, op.Shape(found), axis=0)
+            where = op.Gather(where, order, axis=0)
         label = op.Gather(label, where, axis=0)
         cells = op.Div(where, op.ints(self.rows_of_box))
         boxes = op.Gather(boxes, cells, axis=0)
         # By rank, so that equal scores keep their order; an overlap that equals the threshold
         # hides here, so ONNX, which asks for more, gets the float before.
-        ones = op.Add(op.Mul(order, op.ints(0)), op.ints(1))
+        ones = op.Add(op.Mul(where, op.ints(0)), op.ints(1))
         rank = op.Neg(op.cast(op.CumSum(ones, op.const(np.array(0))), np.float32))
+        seen = op.Clip(_corners(op, boxes), op.scalar(0), op.scalar(1)) if self.clips else boxes
         chosen = op.NonMaxSuppression(
-            op.cast(op.Unsqueeze(boxes, op.ints(0)), np.float32),
+            op.cast(op.Unsqueeze(seen, op.ints(0)), np.float32),
             op.Unsqueeze(rank, op.ints(0, 1)),
             op.Reshape(op.Shape(found), op.ints(1)),
             op.const(np.nextafter(np.float32(self.nms_threshold), np.float32(-1))),
-            center_point_box=1,
+            center_point_box=int(not self.clips),
         )
         at = op.Reshape(op.Slice(chosen, op.ints(2), op.ints(3), op.ints(1)), op.ints(-1))
         score, label, boxes = (op.Gather(x, at, axis=0) for x in (found, label, boxes))
         score, label = (op.Unsqueeze(x, op.ints(1)) for x in (score, label))
-        centre, size = (op.Slice(boxes, op.ints(i), op.ints(i + 2), op.ints(1)) for i in (0, 2))
-        half = op.Mul(size, op.scalar(0.5))
-        rows = op.Concat(
-            op.Mul(score, op.scalar(0)),
-            label,
-            score,
-            op.Sub(centre, half),
-            op.Add(centre, half),
-            axis=1,
-        )
+        box = boxes if self.centred else _corners(op, boxes)
+        rows = op.Concat(op.Mul(score, op.scalar(0)), label, score, box, axis=1)
         # Behind them the rows that say that there is nothing: taken only where there is nothing.
         images = op.Unsqueeze(emit_ramp(op, maps[0], 0), op.ints(1))
         minus = op.Sub(op.Mul(images, op.floats([0] * (ROW - 1))), op.scalar(1))
@@ -207,3 +216,10 @@ class GridDetection(Layer):
             for part, width in ((parts[3], 1), (parts[4], self.num_classes))
         )
         return boxes, *self.emit_scores(op, objects, classes)
+
+
+def _corners(op: Op, boxes: str) -> str:
+    """Append the corners of boxes of centre and size."""
+    centre, size = (op.Slice(boxes, op.ints(i), op.ints(i + 2), op.ints(1)) for i in (0, 2))
+    half = op.Mul(size, op.scalar(0.5))
+    return op.Concat(op.Sub(centre, half), op.Add(centre, half), axis=1)

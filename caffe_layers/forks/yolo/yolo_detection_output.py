@@ -1,13 +1,14 @@
-"""YoloDetectionOutput, of the second YOLO."""
+"""YoloDetectionOutput, of the second YOLO, and caffe-yolov2's DetectionOutput."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from caffe_layers.base.checks import require
+from caffe_layers.base.message import is_set
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
@@ -34,6 +35,7 @@ class YoloDetectionOutput(
 
     inclusive = True
     rows_of_box = 1
+    first_label: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -60,17 +62,56 @@ class YoloDetectionOutput(
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> YoloDetectionOutput:
-        param = layer.yolo_detection_output_param
+        param = getattr(layer, cls.param)
         require(param.HasField("num_classes"), "num_classes is not given")
         return cls(**cls.fields(layer))
 
     def scores(self, objectness: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         best, label = classes.softmax(1).max(1, keepdim=True)
-        return objectness.sigmoid() * best, (label + 1).to(classes.dtype)
+        return objectness.sigmoid() * best, (label + self.first_label).to(classes.dtype)
 
     def emit_scores(self, op: Op, objectness: str, classes: str) -> tuple[str, str]:
         shares = op.Softmax(classes, axis=1)
         best = op.reduce("ReduceMax", shares, [1])
         score = op.Mul(op.Sigmoid(objectness), best)
         label = op.to_float(op.ArgMax(shares, axis=1))
-        return score, op.Add(label, op.scalar(1))
+        return score, op.Add(label, op.scalar(self.first_label))
+
+
+class RegionDetectionOutput(
+    YoloDetectionOutput,
+    type="DetectionOutput",
+    fork="yolov2",
+    param="detection_output_param",
+    bottoms=1,
+):
+    """YoloDetectionOutput of a single image, whose boxes are compared in the grid's order.
+
+    So a box goes if it overlaps one of an earlier cell, even of a lower score; what lies beyond the
+    image does not count for that. A row is [0, label, score, x, y, width, height], x and y being
+    the centre; labels begin with 0. The grid is `side` x `side`.
+
+    Errors: those of YoloDetectionOutput; ShapeError for more than one image, and for another grid.
+    Caffe: gklz1982/caffe-yolov2 at ebb2702, src/caffe/layers/detection_output_layer.cpp,
+    include/caffe/util/bbox_util.hpp
+    """
+
+    ranked = False
+    clips = True
+    centred = True
+    first_label = 0
+
+    def __init__(self, *, side: int = 13, biases: Sequence[float], **fields: Any) -> None:
+        super().__init__(biases=biases, **fields)
+        self.side = side
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return is_set(layer.detection_output_param, "biases")
+
+    def shapes(self, *maps: Shape) -> list[Shape]:
+        tops = super().shapes(*maps)
+        images, _, height, _ = maps[0]
+        require(images == 1, f"bottom {maps[0]} has {images} images, wants one")
+        require(height == self.side, f"bottom {maps[0]} has {height} rows, wants side {self.side}")
+        return tops
