@@ -29,5 +29,8 @@ class Threshold(Layer, type="Threshold", param="threshold_param"):
         return (x > self.threshold).to(x.dtype)
 
     def onnx(self, op: Op, x: str) -> Values:
+        if not op.takes("Greater"):
+            # A difference of floats is 0 only of equal ones.
+            return op.Relu(op.Sign(op.Sub(x, op.scalar(self.threshold))))
         above = op.Greater(x, op.scalar(self.threshold))
         return op.to_float(above)

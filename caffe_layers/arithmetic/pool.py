@@ -142,8 +142,12 @@ def _counted(
 def onnx_max_pool(op: Op, x: str, pool: Pool) -> str:
     """Append the windows' maxima."""
     kernel, stride, pad, _ = pool.window
-    x, ends = onnx_inside(op, x, pool, _least(op))
-    return op.MaxPool(x, kernel_shape=kernel, strides=stride, pads=[*pad, *ends])
+    inside, ends = onnx_inside(op, x, pool, _least(op))
+    largest = partial(op.append, "MaxPool", kernel_shape=kernel, strides=stride)
+    pads = [*pad, *ends]
+    if op.takes("MaxPool", inside, kernel_shape=kernel, strides=stride, pads=pads):
+        return largest(inside, pads=pads)
+    return largest(_onnx_pad(op, x, pad, _ends(op, x, pool), _least(op)))
 
 
 def onnx_max_places(op: Op, x: str, pool: Pool) -> tuple[str, str]:
@@ -174,7 +178,10 @@ def onnx_ave_pool(op: Op, x: str, pool: Pool) -> str:
         return average(x, pads=[*pad, *ends])
     if any(pad):
         if all(end <= p for end, p in zip(ends, pad, strict=True)):
-            return average(x, pads=[*pad, *ends], count_include_pad=1)
+            around: dict[str, Any] = {"pads": [*pad, *ends], "count_include_pad": 1}
+            if op.takes("AveragePool", x, kernel_shape=kernel, strides=stride, **around):
+                return average(x, **around)
+            return average(_onnx_pad(op, x, pad, ends, 0))
         # The padding counts, what hangs over it does not: two kinds of zeros, so two nodes.
         over = tuple(max(end - p, 0) for end, p in zip(ends, pad, strict=True))
         how = _hanging(op, x, pool, over)

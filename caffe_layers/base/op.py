@@ -37,10 +37,11 @@ class Op(Operators, Protocol):
     tops: tuple[str, ...]
     """The names to ask for the tops' shapes by."""
 
-    def takes(self, op_type: str, **attributes: Any) -> bool:
+    def takes(self, op_type: str, *inputs: str, **attributes: Any) -> bool:
         """Tell whether what the file is written for runs an operator, and runs it rightly.
 
         `attributes` are those that matter. A layer that has several forms asks before the first.
+        With `inputs` it is asked of the very node.
         """
 
     def shape(self, value: str) -> Shape:

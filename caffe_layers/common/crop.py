@@ -64,6 +64,9 @@ class Crop(Layer, type="Crop", param="crop_param", bottoms=2):
         rank = len(op.shape(x))
         axis, offsets = self._offsets(rank)
         axes = range(axis, rank)
+        known = not any((*op.dynamic(x)[axis:], *op.dynamic(reference)[axis:rank]))
+        if known and op.shape(x)[axis:] == op.shape(reference)[axis:rank]:
+            return x
         starts = op.ints(*offsets)
         if any(op.dynamic(reference)[axis:rank]):
             ends = op.Add(op.Gather(op.Shape(reference), op.ints(*axes)), starts)

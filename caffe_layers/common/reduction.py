@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from torch import Tensor
@@ -60,9 +61,11 @@ class Reduction(Layer, type="Reduction", param="reduction_param"):
     def onnx(self, op: Op, x: str) -> Values:
         rank = len(op.shape(x))
         axes = range(canonical_axis(self.axis, rank), rank)
+        sizes, known = op.shape(x)[axes.start :], not any(op.dynamic(x)[axes.start :])
         if self.operation == "ASUM":  # not ReduceL1, whose axes OpenVINO ignores below opset 18
             x = op.Abs(x)
-        reduced = op.reduce(ONNX[self.operation], x, axes, keepdims=0)
-        if self.coeff == 1:
-            return reduced
-        return op.Mul(reduced, op.scalar(self.coeff))
+        operator, coeff = ONNX[self.operation], self.coeff
+        if operator == "ReduceSum" and known and not op.takes(operator, x, axes=[*axes]):
+            operator, coeff = "ReduceMean", coeff * prod(sizes)
+        reduced = op.reduce(operator, x, axes, keepdims=0)
+        return reduced if coeff == 1 else op.Mul(reduced, op.scalar(coeff))

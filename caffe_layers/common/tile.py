@@ -32,6 +32,10 @@ class Tile(Layer, type="Tile", param="tile_param"):
         return torch.cat([x] * self.tiles, dim=self.axis)
 
     def onnx(self, op: Op, x: str) -> Values:
+        if self.tiles == 1:
+            return x
+        if not op.takes("Tile"):
+            return op.Concat(*[x] * self.tiles, axis=canonical_axis(self.axis, len(op.shape(x))))
         repeats = [1] * len(op.shape(x))
         repeats[self.axis] = self.tiles
         return op.Tile(x, op.ints(*repeats))

@@ -260,7 +260,7 @@ def onnx_slide(
     shape, moves = op.shape(x), op.dynamic(x)
     if axis == 1 and len(shape) > 2:
         read = seen or x
-        if op_type == "Conv" and _sees_places(window) and op.takes("Pad"):
+        if op_type == "Conv" and _sees_places(window):
             read, attributes["pads"] = _padded(op, read, attributes.get("pads")), None
         return op.append(op_type, read, *weights, **attributes)
     if any(moves[axis:]):

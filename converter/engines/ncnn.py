@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -42,12 +43,7 @@ def run(path: str | PathLike[str], feeds: Mapping[str, np.ndarray]) -> dict[str,
             setattr(net.opt, half, False)
         if net.load_param(str(param)) or net.load_model(str(weights)):
             raise ValueError(f"ncnn does not read {' / '.join(_unknown(param))}")
-        # pnnx numbers them in the file's order (in0, out0, ...); ncnn lists them in another.
-        # An input that nothing reads is among its outputs too.
-        ends = set(net.output_names()) - set(net.input_names())
-        given, wanted = (
-            sorted(own, key=lambda name: (len(name), name)) for own in (net.input_names(), ends)
-        )
+        given, wanted = _ordered(net.input_names(), net.output_names())
         if len(given) != len(names.inputs) or len(wanted) != len(names.outputs):
             raise ValueError(f"pnnx left inputs {given} and outputs {wanted}")
         axes = _batch_axes(param.with_name("net_ncnn.py"))
@@ -55,21 +51,60 @@ def run(path: str | PathLike[str], feeds: Mapping[str, np.ndarray]) -> dict[str,
         for row in range(len(next(iter(feeds.values())))):
             extractor = net.create_extractor()
             for own, name in zip(given, names.inputs, strict=True):
-                array = np.ascontiguousarray(feeds[name][row : row + 1])
-                # A copy of ncnn's own: it writes into what it is given, and dies where that is not.
-                extractor.input(own, ncnn.Mat(array, batch_index=axes[own]).clone())
+                extractor.input(own, _as_mat(feeds[name][row : row + 1], axes.get(own, NO_BATCH)))
             for kept, own in zip(rows, wanted, strict=True):
                 status, value = extractor.extract(own)
                 if status:
                     raise ValueError(f"ncnn computes no {own}: status {status}")
-                kept.append(np.array(value.numpy(batch_index=axes[own])))
+                kept.append(_as_array(value, axes.get(own, NO_BATCH)))
         return {name: np.concatenate(kept) for name, kept in zip(names.outputs, rows, strict=True)}
+
+
+NO_BATCH = 233
+"""What pnnx writes for the batch's axis where it sees none."""
+
+
+def _ordered(inputs: list[str], outputs: list[str]) -> tuple[list[str], list[str]]:
+    """Return ncnn's names of inputs and outputs in the file's order, by which pnnx numbers them.
+
+    They are in0, in1, ... and out0, out1, ...; ncnn lists them in another order. An input that
+    nothing reads is among its outputs too; one that is an output goes by the output's name.
+    """
+    numbers = {name: int(name.removeprefix("in")) for name in inputs if name.startswith("in")}
+    others = (name for name in inputs if name not in numbers)
+    free = (number for number in range(len(inputs)) if number not in numbers.values())
+    numbers.update(zip(others, free, strict=False))
+    ends = (name for name in outputs if name not in inputs or name.startswith("out"))
+    return (
+        sorted(numbers, key=lambda name: numbers[name]),
+        sorted(ends, key=lambda name: (len(name), name)),
+    )
+
+
+def _as_mat(array: np.ndarray, axis: int) -> Any:
+    """Return ncnn's own copy of one row: it writes into what it is given.
+
+    ncnn has four axes besides the batch's, but takes an array with its batch only of four in all.
+    """
+    import ncnn
+
+    array = np.ascontiguousarray(array)
+    if axis != NO_BATCH and array.shape[axis] == 1:
+        array, axis = array.squeeze(axis), NO_BATCH
+    return ncnn.Mat(array, batch_index=axis).clone()
+
+
+def _as_array(value: Any, axis: int) -> np.ndarray:
+    """Return a copy of a value of ncnn, with an axis for the batch."""
+    if axis != NO_BATCH and value.n == 1:
+        return np.expand_dims(np.array(value.numpy()), axis)
+    return np.array(value.numpy(batch_index=axis))
 
 
 def _batch_axes(script: Path) -> dict[str, int]:
     """Return where each input and output has its batch, as the script that pnnx writes says it.
 
-    pnnx takes the batch out of most files; where it does not see one (233), all axes are fed.
+    pnnx takes the batch out of most files; where it does not see one, all axes are fed.
     """
     text = script.read_text()
     given = re.findall(r'ex\.input\("(\w+)", ncnn\.Mat\(.*?batch_index=(\d+)\)', text)

@@ -15,7 +15,7 @@ from caffe_layers import Shape
 from caffe_layers.base.op import Axis, Op, Values
 from prototxt.errors import UnsupportedError
 
-from .graph import Dim, Graph, rename
+from .graph import Dim, Graph, makers, rename
 from .targets import Target
 
 VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
@@ -98,10 +98,17 @@ class Builder:
         self._taken.add(full)
         return full
 
-    def takes(self, op_type: str, **attributes: Any) -> bool:
+    def takes(self, op_type: str, *inputs: str, **attributes: Any) -> bool:
         """Tell whether what the file is written for runs an operator, and runs it rightly."""
         limits = self.target.limits if self.target is not None else ()
-        return not any(limit.asked(op_type, attributes, self.opset) for limit in limits)
+        if not inputs:
+            return not any(limit.asked(op_type, attributes, self.opset) for limit in limits)
+        asked = [limit for limit in limits if limit.operator == op_type]
+        if not asked:
+            return True
+        node = helper.make_node(op_type, inputs, ["asked"], **spelt(op_type, attributes))
+        made_by = {value: made.op_type for value, made in makers(self.graph.nodes).items()}
+        return not any(limit.holds(node, self.graph, made_by) for limit in asked)
 
     def shape(self, value: str) -> Shape:
         """Return a value's shape as the network was loaded."""
@@ -277,7 +284,7 @@ class Builder:
         self, op_type: str, inputs: Sequence[str], outputs: int, name: str = "", **attributes: Any
     ) -> tuple[str, ...]:
         schema = defs.get_schema(op_type, self.opset, "")
-        given = {key: value for key, value in attributes.items() if value is not None}
+        given = spelt(op_type, attributes)
         if unexpected := given.keys() - schema.attributes.keys():
             lacking = min(unexpected)
             newer = lacking in defs.get_schema(op_type).attributes
@@ -303,6 +310,20 @@ class Builder:
             return made if len(made) > 1 or schema.outputs[0].option == VARIADIC else made[0]
 
         return add
+
+
+def spelt(op_type: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that are set, with the defaults that some readers want to see written.
+
+    MNN's converter ends with a signal at a pooling without strides; pnnx leaves a Pad without its
+    mode as it is, which ncnn does not know then.
+    """
+    given = {key: value for key, value in attributes.items() if value is not None}
+    if op_type == "Pad":
+        given.setdefault("mode", "constant")
+    elif op_type in ("AveragePool", "MaxPool"):
+        given.setdefault("strides", [1] * len(given["kernel_shape"]))
+    return given
 
 
 def _free(name: str, taken: Container[str]) -> str:

@@ -77,6 +77,8 @@ class Target:
     limits: tuple[Limit, ...] = ()
     newest_opset: int | None = None
     """The newest opset that it reads, where that is not any that ONNX has."""
+    volumes: bool = True
+    """Whether it tells the batch of what has five axes by itself."""
     half: str = ""
     """Why it is given no float16 file, if it is not."""
     untried: str = ""
@@ -115,6 +117,20 @@ def _padded_unevenly(node: onnx.NodeProto, graph: Graph) -> bool:
     return any(pads[:half]) and pads[:half] != pads[half:]
 
 
+def _ends_otherwise(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether the padding after is not that before."""
+    pads = list(attribute(node, "pads", ()))
+    return pads[: len(pads) // 2] != pads[len(pads) // 2 :]
+
+
+def _is_an_input(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether an Identity makes an output of an input, with others between or none."""
+    made_by, value = makers(graph.nodes), node.input[0]
+    while value in made_by and made_by[value].op_type == "Identity":
+        value = made_by[value].input[0]
+    return node.output[0] in graph.outputs and value in graph.inputs
+
+
 def _larger_than_its_input(node: onnx.NodeProto, graph: Graph) -> bool:
     """Tell whether a window that hangs over is known to be larger than the image."""
     known = graph.inputs.get(node.input[0]) or graph.values.get(node.input[0])
@@ -133,8 +149,13 @@ def _of_volumes_in_groups(node: onnx.NodeProto, graph: Graph) -> bool:
     return _of_volumes(node, graph) and attribute(node, "group", 1) > 1
 
 
+def _tells_places(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether a maximum's place is wanted too."""
+    return len(node.output) > 1
+
+
 def _places_beside_padding(node: onnx.NodeProto, graph: Graph) -> bool:
-    return len(node.output) > 1 and any(attribute(node, "pads", ()))
+    return _tells_places(node, graph) and any(attribute(node, "pads", ()))
 
 
 LAST = (("select_last_index", 1),)
@@ -178,17 +199,16 @@ TARGETS: dict[str, Target] = {
     "ncnn": Target(
         "ncnn 1.0.20261020 (pnnx 20261020)",
         limits=(
-            *_lacks("ncnn has no layer for it", "Scan", "MaxRoiPool", "NonMaxSuppression", "Pad"),
-            Limit(
-                "ArgMax",
-                REFUSES,
-                "pnnx leaves an ArgMax that ncnn does not have",
-                LAST,
-            ),
+            *_lacks("ncnn has no layer for it", "Scan", "MaxRoiPool", "NonMaxSuppression"),
+            *_lacks("ncnn has no layer for it", "ArgMax", "TopK", "NonZero", "Greater"),
+            *_lacks("ncnn has no layer for it", "Tile"),
+            Limit("Identity", REFUSES, "pnnx loses an output that is an input", when=_is_an_input),
             Limit("ReduceSum", WRONG, "over one axis it sums nothing", when=_over_one_axis),
             Limit("Log", WRONG, "of 0, of less and of infinity", when=_of_zero_and_below),
             Limit("Pow", WRONG, "of 0, of less and of infinity", when=_by_no_square),
+            Limit("MaxPool", REFUSES, "pnnx ends at places of maxima", when=_tells_places),
             Limit("MaxPool", WRONG, "padding that is not even", when=_padded_unevenly),
+            Limit("AveragePool", REFUSES, "padding that is not even", when=_ends_otherwise),
             Limit(
                 "AveragePool",
                 WRONG,
@@ -196,6 +216,7 @@ TARGETS: dict[str, Target] = {
                 when=_larger_than_its_input,
             ),
         ),
+        volumes=False,
         newest_opset=26,
         half="pnnx leaves the weights of a float16 file where ncnn does not find them",
     ),

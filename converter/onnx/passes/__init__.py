@@ -13,7 +13,9 @@ from converter.onnx.graph import Graph
 from .embed_preprocessing import embed_preprocessing
 from .fold_bn import fold_bn
 from .join_groups import join_groups
+from .mark_batch import mark_batch
 from .request import Request
+from .spell_identities import spell_identities
 from .to_half import to_half
 
 __all__ = ["PASSES", "Request", "rewrite"]
@@ -25,6 +27,9 @@ PASSES: tuple[Callable[[Graph, Request], str], ...] = (
     join_groups,
     # Before half precision, which leaves resizing in float32.
     embed_preprocessing,
+    # What one engine needs, of the operators that are left.
+    spell_identities,
+    mark_batch,
     # Last: it puts casts between all the nodes that there are.
     to_half,
 )

@@ -14,6 +14,7 @@ from caffe_layers.base.op import Op, Values
 from converter.onnx.builder import Builder
 from converter.onnx.graph import Graph, reads
 from converter.onnx.runtime import run_onnx
+from converter.onnx.targets import get_target
 from prototxt.errors import UnsupportedError
 
 X = np.array([[-1.5, 2.0, 0.25]], np.float32)
@@ -153,3 +154,34 @@ def test_a_wrong_number_of_results_names_the_layer(
     assert not (tmp_path / "net.onnx").exists()
     assert converter.__main__.main(["check", str(net), "--layers", str(layers)]) == 1
     assert "its onnx returned 0 values for 1 tops" in capsys.readouterr().out
+
+
+def test_defaults_that_readers_want_to_see_are_written() -> None:
+    def form(op: Op, x: str) -> Values:
+        pads = op.ints(*[0, 0, 1, 1] * 2)
+        padded = [op.Pad(x, pads), op.Pad(x, pads, mode="edge")]
+        pooled = [op.MaxPool(one, kernel_shape=[3, 2]) for one in padded]
+        return [*pooled, op.AveragePool(x, kernel_shape=[2, 2], strides=[2, 1])]
+
+    made = built(form, ("a", "b", "c")).nodes
+    attributes = [
+        {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute} for node in made
+    ]
+    assert [one.get("mode") for one in attributes[:2]] == [b"constant", b"edge"]
+    assert [one["strides"] for one in attributes[2:]] == [[1, 1], [1, 1], [2, 1]]
+
+
+@pytest.mark.parametrize(("pads", "taken"), [([1, 1, 1, 1], True), ([1, 1, 2, 1], False)])
+def test_a_layer_asks_of_the_very_node(pads: list[int], taken: bool) -> None:
+    static = {"x": (1, 3), "y": (1, 3)}
+    for target in ("ncnn", "openvino", None):
+        builder = Builder(
+            Graph("g", 17),
+            static,
+            {name: [1, 3] for name in static},
+            target=get_target(target) if target else None,
+        )
+        asked = builder.takes("MaxPool", "x", kernel_shape=[3, 3], strides=[1, 1], pads=pads)
+        assert asked == (taken or target != "ncnn")
+        assert builder.takes("MaxPool"), "what depends on a node is not asked of all"
+        assert builder.takes("Relu", "x")

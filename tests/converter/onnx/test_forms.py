@@ -75,12 +75,14 @@ LONG = {"x": (33, 2, 4), "cont": (33, 2)}
 POOLED = {"x": (2, 3, 7, 5), "rois": (6, 5)}
 FIXED: dict[str, Any] = {"dynamic": ()}
 IMAGES = {"a": (2, 3, 6, 8), "b": (2, 3, 6, 8)}
+IMAGE = {"x": (2, 3, 6, 7)}
+NCNN: dict[str, Any] = {"options": {"target": "ncnn"}, "most": 26}
+ABOVE = 'type: "Threshold" threshold_param { threshold: 1 }'
+WINDOWS = 'type: "Pooling" pooling_param { kernel_size: 3 stride: 2 pad: 1 }'
+MEANS = WINDOWS.replace("pad: 1", "pad: 1 pool: AVE round_mode: FLOOR")
 
 FORMS = {
     "points with pad": Form(POINTS + "}", {"x": (2, 3, 5, 4)}, {"Pad", "Conv"}, set()),
-    "points with pad in ncnn": Form(
-        POINTS + "}", {"x": (2, 3, 5, 4)}, {"Conv"}, {"Pad"}, {"target": "ncnn"}, most=26
-    ),
     "points without pad": Form(
         POINTS.replace("pad: 1", "") + "}", {"x": (2, 3, 5, 4)}, {"Conv"}, {"Pad"}
     ),
@@ -125,6 +127,42 @@ FORMS = {
     ),
     "lstm in opencv": Form(
         LSTM, RECURRENT, {"Clip"}, {"Scan"}, FIXED | {"target": "opencv"}, feeds=sequence
+    ),
+    "copies": Form('type: "Tile" tile_param { tiles: 3 }', {"x": (2, 3)}, {"Tile"}, {"Concat"}),
+    "copies in ncnn": Form(
+        'type: "Tile" tile_param { tiles: 3 axis: -1 }', IMAGE, {"Concat"}, {"Tile"}, **NCNN
+    ),
+    "one copy": Form('type: "Tile" tile_param { tiles: 1 }', {"x": (2, 3)}, {"Identity"}, {"Tile"}),
+    "above": Form(ABOVE, {"x": (3, 7)}, {"Greater"}, {"Sign"}, feeds=ties),
+    "above in ncnn": Form(ABOVE, {"x": (3, 7)}, {"Sign"}, {"Greater"}, feeds=ties, **NCNN),
+    "sum of one axis in ncnn": Form(
+        'type: "Reduction" reduction_param { axis: -1 operation: ASUM coeff: 0.5 }',
+        IMAGE,
+        {"ReduceMean"},
+        {"ReduceSum"},
+        **NCNN,
+    ),
+    "sum of two axes in ncnn": Form(
+        'type: "Reduction" reduction_param { axis: 2 }', IMAGE, {"ReduceSum"}, set(), **NCNN
+    ),
+    "largest of windows": Form(WINDOWS, IMAGE, {"MaxPool"}, {"Pad"}),
+    "largest of windows in ncnn": Form(WINDOWS, IMAGE, {"MaxPool", "Pad"}, set(), **NCNN),
+    "largest of any windows in ncnn": Form(
+        WINDOWS,
+        IMAGE,
+        {"MaxPool", "Pad"},
+        set(),
+        {"target": "ncnn", "dynamic": ("height", "width")},
+        most=26,
+    ),
+    "means of windows": Form(MEANS, IMAGE, {"AveragePool"}, {"Pad"}),
+    "means of windows in ncnn": Form(MEANS, IMAGE, {"AveragePool", "Pad"}, set(), **NCNN),
+    "nothing to crop": Form('type: "Crop" crop_param { axis: 2 }', IMAGES, {"Identity"}, {"Slice"}),
+    "rows to crop": Form(
+        'type: "Crop" crop_param { axis: 2 offset: [1, 0] }',
+        {"a": (2, 3, 6, 8), "b": (2, 3, 5, 8)},
+        {"Slice"},
+        set(),
     ),
     "argmax": Form(
         'type: "ArgMax" argmax_param { axis: 1 }',
