@@ -43,6 +43,7 @@ from .forks.sequence import *
 from .forks.sknet import *
 from .forks.ssd import *
 from .forks.textboxes import *
+from .forks.tricks import *
 from .forks.tsn import *
 from .forks.warping import *
 from .forks.yolo import *

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from caffe_layers.base.layer import DEFAULT, Registry
+from caffe_layers.base.layer import DEFAULT, Layer, Registry
 from caffe_layers.data.input import Input
 from prototxt import Net
 from prototxt.blob_index import NOBODY, BlobIndex, Value
@@ -62,10 +62,14 @@ def deploy(
 def _without_labels(
     net: Net, registry: Registry, dialect: str | None
 ) -> tuple[Net, dict[int, str]]:
-    """Return the network without the labels of layers that test without any, and notes of each."""
-    layers, notes = list(net.layers), {}
-    for index, layer in enumerate(net.layers):
-        cls = Reading.of(layer, net, registry, dialect).cls
+    """Return the network without the labels of layers that test without any, and notes of each.
+
+    What such a layer makes beside its first top, of labels or for the eye, goes too where losses
+    and measures alone read it.
+    """
+    layers, notes, blobs = list(net.layers), {}, BlobIndex.of(net.layers)
+    classes = [Reading.of(layer, net, registry, dialect).cls for layer in net.layers]
+    for index, (layer, cls) in enumerate(zip(net.layers, classes, strict=True)):
         if cls.is_loss or cls.is_metric or not cls.does_without_labels(layer):
             continue
         labels = [layer.bottom[at] for at in cls.fixed_bottoms if at < len(layer.bottom)]
@@ -73,10 +77,21 @@ def _without_labels(
             plain = layers[index] = type(layer).FromString(layer.SerializePartialToString())
             kept = [name for at, name in enumerate(layer.bottom) if at not in cls.fixed_bottoms]
             plain.bottom[:] = kept
+            read = [
+                at == 0 or any(not _judges(net.layers[user], classes[user]) for user in users)
+                for at, users in enumerate(map(blobs.readers, blobs.tops[index]))
+            ]
+            while plain.top and not read.pop():
+                del plain.top[-1]
             notes[index] = (
-                f"--deploy left {quoted(labels)} out of {describe(layer)}: margins are for training"
+                f"--deploy left {quoted(labels)} out of {describe(layer)}, "
+                "which needs labels in training alone"
             )
     return replace(net, layers=layers), notes
+
+
+def _judges(layer: Any, cls: type[Layer]) -> bool:
+    return cls.is_loss or cls.is_metric or (cls is Layer and judges_by_message(layer))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from .adacos_add_m_scale import AdaCosAddmScale
 from .combined_margin import CombinedMargin
 from .cosin_add_m import CosinAddm
 from .label_specific_add import LabelSpecificAdd
+from .label_specific_margin import LabelSpecificMargin
 from .label_specific_rescale import LabelSpecificRescale
 from .largemargin_inner_product import LargeMarginInnerProduct
 from .margin_inner_product import MarginInnerProduct
@@ -14,6 +15,7 @@ __all__ = [
     "CombinedMargin",
     "CosinAddm",
     "LabelSpecificAdd",
+    "LabelSpecificMargin",
     "LabelSpecificRescale",
     "LargeMarginInnerProduct",
     "MarginInnerProduct",

@@ -53,7 +53,7 @@ def test_deployed_margins_are_plain(kind: str, tmp_path: Path) -> None:
     path, shapes = definition(kind, tmp_path), {"data": (2, 5)}
     net = converter.load(path, deploy=True, input_shapes=shapes, dtype=torch.float64)
     assert list(net.inputs) == ["data"]
-    said = [note for note in net.notes if "margins are for training" in note]
+    said = [note for note in net.notes if "which needs labels in training alone" in note]
     assert len(said) == 1
     assert f"left 'label' out of layer 'head' ({kind})" in said[0]
     x = np.random.default_rng(1701).standard_normal((2, 5))
