@@ -7,6 +7,7 @@ from .dense_image_data import DenseImageData
 from .image_seg_data import ImageSegData, WindowSegData
 from .interp import Interp, OpenVinoInterp
 from .mat_write import MatWrite
+from .moving_bn import MovingBN
 from .padding import Padding
 from .pointwise_spatial_attention import PointwiseSpatialAttention
 from .refused import (
@@ -40,6 +41,7 @@ __all__ = [
     "Interp",
     "MatRead",
     "MatWrite",
+    "MovingBN",
     "OpenVinoInterp",
     "Padding",
     "PointwiseSpatialAttention",

@@ -196,6 +196,23 @@ def saved(folder: Path, shape: tuple[int, ...]) -> Path:
     return folder / "net.caffemodel"
 
 
+def test_moving_average_means_robert0812s(tmp_path: Path):
+    x = image(2, 3, 4, 5)
+    text = psp("moving_average: true")
+    own = [*FOUR[:3], FOUR[3] * 1e-6]  # so small that the eps, 1e-7, is felt
+    wants = {"y": normalized(x, own, float(np.float32(1e-7)))}
+    check(text, {"x": x}, wants, tmp_path, blobs={"L": own}, dynamic=())
+    net = restated.load(text, {"x": x}, tmp_path, phase="TRAIN", blobs={"L": FOUR})
+    top = net.blobs({"x": torch.from_numpy(x)})["y"].detach()
+    assert_close(top, normalized(x, TWO, float(np.float32(1e-7))), "y")
+    for c, values in enumerate(channels_of(x)):
+        for blob, old, new in zip(net.params["L"][2:], FOUR[2:], moments(values), strict=True):
+            want = 0.9 * old.ravel()[c] + 0.1 * new
+            assert blob.ravel()[c].item() == pytest.approx(want, rel=1e-6)
+    with pytest.raises(UnsupportedError, match="moving_average is false: in testing"):
+        restated.load(psp("moving_average: false"), {"x": x}, tmp_path)
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 1, 1), (1, 3), (3,)])
 def test_blobs_of_two_axes_load_too(shape, tmp_path: Path):
     """In PSPNet's files they are 1 x C x 1 x 1, in yjxiong's and happynear's 1 x C."""
