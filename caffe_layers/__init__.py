@@ -37,6 +37,7 @@ from .forks.pose import *
 from .forks.python import *
 from .forks.rcnn import *
 from .forks.regions import *
+from .forks.restoration import *
 from .forks.ristretto import *
 from .forks.segmentation import *
 from .forks.sequence import *
