@@ -18,10 +18,10 @@ def error(text: str) -> str:
 
 
 def test_a_field_of_an_unknown_type_names_the_layer_and_what_helps():
-    text = 'layer { name: "up" type: "Dtow" dtow_param { block_size: 2 } }'
+    text = 'layer { name: "up" type: "Wtod" wtod_param { block_size: 2 } }'
     assert error(text) == (
-        "net.prototxt:1:33: LayerParameter has no field 'dtow_param'\n"
-        "  fix: it is of layer 'up' (Dtow), and no schema here knows that type either: --layers "
+        "net.prototxt:1:33: LayerParameter has no field 'wtod_param'\n"
+        "  fix: it is of layer 'up' (Wtod), and no schema here knows that type either: --layers "
         "takes your own, with a .proto beside it for its fields; `caffeport check` lists all that "
         "is unknown"
     )
