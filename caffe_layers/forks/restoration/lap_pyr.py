@@ -57,7 +57,7 @@ class LapPyr(
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")
         n, c, h, w = x
         require(h % 4 == w % 4 == 0, f"bottom {x} wants sizes that 4 divides")
-        every = [(n, c, h // s, w // s) for s in (1, 2, 4)]
+        every: list[Shape] = [(n, c, h // s, w // s) for s in (1, 2, 4)]
         if self.is_down:
             return every
         require(list(levels) == every, f"the levels are {levels}, want {every}")
