@@ -1,7 +1,7 @@
 """Metric learning: NormFace's losses, centre loss, triplets, focal loss and HashNet's."""
 
 from .center_loss import CenterLoss, FaceCenterLoss
-from .focal_loss import FaceFocalLoss, FocalLoss
+from .focal_loss import FaceFocalLoss, FocalLoss, SsdFocalLoss
 from .general_contrastive_loss import GeneralContrastiveLoss
 from .general_triplet_loss import GeneralTripletLoss
 from .inner_distance import InnerDistance
@@ -19,5 +19,6 @@ __all__ = [
     "InnerDistance",
     "PairwiseLoss",
     "ScaleTanH",
+    "SsdFocalLoss",
     "TripletLoss",
 ]

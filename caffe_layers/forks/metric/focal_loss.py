@@ -1,33 +1,29 @@
-"""FocalLoss of a softmax: zimenglan's, and happynear's."""
+"""FocalLoss of a softmax: zimenglan's, happynear's, and that of SSDs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.message import enum_name, fork_field, is_set
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from caffe_layers.loss.focal import Form, emit_focal, focal
 from caffe_layers.loss.labels import check_batch, check_labels, emit_labels, read_labels
 from caffe_layers.loss.normalizer import emit_normalized, normalized, read_normalization
-from caffe_layers.loss.threshold import LOG_FLT_MIN
-
-EPS = 1e-10
-"""What the gradient divides by at least."""
 
 
 class FocalLoss(Layer, type="FocalLoss", fork="arcface", param="focal_loss_param", bottoms=2):
     """`top = -sum of alpha (1 - p)^gamma log(p) / count`, p being the softmax of the label.
 
     x, the labels, the softmax's axis, `ignore_label` and the count are those of SoftmaxWithLoss.
-    `beta` is not used, and `type` neither.
+    `beta` is not used, and `type` neither. The second top that Caffe declares, the probabilities,
+    cannot be had in Caffe, as SoftmaxWithLoss's, and is refused.
 
     Errors: those of SoftmaxWithLoss; ShapeError for a negative gamma and an alpha that is not
     above 0.
@@ -65,11 +61,16 @@ class FocalLoss(Layer, type="FocalLoss", fork="arcface", param="focal_loss_param
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> FocalLoss:
         loss = layer.loss_param
         return cls(
-            axis=layer.softmax_param.axis,
+            axis=cls.axis_of(layer),
             ignore_label=loss.ignore_label if loss.HasField("ignore_label") else None,
             normalization=read_normalization(loss, "VALID"),
-            **cls.fields(layer),
+            **{name: value for name, value in cls.fields(layer).items() if name != "axis"},
         )
+
+    @classmethod
+    def axis_of(cls, layer: Any) -> int:
+        """Return the axis of the softmax."""
+        return int(layer.softmax_param.axis)
 
     def shapes(self, x: Shape, label: Shape) -> list[Shape]:
         check_batch(x, label)
@@ -77,32 +78,21 @@ class FocalLoss(Layer, type="FocalLoss", fork="arcface", param="focal_loss_param
         return [()]
 
     @property
-    def form(self) -> tuple[float, float, float]:
+    def form(self) -> Form:
         """What multiplies the power, and in it the constant and the factor of p."""
         return self.alpha, 1.0, -1.0
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         index, valid = read_labels(label, x, self.axis, self.ignore_label)
         picked = x.log_softmax(self.axis).gather(self.axis, index)
-        scale, constant, factor = self.form
-        with torch.no_grad():
-            p, log = picked.exp(), picked.clamp(min=LOG_FLT_MIN)
-            power = scale * (constant + factor * p) ** self.gamma
-            # Caffe's: of a power of 1 - p or 1 + p, whatever the constant is.
-            beside = (1 + factor * p).clamp(min=EPS)
-            slope = power + factor * self.gamma * power / beside * log * p
-        losses = gradient_of(-power * log, -slope * picked)
+        losses = focal(picked, self.form, self.gamma)
         return normalized(losses, valid, self.axis, self.normalization)
 
     def onnx(self, op: Op, x: str, label: str) -> Values:
         index, valid = emit_labels(op, label, x, self.axis, self.ignore_label)
         logs = op.LogSoftmax(x, axis=self.axis)
         picked = op.GatherElements(logs, index, axis=self.axis)
-        scale, constant, factor = self.form
-        p = op.Mul(op.Exp(picked), op.scalar(factor))
-        power = op.Pow(op.Add(p, op.scalar(constant)), op.scalar(self.gamma))
-        log = op.Max(picked, op.scalar(LOG_FLT_MIN))
-        losses = op.Mul(op.Mul(power, log), op.scalar(-scale))
+        losses = emit_focal(op, picked, self.form, self.gamma)
         return emit_normalized(op, losses, valid, x, self.axis, self.normalization)
 
 
@@ -124,8 +114,24 @@ class FaceFocalLoss(FocalLoss, type="FocalLoss", fork="happynear", bottoms=2):
         return _adds(layer)
 
     @property
-    def form(self) -> tuple[float, float, float]:
+    def form(self) -> Form:
         return 1.0, self.alpha, 1.0 if self.type_name == "ONEADDP" else -1.0
+
+
+class SsdFocalLoss(FocalLoss, type="FocalLoss", fork="ssd_focal", bottoms=2):
+    """The FocalLoss that says the softmax's axis beside alpha and gamma, of SSD with focal loss.
+
+    Errors: those of zimenglan's FocalLoss.
+    Caffe: leehungxd/caffe_ssd at cc67d2bd, src/caffe/layers/focal_loss_layer.cpp
+    """
+
+    @classmethod
+    def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
+        return is_set(layer, "focal_loss_param") and is_set(layer.focal_loss_param, "axis")
+
+    @classmethod
+    def axis_of(cls, layer: Any) -> int:
+        return int(layer.focal_loss_param.axis)
 
 
 def _adds(layer: Any) -> bool:

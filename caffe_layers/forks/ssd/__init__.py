@@ -4,7 +4,7 @@ from .annotated_data import AnnotatedData, VideoData
 from .density_prior_box import DensityPriorBox
 from .detection_evaluate import DetectionEvaluate
 from .detection_output import DetectionOutput, RefinedDetectionOutput
-from .multibox_loss import MultiBoxLoss, RefinedMultiBoxLoss
+from .multibox_loss import MultiBoxFocalLoss, MultiBoxLoss, RefinedMultiBoxLoss
 from .normalize import Normalize
 from .permute import Permute
 from .prior_box import PriorBox
@@ -16,6 +16,7 @@ __all__ = [
     "DensityPriorBox",
     "DetectionEvaluate",
     "DetectionOutput",
+    "MultiBoxFocalLoss",
     "MultiBoxLoss",
     "Normalize",
     "Permute",

@@ -1,4 +1,4 @@
-"""MultiBoxLoss, from SSD, and RefineDet's."""
+"""MultiBoxLoss, from SSD, RefineDet's, and the one with focal losses."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from caffe_layers.base.message import enum_name
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from caffe_layers.loss.focal import Form, emit_focal, focal
 from caffe_layers.loss.normalizer import read_normalization
 from prototxt.errors import ShapeError, UnsupportedError
 
@@ -242,7 +243,7 @@ class MultiBoxLoss(
         if self.propagates[1]:
             if self.map_object_to_agnostic:
                 label, lists = (torch.where(numbers > 0, 1, numbers) for numbers in (label, lists))
-            losses = self._score_losses(scores, label, self._targets(scores, label, lists))
+            losses = self.conf_losses(scores, label, self._targets(scores, label, lists))
             total = total + torch.where(chosen, losses, 0).sum()
         return total / self._count(scores, positive)
 
@@ -320,6 +321,10 @@ class MultiBoxLoss(
         row = scores.new_full((count + 1,), background).scatter(0, at.flatten(), 1)
         return row[:-1].reshape(scores.shape)
 
+    def conf_losses(self, scores: Tensor, label: Tensor, targets: Tensor | None) -> Tensor:
+        """Return what L_conf sums, N x P; mining goes by SSD's own, whatever this is."""
+        return self._score_losses(scores, label, targets)
+
     def _score_losses(self, scores: Tensor, label: Tensor, targets: Tensor | None = None) -> Tensor:
         """Return L_conf's term of every prior box, N x P."""
         index = label[..., None]
@@ -367,6 +372,48 @@ class MultiBoxLoss(
 
     def onnx(self, op: Op, loc: str, conf: str, prior: str, gt: str, *arm: str) -> Values:
         return self.emit(op, loc, conf, prior, gt, Refinement())
+
+
+class MultiBoxFocalLoss(
+    MultiBoxLoss,
+    type="MultiBoxFocalLoss",
+    fork="ssd_focal",
+    param="multibox_loss_param",
+    bottoms=4,
+):
+    """SSD's MultiBoxLoss, whose L_conf sums focal losses: `-alpha (1 - p)^gamma log(p)`.
+
+    p is the softmax of the label's class. `alpha` and `gamma` are the focal_loss_param's, whose
+    `axis` is not used. Mining goes by `-log(p)` all the same, and LOGISTIC is as in MultiBoxLoss.
+
+    Errors: those of MultiBoxLoss.
+    Caffe: leehungxd/caffe_ssd at cc67d2bd and canteen-man/MobileNet-SSD-Focal-loss at 62b4968c,
+    src/caffe/layers/multibox_focal_loss_layer.cpp, focal_loss_layer.cpp
+    """
+
+    def __init__(self, *, alpha: float = 0.25, gamma: float = 2.0, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.alpha, self.gamma = float32(alpha), float32(gamma)
+
+    @classmethod
+    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+        focal = cls.fields_of(layer.focal_loss_param)
+        return super().fields(layer, **computed, **focal)
+
+    @property
+    def form(self) -> Form:
+        return self.alpha, 1.0, -1.0
+
+    def conf_losses(self, scores: Tensor, label: Tensor, targets: Tensor | None) -> Tensor:
+        if self.conf_loss_type != "SOFTMAX":
+            return super().conf_losses(scores, label, targets)
+        picked = scores.log_softmax(-1).gather(-1, label[..., None])[..., 0]
+        return focal(picked, self.form, self.gamma)
+
+    def emit_conf_losses(self, op: Op, scores: str, label: str, targets: str | None) -> str:
+        if self.conf_loss_type != "SOFTMAX":
+            return super().emit_conf_losses(op, scores, label, targets)
+        return emit_focal(op, self.emit_picked(op, scores, label), self.form, self.gamma)
 
 
 class RefinedMultiBoxLoss(MultiBoxLoss, type="MultiBoxLoss", fork="refinedet", bottoms=(4, 6)):

@@ -201,7 +201,7 @@ class EmittedMultiBoxLoss(Layer):
             one = op.const(np.array(1))
             label, lists = op.Min(label, one), op.Min(lists, one)
         targets = self._emit_targets(op, scores, label, lists)
-        losses = self._emit_score_losses(op, scores, label, targets)
+        losses = self.emit_conf_losses(op, scores, label, targets)
         if chosen is not None:
             losses = op.Where(chosen, losses, op.scalar(0))
         return op.ReduceSum(losses, keepdims=0)
@@ -283,17 +283,24 @@ class EmittedMultiBoxLoss(Layer):
         row = op.Slice(row, op.ints(0), count)
         return op.Reshape(row, sizes)
 
+    def emit_conf_losses(self, op: Op, scores: str, label: str, targets: str | None) -> str:
+        """Append what `conf_losses` does."""
+        return self._emit_score_losses(op, scores, label, targets)
+
+    def emit_picked(self, op: Op, scores: str, label: str) -> str:
+        """Append the logarithms of the labels' probabilities, N x P."""
+        logs = op.LogSoftmax(scores, axis=2)
+        picked = op.GatherElements(logs, op.Unsqueeze(label, op.ints(2)), axis=2)
+        return op.Squeeze(picked, op.ints(2))
+
     def _emit_score_losses(
         self, op: Op, scores: str, label: str, targets: str | None = None
     ) -> str:
-        index = op.Unsqueeze(label, op.ints(2))
         if self.conf_loss_type == "SOFTMAX":
-            logs = op.LogSoftmax(scores, axis=2)
-            picked = op.GatherElements(logs, index, axis=2)
-            flat = op.Squeeze(picked, op.ints(2))
-            high = op.Max(flat, op.scalar(LOG_FLT_MIN))
+            high = op.Max(self.emit_picked(op, scores, label), op.scalar(LOG_FLT_MIN))
             return op.Neg(high)
         if targets is None:
+            index = op.Unsqueeze(label, op.ints(2))
             same = op.Equal(index, op.const(np.arange(self.num_classes)))
             targets = op.to_float(same)
         # max(x, 0) - x * t + log(1 + exp(-|x|)) overflows nowhere.

@@ -248,6 +248,25 @@ def test_focal_loss_is_zimenglans_unless_the_type_says_otherwise(tmp_path: Path)
             restated.load(text("FocalLoss", f"focal_loss_param {{ {fields} }}"), inputs, tmp_path)
 
 
+def test_focal_loss_of_ssds_says_its_axis(tmp_path: Path) -> None:
+    x, labels = RNG.standard_normal((2, 3, 4)), np.array([[2.0, 1, 3], [0.0, 3, 0]])
+    total = 0.0
+    for n, place in np.ndindex(2, 3):
+        p = np.exp(x[n, place, int(labels[n, place])]) / np.exp(x[n, place]).sum()
+        total -= 0.75 * (1 - p) ** 3 * log(p) / 6
+    layer = text("FocalLoss", "focal_loss_param { axis: -1 alpha: 0.75 gamma: 3 }")
+    inputs = {"x": x, "l": labels}
+    restated.check(layer, inputs, {"y": np.array(total)}, tmp_path)
+    restated.check_gradients(layer, inputs, tmp_path)
+
+
+def test_focal_losses_have_no_second_top(tmp_path: Path) -> None:
+    """The inner Softmax of Caffe takes the layer's two loss weights, and aborts."""
+    layer = text("FocalLoss").replace('top: "y"', 'top: "y" top: "p" loss_weight: 1 loss_weight: 0')
+    with pytest.raises(CaffeError, match="2 tops, wants 1"):
+        restated.load(layer, {"x": np.zeros((1, 2)), "l": np.zeros(1)}, tmp_path)
+
+
 # ---- ScaleTanH ----------------------------------------------------------------------------------
 
 

@@ -132,6 +132,7 @@ def multibox_loss(
     normalization: str = "VALID",
     propagate: tuple[bool, bool] = (True, True),
     refinedet: bool = False,
+    focal: tuple[float, float] | None = None,
     **given: Any,
 ) -> np.ndarray:
     field = FIELDS | given
@@ -221,7 +222,10 @@ def multibox_loss(
                 label = labels[-1] if labels else background
                 if labels and field["map_object_to_agnostic"]:
                     label = background + 1
-                conf_total += score_loss(scores[p], label, field)
+                term = score_loss(scores[p], label, field)
+                if focal and field["conf_loss_type"] == "SOFTMAX":
+                    term *= f32(focal[0]) * (1 - exp(-term)) ** f32(focal[1])
+                conf_total += term
     count = {
         "VALID": matches,
         "FULL": len(loc) * len(plain),
@@ -269,6 +273,7 @@ def text(
     *,
     normalization: str = "",
     propagate: tuple[bool, bool] | None = None,
+    focal: tuple[float, float] | None = None,
     **given: Any,
 ) -> str:
     def word(value: Any) -> str:
@@ -278,8 +283,12 @@ def text(
     nms = [f"{k}: {fields.pop(k)}" for k in ("nms_threshold", "top_k") if k in fields]
     names = ["loc", "conf", "prior", "gt", "arm_conf", "arm_loc"][:bottoms]
     down = "".join(f"propagate_down: {word(row)} " for row in (*(propagate or ()), *(False, False)))
+    kind, weighs = "MultiBoxLoss", ""
+    if focal:
+        kind = "MultiBoxFocalLoss"
+        weighs = f"focal_loss_param {{ alpha: {focal[0]} gamma: {focal[1]} }}"
     return (
-        'layer { name: "L" type: "MultiBoxLoss" top: "y" '
+        f'layer {{ name: "L" type: "{kind}" top: "y" {weighs} '
         + " ".join(f'bottom: "{name}"' for name in names)
         + (f" {down}" if propagate else "")
         + (f" loss_param {{ normalization: {normalization} }}" if normalization else "")
@@ -339,6 +348,11 @@ ROWS: list[dict[str, Any]] = [
         "code_type": "CORNER_SIZE",
         "sample_size": 8,
     },
+    {"focal": (0.25, 2.0)},
+    {"focal": (0.7, 1.3), "mining_type": "NONE"},
+    {"focal": (0.7, 0.0), "mining_type": "HARD_EXAMPLE", "sample_size": 7},
+    {"focal": (0.7, 3.0), "conf_loss_type": "LOGISTIC", "normalization": "FULL"},
+    {"focal": (0.7, 3.0), "num_classes": 2, "map_object_to_agnostic": True, "gt": "of 1"},
     {"gt": "none"},
     {"gt": "none", "mining_type": "NONE"},
     {"gt": "none", "mining_type": "HARD_EXAMPLE"},

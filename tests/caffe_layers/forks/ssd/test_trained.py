@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from math import sqrt
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -42,6 +43,7 @@ LOSS = """layer { name: "mbox_loss" type: "MultiBoxLoss" bottom: "mbox_loc" bott
     neg_overlap: 0.5 code_type: CENTER_SIZE ignore_cross_boundary_bbox: false
     mining_type: MAX_NEGATIVE } }
 """
+FOCAL = "focal_loss_param { alpha: 0.25 gamma: 1.5 }"
 
 
 def definition() -> str:
@@ -106,7 +108,7 @@ def matched(objects: tuple[tuple[float, ...], ...]) -> tuple[dict[int, int], lis
     return found, [max(row) for row in shares]
 
 
-def step(weights: Weights, batch: Batch, iteration: int) -> Tensor:
+def step(weights: Weights, batch: Batch, iteration: int, *, focal: bool = False) -> Tensor:
     x, locations, scores = batch["data"], [], []
     for name in MAPS:
         w, b = weights[name]
@@ -121,7 +123,9 @@ def step(weights: Weights, batch: Batch, iteration: int) -> Tensor:
     for n in range(IMAGES):
         objects = [row for row in batch["label"].reshape(-1, 8) if int(row[0]) == n]
         pairs, best = matched(tuple(tuple(row[3:7].tolist()) for row in objects))
-        losses = -score[n].log_softmax(1)
+        plain = losses = -score[n].log_softmax(1)
+        if focal:  # Lin et al.'s
+            losses = 0.25 * (1 - (-plain).exp()) ** 1.5 * plain
         chosen, own = list(pairs), torch.stack([objects[at] for at in pairs.values()])
         corners, (centre, size) = own[:, 3:7], boxes[chosen].split(2, 1)
         sides = corners[:, 2:] - corners[:, :2]
@@ -131,7 +135,7 @@ def step(weights: Weights, batch: Batch, iteration: int) -> Tensor:
         loss = loss + torch.where(d < 1, d**2 / 2, d - 0.5).sum()
         loss = loss + losses[chosen, own[:, 1].long()].sum()
         # The hardest are those that the background's loss is the highest of.
-        hard = losses[:, 0].tolist()
+        hard = plain[:, 0].tolist()
         free = [p for p in range(len(boxes)) if p not in pairs and best[p] < 0.5]
         free.sort(key=hard.__getitem__, reverse=True)
         loss = loss + losses[free[: 3 * len(pairs)], 0].sum()
@@ -139,7 +143,8 @@ def step(weights: Weights, batch: Batch, iteration: int) -> Tensor:
     return loss / count
 
 
-def test_ssd(tmp_path: Path) -> None:
+@pytest.mark.parametrize("focal", [False, True])
+def test_ssd(focal: bool, tmp_path: Path) -> None:
     random = np.random.default_rng(1701)
     label = np.zeros((2, 1, 1, 4, 8))
     label[0, 0, 0] = [
@@ -151,4 +156,7 @@ def test_ssd(tmp_path: Path) -> None:
     label[1, 0, 0] = label[0, 0, 0][::-1]
     label[1, 0, 0, :, 0] = [0, 0, 0, 1]
     batches = {"data": random.standard_normal((2, IMAGES, 3, SIZE, SIZE)), "label": label}
-    check_trained(definition(), batches, step, tmp_path, rate=0.01)
+    text = definition()
+    if focal:
+        text = text.replace('type: "MultiBoxLoss"', 'type: "MultiBoxFocalLoss" ' + FOCAL)
+    check_trained(text, batches, partial(step, focal=focal), tmp_path, rate=0.01)
