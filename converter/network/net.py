@@ -195,7 +195,7 @@ class CaffeNet(nn.Module):
         return blobs
 
     def values(self, inputs: Inputs | None = None) -> dict[str, Tensor]:
-        """Return every computed value: blobs, and as `blob@layer` their other versions (`Step`)."""
+        """Return every computed value: blobs, and as `blob/by/layer` other versions (`Step`)."""
         fed = self.feed(inputs)
         return self.run(fed, self.plan(fed))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +31,8 @@ class Step:
     """One layer of the network.
 
     `bottoms` and `tops` name values: a blob's last writer keeps the blob's name, earlier ones are
-    `blob@layer`; but a blob that is fed keeps its name, and what is written over it is
-    `blob@layer`. `blobs` are the tops as the file names them. `key` is the layer's name, made
+    `blob/by/layer`; but a blob that is fed keeps its name, and what is written over it is
+    `blob/by/layer`. `blobs` are the tops as the file names them. `key` is the layer's name, made
     unique: Caffe allows a name twice.
     """
 
@@ -231,8 +231,16 @@ def _written(
                 f"top {top!r} is already the top of an earlier layer",
                 fix="a layer writes in place only where top and bottom of one position are equal",
             )
-        written[top] = top if final[top] == index else f"{top}@{key}"
+        written[top] = top if final[top] == index else _earlier(top, key, final)
     return written
+
+
+def _earlier(blob: str, layer: str, blobs: Container[str]) -> str:
+    """Return the name of what a layer makes of a blob that others write after it: no blob's own."""
+    name = f"{blob}/by/{layer}"
+    while name in blobs:
+        name += "_"
+    return name
 
 
 def _loss_weights(layer: Any, cls: type[Layer], tops: int) -> tuple[float, ...]:

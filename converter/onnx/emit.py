@@ -71,6 +71,7 @@ def emit(
         outputs = [_append_softmax(builder, plan)]
     for name in outputs:
         graph.outputs[name] = graph.values.pop(name)
+    graph.drop_dead()
     graph.drop_unread(graph.initializers.keys() - graph.learned)
     return graph
 
@@ -85,7 +86,7 @@ def _append_softmax(builder: Builder, plan: Plan) -> str:
     if last.cls.caffe_type == "Softmax":
         return logits
     graph = builder.graph
-    name = "softmax" if "softmax" not in graph.values.keys() | graph.inputs.keys() else "softmax@"
+    name = "softmax" if "softmax" not in graph.values.keys() | graph.inputs.keys() else "softmax_"
     builder.write(name, lambda op, x: op.Softmax(x, axis=1), (logits,), (name,))
     graph.values[name] = graph.values[logits]
     return name

@@ -42,6 +42,19 @@ class Graph:
         for name in (set(names) & self.initializers.keys()) - read:
             del self.initializers[name]
 
+    def drop_dead(self) -> None:
+        """Forget the nodes of which nothing is read and nothing is a blob."""
+        read = self.outputs.keys() | self.values.keys()
+        living = []
+        for node in reversed(self.nodes):
+            if read.isdisjoint(node.output):
+                for name in node.output:
+                    self.layers.pop(name, None)
+                continue
+            living.append(node)
+            read.update(reads(node))
+        self.nodes = living[::-1]
+
 
 def subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
     """Return the bodies of a node (Scan, Loop, If)."""

@@ -84,7 +84,7 @@ def compare(session: onnxruntime.InferenceSession, inputs: Arrays, wants: Arrays
     """Compare what a session gives with what it should."""
     names = [info.name for info in session.get_inputs()]
     # A top that overwrites an input is named after both.
-    outputs = [info.name.partition("@")[0] for info in session.get_outputs()]
+    outputs = [info.name.partition("/by/")[0] for info in session.get_outputs()]
     got = session.run(None, {name: inputs[name].astype(np.float32) for name in names})
     tops = dict(zip(outputs, got, strict=True))
     compared = 0

@@ -16,7 +16,7 @@ from prototxt.errors import UnsupportedError
 from .request import Request
 
 IMAGE = "image"
-"""The graph's new input: RGB images, N x H x W x 3 bytes; with `@` where a value is called so."""
+"""The graph's new input: RGB images, N x H x W x 3 bytes; with `_` where a value is called so."""
 
 
 def embed_preprocessing(graph: Graph, request: Request) -> str:
@@ -52,7 +52,7 @@ def _unlike(taken: Collection[str]) -> str:
     """Return IMAGE, or what is no other's name."""
     name = IMAGE
     while name in taken:
-        name += "@"
+        name += "_"
     return name
 
 

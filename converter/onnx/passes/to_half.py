@@ -160,7 +160,7 @@ class _Writer:
     def _fresh(self, name: str, what: str) -> str:
         made = f"{name}/{what}"
         while made in self.names:
-            made += "@"
+            made += "_"
         self.names.add(made)
         return made
 

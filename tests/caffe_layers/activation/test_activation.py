@@ -116,14 +116,14 @@ def test_the_gradient_is_right_in_place(name: str, tmp_path: Path) -> None:
     text, *wants = IN_PLACE[name]
     net = load(tmp_path, f'{text} top: "x"', (2,))
     x = torch.tensor([1.0, -1.0], dtype=torch.float64, requires_grad=True)
-    net.values({"x": x})["x@L"].sum().backward()
+    net.values({"x": x})["x/by/L"].sum().backward()
     assert_close(x.grad, wants, "diff")
 
 
 def test_clip_in_place_passes_every_gradient_as_caffe(tmp_path: Path) -> None:
     text = 'type: "Clip" top: "x" clip_param { min: -0.5 max: 0.5 }'
     x = torch.tensor([-1.0, 0, 1], dtype=torch.float64, requires_grad=True)
-    top = load(tmp_path, text, (3,)).values({"x": x})["x@L"]
+    top = load(tmp_path, text, (3,)).values({"x": x})["x/by/L"]
     top.sum().backward()
     assert top.tolist() == [-0.5, 0, 0.5]
     assert x.grad.tolist() == [1, 1, 1]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 import converter
 from converter.formats import Options, get_format
 from prototxt import ShapeError
+from tests.support.definitions import layer
 from tests.support.recorded import assert_close
 
 LAYERS = (
@@ -160,7 +161,7 @@ class TestParts:
         relu = 'layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }\n'
         net = load(LAYERS + convolution("conv", "data") + relu)
         values = net.values(images())
-        assert values["conv@conv"].min() < 0 <= values["conv"].min()
+        assert values["conv/by/conv"].min() < 0 <= values["conv"].min()
         assert torch.equal(net.blobs(images())["conv"], values["conv"])
         fed = images()
         before = fed.clone()
@@ -462,3 +463,16 @@ def test_a_loss_that_is_read_stays_for_the_sum(load) -> None:
     fed = {"data": images(), "label": labels()}
     blobs = net.blobs(fed)
     assert net.loss(fed).item() == pytest.approx(5 * blobs["loss"].item())
+
+
+def test_an_earlier_value_takes_no_blobs_name(tmp_path: Path) -> None:
+    definition = layer("in", "Input", "", "x", "input_param { shape { dim: [2, 3] } }")
+    definition += layer("a", "AbsVal", "x", "y") + layer("b", "Power", "y", "y/by/a")
+    definition += layer("c", "Exp", "y", "y")
+    (tmp_path / "net.prototxt").write_text(definition)
+    net = converter.load(tmp_path / "net.prototxt")
+    assert [step.tops for step in net.steps][1:] == [("y/by/a_",), ("y/by/a",), ("y",)]
+    graph = converter.export_onnx(net, tmp_path / "net.onnx")
+    names = [name for node in graph.nodes for name in node.output]
+    assert len(names) == len(set(names))
+    assert not [name for name in names if "@" in name]

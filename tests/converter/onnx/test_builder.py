@@ -185,3 +185,30 @@ def test_a_layer_asks_of_the_very_node(pads: list[int], taken: bool) -> None:
         assert asked == (taken or target != "ncnn")
         assert builder.takes("MaxPool"), "what depends on a node is not asked of all"
         assert builder.takes("Relu", "x")
+
+
+def test_nodes_that_nothing_reads_are_left_out() -> None:
+    def form(op: Op, x: str) -> Values:
+        inner = op.Neg(x)
+        op.Abs(op.Exp(inner))
+        op.Split(inner, op.ints(1, 2), axis=1, outputs=2)
+        return op.Relu(inner)
+
+    graph = built(form)
+    graph.outputs["y"] = (1, [1, 3])
+    assert len(graph.nodes) == 5
+    graph.drop_dead()
+    assert [node.op_type for node in graph.nodes] == ["Neg", "Relu"]
+    assert set(graph.layers) == {"L/Neg", "y"}
+
+
+def test_a_blob_is_kept_and_what_only_a_body_reads() -> None:
+    def form(op: Op, x: str) -> Values:
+        outside = op.Neg(x)
+        _, stacked = op.scan(lambda a, b: (op.Add(a, b), op.Mul(b, outside)), [x], [x], stacked=1)
+        return stacked
+
+    graph = built(form)
+    graph.values["y"] = (1, [1, 3])
+    graph.drop_dead()
+    assert [node.op_type for node in graph.nodes] == ["Neg", "Scan"]

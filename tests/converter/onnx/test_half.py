@@ -114,7 +114,7 @@ def test_what_is_in_float16(net: converter.CaffeNet, opset: int, tmp_path: Path)
     assert kinds(graph.output) == {"prob": FLOAT}
     values = kinds(graph.value_info)
     halves = {name for name, kind in values.items() if kind == HALF}
-    assert halves == {"conv1@conv1/scale", "conv1", "pool1", "conv2/bn", "scores"}
+    assert halves == {"conv1/by/conv1/scale", "conv1", "pool1", "conv2/bn", "scores"}
     assert {name for name, kind in values.items() if kind == FLOAT} >= {"before", "whole"}
     assert [name for name, kind in weights(graph).items() if kind == FLOAT and "before" in name]
     for conv in ("conv1", "conv2", "scores"):

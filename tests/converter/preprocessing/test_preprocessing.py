@@ -336,7 +336,7 @@ layer { name: "flat" type: "Reshape" bottom: "conv" top: "flat"
 @pytest.mark.parametrize(
     ("text", "name", "blob"),
     [
-        (NET.replace('"data"', '"image"'), "image@", "conv"),
+        (NET.replace('"data"', '"image"'), "image_", "conv"),
         (NET + MORE, "image", "ip"),
         (NET + FIXED, "image", "flat"),
     ],

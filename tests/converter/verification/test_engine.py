@@ -46,7 +46,7 @@ def test_an_engine_runs_the_file_and_every_value_of_it(path: Path) -> None:
     assert shipped.title.startswith("ONNX Runtime 1")
     assert shipped.title.endswith("the file as it ships, against torch")
     assert [row.blob for row in shipped.rows] == ["sum"]
-    assert [row.blob for row in exposed.rows] == ["conv@conv", "conv", "sum"]
+    assert [row.blob for row in exposed.rows] == ["conv/by/conv", "conv", "sum"]
     assert {row.tolerance for row in [*shipped.rows, *exposed.rows]} == {verification.TOLERANCE}
     asked = converter.verify(converter.load(path), engine="onnxruntime", tolerance=1e-2)
     assert asked.comparisons[-1].rows[0].tolerance == 1e-2
@@ -54,13 +54,13 @@ def test_an_engine_runs_the_file_and_every_value_of_it(path: Path) -> None:
 
 def test_the_first_wrong_blob_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: value * (1.01 if "@" in name else 1) for name, value in values.items()}
+        return {name: value * (1.01 if "/by/" in name else 1) for name, value in values.items()}
 
     answering(monkeypatch, change)
     report = converter.verify(converter.load(path), engine="onnxruntime")
     assert not report.passed
     assert report.first_bad is not None
-    assert report.first_bad.blob == "conv@conv"
+    assert report.first_bad.blob == "conv/by/conv"
 
 
 def test_a_vector_of_one_value_is_a_scalar_and_nothing_else_is(

@@ -50,7 +50,7 @@ def test_zeros_throughout_are_said(tmp_path: Path) -> None:
     report = converter.verify(converter.load(written(tmp_path, INPUT + CONV)))
     assert report.passed
     assert "; 2 of them are 0 throughout, which shows little" in report.text()
-    assert "  y@conv  2x4x2x2  0.00e+00  every value is 0" in report.text()
+    assert "  y/by/conv  2x4x2x2  0.00e+00  every value is 0" in report.text()
 
 
 @pytest.mark.parametrize("kind", NORMS)

@@ -56,16 +56,16 @@ def test_a_stretch_ends_where_its_numbers_are_many(
     fed = random_inputs(net, 1701)
     whole = stretches_for(net, fed)
     assert len(whole) == 1
-    assert whole[0].tops == ["a@conv", "a", "b", "c", "d", "e"]
+    assert whole[0].tops == ["a/by/conv", "a", "b", "c", "d", "e"]
     values = 2 * 4 * 6 * 6
     blobs = 4 * 3 * 9 + 4
     monkeypatch.setattr(stretches, "LARGEST", 2 * values + blobs)
     found = stretches_for(net, fed)
-    assert [one.tops for one in found] == [["a@conv", "a"], ["b", "c"], ["d"], ["e"]]
+    assert [one.tops for one in found] == [["a/by/conv", "a"], ["b", "c"], ["d"], ["e"]]
     later = [{"a", "b", "c", "d"}, {"c", "d"}, {"d"}, set()]
     assert [set(one.read_later) for one in found] == later
     monkeypatch.setattr(stretches, "LARGEST", 2 * values + blobs - 1)
-    assert next(one.tops for one in stretches_for(net, fed)) == ["a@conv"]
+    assert next(one.tops for one in stretches_for(net, fed)) == ["a/by/conv"]
 
 
 def test_stretch_by_stretch_both_engines_compute_what_they_compute_whole(runs: Runs) -> None:
@@ -78,7 +78,7 @@ def test_stretch_by_stretch_both_engines_compute_what_they_compute_whole(runs: R
         np.testing.assert_allclose(value, whole[name], rtol=1e-5, atol=1e-6)
     values = {name: value.detach().numpy() for name, value in runs.net.values(runs.fed).items()}
     in_torch = list(runs.in_torch())
-    assert [set(part) for part in in_torch] == [{"x", "a@conv"}, *({top} for top in tops[1:])]
+    assert [set(part) for part in in_torch] == [{"x", "a/by/conv"}, *({top} for top in tops[1:])]
     for name, value in merged(iter(in_torch)).items():
         np.testing.assert_array_equal(value, values[name])
 
@@ -102,8 +102,8 @@ def test_what_replaces_a_value_is_read_by_those_after_it(runs: Runs) -> None:
     np.testing.assert_array_equal(values["c"], values["a"])
     doubled = Change(blobs=lambda key, blob: blob * 2 if key == "conv" else blob)
     twice = merged(torch_pass(twin(runs.net), runs.stretches, runs.fed, doubled))
-    np.testing.assert_allclose(twice["a@conv"], 2 * values["a@conv"], rtol=1e-6)
-    np.testing.assert_array_equal(merged(runs.in_torch())["a@conv"], values["a@conv"])
+    np.testing.assert_allclose(twice["a/by/conv"], 2 * values["a/by/conv"], rtol=1e-6)
+    np.testing.assert_array_equal(merged(runs.in_torch())["a/by/conv"], values["a/by/conv"])
 
 
 @pytest.mark.parametrize("name", ["conv.weight", "conv.bias", "scores.weight"])
@@ -120,6 +120,6 @@ def test_a_wrong_weight_is_found_in_its_stretch(runs: Runs, name: str) -> None:
     assert not report.passed
     assert (
         report.comparisons[1].first_bad.blob
-        == {"conv": "a@conv", "scores": "d"}[name.partition(".")[0]]
+        == {"conv": "a/by/conv", "scores": "d"}[name.partition(".")[0]]
     )
     assert len(report.comparisons[1].rows) == 6

@@ -47,8 +47,8 @@ def test_images_are_prepared_in_float32(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     graph = converter.export_onnx(net, path, half=True, half_io=True, preprocessing=wanted)
     assert graph.notes == [
-        f"takes RGB images, N x H x W x 3 bytes of any size, as 'image@': {wanted}",
-        "1 of 2 layers compute in float16; in float32 stay image@ (Resize)",
+        f"takes RGB images, N x H x W x 3 bytes of any size, as 'image_': {wanted}",
+        "1 of 2 layers compute in float16; in float32 stay image_ (Resize)",
     ]
     assert converter.verify(net, path, preprocessing=wanted).passed
 
