@@ -18,6 +18,7 @@ from .base.shape import Shape
 from .common import *
 from .data import *
 from .data.python import register_python
+from .forks.binary import *
 from .forks.c3d import *
 from .forks.crf import *
 from .forks.deformable import *
@@ -25,7 +26,6 @@ from .forks.documents import *
 from .forks.faces import *
 from .forks.flownet import *
 from .forks.greentea import *
-from .forks.hwgq import *
 from .forks.intel import *
 from .forks.margins import *
 from .forks.metric import *

@@ -107,6 +107,9 @@ class Layer(nn.Module):
     """True where its fork means nothing else by the type, unless the weights say so: then naming
     the fork decides. Other forks' own meanings stand beside BVLC's."""
 
+    only_by_name: ClassVar[bool] = False
+    """True where nothing in a file tells of its fork: naming the fork is what means it."""
+
     adds_blobs: ClassVar[bool] = False
     """Told by its code, which calls `add_blob`; a class whose helpers do that says so itself."""
 

@@ -50,7 +50,7 @@ def find(
     if dialect is not None and (named := _named(read, dialect, blobs, schema)):
         cls = next((cls for cls in named if cls.fits(layer, blobs)), named[0])
         return cls.meant_by(layer, registry)
-    fitting = [cls for cls in read.values() if cls.fits(layer, blobs)]
+    fitting = [cls for cls in read.values() if not cls.only_by_name and cls.fits(layer, blobs)]
     for preferred in (registry.own_forks, likely):
         if len(fitting) > 1:
             ours = [cls for cls in fitting if cls.fork in preferred]
@@ -106,6 +106,8 @@ def _named(
     """Return the readings that a fork which is named has: it may keep its base's, and BVLC's."""
     chain = (fork, *sorted(schema.bases(fork)))
     own = [read[one] for one in chain if one in read]
+    if own and own[0].only_by_name:
+        return own[:1]
     if own and "bvlc" in read and not (own[0].replaces_bvlc and not blobs):
         own.append(read["bvlc"])
     return own

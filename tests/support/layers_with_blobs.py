@@ -40,7 +40,10 @@ ROWS: dict[tuple[str, str], str] = {
     ("BatchNorm", "nvidia_0_14"): X,
     ("BatchNorm", "nvidia_0_15"): X,
     ("Bias", "bvlc"): X,
+    ("BinaryConvolution", "bwn_xnor"): CONVOLUTION,
+    ("BinaryConvolution", "caffe_zz"): CONVOLUTION,
     ("BinaryConvolution", "hwgq"): CONVOLUTION,
+    ("BinaryInnerProduct", "caffe_zz"): INNER_PRODUCT,
     ("BinaryInnerProduct", "hwgq"): INNER_PRODUCT,
     ("CenterLoss", "center_loss"): f"{LABELLED} center_loss_param {{ num_output: 4 }}",
     ("CenterLoss", "happynear"): (
@@ -53,6 +56,7 @@ ROWS: dict[tuple[str, str], str] = {
         'bottom: "volume" bottom: "pair" lstm_conv_param { num_output: 4 kernel_size: 1 }'
     ),
     ("Convolution", "bvlc"): CONVOLUTION,
+    ("Convolution", "twns"): CONVOLUTION,
     ("Convolution3D", "c3d"): VOLUME % "convolution_param",
     ("Convolution3D", "c3d_11"): VOLUME % "convolution3d_param",
     ("ConvolutionDepthwise", "mobile"): CONVOLUTION,
@@ -75,6 +79,7 @@ ROWS: dict[tuple[str, str], str] = {
     ("Embed", "bvlc"): 'bottom: "ids" embed_param { num_output: 4 input_dim: 9 }',
     ("FcRistretto", "ristretto"): INNER_PRODUCT,
     ("InnerProduct", "bvlc"): INNER_PRODUCT,
+    ("InnerProduct", "twns"): INNER_PRODUCT,
     ("InnerProduct", "happynear"): (
         'bottom: "x" inner_product_param { num_output: 4 normalize: true }'
     ),

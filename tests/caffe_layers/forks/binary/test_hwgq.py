@@ -123,8 +123,8 @@ def test_what_is_beyond_every_float_is_0(tmp_path: Path) -> None:
         ("Quant", f'quant_param {{ backward_func: "tanh" {CENTERS} }}', "none of hard_tanh, relu"),
         ("Quant", "quant_param { }", "wants some that rise"),
         ("Quant", "quant_param { centers: 1 centers: 0.5 }", "wants some that rise"),
-        ("BinaryInnerProduct", "inner_product_param { num_output: 3 transpose: true }",
-         "transpose is passed over by HWGQ"),
+        ("BinaryInnerProduct", "inner_product_param { num_output: 3 transpose: true } "
+         "binary_inner_product_param { }", "transpose is passed over by HWGQ"),
     ],
 )  # fmt: skip
 def test_refused(kind: str, param: str, says: str, tmp_path: Path) -> None:
