@@ -67,6 +67,7 @@ def cost(words: Sequence[str], build: Path) -> Cost:
     """Run Python with these words; raises SystemExit where it fails."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "2")
     env = {**os.environ, **threads, "PYTHONPATH": str(build)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled modules are kept, as in any installation
     command = [sys.executable, *words]
     # `-m` looks in the working folder before all others.
     child = subprocess.Popen(command, env=env, cwd=build, stdout=subprocess.DEVNULL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import signal
 import sys
@@ -65,7 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.add_arguments(own)
     args = parser.parse_args(argv)
     try:
-        gc.freeze()  # what is imported stays: no collection needs to go over it again
         with raising_on_sigterm():
             return get_command(args.command).run(args)
     except KeyboardInterrupt:

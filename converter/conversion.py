@@ -225,6 +225,7 @@ def _check_half(writers: Mapping[str, Format], *, half: bool, half_io: bool) -> 
 def _load_options(options: ConvertOptions, *, half: bool) -> LoadOptions:
     """Return the options of `load`: what is written in float16 is loaded in float32."""
     loading = only(LoadOptions, options)
+    loading = {"mapped": True, **loading}  # the files are there until all is written
     return {**loading, "dtype": torch.float32} if half else loading
 
 

@@ -42,12 +42,15 @@ class FileState:
             return False
 
 
-def open_file(path: str | Path) -> tuple[FileState, memoryview]:
-    """Open a file once: return its state and its bytes, mapped. UsageError where it cannot be."""
+def open_file(path: str | Path, *, private: bool = False) -> tuple[FileState, memoryview]:
+    """Open a file once: return its state and its bytes, mapped. UsageError where it cannot be.
+
+    Those of a `private` map may be written to, and the file stays as it is.
+    """
     try:
         with open(path, "rb") as file:
             state = os.fstat(file.fileno())
-            data = mapped(file)
+            data = mapped(file, private=private)
     except OSError as error:
         raise unreadable(path, error) from None
     form = _form(data)
@@ -55,11 +58,12 @@ def open_file(path: str | Path) -> tuple[FileState, memoryview]:
     return FileState(Path(path), form, _mark(state), state.st_size, sha256), data
 
 
-def mapped(file: BinaryIO) -> memoryview:
+def mapped(file: BinaryIO, *, private: bool = False) -> memoryview:
     """Map an open file's bytes; none of an empty file."""
     if not file.seek(0, 2):
         return memoryview(b"")
-    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    access = mmap.ACCESS_COPY if private else mmap.ACCESS_READ
+    return memoryview(mmap.mmap(file.fileno(), 0, access=access))
 
 
 def _form(data: memoryview) -> Form:

@@ -98,16 +98,20 @@ def read_as_written(
     return replace(net, file=file), None
 
 
-def read_weights(path: str | Path, *, schema: Schema = SHIPPED) -> Weights:
-    """Read weights: a .caffemodel of any generation, HDF5, or safetensors that we wrote."""
-    file, data = open_file(path)
+def read_weights(path: str | Path, *, schema: Schema = SHIPPED, private: bool = False) -> Weights:
+    """Read weights: a .caffemodel of any generation, HDF5, or safetensors that we wrote.
+
+    With `private` a .caffemodel's values may be written to, which does not change the file.
+    """
+    file, data = open_file(path, private=private)
     if file.form == "text":
         _refuse_text(path, data, "weights")
     if file.form == "hdf5":
         return replace(hdf5.read_hdf5(path), file=file)
     if file.form == "safetensors":
         return replace(read_safetensors(path), file=file)
-    return _parse_binary(file, data, None, schema)
+    weights = _parse_binary(file, data, None, schema)
+    return replace(weights, pages=data) if private else weights
 
 
 def _parse_binary(

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ._options import add_net, say
+from ._start import start
 from .eval import add_data
 
 HELP = "show what an SKNet's units select, over images, classes and scales"
@@ -23,6 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Measure, write tables and pictures."""
+    start("converter.sknet.attention")
     from converter.evaluation.samples import open_samples, read_labels
     from converter.sknet.attention import draw_attention, measure_attention, write_tables
     from prototxt.atomic import filling

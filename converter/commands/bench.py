@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ._options import add_net, load_net, say
+from ._start import start
 
 HELP = "time a network: as converted, optimised, compiled, and in ONNX Runtime"
 
@@ -19,6 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the table."""
+    start("converter.bench")
     import torch
 
     from converter.bench import bench, format_timings

@@ -10,6 +10,7 @@ from converter.keywords import only
 from converter.onnx.options import GraphOptions
 
 from ._options import add_json, add_net, add_options, load_options, say
+from ._start import start
 
 HELP = "say what is supported, in torch and in ONNX, what is not and why"
 
@@ -23,6 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the table; the status is 1 if something is not supported."""
+    start("converter.check")
     from converter.check import check
 
     found = check(args.net, args.weights, **only(GraphOptions, vars(args)), **load_options(args))

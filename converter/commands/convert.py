@@ -20,6 +20,7 @@ from ._options import (
     preprocessing_options,
     say,
 )
+from ._start import start
 
 if TYPE_CHECKING:
     from converter.conversions import Model
@@ -62,6 +63,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Convert; the status is 1 if a verification failed."""
+    start("converter.conversion", "converter.conversions", asleep=True)
     from converter.conversions import Model, convert_all, models_of, read_list, table
 
     words = [word for word in (args.net, args.weights, *args.more) if word is not None]

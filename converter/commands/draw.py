@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ._options import add_net, load_and_tell, say
+from ._start import start
 
 HELP = "draw the network as a picture: layers by type, shapes, blocks"
 
@@ -20,6 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the picture."""
+    start("converter.loading.load")
     from converter.drawing.picture import write_picture
     from converter.drawing.svg import draw
 

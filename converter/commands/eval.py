@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ._options import add_net, add_preprocessing, say
+from ._start import start
 
 HELP = "measure a classifier's top-1 and top-5 error on labelled images"
 
@@ -47,6 +48,7 @@ def add_data(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Evaluate; under torchrun each process takes its part and the first one reports."""
+    start("converter.evaluation.evaluate")
     from converter.evaluation.evaluate import evaluate
     from converter.evaluation.samples import open_samples
     from converter.parallel import Processes, join, leave

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ._options import add_net, say
+from ._start import start
 from .eval import add_data
 
 HELP = "write blobs of a network for many images, as Caffe's extract_features did"
@@ -27,6 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the file; say what is in it."""
+    start("converter.evaluation.features")
     from converter.evaluation.features import extract
     from converter.evaluation.samples import open_samples
     from converter.text import format_shape

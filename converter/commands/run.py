@@ -8,6 +8,7 @@ from pathlib import Path
 from prototxt.errors import UsageError
 
 from ._options import ASKING, add_inputs, add_net, add_preprocessing, say
+from ._start import start
 
 HELP = "run the network: say what is on a photo, draw it there, write every blob by name"
 
@@ -41,6 +42,7 @@ def run(args: Namespace) -> int:
     """
     if not (args.output or args.draw or args.input):
         raise UsageError("nothing is asked for", fix=ASKING)
+    start("converter.commands._running")
     from converter.npz import write_npz
     from converter.text import format_shape
     from prototxt.atomic import writing

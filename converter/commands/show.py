@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from prototxt.errors import CaffeError
 
 from ._options import add_json, add_net, load_options
+from ._start import start
 
 if TYPE_CHECKING:
     from converter.network.summary import Summary
@@ -36,6 +37,7 @@ def run(args: Namespace) -> int:
 
     What has no table at all is an error alone.
     """
+    start("converter.verification.report")
     from converter.loading.known.survey import survey
     from converter.network.summary import format_summary, summarize
     from converter.verification.report import Report

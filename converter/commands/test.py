@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from ._options import add_net, load_and_tell, say
+from ._start import start
 
 HELP = "run a network on its own data and print the mean of every output"
 
@@ -23,6 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print each batch's outputs, then the loss and the means, as Caffe's tool does."""
+    start("converter.training")
     from converter.training import Outputs, mean_outputs
     from converter.training.networks import check_fed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ._options import add_matching, add_reading, add_shapes, add_values, say, tell_passed_over
+from ._start import start
 
 HELP = "train a network as its solver's file says, and write snapshots, a log and a loss curve"
 
@@ -41,6 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Train; the status is 0, or 128 and a signal's number if one stopped it."""
+    start("converter.training.run")
     import torch
 
     from converter.loading.user_layers import registry_of

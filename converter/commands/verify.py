@@ -15,6 +15,7 @@ from ._options import (
     preprocessing_options,
     say,
 )
+from ._start import start
 
 HELP = "compare torch, ONNX Runtime and Caffe's own blobs, and name the first that differs"
 
@@ -38,6 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Verify; the status is 1 if a blob is out of tolerance."""
+    start("converter.verification.verify", asleep=True)
     import torch
 
     from converter.onnx.model import OnnxModel

@@ -58,6 +58,7 @@ def load(
     layers: Layers = None,
     proto: Protos = None,
     weightless: bool = False,
+    mapped: bool = False,
 ) -> CaffeNet:
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
@@ -95,6 +96,9 @@ def load(
             that which lies beside `net` reads what no other schema here has; "none" leaves it out.
         weightless: blobs that no weights are given for take no memory: such a network has shapes,
             and computes nothing.
+        mapped: blobs of a caffemodel's floats are its very bytes, mapped: they take memory where
+            they are changed, and the file has to stay as it is, unchanged and in its place, as long
+            as the network is used.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
@@ -110,6 +114,7 @@ def load(
         dialect=dialect,
         allow_unknown=allow_unknown,
         values=values,
+        private=mapped,
     )
     if require_weights and not files:
         raise WeightError(f"{definition.source}: no weights are given", fix="name the caffemodel")
@@ -140,6 +145,7 @@ def load(
         allow_missing=allow_missing,
         generator=torch.Generator().manual_seed(seed),
         weightless=weightless,
+        mapped=mapped,
     )
     with advising(suggestions.advice):
         loaded = _build(draft, fill_from_files, dtype, weightless=weightless)

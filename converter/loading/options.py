@@ -89,3 +89,4 @@ class LoadOptions(TypedDict, total=False):
     layers: Layers
     proto: Protos
     weightless: bool
+    mapped: bool

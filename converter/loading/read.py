@@ -23,11 +23,12 @@ def read_model(
     dialect: str | None = None,
     allow_unknown: bool = False,
     values: Mapping[str, str] | None = None,
+    private: bool = False,
 ) -> tuple[Net, list[Weights]]:
     """Return a definition in today's form, of every phase, and its weights.
 
     A lone `.caffemodel` holds both. Of a text that is a network's, what does not read is left out
-    and among the Net's `faults`.
+    and among the Net's `faults`. Weights of files of their own are `private` (see `read_weights`).
     """
     held: dict[Path, Weights] = {}
     if isinstance(net, Net):
@@ -52,7 +53,9 @@ def read_model(
             held[Path(net)] = own
     files = weight_files(net, weights)
     return definition, [
-        file if isinstance(file, Weights) else held.get(file) or read_weights(file, schema=schema)
+        file
+        if isinstance(file, Weights)
+        else held.get(file) or read_weights(file, schema=schema, private=private)
         for file in files
     ]
 

@@ -32,6 +32,7 @@ def fill(
     allow_missing: bool = False,
     generator: torch.Generator | None = None,
     weightless: bool = False,
+    mapped: bool = False,
 ) -> Loaded:
     """Copy the files' blobs, in order, into the layers of the same names.
 
@@ -42,7 +43,8 @@ def fill(
     Unlike Caffe a layer that no file has is an error, unless `allow_missing`, which leaves it its
     fillers' values. `rename` maps names in the files to the network's, one or several; what is
     named there needs as many numbers as the layer, in whatever shape: an InnerProduct becomes a
-    Convolution. Blobs of a `weightless` network stay as they are.
+    Convolution. Blobs of a `weightless` network stay as they are;
+    `mapped` ones are the file's own values where these may be written to, and floats as wanted.
     """
     report = Loaded()
     ignore = set(ignore)
@@ -54,7 +56,7 @@ def fill(
     for weights in files:
         unknown -= {layer.name for layer in weights.layers}
         with within(weights.source):
-            _fill_from(weights, steps, layers, renamed, ignore, report)
+            _fill_from(weights, steps, layers, renamed, ignore, report, mapped=mapped)
     if unknown:
         raise WeightError(f"no layer {min(unknown)!r} to ignore, in network or weights")
     _find_rest(layers, report, ignore, allow_missing=allow_missing)
@@ -78,6 +80,8 @@ def _fill_from(
     rename: Mapping[str, Sequence[str]],
     ignore: set[str],
     report: Loaded,
+    *,
+    mapped: bool,
 ) -> None:
     """Copy one file's blobs, and report what became of its layers."""
     report.sources.append(weights.source)
@@ -103,7 +107,8 @@ def _fill_from(
                 layer = layers[targets[name]]
                 with within(f"layer {source.name!r} ({layer.caffe_type})"):
                     blobs = blobs_for(layer, source, weights.generation)
-                    fill_layer(layer, blobs, any_shape=source.name in rename)
+                    moved = source.name in rename  # to several layers, perhaps: each has its own
+                    fill_layer(layer, blobs, any_shape=moved, mapped=mapped and not moved)
                 if layer.blob_names:
                     report.filled.append(targets[name])
 
@@ -132,11 +137,17 @@ def blobs_for(layer: Layer, source: LayerWeights, generation: str) -> Sequence[B
     return blobs
 
 
-def fill_layer(layer: Layer, blobs: Sequence[Blob | None], *, any_shape: bool = False) -> None:
+def fill_layer(
+    layer: Layer,
+    blobs: Sequence[Blob | None],
+    *,
+    any_shape: bool = False,
+    mapped: bool = False,
+) -> None:
     """Copy one layer's blobs; raises WeightError for a wrong number or shape.
 
     A blob is None where HDF5 leaves a shared one to its owner. With `any_shape` it is enough that
-    there are as many numbers.
+    there are as many numbers. `mapped` ones are not copied (see `fill`).
     """
     if len(blobs) != len(layer.blob_names):
         wants = ", ".join(layer.blob_names) or "none"
@@ -153,7 +164,17 @@ def fill_layer(layer: Layer, blobs: Sequence[Blob | None], *, any_shape: bool = 
                 f"blob {name!r} is {blob.shape}, wants {tuple(target.shape)}",
                 fix="is this the prototxt's model? --ignore LAYER leaves the layer unset",
             )
-        copy(blob, target)
+        if mapped and not layer.shares_blob(name) and _may_be(blob, target):
+            getattr(layer, name).data = torch.from_numpy(blob.values).view(target.shape)
+        else:
+            copy(blob, target)
+
+
+def _may_be(blob: Blob, target: Tensor) -> bool:
+    """Tell whether a blob's very values can be a tensor's: torch reads floats at any address."""
+    values = blob.values
+    same = values.dtype == np.float32 and target.dtype == torch.float32
+    return same and target.is_cpu and values.flags.writeable and values.flags.c_contiguous
 
 
 def copy(blob: Blob, target: Tensor) -> None:

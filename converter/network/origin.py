@@ -10,6 +10,7 @@ from pathlib import Path
 
 from converter.progress import progress
 from prototxt import Net, Weights
+from prototxt.binary.resident import let_go
 from prototxt.file_state import FileState
 
 
@@ -38,10 +39,14 @@ class FileInfo:
 
 
 class SourceFile:
-    """A file that a network was loaded from; it is hashed when that is first asked for."""
+    """A file that a network was loaded from; it is hashed when that is first asked for.
 
-    def __init__(self, state: FileState) -> None:
+    `pages` are its bytes where the network's blobs are views of them.
+    """
+
+    def __init__(self, state: FileState, pages: memoryview | None = None) -> None:
         self._state = state
+        self._pages = pages
         self._info: FileInfo | None = None
 
     @property
@@ -54,6 +59,11 @@ class SourceFile:
         if self._info is None and self._state.is_current:
             self._info = self._hashed(quiet=quiet)
         return self._info
+
+    def let_go(self) -> None:
+        """Take the pages out of memory, if none was changed: they are read again where needed."""
+        if self._pages is not None:
+            let_go(self._pages)
 
     def _hashed(self, *, quiet: bool) -> FileInfo:
         state = self._state
@@ -108,7 +118,9 @@ class Origin:
     ) -> Origin:
         """Return the origin of a network of these; a lone .caffemodel is the definition's file."""
         file = definition.file
-        others = {each.file.path: SourceFile(each.file) for each in weights if each.file}
+        others = {
+            each.file.path: SourceFile(each.file, each.pages) for each in weights if each.file
+        }
         own = SourceFile(file) if file else None
         if own:
             others.pop(own.path, None)
@@ -119,6 +131,11 @@ class Origin:
     def files(self) -> list[SourceFile]:
         """The files that were loaded, the definition's first."""
         return [*([self.file] if self.file else []), *self.weights]
+
+    def let_go(self) -> None:
+        """Take out of memory what of the files a network's blobs are, as far as it can be read."""
+        for file in self.files:
+            file.let_go()
 
     def noting(self, *notes: str) -> Origin:
         """Return the origin with more notes."""

@@ -195,8 +195,8 @@ class OnnxModel:
         return self._run(self.proto, inputs)
 
     def _run(self, proto: onnx.ModelProto, inputs: Arrays) -> dict[str, np.ndarray]:
-        run = open_onnx(self.path, proto.SerializeToString(), self._weights_near.parent)
-        return run(inputs)
+        model, folder = proto.SerializeToString(), self._weights_near.parent
+        return open_onnx(self.path, model, folder, spinning=False)(inputs)
 
 
 def _keeps_weights_beside(proto: onnx.ModelProto, name: str) -> bool:

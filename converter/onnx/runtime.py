@@ -21,6 +21,7 @@ UNREADABLE = (_STATE.Fail, _STATE.InvalidProtobuf, _STATE.InvalidGraph, _STATE.I
 
 
 _FOLDER = "session.model_external_initializers_file_folder_path"
+_SPINNING = "session.intra_op.allow_spinning"
 _TAKES_FOLDER = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 21)
 """Whether a model that comes as bytes may have weights in files; before, one of a file alone."""
 
@@ -31,15 +32,22 @@ def run_onnx(path: str | PathLike[str], inputs: Arrays) -> dict[str, np.ndarray]
 
 
 def open_onnx(
-    path: str | PathLike[str], model: bytes | None = None, folder: Path = Path()
+    path: str | PathLike[str],
+    model: bytes | None = None,
+    folder: Path = Path(),
+    *,
+    spinning: bool = True,
 ) -> Callable[[Arrays], dict[str, np.ndarray]]:
     """Open a model once for many runs: the function gives the outputs of some inputs.
 
     `model` stands for the file's content, whose external weights lie in `folder`; errors name
-    `path` all the same.
+    `path` all the same. Threads without work are `spinning` for a while, which lets calls that
+    follow each other begin sooner, and takes from others that compute meanwhile.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    if not spinning:
+        options.add_session_config_entry(_SPINNING, "0")
     if model is None:
         session = _session(path, str(path), options)
     elif _TAKES_FOLDER:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite, isnan
 from statistics import median
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ Content = Literal["", "not finite", "zero", "choice"]
 """Of a blob that shows little: no value is finite, or every one is 0; or what a layer chooses."""
 
 
-_PIECE = 1 << 15
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -105,22 +106,48 @@ def relative_error(got: Any, want: Any, largest: float | None = None) -> float:
     got, want = np.asarray(got), np.asarray(want)
     if got.shape != want.shape:
         return float("inf")
-    errors, magnitudes = [0.0], [] if largest is None else [largest]
-    for ours, theirs in zip(_pieces(got.reshape(-1)), _pieces(want.reshape(-1)), strict=True):
-        ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-        finite = np.isfinite(theirs)
-        if not finite.all():
-            if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
+    flat_got, flat_want = got.reshape(-1), want.reshape(-1)
+    # Float32 alone is as exact here: what two floats differ by is a float, if they are near.
+    dtype = np.float32 if got.dtype == want.dtype == np.float32 else np.float64
+    room = np.empty(min(want.size, _PIECE), dtype)
+    error, magnitude = 0.0, 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # both show in what is found
+        for ours, theirs in zip(_pieces(flat_got), _pieces(flat_want), strict=True):
+            here, most = _error_of_finite(ours, theirs, room)
+            if not isfinite(here):  # NaN, infinity, or numbers at the end of the type's range
+                here, most = _error(ours, theirs)
+            if isnan(here):
                 return float("inf")
-            ours, theirs = ours[finite], theirs[finite]
-        errors.append(np.abs(ours - theirs).max(initial=0))
-        if largest is None:
-            magnitudes.append(np.abs(theirs).max(initial=0))
-    # Where `want` is finite, a NaN of ours must not vanish in a maximum.
-    error, magnitude = float(np.max(errors)), float(np.max(magnitudes, initial=0))
+            error, magnitude = max(error, here), max(magnitude, most)
+    magnitude = magnitude if largest is None else largest
     if error == 0:
         return 0.0
-    return error / magnitude if magnitude and not np.isnan(error) else float("inf")
+    return error / magnitude if magnitude else float("inf")
+
+
+def _error_of_finite(ours: np.ndarray, theirs: np.ndarray, room: np.ndarray) -> tuple[float, float]:
+    """Return the largest error and magnitude; the error is not finite where a value is not.
+
+    What is computed on the way lies in `room`, whose type it has.
+    """
+    room, dtype = room[: ours.size], room.dtype
+    magnitude = float(np.abs(theirs, out=room, dtype=dtype).max())
+    np.subtract(ours, theirs, out=room, dtype=dtype)  # in no type of whole numbers, which wrap
+    error = float(np.abs(room, out=room).max())
+    return error if isfinite(magnitude) else magnitude, magnitude
+
+
+def _error(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
+    """Return the largest error and magnitude of a piece, of what is finite in it.
+
+    The error is NaN where ours is, and theirs is finite, and where other values are not the same.
+    """
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    finite = np.isfinite(theirs)
+    if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
+        return float("nan"), 0.0
+    ours, theirs = ours[finite], theirs[finite]
+    return float(np.abs(ours - theirs).max(initial=0)), float(np.abs(theirs).max(initial=0))
 
 
 def _pieces(flat: np.ndarray) -> Iterator[np.ndarray]:

@@ -76,6 +76,8 @@ def torch_pass(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yield the values of each stretch, with the first the inputs; earlier ones are let go.
 
+    So are blobs that can be read from their file again.
+
     The network begins anew, since one in training or with a state changes with a pass.
     """
     net.reset_state()
@@ -88,6 +90,7 @@ def torch_pass(
         yield made | {top: array_of(known[top]) for top in stretch.tops}
         made = {}
         known = {name: value for name, value in known.items() if name in stretch.read_later}
+        net.origin.let_go()
 
 
 def _run(

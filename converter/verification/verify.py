@@ -15,6 +15,7 @@ from converter.onnx.model import OnnxModel
 from converter.preprocessing import Preprocessing
 from converter.progress import progress
 from converter.seed import SEED
+from prototxt.binary.resident import trim
 from prototxt.errors import UnsupportedError
 
 from .compare import Comparison
@@ -95,7 +96,9 @@ def verify(
         try:
             what = "the file as it ships" if given else "a file made for this check"
             tested = given or made_model(net, fed, folder, half=half)
+            net.origin.let_go()
             runs = Runs(net, fed.tensors, Model.run(tested, what, fed))
+            trim()
         except UnsupportedError as error:
             report.add(Comparison("ONNX Runtime", skipped=str(error)))
             return report

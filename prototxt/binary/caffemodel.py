@@ -66,7 +66,7 @@ class Weights:
     """What a weights file holds: its layers in file order, with their blobs.
 
     `generation` is V0, V1, V2, HDF5 or safetensors. `file` is the one that it was read
-    from, if it was.
+    from, if it was; `pages` are its bytes where the values may be written to.
     """
 
     layers: list[LayerWeights]
@@ -75,6 +75,7 @@ class Weights:
     dialect: str | None = None
     schema: Schema = SHIPPED
     file: FileState | None = None
+    pages: memoryview | None = field(default=None, repr=False)
     embedded: _Embedded | None = field(default=None, repr=False)
 
     @cached_property
