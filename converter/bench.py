@@ -11,6 +11,8 @@ from statistics import median
 
 import torch
 
+from prototxt.errors import UsageError
+
 from .network.arrays import arrays_of
 from .network.net import CaffeNet
 from .onnx.export import export_onnx
@@ -43,7 +45,10 @@ def bench(
 
     The engines run one after the other in every round, after one round unmeasured, so that a slow
     moment meets them all. `compiled` adds torch's compiler, which takes minutes to compile.
+    UsageError for a batch or rounds below 1.
     """
+    if min(*batches, rounds) < 1:
+        raise UsageError(f"batches {list(batches)} in {rounds} rounds, wants 1 or more of each")
     timings = []
     with tempfile.TemporaryDirectory() as folder:
         engines = _engines(net, Path(folder), compiled=compiled)

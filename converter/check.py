@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from typing_extensions import Unpack
 
 from caffe_layers import Layer
@@ -18,12 +19,13 @@ from .keywords import complete, only, refuse_unknown
 from .loading.known.suggest import options_for
 from .loading.known.survey import Survey, causes, survey, written_type
 from .loading.known.walk import UNSEEN, Part
-from .loading.options import LoadOptions
+from .loading.options import LoadOptions, as_dtype
 from .onnx.builder import Builder
-from .onnx.emit import FLOATS, emit
+from .onnx.emit import check_opset, emit
 from .onnx.free_axes import fixed_batch, with_free_axes
 from .onnx.graph import Graph
 from .onnx.options import GraphOptions
+from .onnx.targets import check_options
 from .text import format_table
 from .unknown_things import unknown_things
 
@@ -91,16 +93,26 @@ def check(
     `options` are those of `load`, and those of `convert` (opset, dynamic, with_losses, softmax,
     target) by which it judges. Every layer whose bottoms' shapes are known is built and emitted on
     its own; if all can be, the whole is loaded and emitted. Raises FormatError for files that
-    cannot be read at all.
+    cannot be read at all, and UnsupportedError for an opset that there is not.
     """
     refuse_unknown(check, CheckOptions, options)
     asked = complete(GraphOptions, options)
-    found = survey(net, weights, **only(LoadOptions, options))
+    half = "dtype" in options and as_dtype(options["dtype"]) == torch.float16
+    check_opset(asked["opset"])
+    if asked["target"] is not None:
+        check_options(asked["target"], asked["opset"], half=half)
+    loading = only(LoadOptions, options)
+    # Half precision is written of a network in float32.
+    found = survey(net, weights, **({**loading, "dtype": torch.float32} if half else loading))
+    verdicts = [_verdict(part, found.net, asked["opset"]) for part in found.parts]
+    left_out: list[str] = []
+    if not asked["with_losses"]:
+        verdicts, left_out = _without_losses(verdicts, found.parts)
     checked = Check(
-        [_verdict(part, found.net, asked["opset"]) for part in found.parts],
+        verdicts,
         unknown_things(found.net, found.parts, found.request.registry),
         [str(error) for error in found.errors],
-        [f"note: {note}" for note in found.notes],
+        [f"note: {note}" for note in (*found.notes, *left_out)],
     )
     if lacking := found.suggestions.shapes():
         checked.unknown.append(f"shapes that the file does not say: {options_for(lacking)}")
@@ -116,6 +128,23 @@ def _verdict(part: Part, net: Net, opset: int) -> Verdict:
         onnx = "" if part.cls is not None and part.cls.is_source and part.module else torch
         return Verdict(name, kind, torch, onnx)
     return Verdict(name, kind, "", "" if part.module.is_source else _onnx(part, part.module, opset))
+
+
+def _without_losses(
+    verdicts: list[Verdict], parts: Sequence[Part]
+) -> tuple[list[Verdict], list[str]]:
+    """Pass over what ONNX cannot say of losses, which `convert` leaves out; say it as notes."""
+    kept, notes = [], []
+    for verdict, part in zip(verdicts, parts, strict=True):
+        loss = part.cls is not None and (part.cls.is_loss or part.cls.is_metric)
+        if loss and verdict.onnx and not verdict.torch:
+            notes.append(
+                f"layer {verdict.name!r} ({verdict.type}) can be left out of an ONNX model only: "
+                f"{verdict.onnx}"
+            )
+            verdict = replace(verdict, onnx="")
+        kept.append(verdict)
+    return kept, notes
 
 
 def _onnx(part: Part, module: Layer, opset: int) -> str:
@@ -141,7 +170,7 @@ def _judge_whole(checked: Check, found: Survey, asked: GraphOptions) -> None:
     emits = checked.passed
     try:
         loaded = found.load()
-        if emits and loaded.dtype in FLOATS:
+        if emits:
             _, error = with_free_axes(
                 asked["dynamic"],
                 lambda axes: emit(loaded, **only(GraphOptions, {**asked, "dynamic": axes})),

@@ -86,6 +86,20 @@ def convert(
     writers = _writers(formats)
     asked = complete(FormatOptions, options)
     unheeded = _unheeded(writers, asked)
+    _refuse_unused(
+        {
+            "--input": inputs,
+            "--golden": golden,
+            "--golden-float": golden_float,
+            "--tolerance": tolerance,
+        },
+        verify_it=verify_it,
+    )
+    if embed_preprocessing and "onnx" not in writers:
+        raise UsageError(
+            f"--embed-preprocessing changes nothing of the format {', '.join(writers)}",
+            fix="it is for onnx: leave it out, or name that with --format",
+        )
     stem = _stem(net) if name is None else _checked(name)
     report_stem = "report" if name is None else f"{name}.report"
     _refuse_mixing(Path(out, f"{report_stem}.json"), net)
@@ -135,6 +149,13 @@ def convert(
             report.written.append(replace(info, path=str(Path(out, path.name))))
         report.write(folder, report_stem)
     return report
+
+
+def _refuse_unused(given: Mapping[str, object], *, verify_it: bool) -> None:
+    """Raise UsageError for what is given to compare with where nothing is compared."""
+    said = [flag for flag, value in given.items() if value is not None and value != {}]
+    if said and not verify_it:
+        raise UsageError(f"{', '.join(said)}: nothing is verified", fix="leave out --no-verify")
 
 
 def _engine(target: str | None) -> tuple[str | None, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, cast
 
 from converter.keywords import only, options_of
@@ -22,8 +23,18 @@ if TYPE_CHECKING:
 ASKING = "feed a photo (--input data=photo.jpg), or give --output FILE.npz, --draw OUT.png"
 """How `run` is asked for something."""
 
+LEAST = 0.5
+"""The score of a box that `run` takes for one, where nobody says another."""
+
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 """Of torch's, by their names there."""
+
+COMPUTING: dict[str, dict[str, Any]] = {
+    "--dtype": {"choices": DTYPES, "default": "float32"},
+    "--device": {"default": "cpu", "help": "cpu, cuda, cuda:1, ..."},
+    "--seed": {"type": int, "default": SEED, "help": "of fillers and random inputs"},
+}
+"""How values are computed, for commands that compute some."""
 
 
 class _ByName(Action):
@@ -38,8 +49,13 @@ class _ByName(Action):
         setattr(namespace, self.dest, [*before, values])
 
 
-def add_net(parser: ArgumentParser, *, several: bool = False) -> None:
-    """Declare NET and WEIGHTS, of `several` networks if so, and how they are loaded."""
+def add_net(
+    parser: ArgumentParser, *, several: bool = False, without: Collection[str] = ()
+) -> None:
+    """Declare NET and WEIGHTS, of `several` networks if so, and how they are loaded.
+
+    Options of COMPUTING that change nothing of what a command says are left out with `without`.
+    """
     said = "a .prototxt, or a lone .caffemodel"
     parser.add_argument("net", metavar="NET", nargs="?" if several else None, help=said)
     parser.add_argument(
@@ -57,6 +73,9 @@ def add_net(parser: ArgumentParser, *, several: bool = False) -> None:
     group = parser.add_argument_group("loading")
     _add_definition(group)
     _add_weights(group)
+    for flag, words in COMPUTING.items():
+        if flag not in without:
+            group.add_argument(flag, **words)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 
@@ -65,8 +84,6 @@ def _add_definition(group: Any) -> None:
     group.add_argument("--phase", choices=("TRAIN", "TEST"), default="TEST")
     group.add_argument("--level", type=int, default=0, help="the NetState's level")
     group.add_argument("--stage", action="append", default=[], help="a stage of the NetState")
-    group.add_argument("--dtype", choices=DTYPES, default="float32")
-    group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
     add_shapes(group)
     _add_cuts(group)
     add_values(group)
@@ -113,7 +130,6 @@ def _add_weights(group: Any) -> None:
     group.add_argument(
         "--allow-missing", action="store_true", help="fill layers that the weights lack"
     )
-    group.add_argument("--seed", type=int, default=SEED, help="of fillers and random inputs")
 
 
 def add_matching(parser: Any) -> None:
@@ -184,14 +200,10 @@ def add_layers(parser: Any) -> None:
 
 def load_options(args: Namespace) -> LoadOptions:
     """Return the arguments of `load` that `add_net` declared."""
-    import torch
-
-    return {
+    options: LoadOptions = {
         "phase": args.phase,
         "level": args.level,
         "stages": args.stage,
-        "dtype": getattr(torch, args.dtype),
-        "device": args.device,
         "input_shapes": dict(args.input_shape),
         "values": dict(args.values),
         "global_pool": args.global_pool,
@@ -206,8 +218,20 @@ def load_options(args: Namespace) -> LoadOptions:
         "rename": dict(args.map),
         "ignore": args.ignore,
         "allow_missing": args.allow_missing,
-        "seed": args.seed,
     }
+    computing = {name for flag in COMPUTING if hasattr(args, name := flag.removeprefix("--"))}
+    return cast("LoadOptions", {**options, **{name: getattr(args, name) for name in computing}})
+
+
+def given_of(args: Namespace, add: Callable[[ArgumentParser], None]) -> list[str]:
+    """Return which options that a function declares are not as they are where nobody gives them."""
+    parser = ArgumentParser(add_help=False)
+    add(parser)
+    return [
+        action.option_strings[-1]
+        for action in parser._actions
+        if action.option_strings and getattr(args, action.dest) != action.default
+    ]
 
 
 def load_net(args: Namespace, **others: Unpack[LoadOptions]) -> CaffeNet:

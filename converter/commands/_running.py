@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from converter.drawing.overlay import covered, describe, draw_result, save
-from converter.drawing.predictions import Result, read_result
+from converter.drawing.predictions import Classes, Result, read_result
 from converter.evaluation.samples import read_labels
 from converter.network.arrays import array_of, arrays_of, tensors_of
 from converter.network.backward import backward
@@ -25,7 +25,16 @@ from converter.preprocessing.inputs import Photo, preprocessing_by_name, read_fe
 from prototxt.atomic import writing
 from prototxt.errors import ShapeError, UnsupportedError, UsageError
 
-from ._options import ASKING, load_and_tell, preprocessing_options, say
+from ._options import (
+    ASKING,
+    LEAST,
+    add_net,
+    add_preprocessing,
+    given_of,
+    load_and_tell,
+    preprocessing_options,
+    say,
+)
 
 ONNX_SUFFIX = ".onnx"
 
@@ -77,6 +86,8 @@ def _with_diffs(net: CaffeNet, fed: Mapping[str, torch.Tensor]) -> dict[str, np.
 def _run_onnx(args: Namespace) -> Computed:
     if args.weights or args.backward:
         raise UsageError(f"{args.net}: an ONNX model has its weights inside, and no backward pass")
+    if idle := [flag for flag in given_of(args, add_net) if flag != "--quiet"]:
+        raise UsageError(f"{args.net}: {', '.join(idle)}: an ONNX model runs as it is")
     model = OnnxModel(args.net)
     given, drawn = _read(args, None, model)
     model.check_shapes({name: value.shape for name, value in given.items()})
@@ -93,6 +104,11 @@ def _read(
     given = {name: value for name, value in read.items() if not isinstance(value, Photo)}
     if args.draw and len(photos) != 1:
         raise UsageError(f"{len(photos)} of the inputs are images, --draw wants one")
+    if idle := _of_a_photo(args, len(photos)):
+        raise UsageError(
+            f"{', '.join(idle)}: {len(photos) or 'none'} of the inputs are photos",
+            fix="feed a photo (--input data=photo.jpg), or leave out what is said of one",
+        )
     if not (args.draw or args.output or len(photos) == 1):
         raise UsageError(f"nothing is asked for of {len(photos)} photos", fix=ASKING)
     drawn = None
@@ -101,6 +117,13 @@ def _read(
         own = "the model's own: " if model and name == model.inputs.image else ""
         say(args, f"preprocessing: {own}{drawn.preprocessing or 'as it was written'}")
     return given, drawn if len(photos) == 1 else None
+
+
+def _of_a_photo(args: Namespace, photos: int) -> list[str]:
+    """Return the options given that act on a photo, where there is none; or on one, of several."""
+    prepared = given_of(args, add_preprocessing) if not photos else []
+    said = [f"--{name}" for name in ("labels", "blob", "least") if getattr(args, name) is not None]
+    return [*prepared, *(said if photos != 1 else [])]
 
 
 def _prepared(
@@ -149,11 +172,14 @@ def answer(args: Namespace, computed: Computed) -> Result | None:
         return None
     labels = read_labels(args.labels) if args.labels else []
     try:
-        _, result = read_result(computed.outputs, blob=args.blob, least=args.least)
+        least = LEAST if args.least is None else args.least
+        _, result = read_result(computed.outputs, blob=args.blob, least=least)
     except UnsupportedError:
-        if args.output and not args.draw:
+        if args.output and not (args.draw or args.blob):
             return None
         raise
+    if args.least is not None and isinstance(result, Classes):
+        raise UsageError("--least is of boxes and maps, the network says classes")
     for line in describe(result, labels):
         say(args, line)
     return result

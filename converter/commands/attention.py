@@ -25,14 +25,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Measure, write tables and pictures."""
     start("converter.sknet.attention")
-    from converter.evaluation.samples import open_samples, read_labels
+    from converter.evaluation.samples import is_tree, open_samples, read_labels
     from converter.sknet.attention import draw_attention, measure_attention, write_tables
     from prototxt.atomic import filling
 
     from ._classifier import load_classifier
 
     net, preprocessing = load_classifier(args)
-    samples = open_samples(args.data, labels=args.labels, root=args.root)
+    folders = args.labels if is_tree(args.data) else None  # of a list they name the tables alone
+    samples = open_samples(args.data, labels=folders, root=args.root)
     attention = measure_attention(
         net,
         samples,

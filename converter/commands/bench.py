@@ -12,7 +12,7 @@ HELP = "time a network: as converted, optimised, compiled, and in ONNX Runtime"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    add_net(parser)
+    add_net(parser, without=("--seed",))
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=7, help="of each batch (default: 7)")
     parser.add_argument("--compiled", action="store_true", help="compile with torch too")

@@ -17,7 +17,7 @@ HELP = "say what is supported, in torch and in ONNX, what is not and why"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    add_net(parser)
+    add_net(parser, without=("--device", "--seed"))
     add_json(parser)
     add_options(parser.add_argument_group("ONNX, as for `convert`"), GraphOptions)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ._options import add_net, load_and_tell, say
+from ._options import COMPUTING, add_net, load_and_tell, say
 from ._start import start
 
 HELP = "draw the network as a picture: layers by type, shapes, blocks"
@@ -13,7 +13,7 @@ HELP = "draw the network as a picture: layers by type, shapes, blocks"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    add_net(parser)
+    add_net(parser, without=COMPUTING)
     parser.add_argument(
         "-o", "--out", required=True, metavar="FILE", help="the .svg, .png or .pdf to write"
     )

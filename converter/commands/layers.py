@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from prototxt.errors import UsageError
+
 from ._options import add_layers
 
 HELP = "list the layer types that are here, as a Markdown table"
@@ -19,12 +21,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the table."""
-    print(_with_own(args.layers) if args.layers else WRITTEN.read_text(encoding="utf-8"), end="")
+    if args.proto and not args.layers:
+        raise UsageError("--proto says messages, no layers", fix="name their code with --layers")
+    print(_with_own(args) if args.layers else WRITTEN.read_text(encoding="utf-8"), end="")
     return 0
 
 
-def _with_own(files: list[str]) -> str:
+def _with_own(args: Namespace) -> str:
     from converter.layer_table import format_layers
     from converter.loading.user_layers import registry_of
 
-    return f"{format_layers(registry_of(files))}\n"
+    return f"{format_layers(registry_of(args.layers, proto=args.proto))}\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prototxt.errors import UsageError
 
-from ._options import ASKING, add_inputs, add_net, add_preprocessing, say
+from ._options import ASKING, LEAST, add_inputs, add_net, add_preprocessing, say
 from ._start import start
 
 HELP = "run the network: say what is on a photo, draw it there, write every blob by name"
@@ -30,9 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     group.add_argument("--draw", metavar="OUT.png", help="draw it on the photo")
     group.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
     group.add_argument("--blob", help="the output that says it, of several")
-    group.add_argument(
-        "--least", type=float, default=0.5, help="the least score of a box (default: 0.5)"
-    )
+    group.add_argument("--least", type=float, help=f"the least score of a box (default: {LEAST})")
 
 
 def run(args: Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from prototxt.errors import CaffeError
 
-from ._options import add_json, add_net, load_options
+from ._options import COMPUTING, add_json, add_net, load_options
 from ._start import start
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def dialects(definition: Net) -> str:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    add_net(parser)
+    add_net(parser, without=COMPUTING)
     add_json(parser)
 
 
@@ -49,7 +49,7 @@ def run(args: Namespace) -> int:
         summary, causes = found.summary(), found.causes()
         if args.json:
             _print_json(args, found.definition, summary, found.notes, causes)
-        else:
+        elif not args.quiet:
             print_table(args, found.definition, format_summary(summary), found.notes)
             for cause in causes:
                 print(cause)
@@ -57,7 +57,7 @@ def run(args: Namespace) -> int:
     summary, notes = summarize(net), Report.of(net).notes
     if args.json:
         _print_json(args, found.definition, summary, notes, [])
-    else:
+    elif not args.quiet:
         print_table(args, found.definition, format_summary(summary), notes)
     return 0
 

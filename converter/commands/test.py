@@ -25,11 +25,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print each batch's outputs, then the loss and the means, as Caffe's tool does."""
     start("converter.training")
+    import torch
+
     from converter.training import Outputs, mean_outputs
     from converter.training.networks import check_fed
 
     net = load_and_tell(args)
     check_fed(net)
+    torch.manual_seed(args.seed)  # of what data layers draw
 
     def seen(batch: int, outputs: Outputs) -> None:
         for line in outputs.lines():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.text import format_shape
-from prototxt.errors import UnsupportedError
+from prototxt.errors import UnsupportedError, UsageError
 
 DETECTION_FIELDS = 7
 """What a detector's row holds: image, label, score, xmin, ymin, xmax, ymax."""
@@ -61,8 +61,11 @@ def read_result(
     """Return the output that says something of an image, and what it says.
 
     `blob` names it where several do; boxes of a score below `least` are left out, and of classes
-    the `most` best stay. Raises UnsupportedError where no output can be told, or several can.
+    the `most` best stay. Raises UnsupportedError where no output can be told, or several can, and
+    UsageError for a `blob` that is none.
     """
+    if blob is not None and blob not in outputs:
+        raise UsageError(f"there is no output {blob!r}", fix=f"they are {', '.join(outputs)}")
     forms = {name: _form(value) for name, value in outputs.items() if blob in (None, name)}
     for form, read in _READERS.items():
         found = [name for name, own in forms.items() if own == form]

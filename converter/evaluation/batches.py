@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from converter.preprocessing import Transform
-from prototxt.errors import CaffeError, within
+from prototxt.errors import CaffeError, UsageError, within
 
 from .samples import LabelledImages
 
@@ -33,8 +33,11 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield these samples in order, resized and cropped by `workers` processes, 0 for this one.
 
-    Raises CaffeError, with its name, for a sample that cannot be read.
+    Raises CaffeError, with its name, for a sample that cannot be read, and UsageError for numbers
+    that are too small.
     """
+    if batch < 1 or workers < 0:
+        raise UsageError(f"batch {batch} of {workers} workers, wants 1 or more, and 0 or more")
     prepared = _Prepared(samples, indices, transform)
     loader = DataLoader(prepared, batch_size=batch, num_workers=workers, collate_fn=_collate)
     for loaded in loader:

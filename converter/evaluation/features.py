@@ -59,6 +59,8 @@ def extract(
     write = FORMS.get(path.suffix.lower())
     if write is None:
         raise UsageError(f"{path}: features are written as one of {', '.join(FORMS)}")
+    if lost := set(net.outputs) - net.exported().plan.outputs.keys():
+        raise UsageError(f"blob {min(lost)!r} wants labels, and images alone are fed")
     if taken := {NAMES, LABELS} & net.exported().plan.outputs.keys():
         raise UsageError(f"blob {taken.pop()!r} is called as what a file of features says besides")
     data, total = image_input(net), len(samples)

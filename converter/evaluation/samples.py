@@ -45,9 +45,14 @@ def open_samples(
     of `labels`, whose numbers are the classes; without it, by their classes' numbers, or else they
     are the classes in the order of their names. A list's paths are relative to `root`, which is
     the list's own folder unless given. Unless they have to be `labelled`, images may lie in the
-    folder itself, with the label -1. Raises CaffeError for what is none of these.
+    folder itself, with the label -1. Raises CaffeError for what is none of these, and for `labels`
+    or a `root` that it has no use for.
     """
     path = Path(data)
+    if root is not None and not path.is_file():
+        raise UsageError(f"--root is what a list's paths begin at, {path} is no list")
+    if labels is not None and not is_tree(path, labelled=labelled):
+        raise UsageError(f"--labels names folders, and {path} is no folder of them")
     if backend := backend_of(path):
         return LabelledDatabase(BACKENDS[backend](path))
     if path.is_dir():
@@ -57,6 +62,12 @@ def open_samples(
         folder = Path(root) if root is not None else path.parent
         return LabelledFiles([(folder / name, label) for name, label in read_image_list(path)])
     raise UsageError(f"{path}: no such folder, list or database")
+
+
+def is_tree(data: str | PathLike[str], *, labelled: bool = True) -> bool:
+    """Tell whether it is a folder with a folder of images for each class."""
+    path = Path(data)
+    return path.is_dir() and backend_of(path) is None and (labelled or not _images(path.iterdir()))
 
 
 @dataclass(frozen=True)

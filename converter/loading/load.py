@@ -18,7 +18,7 @@ from converter.network.plan import make_plan, running_steps
 from converter.seed import SEED
 from converter.text import format_shape
 from prototxt import Net, Weights
-from prototxt.errors import WeightError, advising, within
+from prototxt.errors import UsageError, WeightError, advising, within
 from prototxt.paths import PathName
 from prototxt.schema.protos import Protos
 
@@ -118,6 +118,8 @@ def load(
     )
     if require_weights and not files:
         raise WeightError(f"{definition.source}: no weights are given", fix="name the caffemodel")
+    if not files and (rename or as_names(ignore)):
+        raise UsageError("no weights are given whose layers could be mapped or ignored")
     request = Request(
         phase=phase,
         level=level,

@@ -44,9 +44,7 @@ def emit(
     refuse_unknown(emit, GraphOptions, options)
     asked = complete(GraphOptions, options)
     opset = asked["opset"]
-    newest = defs.onnx_opset_version()
-    if not OLDEST_OPSET <= opset <= newest:
-        raise UnsupportedError(f"opset {opset} is not in {OLDEST_OPSET}..{newest}")
+    check_opset(opset)
     exported = net.exported(with_losses=asked["with_losses"])
     if input_shapes is not None:
         exported = exported.at(input_shapes, net.layers)
@@ -74,6 +72,13 @@ def emit(
     graph.drop_dead()
     graph.drop_unread(graph.initializers.keys() - graph.learned)
     return graph
+
+
+def check_opset(opset: int) -> None:
+    """Raise UnsupportedError for an opset that is not written."""
+    newest = defs.onnx_opset_version()
+    if not OLDEST_OPSET <= opset <= newest:
+        raise UnsupportedError(f"opset {opset} is not in {OLDEST_OPSET}..{newest}")
 
 
 def _append_softmax(builder: Builder, plan: Plan) -> str:

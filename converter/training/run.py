@@ -34,14 +34,15 @@ def run(
     """
     path = Path(log or f"{solver.param.snapshot_prefix}_log.jsonl")
     follower = _Follower(solver, path, say, quiet=quiet)
-    follower.begin()
-    began, first = time.perf_counter(), solver.iter
     try:
+        follower.begin()
+        began, first = time.perf_counter(), solver.iter
         with handling_signals(solver.requests):
             solver.solve()
-    finally:
         follower.bar.close()
-    follower.end(time.perf_counter() - began, solver.iter - first)
+        follower.end(time.perf_counter() - began, solver.iter - first)
+    finally:
+        follower.close()
     # A process that only heard of another's signal has none of its own.
     return 128 + (solver.requests.signal or SIGINT) if solver.requests.stop else 0
 
@@ -81,6 +82,12 @@ class _Follower:
             picture = self.path.with_suffix(".png")
             drawn = can_draw() and draw_curve(read_log(self.path), picture, solver.net.name)
             self.tell(f"wrote {self.path} and {picture}" if drawn else f"wrote {self.path}")
+
+    def close(self) -> None:
+        """Leave the bar as it is, and close the log."""
+        self.bar.close()
+        if self.log is not None:
+            self.log.close()
 
     def report(self, event: Event) -> None:
         """Log an event and say what a person reads of it."""

@@ -90,6 +90,8 @@ class Solver:
     ) -> None:
         if amp and dtype != torch.float32:
             raise UnsupportedError(f"amp wants float32 weights, not {dtype}")
+        if workers < 0:
+            raise UsageError(f"{workers} workers, wants 0 or more")
         registry = registry_of(layers, proto=proto, near=solver)
         self.settings = Settings.read(
             fspath(solver),

@@ -16,7 +16,7 @@ from converter.preprocessing import Preprocessing
 from converter.progress import progress
 from converter.seed import SEED
 from prototxt.binary.resident import trim
-from prototxt.errors import UnsupportedError
+from prototxt.errors import UnsupportedError, UsageError
 
 from .compare import Comparison
 from .engine import compare_in_engine
@@ -69,6 +69,11 @@ def verify(
 
     Raises CaffeError where something cannot be run or compared.
     """
+    if golden_float is not None and golden is None:
+        raise UsageError(
+            "--golden-float says how far Caffe is from itself, and there is no --golden",
+            fix="give what Caffe computed in double with --golden, or this file so",
+        )
     report = Report.of(net)
     if drawn := [step for step in net.steps if net.layers[step.key].draws]:
         why = f"{drawn[0].place} draws at random: no two passes agree"

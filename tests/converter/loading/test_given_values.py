@@ -56,8 +56,10 @@ def test_what_is_no_type_of_numbers(dtype, net):
 def test_a_lone_name_is_no_row_of_letters(net):
     assert list(converter.load(net, stages="deploy").layers) == ["in", "fc", "d"]
     assert converter.load(net, end="y").named_outputs == ("y",)
+    weights = net.with_suffix(".caffemodel")
+    converter.save_caffemodel(converter.load(net), weights)
     with pytest.raises(converter.CaffeError, match="no layer 'nope' to ignore"):
-        converter.load(net, ignore="nope")
+        converter.load(net, weights, ignore="nope")
 
 
 def test_shapes_as_lists(net):

@@ -38,8 +38,8 @@ def vast(folder: Path, kind: str) -> Path:
 def test_show_and_check_need_no_memory_for_weights(kind, tmp_path, capsys):
     path = vast(tmp_path, kind)
     for dtype in ("float32", "float64", "float16"):
-        assert main(["show", str(path), "--dtype", dtype]) == 0
-    assert main(["check", str(path)]) == 0
+        assert main(["check", str(path), "--dtype", dtype]) == 0
+    assert main(["show", str(path)]) == 0
     assert capsys.readouterr().err == ""
 
 
