@@ -7,7 +7,7 @@ from .concat import Concat
 from .crop import AutoCrop, Crop
 from .eltwise import Eltwise
 from .embed import Embed
-from .filter import Filter
+from .filter import ChannelFilter, Filter
 from .flatten import Flatten
 from .inner_product import InnerProduct
 from .parameter import Parameter
@@ -25,6 +25,7 @@ __all__ = [
     "AutoCrop",
     "BatchReindex",
     "Bias",
+    "ChannelFilter",
     "Concat",
     "Crop",
     "Eltwise",

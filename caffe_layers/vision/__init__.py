@@ -3,7 +3,7 @@
 from .conv import Convolution
 from .deconv import Deconvolution
 from .im2col import Im2col
-from .pooling import Pooling
+from .pooling import Pooling, PoolingND
 from .spp import SPP
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "Deconvolution",
     "Im2col",
     "Pooling",
+    "PoolingND",
 ]

@@ -184,6 +184,49 @@ def _round_mode(param: Any) -> str:
     return said
 
 
+class PoolingND(Pooling, type="PoolingND", fork="caffe_3d", param="pooling_nd_param", tops=(1, 2)):
+    """Pooling over 2 or 3 axes; `kernel_size`, `stride` and `pad` are given once or once an axis.
+
+    Errors: those of Pooling; UnsupportedError for STOCHASTIC, which Caffe lacks too, and another
+    channel axis than 1.
+    Caffe: yulequan/3D-Caffe (branch 3D-Caffe), src/caffe/layers/pooling_nd_layer.cpp
+    """
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Pooling:
+        param, axes = layer.pooling_nd_param, len(bottoms[0]) - 2
+        if param.axis != 1 or enum_name(param, "pool") == "STOCHASTIC":
+            raise UnsupportedError("PoolingND is here for MAX and AVE, with the channels on axis 1")
+        whole = param.global_pooling
+        found = {name: each_axis(param, name, axes, none) for name, none in EACH.items()}
+        if whole and found["kernel_size"]:
+            raise ShapeError("global_pooling takes the bottom's size, wants no kernel")
+        return cls(mask=len(layer.top) == 2, **cls.fields(layer, **found))
+
+
+EACH: dict[str, tuple[int, ...] | None] = {"kernel_size": None, "stride": (1,), "pad": (0,)}
+"""PoolingND's sizes, with what they are where nothing says them."""
+
+
+def each_axis(
+    param: Any, name: str, axes: int, none: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
+    """Read a size that is given once, once an axis, or of images by its `_h` and `_w`.
+
+    Raises ShapeError for other numbers of them, and for a mixture.
+    """
+    given = tuple(getattr(param, name))
+    pair = tuple(f"{name.partition('_')[0]}_{axis}" for axis in "hw")
+    said = [field for field in pair if param.HasField(field)]
+    if said:
+        if given or axes != len(pair) or len(said) != len(pair):
+            raise ShapeError(f"{name} wants numbers, or of an image {' and '.join(pair)}, not both")
+        return tuple(getattr(param, field) for field in pair)
+    given = given or none or ()
+    require(len(given) in (0, 1, axes), f"{name} {given} wants 1 number, or {axes}: one an axis")
+    return (given * axes if len(given) == 1 else given) or None
+
+
 def _kernel_size(param: Any, axes: int) -> tuple[int, ...] | None:
     """Read the kernel: kernel_size, or kernel_h and kernel_w; None if there is neither."""
     pair = param.HasField("kernel_h") and param.HasField("kernel_w")

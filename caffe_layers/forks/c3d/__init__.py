@@ -3,6 +3,7 @@
 from .convolution3d import Convolution3D, NamedConvolution3D
 from .deconvolution3d import Deconvolution3D, NamedDeconvolution3D
 from .pooling3d import NamedPooling3D, Pooling3D
+from .voxel_softmax import VoxelSoftmax, VoxelSoftmaxLoss
 
 __all__ = [
     "Convolution3D",
@@ -11,4 +12,6 @@ __all__ = [
     "NamedDeconvolution3D",
     "NamedPooling3D",
     "Pooling3D",
+    "VoxelSoftmax",
+    "VoxelSoftmaxLoss",
 ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
+from caffe_layers.base.message import fork_field, is_set
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
@@ -18,14 +21,23 @@ class Reorg(Layer, type="Reorg", fork="yolo", param="reorg_param"):
     `(row * s + column) * C / (s s) + c`, and what comes of that is named anew. `reverse` spreads
     channels over blocks: N x (C / (s s)) x (H s) x (W s).
 
-    Errors: ShapeError without a stride, for C that s s does not divide, and sizes that s does not.
-    Caffe: eric612/MobileNet-YOLO, include/caffe/layers/reorg_layer.hpp
+    Without a stride it is 2, choasup's default; eric612's Caffe has none and divides by 0.
+
+    Errors: ShapeError for a stride of 0, C that s s does not divide, and sizes that s does not.
+    Caffe: eric612/MobileNet-YOLO, include/caffe/layers/reorg_layer.hpp; choasup/caffe-yolo9000,
+    src/caffe/layers/reorg_layer.cpp
     """
 
     def __init__(self, *, stride: int, reverse: bool = False) -> None:
         super().__init__()
-        require(stride > 0, f"stride {stride} wants to be given, and 1 or more")
+        require(stride > 0, f"stride {stride} wants 1 or more")
         self.stride, self.reverse = stride, reverse
+
+    @classmethod
+    def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Reorg:
+        param = fork_field(layer, "reorg_param")
+        said = param is not None and is_set(param, "stride")
+        return cls(**cls.fields(layer, stride=param.stride if said else 2))
 
     def shapes(self, x: Shape) -> list[Shape]:
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants 4: N x C x H x W")

@@ -13,6 +13,7 @@ import caffe_layers
 from caffe_layers import Layer, Shape
 from caffe_layers.data.fed import Fed
 from converter.loading.passes import Request
+from converter.loading.source_inputs import Reading
 from converter.network.build import UnsaidShapeError
 from converter.network.steps import MissingBottomError
 from prototxt import Net, Weights, filter_net
@@ -84,13 +85,27 @@ class Suggestions:
         given = self.request.input_shapes
         parts = self.parts(given)
         names = [*self._missing, *_unsaid(parts)]
-        examples = _examples(parts)
+        examples = self._replaced(names) | _examples(parts)
         beside = [name for name in names if self._is_beside(name) and name not in examples]
         images = [name for name in names if name not in beside]
         found = self._images(images, {name: examples[name] for name in images if name in examples})
         for name in beside:
             found[name] = self._beside(name, found)
         return {name: found[name] for name in names}
+
+    def _replaced(self, names: Iterable[str]) -> dict[str, Shape]:
+        """Return the like of what layers of the definition bring, which inputs now stand for."""
+        found: dict[str, Shape] = {}
+        for name in names:
+            for layer in self._sources(name):
+                reading = Reading.of(
+                    layer, self.definition, self.request.registry, self.request.dialect
+                )
+                module = reading.source()
+                if isinstance(module, Fed) and module.examples:
+                    found[name] = dict(zip(layer.top, module.examples, strict=True))[name]
+                    break
+        return found
 
     def parts(self, given: Mapping[str, Shape]) -> list[Part]:
         """Return the network's layers, as far as they are known with these inputs' shapes."""
@@ -140,11 +155,18 @@ class Suggestions:
         best: dict[str, Shape] = {}
         least = inf
         most = max(map(len, counts.values()), default=1)
-        ways = [(0, size) for size in [*sizes, CLIP]]
-        ways += [(way, sizes[0]) for way in range(1, most)]
-        for way, size in ways:
+        ways = [(0, size, False) for size in [*sizes, CLIP]]
+        ways += [(way, sizes[0], False) for way in range(1, most)]
+        lengths = {name: self._length(name) for name in names}
+        ways += [(0, size, True) for size in sizes]
+        for way, size, deep in ways:
             tried = {
-                name: (self._batch, count[min(way, len(count) - 1)], *(said[name] or size))
+                name: (
+                    self._batch,
+                    count[min(way, len(count) - 1)],
+                    *(lengths[name] if deep else ()),
+                    *(said[name] or size),
+                )
                 for name, count in counts.items()
             }
             tried.update(examples)
@@ -266,6 +288,11 @@ class Suggestions:
                     return size
         cuts = (tuple(_number(layer, field) for field in CUT) for layer in self.net.layers)
         return next(filter(all, cuts), None)  # what is cut is no smaller
+
+    def _length(self, name: str) -> Shape:
+        """Return how many frames a clip has, as the layer that makes a blob says, or of a few."""
+        said = (_number(layer, "new_length") for layer in self._sources(name))
+        return next(((length,) for length in said if length > 1), CLIP[:1])
 
     def _sources(self, name: str = "") -> Iterator[Any]:
         """Yield the layers that bring a blob, or any, in the network's phase before the others."""

@@ -13,7 +13,7 @@ import torch
 
 import caffe_layers
 import converter
-from prototxt import ShapeError
+from prototxt import CaffeError, ShapeError
 from tests.support.recorded import assert_close
 
 SHAPE = (2, 3, 5, 8, 7)
@@ -144,3 +144,74 @@ def test_what_only_an_image_has_is_refused(param, message, tmp_path):
 def test_six_axes_are_no_volume(tmp_path):
     with pytest.raises(ShapeError, match="has 6 axes, wants 4: N x C x H x W"):
         load(tmp_path, pooling("MAX", 2, 2, 0, "CEIL"), (1, 2, 3, 3, 3, 3))
+
+
+# ---- PoolingND ----------------------------------------------------------------------------------
+
+EACH_AXIS = [
+    ("kernel_size: 2 stride: 2", (2, 2, 2), (2, 2, 2), (0, 0, 0)),
+    ("kernel_size: [3, 2, 4] stride: [2, 1, 3] pad: [1, 0, 2]", (3, 2, 4), (2, 1, 3), (1, 0, 2)),
+    ("kernel_size: 3 pad: 1", (3, 3, 3), (1, 1, 1), (1, 1, 1)),
+]
+
+
+def pooling_nd(fields: str, tops: str = 'top: "y"') -> str:
+    return f'type: "PoolingND" {tops} pooling_nd_param {{ {fields} }}'
+
+
+@pytest.mark.parametrize("method", ["MAX", "AVE"])
+@pytest.mark.parametrize("row", EACH_AXIS, ids=lambda row: row[0])
+def test_pooling_nd(row, method, tmp_path):
+    fields, *sizes = row
+    axes = [
+        spans(*window, "CEIL") if any(sizes[2]) else spans(*window[:3], 0, "CEIL")
+        for window in zip(SHAPE[2:], *sizes, strict=True)
+    ]
+    # With any padding, along whatever axis, a last window beyond the padding is dropped.
+    for axis, size, pad in zip(axes, SHAPE[2:], sizes[2], strict=True):
+        while any(sizes[2]) and axis[-1][0] >= size:
+            assert pad == 0
+            axis.pop()
+    x, want = image(), np.zeros((*SHAPE[:2], *map(len, axes)))
+    for at in np.ndindex(*want.shape):
+        seen = [axis[place] for axis, place in zip(axes, at[2:], strict=True)]
+        cut = tuple(
+            slice(max(start, 0), min(end, size))
+            for (start, end), size in zip(seen, SHAPE[2:], strict=True)
+        )
+        values = x[at[:2]][cut]
+        area = prod(end - start for start, end in seen)
+        want[at] = values.max() if method == "MAX" else values.sum() / area
+    text = pooling_nd(f"pool: {method} {fields}")
+    got = load(tmp_path, text, dtype=torch.float64)(torch.from_numpy(x))["y"]
+    assert_close(got, want, "y")
+    (made,) = run(load(tmp_path, text), tmp_path, x)
+    assert_close(made, want, "onnx", 1e-5)
+
+
+def test_pooling_nd_is_pooling_of_images(tmp_path):
+    x = torch.from_numpy(image()[:, :, 0])
+    shape = tuple(x.shape)
+    fields = "kernel_h: 3 kernel_w: 2 stride_h: 2 stride_w: 3 pad_h: 1 pad_w: 1"
+    both = 'top: "y" top: "m"'
+    want = load(tmp_path, f'type: "Pooling" {both} pooling_param {{ {fields} }}', shape)(x.float())
+    got = load(tmp_path, pooling_nd(fields, both), shape)(x.float())
+    assert all(torch.equal(got[top], want[top]) for top in "ym")
+    whole = load(tmp_path, pooling_nd("global_pooling: true pool: AVE"), shape)(x.float())["y"]
+    assert_close(whole, x.mean((2, 3), keepdim=True), "y", 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ("kernel_size: [2, 2]", r"kernel_size \(2, 2\) wants 1 number, or 3"),
+        ("kernel_size: 2 stride_h: 2 stride_w: 2", "stride wants numbers, or of an image stride_h"),
+        ("pool: STOCHASTIC kernel_size: 2", "is here for MAX and AVE"),
+        ("axis: 2 kernel_size: 2", "with the channels on axis 1"),
+        ("kernel_size: 2 global_pooling: true", "wants no kernel"),
+        ("stride: 2", "no kernel size"),
+    ],
+)
+def test_pooling_nd_refuses(fields, says, tmp_path):
+    with pytest.raises(CaffeError, match=says):
+        load(tmp_path, pooling_nd(fields))

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from prototxt import CaffeError
+from tests.support.recorded import assert_close
 from tests.support.restated import check, check_gradients, load
 
 RNG = np.random.default_rng(20)
@@ -161,3 +163,49 @@ def test_refused(shape: tuple[int, ...], text: str, says: str, tmp_path: Path) -
             tmp_path,
             dialect="c3d" if "3d_param" not in text else None,
         )
+
+
+# ---- VOXEL_SOFTMAX ------------------------------------------------------------------------------
+
+VOXELS = (2, 3, 2, 3, 2)
+
+
+def test_voxel_softmax(tmp_path: Path) -> None:
+    x = RNG.normal(0, 2, VOXELS)
+    want = np.zeros(VOXELS)
+    for n, c, *at in product(*map(range, VOXELS)):
+        want[(n, c, *at)] = np.exp(x[(n, c, *at)]) / sum(np.exp(x[(n, k, *at)]) for k in range(3))
+    text = 'layer { name: "L" type: "VOXEL_SOFTMAX" bottom: "x" top: "y" }'
+    check(text, {"x": x}, {"y": want}, tmp_path)
+    check_gradients(text, {"x": x}, tmp_path)
+    with pytest.raises(CaffeError, match="5"):
+        load(text, {"x": x[0]}, tmp_path)
+
+
+def test_voxel_softmax_loss(tmp_path: Path) -> None:
+    """Voxels of no class count in the divisor, and keep the softmax for their gradient."""
+    x = RNG.normal(0, 2, VOXELS)
+    label = RNG.integers(0, 5, (2, 1, 2, 3, 2)).astype(float)
+    assert (label >= 3).any()
+    loss, gradient = 0.0, np.zeros(VOXELS)
+    for n, *at in product(*(range(size) for size in (2, *VOXELS[2:]))):
+        p = np.exp(x[(n, slice(None), *at)])
+        p /= p.sum()
+        own = int(label[(n, 0, *at)])
+        gradient[(n, slice(None), *at)] = p
+        if own < 3:
+            loss -= np.log(p[own])
+            gradient[(n, own, *at)] -= 1
+    text = 'layer { name: "L" type: "VOXEL_SOFTMAX_LOSS" bottom: "x" bottom: "l" top: "y" }'
+    inputs = {"x": x, "l": label}
+    check(text, inputs, {"y": np.array(loss / 24)}, tmp_path)
+    net = load(text, inputs, tmp_path)
+    bottom = torch.from_numpy(x).requires_grad_()
+    net.blobs({"x": bottom, "l": torch.from_numpy(label)})["y"].backward()
+    assert bottom.grad is not None
+    assert_close(bottom.grad, gradient / 24, "gradient")
+    check_gradients(text, inputs | {"l": label % 3}, tmp_path)
+    with pytest.raises(CaffeError, match="one for each voxel"):
+        load(text, inputs | {"l": label[:, 0]}, tmp_path)
+    with pytest.raises(CaffeError, match="labels"):
+        net.blobs({"x": bottom, "l": torch.from_numpy(-label)})

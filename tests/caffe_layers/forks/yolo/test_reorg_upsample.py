@@ -66,6 +66,7 @@ def test_reorg_is_no_space_to_depth(tmp_path: Path) -> None:
     blocks = x.reshape(4, 2, 2, 2, 2).transpose(2, 4, 0, 1, 3).reshape(16, 2, 2)
     assert (want[0] != blocks).any()
     check(layer("Reorg", "reorg_param { stride: 2 }"), {"x": x}, {"y": want}, tmp_path)
+    check(layer("Reorg", ""), {"x": x}, {"y": want}, tmp_path)  # choasup's default
 
 
 def test_reorg_with_free_sizes(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_upsample(scale: int | None, tmp_path: Path) -> None:
 
 
 REFUSED = {
-    layer("Reorg", ""): ("stride 0 wants to be given", (1, 4, 4, 4)),
+    layer("Reorg", "reorg_param { stride: 0 }"): ("stride 0 wants 1 or more", (1, 4, 4, 4)),
     layer("Reorg", "reorg_param { stride: 2 }"): (
         "6 channels, wants a multiple of 4",
         (1, 6, 4, 4),

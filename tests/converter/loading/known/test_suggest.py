@@ -104,6 +104,27 @@ def test_clips_for_convolutions_over_frames(tmp_path: Path) -> None:
     assert advised(net) == {"data": "1,3,16,112,112"}
 
 
+def test_clips_of_a_layer_that_reads_videos(tmp_path: Path) -> None:
+    """Of C3D 1.0 and 1.1: the frames that it says, of the size that it crops."""
+    old = """layers { name: "d" type: VIDEO_DATA top: "data" top: "label" image_data_param {
+      source: "list.txt" batch_size: 5 crop_size: 48 new_length: 8 use_image: true } }
+    layers { name: "conv" type: CONVOLUTION3D bottom: "data" top: "conv" convolution_param {
+      num_output: 2 kernel_size: 3 kernel_depth: 3 } }\n"""
+    net = write(tmp_path, old)
+    assert advised(net) == {"data": "5,3,8,48,48"}
+    assert advised(net, deploy=True) == {"data": "5,3,8,48,48"}
+    net = write(tmp_path, old.replace("new_length: 8", ""))
+    assert advised(net, deploy=True) == {"data": "5,3,16,48,48"}
+
+
+def test_what_deploy_puts_in_a_layers_place_is_like_its_data(tmp_path: Path) -> None:
+    data = """layer { name: "in" type: "Python" top: "data" top: "label"
+      python_param { module: "nyud_layers" layer: "NYUDSegDataLayer"
+      param_str: "{'split': 'val', 'tops': ['depth', 'label']}" } }\n"""
+    net = write(tmp_path, data, CONV % "", LOSS % "conv")
+    assert advised(net, deploy=True) == {"data": "1,1,425,560"}
+
+
 @pytest.mark.parametrize(
     ("loss", "label"),
     [
