@@ -32,6 +32,7 @@ ROWS: dict[tuple[str, str], str] = {
     ),
     ("BN", "happynear"): BN,
     ("BN", "pspnet"): BN,
+    ("BN", "robert0812"): 'bottom: "x" bn_param { moving_average: true }',
     ("BN", "segnet"): 'bottom: "x" bn_param { bn_mode: INFERENCE }',
     ("BN", "tsn"): BN,
     ("BatchNorm", "bvlc"): X,
@@ -107,6 +108,8 @@ ROWS: dict[tuple[str, str], str] = {
     ("Scale", "bvlc"): X,
     ("Scale", "happynear"): 'bottom: "x" scale_param { min_value: 0 }',
     ("SyncBN", "tsn"): BN,
+    ("TernaryConvolution", "ternary"): CONVOLUTION,
+    ("TernaryInnerProduct", "ternary"): INNER_PRODUCT,
 }
 """Type and fork -> what a layer of them says beside its name, its type and its top."""
 
