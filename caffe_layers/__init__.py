@@ -20,6 +20,7 @@ from .data import *
 from .data.python import register_python
 from .forks.binary import *
 from .forks.c3d import *
+from .forks.capsules import *
 from .forks.crf import *
 from .forks.deformable import *
 from .forks.documents import *

@@ -46,6 +46,23 @@ ROWS: dict[tuple[str, str], str] = {
     ("BinaryConvolution", "hwgq"): CONVOLUTION,
     ("BinaryInnerProduct", "caffe_zz"): INNER_PRODUCT,
     ("BinaryInnerProduct", "hwgq"): INNER_PRODUCT,
+    ("CapsuleConvRouting", "capsnet"): (
+        'bottom: "x" capsule_conv_routing_param { input_h: 4 input_w: 3 kh: 1 kw: 1 stride: 1 '
+        "input_capsule_num: 3 output_capsule_num: 2 output_capsule_shape { dim: 2 dim: 2 } }"
+    ),
+    ("CapsuleConvTransform", "capsnet"): (
+        'bottom: "x" capsule_conv_transform_param { input_h: 4 input_w: 3 kh: 2 kw: 2 stride: 1 '
+        "input_capsule_num: 3 output_capsule_num: 2 input_capsule_shape { dim: 2 dim: 2 } "
+        "output_capsule_shape { dim: 2 dim: 1 } }"
+    ),
+    ("CapsuleRouting", "capsnet"): (
+        'bottom: "x" capsule_routing_param { input_capsule_num: 12 output_capsule_dim: 4 '
+        "output_capsule_num: 3 }"
+    ),
+    ("CapsuleTransform", "capsnet"): (
+        'bottom: "x" capsule_transform_param { input_capsule_dim: 4 output_capsule_dim: 2 '
+        "output_capsule_num: 3 }"
+    ),
     ("CenterLoss", "center_loss"): f"{LABELLED} center_loss_param {{ num_output: 4 }}",
     ("CenterLoss", "happynear"): (
         LABELLED + ' center_loss_param { num_output: 4 distance_type: "L1" }'
@@ -108,6 +125,11 @@ ROWS: dict[tuple[str, str], str] = {
     ("Scale", "bvlc"): X,
     ("Scale", "happynear"): 'bottom: "x" scale_param { min_value: 0 }',
     ("SyncBN", "tsn"): BN,
+    ("Tensor", "capsnet"): (
+        'bottom: "x" capsule_conv_param { input_h: 4 input_w: 3 kh: 2 kw: 2 stride: 1 '
+        "input_capsule_num: 3 output_capsule_num: 2 input_capsule_shape { dim: 1 dim: 2 dim: 2 } "
+        "output_capsule_shape { dim: 1 dim: 2 dim: 3 } }"
+    ),
     ("TernaryConvolution", "ternary"): CONVOLUTION,
     ("TernaryInnerProduct", "ternary"): INNER_PRODUCT,
 }
