@@ -48,7 +48,7 @@ ROWS: dict[tuple[str, str], str] = {
     ("BinaryInnerProduct", "hwgq"): INNER_PRODUCT,
     ("CapsuleConvRouting", "capsnet"): (
         'bottom: "x" capsule_conv_routing_param { input_h: 4 input_w: 3 kh: 1 kw: 1 stride: 1 '
-        "input_capsule_num: 3 output_capsule_num: 2 output_capsule_shape { dim: 2 dim: 2 } }"
+        "input_capsule_num: 3 output_capsule_num: 2 output_capsule_shape { dim: 2 dim: 1 } }"
     ),
     ("CapsuleConvTransform", "capsnet"): (
         'bottom: "x" capsule_conv_transform_param { input_h: 4 input_w: 3 kh: 2 kw: 2 stride: 1 '
