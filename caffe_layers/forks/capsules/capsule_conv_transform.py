@@ -95,7 +95,7 @@ class CapsuleConvTransform(
         windows = self.top[0]
         seen = seen.view(len(x), self.inputs, windows, -1, self.rows, self.columns)
         seen = seen.transpose(1, 2).reshape(len(x), windows, self.window, self.rows, self.columns)
-        said = seen @ self.weight.view(self.window, self.columns, self.row)
+        said: Tensor = seen @ self.weight.view(self.window, self.columns, self.row)
         said = said.reshape(len(x), *self.top)
         return said if self.bias is None else said + self.bias.view(self.top)
 
@@ -156,7 +156,8 @@ class CapsuleConvRouting(
         return [(x[0], self.sizes[0], self.sizes[2])]
 
     def forward(self, x: Tensor) -> Tensor:
-        return (self.weight.unsqueeze(1) @ x.reshape(len(x), *self.sizes)).squeeze(2)
+        weight: Tensor = self.weight
+        return (weight.unsqueeze(1) @ x.reshape(len(x), *self.sizes)).squeeze(2)
 
     def onnx(self, op: Op, x: str) -> Values:
         weight = op.weight(self, "weight", shape=(self.sizes[0], 1, self.sizes[1]))

@@ -61,7 +61,8 @@ class CapsuleTransform(
         return [(x[0], self.capsules, self.made)]
 
     def forward(self, x: Tensor) -> Tensor:
-        said = (x.reshape(len(x), self.capsules, 1, self.dim) @ self.weight).squeeze(2)
+        rows = x.reshape(len(x), self.capsules, 1, self.dim)
+        said: Tensor = (rows @ self.weight).squeeze(2)
         return said if self.bias is None else said + self.bias.view(self.capsules, self.made)
 
     def onnx(self, op: Op, x: str) -> Values:
@@ -105,7 +106,8 @@ class CapsuleRouting(Layer, type="CapsuleRouting", fork="capsnet", param="capsul
 
     def forward(self, x: Tensor) -> Tensor:
         by_output = x.reshape(len(x), *self.sizes).transpose(1, 2)
-        return (self.weight.unsqueeze(1) @ by_output).squeeze(2)
+        weight: Tensor = self.weight
+        return (weight.unsqueeze(1) @ by_output).squeeze(2)
 
     def onnx(self, op: Op, x: str) -> Values:
         said = op.Reshape(x, op.ints(0, *self.sizes))

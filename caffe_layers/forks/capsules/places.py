@@ -42,11 +42,13 @@ class Places(NamedTuple):
         top, left = np.divmod(np.arange(self.rows * self.columns), self.columns)
         down, right = np.divmod(np.arange(self.kh * self.kw), self.kw)
         row = top[:, None] * self.stride + down
-        return row * self.input_w + left[:, None] * self.stride + right
+        seen: NDArray[np.int64] = row * self.input_w + left[:, None] * self.stride + right
+        return seen
 
     def seen_last(self) -> NDArray[np.bool_]:
         """Tell of each whether no later window sees the same place."""
         top, left = np.divmod(np.arange(self.rows * self.columns), self.columns)
         down, right = np.divmod(np.arange(self.kh * self.kw), self.kw)
-        below = (top[:, None] == self.rows - 1) | (down < self.stride)
-        return below & ((left[:, None] == self.columns - 1) | (right < self.stride))
+        below: NDArray[np.bool_] = (top[:, None] == self.rows - 1) | (down < self.stride)
+        last: NDArray[np.bool_] = (left[:, None] == self.columns - 1) | (right < self.stride)
+        return below & last

@@ -86,7 +86,8 @@ class TensorCapsules(Layer, type="Tensor", fork="capsnet", param="capsule_conv_p
         """Return the weight as a convolution's, (c O e) x (I b) x kh x kw, in c groups."""
         c, _, b = self.capsule
         window = (self.places.kh, self.places.kw)
-        weight = self.weight.view(self.outputs, self.inputs, *window, c, b, self.made[2])
+        weight: Tensor = self.weight
+        weight = weight.view(self.outputs, self.inputs, *window, c, b, self.made[2])
         weight = weight.permute(4, 0, 6, 1, 5, 2, 3)
         return weight.reshape(c * self.outputs * self.made[2], self.inputs * b, *window)
 
