@@ -3,5 +3,6 @@
 from .convolution_ristretto import ConvolutionRistretto
 from .deconvolution_ristretto import DeconvolutionRistretto
 from .fc_ristretto import FcRistretto
+from .lrn_ristretto import LRNRistretto
 
-__all__ = ["ConvolutionRistretto", "DeconvolutionRistretto", "FcRistretto"]
+__all__ = ["ConvolutionRistretto", "DeconvolutionRistretto", "FcRistretto", "LRNRistretto"]

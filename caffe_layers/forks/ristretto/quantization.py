@@ -108,6 +108,10 @@ class Quantization:
             return bias
         return gradient_of(self._parameter(bias.detach(), training or self.stochastic), bias)
 
+    def nearest_float(self, x: Tensor) -> Tensor:
+        """Return numbers as small floats, rounded to the nearest whatever the scheme is."""
+        return self._float(x, draws=False)
+
     def _parameter(self, plain: Tensor, draws: bool) -> Tensor:
         if self.precision == FLOAT:
             return self._float(plain, draws)
@@ -136,6 +140,10 @@ class Quantization:
         size = torch.where(exponent - 1 + self._bias > 2**self.exp_bits - 1, self._largest, size)
         tiny = (exponent - 1 < LEAST) | (mantissa == 0) | (exponent - 1 + self._bias < 0)
         return (torch.where(tiny, 0.0, size) * torch.sign(x)).to(x.dtype)
+
+    def onnx_nearest_float(self, op: Op, x: str) -> str:
+        """Append what `nearest_float` does."""
+        return self._onnx_float(op, x)
 
     def onnx_bottom(self, op: Op, x: str) -> str:
         """Append the rounding of a bottom."""
