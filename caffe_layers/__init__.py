@@ -35,6 +35,7 @@ from .forks.mscnn import *
 from .forks.norms import *
 from .forks.openpose import *
 from .forks.pose import *
+from .forks.pruned import *
 from .forks.python import *
 from .forks.rcnn import *
 from .forks.regions import *

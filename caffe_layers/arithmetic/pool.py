@@ -139,15 +139,16 @@ def _counted(
     return (start + kernel).clip(max=size) - start.clip(min=0)
 
 
-def onnx_max_pool(op: Op, x: str, pool: Pool) -> str:
-    """Append the windows' maxima."""
+def onnx_max_pool(op: Op, x: str, pool: Pool, *, inner: bool = False) -> str:
+    """Append the windows' maxima; `inner` says that x is a layer's own value, of untold size."""
     kernel, stride, pad, _ = pool.window
-    inside, ends = onnx_inside(op, x, pool, _least(op))
+    inside, ends = onnx_inside(op, x, pool, _least(op), inner=inner)
     largest = partial(op.append, "MaxPool", kernel_shape=kernel, strides=stride)
     pads = [*pad, *ends]
     if op.takes("MaxPool", inside, kernel_shape=kernel, strides=stride, pads=pads):
         return largest(inside, pads=pads)
-    return largest(_onnx_pad(op, x, pad, _ends(op, x, pool), _least(op)))
+    ends = pool.ends() if inner else _ends(op, x, pool)
+    return largest(_onnx_pad(op, x, pad, ends, _least(op)))
 
 
 def onnx_max_places(op: Op, x: str, pool: Pool) -> tuple[str, str]:
@@ -260,9 +261,11 @@ def _outside(pool: Pool, ends: Sequence[int]) -> bool:
     return any(end >= kernel for end, kernel in zip(ends, pool.window.kernel, strict=True))
 
 
-def onnx_inside(op: Op, x: str, pool: Pool, value: float) -> tuple[str, tuple[int, ...]]:
+def onnx_inside(
+    op: Op, x: str, pool: Pool, value: float, *, inner: bool = False
+) -> tuple[str, tuple[int, ...]]:
     """Return x and its end padding, moved into x where a window may lie wholly in it."""
-    ends = _ends(op, x, pool)
+    ends = pool.ends() if inner else _ends(op, x, pool)
     if not _outside(pool, ends):
         return x, ends
     none = (0,) * len(ends)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,6 +11,8 @@ from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError
+
+from .local_response import emit_response_across, response_across
 
 REGIONS = ("ACROSS_CHANNELS", "WITHIN_CHANNEL")
 
@@ -51,47 +51,21 @@ class LRN(Layer, type="LRN", param="lrn_param"):
         return [x]
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.norm_region == "ACROSS_CHANNELS":
+            return response_across(x, self.local_size, self.alpha, self.beta, self.k)
         size, pad = self.local_size, self.local_size // 2
-        square = x * x
-        if self.norm_region == "WITHIN_CHANNEL":
-            return x * (1 + self.alpha * F.avg_pool2d(square, size, 1, pad)).pow(-self.beta)
-        # Sums of whole channels: a pooling over them takes several times as long backward.
-        padded = F.pad(square, (0, 0, 0, 0, pad, pad))
-        total: Any = sum(padded.narrow(1, at, x.shape[1]) for at in range(size))
-        scale: Tensor = self.k + self.alpha * (total / size)
-        return x * scale.pow(-self.beta)
+        return x * (1 + self.alpha * F.avg_pool2d(x * x, size, 1, pad)).pow(-self.beta)
 
     def onnx(self, op: Op, x: str) -> Values:
-        across = self.norm_region == "ACROSS_CHANNELS"
-        if across and self.alpha > 0 and self.beta > 0:  # ONNX Runtime takes no others
-            if self.k.is_integer() or self.k < 0:
-                return op.LRN(
-                    x, alpha=self.alpha, beta=self.beta, bias=self.k, size=self.local_size
-                )
-            # OpenVINO takes a whole number: k is taken out of the power.
-            alpha = self.alpha / self.k
-            power = op.LRN(x, alpha=alpha, beta=self.beta, bias=1.0, size=self.local_size)
-            return op.Mul(power, op.scalar(self.k**-self.beta))
-        square = op.Mul(x, x)
-        mean = self._onnx_mean_across(op, square) if across else self._onnx_mean_within(op, square)
-        share = op.Mul(mean, op.scalar(self.alpha))
-        scale = op.Add(share, op.scalar(self.k if across else 1))
-        return op.Mul(x, op.Pow(scale, op.scalar(-self.beta)))
-
-    def _onnx_mean_within(self, op: Op, square: str) -> str:
+        if self.norm_region == "ACROSS_CHANNELS":
+            return emit_response_across(op, x, self.local_size, self.alpha, self.beta, self.k)
         size, pad = self.local_size, self.local_size // 2
-        return op.AveragePool(
-            square, kernel_shape=[size, size], pads=[pad] * 4, count_include_pad=1
-        )
-
-    def _onnx_mean_across(self, op: Op, square: str) -> str:
-        """Append the mean, with the channels as rows, so that it is a pooling."""
-        rows = op.Transpose(square, perm=[0, 2, 1, 3])
-        pad = self.local_size // 2
         mean = op.AveragePool(
-            rows, kernel_shape=[self.local_size, 1], pads=[pad, 0, pad, 0], count_include_pad=1
+            op.Mul(x, x), kernel_shape=[size, size], pads=[pad] * 4, count_include_pad=1
         )
-        return op.Transpose(mean, perm=[0, 2, 1, 3])
+        share = op.Mul(mean, op.scalar(self.alpha))
+        scale = op.Add(share, op.scalar(1))
+        return op.Mul(x, op.Pow(scale, op.scalar(-self.beta)))
 
     def python(self, py: Py, x: str) -> str:
         size, pad, alpha, beta = self.local_size, self.local_size // 2, self.alpha, self.beta

@@ -20,10 +20,12 @@ from caffe_layers.arithmetic.stochastic_pool import drawn, onnx_weighted_mean, w
 from caffe_layers.arithmetic.window import Sizes, Window, make_window
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.message import enum_name, is_set
+from caffe_layers.base.message import enum_name
 from caffe_layers.base.op import Op, Py, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError, UnsupportedError
+
+from .pooling_param import EACH, read_each_axis, read_kernel, read_round_mode, read_sizes
 
 METHODS = ("MAX", "AVE", "STOCHASTIC")
 MODES = ("CEIL", "FLOOR")
@@ -94,10 +96,10 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
         param = layer.pooling_param
         axes = 3 if len(bottoms[0]) == 5 else 2
         computed = {
-            "kernel_size": _kernel_size(param, axes),
-            "stride": _sizes(param, "stride", axes),
-            "pad": _sizes(param, "pad", axes),
-            "round_mode": _round_mode(param),
+            "kernel_size": read_kernel(param, axes),
+            "stride": read_sizes(param, "stride", axes),
+            "pad": read_sizes(param, "pad", axes),
+            "round_mode": read_round_mode(param),
         }
         return cls(mask=len(layer.top) == 2, **cls.fields(layer, **computed))
 
@@ -173,17 +175,6 @@ def _only(number: int, sizes: Sizes) -> bool:
     return {sizes} == {number} if isinstance(sizes, int) else set(sizes) <= {number}
 
 
-def _round_mode(param: Any) -> str:
-    """Read how the number of places is rounded; Intel's message has no say in it."""
-    mode = enum_name(param, "round_mode") if is_set(param, "round_mode") else ""
-    if not is_set(param, "ceil_mode"):
-        return mode or "CEIL"
-    said = "CEIL" if param.ceil_mode else "FLOOR"
-    if mode not in ("", said):
-        raise ShapeError(f"ceil_mode says {said} and round_mode {mode}, wants one of them")
-    return said
-
-
 class PoolingND(Pooling, type="PoolingND", fork="caffe_3d", param="pooling_nd_param", tops=(1, 2)):
     """Pooling over 2 or 3 axes; `kernel_size`, `stride` and `pad` are given once or once an axis.
 
@@ -198,58 +189,7 @@ class PoolingND(Pooling, type="PoolingND", fork="caffe_3d", param="pooling_nd_pa
         if param.axis != 1 or enum_name(param, "pool") == "STOCHASTIC":
             raise UnsupportedError("PoolingND is here for MAX and AVE, with the channels on axis 1")
         whole = param.global_pooling
-        found = {name: each_axis(param, name, axes, none) for name, none in EACH.items()}
+        found = {name: read_each_axis(param, name, axes, none) for name, none in EACH.items()}
         if whole and found["kernel_size"]:
             raise ShapeError("global_pooling takes the bottom's size, wants no kernel")
         return cls(mask=len(layer.top) == 2, **cls.fields(layer, **found))
-
-
-EACH: dict[str, tuple[int, ...] | None] = {"kernel_size": None, "stride": (1,), "pad": (0,)}
-"""PoolingND's sizes, with what they are where nothing says them."""
-
-
-def each_axis(
-    param: Any, name: str, axes: int, none: tuple[int, ...] | None
-) -> tuple[int, ...] | None:
-    """Read a size that is given once, once an axis, or of images by its `_h` and `_w`.
-
-    Raises ShapeError for other numbers of them, and for a mixture.
-    """
-    given = tuple(getattr(param, name))
-    pair = tuple(f"{name.partition('_')[0]}_{axis}" for axis in "hw")
-    said = [field for field in pair if param.HasField(field)]
-    if said:
-        if given or axes != len(pair) or len(said) != len(pair):
-            raise ShapeError(f"{name} wants numbers, or of an image {' and '.join(pair)}, not both")
-        return tuple(getattr(param, field) for field in pair)
-    given = given or none or ()
-    require(len(given) in (0, 1, axes), f"{name} {given} wants 1 number, or {axes}: one an axis")
-    return (given * axes if len(given) == 1 else given) or None
-
-
-def _kernel_size(param: Any, axes: int) -> tuple[int, ...] | None:
-    """Read the kernel: kernel_size, or kernel_h and kernel_w; None if there is neither."""
-    pair = param.HasField("kernel_h") and param.HasField("kernel_w")
-    if param.global_pooling:
-        fields = ("kernel_size", "kernel_h", "kernel_w")
-        if any(param.HasField(name) for name in fields):
-            raise ShapeError("global_pooling takes the bottom's size, wants no kernel")
-        return None
-    if param.HasField("kernel_size") == pair:
-        raise ShapeError("the kernel wants kernel_size, or kernel_h and kernel_w, but not both")
-    if not pair:
-        return (param.kernel_size,) * axes
-    require(axes == 2, "kernel_h and kernel_w are of an image, a volume wants kernel_size")
-    return param.kernel_h, param.kernel_w
-
-
-def _sizes(param: Any, name: str, axes: int) -> tuple[int, ...]:
-    """Read stride or pad: one number, or `_h` and `_w`."""
-    pair = (f"{name}_h", f"{name}_w")
-    given = [param.HasField(field) for field in pair]
-    if not any(given):
-        return (getattr(param, name),) * axes
-    if not all(given) or param.HasField(name):
-        raise ShapeError(f"{name} wants one number, or {' and '.join(pair)}, but not a mixture")
-    require(axes == 2, f"{' and '.join(pair)} are of an image, a volume wants {name}")
-    return getattr(param, pair[0]), getattr(param, pair[1])

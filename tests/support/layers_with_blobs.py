@@ -19,6 +19,7 @@ SHAPES = {
 """What the layers read, by name."""
 
 CONVOLUTION = 'bottom: "x" convolution_param { num_output: 4 kernel_size: 3 }'
+POOL = " pooling_param { kernel_size: 2 }"
 VOLUME = 'bottom: "volume" %s { num_output: 4 kernel_size: 3 kernel_depth: 2 }'
 RECURRENT = 'bottom: "series" bottom: "cont" recurrent_param { num_output: 4 }'
 INNER_PRODUCT = 'bottom: "x" inner_product_param { num_output: 4 }'
@@ -63,6 +64,8 @@ ROWS: dict[tuple[str, str], str] = {
         'bottom: "x" capsule_transform_param { input_capsule_dim: 4 output_capsule_dim: 2 '
         "output_capsule_num: 3 }"
     ),
+    ("CConvolution", "surgery"): CONVOLUTION,
+    ("CInnerProduct", "surgery"): INNER_PRODUCT,
     ("CenterLoss", "center_loss"): f"{LABELLED} center_loss_param {{ num_output: 4 }}",
     ("CenterLoss", "happynear"): (
         LABELLED + ' center_loss_param { num_output: 4 distance_type: "L1" }'
@@ -78,6 +81,9 @@ ROWS: dict[tuple[str, str], str] = {
     ("Convolution3D", "c3d"): VOLUME % "convolution_param",
     ("Convolution3D", "c3d_11"): VOLUME % "convolution3d_param",
     ("ConvolutionDepthwise", "mobile"): CONVOLUTION,
+    ("ConvolutionReLU", "skimcaffe"): CONVOLUTION,
+    ("ConvolutionReLUPool", "skimcaffe"): CONVOLUTION + POOL,
+    ("ConvolutionReLUPoolLRN", "skimcaffe"): CONVOLUTION + POOL,
     ("ConvolutionRistretto", "ristretto"): CONVOLUTION,
     ("CuDNNBatchNorm", "sknet"): X,
     ("DataAugmentation", "flownet2"): 'bottom: "x" augmentation_param { recompute_mean: 3 }',
@@ -98,6 +104,7 @@ ROWS: dict[tuple[str, str], str] = {
     ("FcRistretto", "ristretto"): INNER_PRODUCT,
     ("InnerProduct", "bvlc"): INNER_PRODUCT,
     ("InnerProduct", "twns"): INNER_PRODUCT,
+    ("InnerProductReLUDropout", "skimcaffe"): INNER_PRODUCT,
     ("InnerProduct", "happynear"): (
         'bottom: "x" inner_product_param { num_output: 4 normalize: true }'
     ),
@@ -132,6 +139,7 @@ ROWS: dict[tuple[str, str], str] = {
     ),
     ("TernaryConvolution", "ternary"): CONVOLUTION,
     ("TernaryInnerProduct", "ternary"): INNER_PRODUCT,
+    ("Winograd", "skimcaffe"): CONVOLUTION,
 }
 """Type and fork -> what a layer of them says beside its name, its type and its top."""
 
