@@ -16,6 +16,7 @@ from .salicon import CustomInterpolation, ShapedData
 from .sec import SecAnnotation, SecCrf, SecSoftmax
 from .seg_data import NYUDSegData, PascalSegData, SiftFlowSegData
 from .stage_bridge import StageBridgeLayer
+from .text_proposals import TextProposals
 from .tripletloss import Norm2Layer, TripletData, TripletSelectLayer
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ShapedData",
     "SiftFlowSegData",
     "StageBridgeLayer",
+    "TextProposals",
     "TripletData",
     "TripletSelectLayer",
     "TurnedAnchorTarget",

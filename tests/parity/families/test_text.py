@@ -39,24 +39,35 @@ CTPN = (
     + layer("apart", "Reshape", "lstm", "apart",
             "reshape_param { shape { dim: -1 dim: 1 } axis: 1 num_axes: 1 }")
     + layer("map", "Transpose", "apart", "map", "transpose_param { dim: 2 dim: 3 dim: 1 dim: 0 }")
-    + convolution("score", "map", 4)
-    + convolution("shift", "map", 4)
+    + convolution("score", "map", 20)
+    + convolution("shift", "map", 20)
     + layer("pairs", "Reshape", "score", "pairs",
             "reshape_param { shape { dim: 0 dim: 2 dim: -1 dim: 0 } }")
     + layer("prob", "Softmax", "pairs", "prob")
     + layer("back", "Reshape", "prob", "back",
-            "reshape_param { shape { dim: 0 dim: 4 dim: -1 dim: 0 } }")
+            "reshape_param { shape { dim: 0 dim: 20 dim: -1 dim: 0 } }")
     + 'layer { name: "proposal" type: "Python" bottom: "back" bottom: "shift" bottom: "im_info" '
     'top: "rois" top: "scores" python_param { module: "layers.text_proposal_layer" '
-    "layer: \"ProposalLayer\" param_str: \"'feat_stride': 16\" } }\n"
+    "layer: \"ProposalLayer\" param_str: \"'feat_stride': 4\" } }\n"
 )  # fmt: skip
+
+
+def test_ctpn(tmp_path: Path) -> None:
+    fed = {"data": picture(1, 3, 32, 48), "im_info": np.array([[32, 48]], np.float32)}
+    tops = end_to_end(CTPN, fed, tmp_path)
+    assert {name: top.shape for name, top in tops.items()} == {
+        "rois": (960, 4), "scores": (960, 1)}  # fmt: skip
+    left, upper, right, lower = tops["rois"].T
+    assert (left <= right).all()
+    assert right.max() == 47
+    assert (upper <= lower).all()
+    assert lower.max() == 31
+    assert ((tops["scores"] > 0) & (tops["scores"] < 1)).all()
 
 
 def test_ctpn_up_to_its_own_python(tmp_path: Path) -> None:
     tops = end_to_end(CTPN, {"data": picture(1, 3, 32, 48)}, tmp_path, end=["back", "shift"])
-    assert {name: top.shape for name, top in tops.items()} == {
-        "back": (1, 4, 8, 12), "shift": (1, 4, 8, 12)}  # fmt: skip
-    pairs = tops["back"].reshape(1, 2, 2, 8, 12).sum(1)
+    pairs = tops["back"].reshape(1, 2, 10, 8, 12).sum(1)
     np.testing.assert_allclose(pairs, 1, rtol=1e-5)
 
 
