@@ -176,17 +176,14 @@ def checked(path: Path) -> str:
 
 
 def converted(path: Path, options: Options) -> str:
-    """Convert with drawn weights in a process of its own; return how it ended."""
+    """Convert with drawn weights, in processes of their own; return how it ended."""
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "converter", "convert", str(path), "-o", out]
-        done = subprocess.run(
-            [*command, "--format", "onnx", "--quiet", *options.words()],
-            capture_output=True,
-            text=True,
-            preexec_fn=limited,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            check=False,
-        )
+        weights = str(Path(out, "drawn.caffemodel"))
+        words = options.words()
+        done = limited_run("benchmarks.drawn", weights, str(path), "--quiet", *words)
+        if done.returncode == 0:
+            asked = (str(path), weights, "-o", out, "--format", "onnx", "--quiet")
+            done = limited_run("converter", "convert", *asked, *words)
     if done.returncode == 0:
         return "verified"
     if done.returncode == -signal.SIGXCPU:
@@ -197,6 +194,18 @@ def converted(path: Path, options: Options) -> str:
         return f"traceback: {done.stderr.strip().splitlines()[-1]}"
     message = on_one_line(done.stderr.strip(), path)
     return f"refused: {message}" if message else "not verified"
+
+
+def limited_run(module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a module with words in a limited process."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *words],
+        capture_output=True,
+        text=True,
+        preexec_fn=limited,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
 
 
 def limited() -> None:

@@ -43,6 +43,7 @@ import numpy as np
 import onnx
 import torch
 from bvlc import in_bvlc_layers
+from drawn import drawn
 from engine import SIDE
 
 import converter
@@ -139,23 +140,6 @@ def networks(checkpoints: Path, shared: Path, folder: Path) -> Iterator[Network]
 
 def _pair(folder: Path) -> tuple[Path, Path]:
     return folder / "deploy.prototxt", next(folder.glob("*.caffemodel"))
-
-
-def drawn(net: Path, path: Path) -> Path:
-    """Write weights as training begins with: what is drawn keeps the size of its inputs."""
-    loaded = converter.load(net)
-    torch.manual_seed(1701)
-    for name, blobs in loaded.params.items():
-        kind = loaded.layers[name].caffe_type
-        for number, blob in enumerate(blobs):
-            if blob.dim() > 1:
-                torch.nn.init.kaiming_normal_(blob.data)
-            elif kind == "BatchNorm":
-                blob.data.fill_(float(number > 0))
-            elif kind == "Scale":
-                blob.data.fill_(float(number == 0))
-    converter.save_caffemodel(loaded, path)
-    return path
 
 
 def measure(network: Network, args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
