@@ -5,6 +5,8 @@ from .depthwise_conv import DepthwiseConvolution
 from .hard_sigmoid import HardSigmoid
 from .hswish import HardSwish, HardSwish02, HSwish, HSwish02
 from .mish import Mish
+from .selu import SeLu
+from .selu_dropout import SeLuDropout
 from .shuffle_channel import ShuffleChannel
 
 __all__ = [
@@ -16,5 +18,7 @@ __all__ = [
     "HardSwish",
     "HardSwish02",
     "Mish",
+    "SeLu",
+    "SeLuDropout",
     "ShuffleChannel",
 ]

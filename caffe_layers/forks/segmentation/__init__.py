@@ -10,6 +10,7 @@ from .mat_write import MatWrite
 from .moving_bn import MovingBN
 from .padding import Padding
 from .pointwise_spatial_attention import PointwiseSpatialAttention
+from .quantize import Quantize
 from .refused import (
     AdaptiveBiasChannel,
     BiasChannel,
@@ -17,6 +18,7 @@ from .refused import (
     MatRead,
     UniqueLabel,
 )
+from .rescale import Rescale
 from .seg_accuracy import EltwiseAccuracy, SegAccuracy
 from .seg_data import SegData
 from .segnet_bn import DeconvNetBN, SegNetBN
@@ -45,6 +47,8 @@ __all__ = [
     "OpenVinoInterp",
     "Padding",
     "PointwiseSpatialAttention",
+    "Quantize",
+    "Rescale",
     "SegAccuracy",
     "SegData",
     "SegNetBN",

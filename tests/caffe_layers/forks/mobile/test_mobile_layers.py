@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import caffe_layers
 from prototxt import ShapeError, UnsupportedError
@@ -133,3 +134,38 @@ def test_which_hswish_cannot_be_told(kind, tmp_path: Path):
         restated.load(layer(kind), {"x": image(2, 3)}, tmp_path)
     assert "the readings of hswish, hswish_02 each fit this layer" in str(caught.value)
     assert "name the fork with --dialect" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "alpha", "scale"),
+    [("", 1.67326324, 1.050700987), ("selu_param { alpha: 0.5 lambda: 2.25 }", 0.5, 2.25)],
+)
+def test_selu(fields: str, alpha: float, scale: float, tmp_path: Path) -> None:
+    alpha, scale = float(np.float32(alpha)), float(np.float32(scale))
+    x = image(2, 3, 4, 5)
+    x[0, 0, 0, :2] = 0, 1000  # whose exponential no number is
+    want = each(x, lambda value: scale * (value if value > 0 else alpha * (exp(value) - 1)))
+    check(layer("SeLu", fields), {"x": x}, {"y": want}, tmp_path)
+    check_gradients(layer("SeLu", fields), {"x": x[1:]}, tmp_path)
+
+
+def test_selu_dropout_keeps_mean_and_variance(tmp_path: Path) -> None:
+    dropout = caffe_layers.SeLuDropout(dropout_ratio=0.25)
+    torch.manual_seed(1701)
+    x = torch.nn.functional.selu(torch.randn(1_000_000, dtype=torch.float64)).requires_grad_()
+    top = dropout(x)
+    top.sum().backward()
+    assert x.grad is not None
+    stays = x.grad != 0
+    assert stays.double().mean().item() == pytest.approx(0.75, abs=0.002)
+    alpha, q = float(np.float32(-1.75809934)), 0.75
+    a = 1 / (q + alpha**2 * q * (1 - q)) ** 0.5
+    b = -a * (1 - q) * alpha
+    torch.testing.assert_close(x.grad[stays], torch.full_like(x.grad[stays], a))
+    torch.testing.assert_close(top, a * x.where(stays, alpha) + b)
+    assert top.mean().item() == pytest.approx(0, abs=0.01)
+    assert top.var().item() == pytest.approx(1, abs=0.01)
+    value = image(2, 3)
+    check(layer("SeLuDropout"), {"x": value}, {"y": value}, tmp_path)
+    with pytest.raises(ShapeError, match="above 0 and below 1"):
+        caffe_layers.SeLuDropout(dropout_ratio=1)
