@@ -21,7 +21,8 @@ def test_every_forks_file_is_whole(path: Path) -> None:
     """It names its source, its messages can be built, and nothing in it is of no use."""
     text = path.read_text("utf-8")
     comment = " ".join(re.findall(r"^// ?(.*)$", text, re.MULTILINE))
-    assert re.search(r"\([\w.-]+/[\w.-]+, [^)]*\.proto\)", comment), "whose is it?"
+    repository = r"[\w.-]+/[\w.-]+( at [0-9a-f]{7,40})?"
+    assert re.search(rf"\({repository}( and {repository})?, [^)]+\)", comment), "whose is it?"
     one = SHIPPED.dialect(path.stem)
     assert SHIPPED.is_further(path.stem)
     assert one.message("LayerParameter").DESCRIPTOR.fields_by_name["name"].number == 1
