@@ -15,6 +15,7 @@ from .network.backward import Diffs, backward
 from .network.net import CaffeNet
 from .network.summary import format_summary, summarize
 from .onnx.export import check_onnx, export_onnx
+from .onnx.quantization.calibration import Calibration
 from .preprocessing import Preprocessing, preprocess
 from .verification.report import Report
 from .verification.verify import verify
@@ -24,6 +25,7 @@ __version__: str
 __all__ = [
     "CaffeError",
     "CaffeNet",
+    "Calibration",
     "Diffs",
     "FormatError",
     "Preprocessing",

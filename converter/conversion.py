@@ -16,14 +16,16 @@ from prototxt.errors import CaffeError, UnsupportedError, UsageError
 from prototxt.paths import PathName
 
 from .engines import get_engine
+from .evaluation.calibration import calibration_feeds
 from .formats import DEFAULT_FORMATS, FORMATS, Format, Options, get_format
 from .keywords import complete, only, refuse_unknown
 from .loading.load import load
-from .loading.options import LoadOptions, as_dtype
+from .loading.options import LoadOptions, as_dtype, is_int8
 from .network.net import CaffeNet
 from .network.origin import FileInfo
 from .onnx.model import OnnxModel
-from .onnx.options import FormatOptions
+from .onnx.options import CalibrationOptions, FormatOptions
+from .onnx.quantization.calibration import Calibration
 from .preprocessing import ImageSettings, Preprocessing, image_input, preprocessing_of
 from .preprocessing.inputs import as_arrays
 from .verification.report import Report
@@ -77,8 +79,10 @@ def convert(
         **options: those of `load`, and how ONNX is written: `opset`, `dynamic`, `target`,
             `with_losses`, `softmax`, `fold_bn` and `half_io` as `export_onnx` says; with
             `optimize` it is what `CaffeNet.optimize` makes. With `dtype` float16 the network is
-            loaded in float32 and written in half precision. With a `target` the file runs in
-            that engine too where it is installed.
+            loaded in float32 and written in half precision; with int8 ONNX is in eight bits, with
+            ranges that are measured on `calibrate` (see `calibration_feeds`) by
+            `calibration_method`, `signed` or not, and other formats are as without it. With a
+            `target` the file runs in that engine too where it is installed.
 
     Raises CaffeError for whatever is wrong; then nothing is written.
     """
@@ -103,13 +107,16 @@ def convert(
     stem = _stem(net) if name is None else _checked(name)
     report_stem = "report" if name is None else f"{name}.report"
     _refuse_mixing(Path(out, f"{report_stem}.json"), net)
-    half = "dtype" in options and as_dtype(options["dtype"]) == torch.float16
+    int8 = "dtype" in options and is_int8(options["dtype"])
+    half = not int8 and "dtype" in options and as_dtype(options["dtype"]) == torch.float16
     _check_half(writers, half=half, half_io=options.get("half_io", False))
-    loaded = load(net, weights, **_load_options(options, half=half))
+    _check_int8(writers, asked, int8=int8)
+    loaded = load(net, weights, **_load_options(options, rewritten=half or int8))
     report = Report.of(loaded)
-    if half:
-        report.dtype = "float16"
+    if half or int8:
+        report.dtype = "int8" if int8 else "float16"
     settings: ImageSettings = preprocessing or {}
+    calibration = _calibration(loaded, asked, settings) if int8 else None
     embedded = preprocessing_of(loaded, **settings) if embed_preprocessing else None
     if embedded is not None and embedded.exact:
         raise UsageError("images that are fed as they are need nothing that is built in")
@@ -119,7 +126,9 @@ def convert(
         report.notes += said
     fed = as_arrays(loaded, inputs or {}, settings, whole=embed_preprocessing)
     report.sources = _infos(loaded, quiet=quiet)
-    chosen = Options(asked, embedded, images, half)
+    if calibration is not None and not fed and embedded is None:
+        fed = dict(calibration.feeds[0])  # noise is nothing that ranges were measured for
+    chosen = Options(asked, embedded, images, half, calibration)
     report.notes += unheeded
     engine, unrun = _engine(asked["target"]) if verify_it else (None, [])
     report.notes += unrun
@@ -243,11 +252,36 @@ def _check_half(writers: Mapping[str, Format], *, half: bool, half_io: bool) -> 
         )
 
 
-def _load_options(options: ConvertOptions, *, half: bool) -> LoadOptions:
-    """Return the options of `load`: what is written in float16 is loaded in float32."""
+def _check_int8(writers: Mapping[str, Format], asked: FormatOptions, *, int8: bool) -> None:
+    """Raise UsageError where eight bits lack what they need, or data are given for nothing."""
+    if int8 and "onnx" not in writers:
+        raise UsageError("eight bits are for the format onnx alone", fix="name it with --format")
+    if int8 and asked["calibrate"] is None:
+        raise UsageError(
+            "eight bits need data that show the values' ranges",
+            fix="--calibrate with images, or an .npz of arrays by the inputs' names",
+        )
+    defaults = dict(complete(FormatOptions, {}))
+    changed = {name for name, value in asked.items() if value != defaults[name]}
+    given = [name for name in CalibrationOptions.__annotations__ if name in changed]
+    if given and not int8:
+        flag = given[0].replace("_", "-")
+        raise UsageError(f"--{flag} is for a model of eight bits", fix="--dtype int8")
+
+
+def _calibration(net: CaffeNet, asked: FormatOptions, settings: ImageSettings) -> Calibration:
+    """Return what the user's data are for the network."""
+    data = asked["calibrate"]
+    assert data is not None
+    feeds = calibration_feeds(net, data, settings)
+    return Calibration(feeds, asked["calibration_method"], asked["signed"])
+
+
+def _load_options(options: ConvertOptions, *, rewritten: bool) -> LoadOptions:
+    """Return the options of `load`: what is rewritten in fewer bits is loaded in float32."""
     loading = only(LoadOptions, options)
     loading = {"mapped": True, **loading}  # the files are there until all is written
-    return {**loading, "dtype": torch.float32} if half else loading
+    return {**loading, "dtype": torch.float32} if rewritten else loading
 
 
 def _infos(net: CaffeNet, *, quiet: bool) -> list[FileInfo]:

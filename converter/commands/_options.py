@@ -28,6 +28,7 @@ LEAST = 0.5
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 """Of torch's, by their names there."""
+INT8 = "int8"
 
 COMPUTING: dict[str, dict[str, Any]] = {
     "--dtype": {"choices": DTYPES, "default": "float32"},
@@ -50,11 +51,16 @@ class _ByName(Action):
 
 
 def add_net(
-    parser: ArgumentParser, *, several: bool = False, without: Collection[str] = ()
+    parser: ArgumentParser,
+    *,
+    several: bool = False,
+    without: Collection[str] = (),
+    int8: bool = False,
 ) -> None:
     """Declare NET and WEIGHTS, of `several` networks if so, and how they are loaded.
 
     Options of COMPUTING that change nothing of what a command says are left out with `without`.
+    With `int8` the command takes that for a type too, in which no network is loaded.
     """
     said = "a .prototxt, or a lone .caffemodel"
     parser.add_argument("net", metavar="NET", nargs="?" if several else None, help=said)
@@ -75,7 +81,8 @@ def add_net(
     _add_weights(group)
     for flag, words in COMPUTING.items():
         if flag not in without:
-            group.add_argument(flag, **words)
+            taken = {"choices": (*DTYPES, INT8)} if int8 and flag == "--dtype" else {}
+            group.add_argument(flag, **words | taken)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 

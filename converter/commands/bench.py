@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ._options import add_net, load_net, say
+from ._options import INT8, add_net, load_net, say
 from ._start import start
 
-HELP = "time a network: as converted, optimised, compiled, and in ONNX Runtime"
+HELP = "time a network: as converted, optimised, compiled, and in ONNX Runtime, in eight bits too"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    add_net(parser, without=("--seed",))
+    add_net(parser, without=("--seed",), int8=True)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=7, help="of each batch (default: 7)")
     parser.add_argument("--compiled", action="store_true", help="compile with torch too")
@@ -25,9 +25,15 @@ def run(args: Namespace) -> int:
 
     from converter.bench import bench, format_timings
 
-    net = load_net(args)
+    int8 = args.dtype == INT8
+    net = load_net(args, dtype=torch.float32) if int8 else load_net(args)
     timings = bench(
-        net, batches=args.batch, rounds=args.rounds, compiled=args.compiled, quiet=args.quiet
+        net,
+        batches=args.batch,
+        rounds=args.rounds,
+        compiled=args.compiled,
+        int8=int8,
+        quiet=args.quiet,
     )
     for note in net.optimize().notes:
         say(args, f"note: {note}")

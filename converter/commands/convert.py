@@ -31,7 +31,7 @@ HELP = "write ONNX, safetensors and other formats, verify them, and report"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    add_net(parser, several=True)
+    add_net(parser, several=True, int8=True)
     parser.add_argument("-o", "--out", required=True, metavar="DIR")
     parser.add_argument(
         "--format",

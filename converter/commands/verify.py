@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from prototxt.errors import UsageError
 
 from ._options import (
+    INT8,
     add_golden,
     add_inputs,
     add_net,
@@ -22,7 +23,7 @@ HELP = "compare torch, ONNX Runtime and Caffe's own blobs, and name the first th
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    add_net(parser)
+    add_net(parser, int8=True)
     parser.add_argument(
         "model", nargs="?", metavar="MODEL", help="an ONNX file (default: one made for the purpose)"
     )
@@ -47,8 +48,8 @@ def run(args: Namespace) -> int:
     from converter.verification.feed import embedded_preprocessing
     from converter.verification.verify import verify
 
-    half = args.dtype == "float16"
-    net = load_net(args, dtype=torch.float32) if half else load_net(args)
+    half, int8 = args.dtype == "float16", args.dtype == INT8
+    net = load_net(args, dtype=torch.float32) if half or int8 else load_net(args)
     settings = preprocessing_options(args)
     inputs = read_fed(args.input)
     takes_images = bool(args.model and OnnxModel(args.model).inputs.image)
@@ -67,6 +68,7 @@ def run(args: Namespace) -> int:
         tolerance=args.tolerance,
         preprocessing=embedded_preprocessing(net, args.model, **settings) if takes_images else None,
         half=half,
+        int8=int8,
         engine=args.engine,
         seed=args.seed,
         quiet=args.quiet,

@@ -14,6 +14,7 @@ from prototxt.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from converter.network.net import CaffeNet
+    from converter.onnx.quantization.calibration import Calibration
     from converter.preprocessing import Preprocessing
 
 DEFAULT_FORMATS = ("onnx", "safetensors")
@@ -30,6 +31,8 @@ class Options:
     """What images need, where that is known and not built in."""
     half: bool = False
     """Write float16; the network itself is in float32."""
+    calibration: Calibration | None = None
+    """Write eight bits, with ranges that are measured on it, where the format holds them."""
 
 
 class Format(Protocol):

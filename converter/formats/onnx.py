@@ -30,6 +30,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
             preprocessing=options.preprocessing,
             images=options.images,
             half=options.half,
+            calibration=options.calibration,
             **only(ExportOptions, {**options.asked, "dynamic": dynamic}),
         ),
     )

@@ -35,6 +35,12 @@ def as_phase(phase: str) -> Phase:
     raise UsageError(f"phase {phase!r} wants TRAIN or TEST")
 
 
+def is_int8(dtype: DType) -> bool:
+    """Tell whether eight bits are meant, in which no network is loaded but an ONNX file written."""
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+    return name.removeprefix("torch.") == "int8"
+
+
 def as_dtype(dtype: DType) -> torch.dtype:
     """Return a float type of torch's by itself or its name; UsageError for what is none."""
     found: Any = dtype

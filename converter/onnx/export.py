@@ -26,6 +26,7 @@ from .graph import Graph
 from .images import Images
 from .options import DEFAULT_OPSET, ExportOptions, GraphOptions
 from .passes import Request, rewrite
+from .quantization.calibration import Calibration
 from .targets import check_graph, check_options, get_target
 
 
@@ -37,6 +38,7 @@ def export_onnx(
     preprocessing: Preprocessing | None = None,
     images: Preprocessing | None = None,
     half: bool = False,
+    calibration: Calibration | None = None,
     **options: Unpack[ExportOptions],
 ) -> Graph:
     """Write the network as ONNX, whole or not at all; return the graph that was written.
@@ -55,6 +57,8 @@ def export_onnx(
             `<stem>.mean.npy`.
         half: a float32 network's model is folded and one of float16 between its inputs and outputs
             (`passes.to_half`); `notes` say what stays in float32.
+        calibration: products and what lies between them are in eight bits, with ranges that are
+            measured on it (`passes.to_int8`); `notes` say what stays in float32.
         **options: `opset` (of the operators), `dynamic` (the free axes of the inputs: "batch",
             the default, "height", "width"), `target` (an engine of `targets.TARGETS`: the file is
             of such forms as it computes rightly, or UnsupportedError names the layer that has
@@ -65,12 +69,14 @@ def export_onnx(
     Raises CaffeError for what ONNX cannot say, with the layer.
     """
     refuse_unknown(export_onnx, ExportOptions, options)
-    if half and net.dtype != torch.float32:
+    if (half or calibration is not None) and net.dtype != torch.float32:
         raise UnsupportedError(
             f"the network is in {str(net.dtype).removeprefix('torch.')}, "
-            "half precision is made of float32",
+            f"{'half precision is' if half else 'eight bits are'} made of float32",
             fix="load it in float32",
         )
+    if half and calibration is not None:
+        raise UnsupportedError("a model is of half precision or of eight bits, not of both")
     target = options.get("target")
     if target is not None:
         check_options(target, options.get("opset", DEFAULT_OPSET), half=half)
@@ -79,6 +85,7 @@ def export_onnx(
         complete(ExportOptions, options),
         optimized=net.optimized,
         half=half,
+        calibration=calibration,
         preprocessing=preprocessing,
         data=image_input(net) if preprocessing is not None else "",
     )

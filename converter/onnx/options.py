@@ -5,7 +5,9 @@ Here it is declared for `export_onnx`, for `convert` and for the command line.
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Collection
+from os import PathLike
 from typing import Annotated, TypedDict
 
 from converter.keywords import Option
@@ -62,7 +64,48 @@ class ExportOptions(GraphOptions, total=False):
     ]
 
 
-class FormatOptions(ExportOptions, total=False):
+METHODS = ("minmax", "entropy", "percentile")
+"""How a range is told from the values that were met."""
+
+
+def _method(text: str) -> str:
+    if text not in METHODS:
+        raise ArgumentTypeError(f"{text!r} is none of {', '.join(METHODS)}")
+    return text
+
+
+class CalibrationOptions(TypedDict, total=False):
+    """What eight bits are measured on, and how."""
+
+    calibrate: Annotated[
+        str | PathLike[str] | None,
+        Option(
+            None,
+            "with --dtype int8: measure the values' ranges on these images, or on an .npz of "
+            "arrays by the inputs' names",
+            "DIR|LIST|LMDB|NPZ",
+        ),
+    ]
+    calibration_method: Annotated[
+        str,
+        Option(
+            METHODS[0],
+            f"how a range is told from the values: {', '.join(METHODS)} (default: {METHODS[0]})",
+            "METHOD",
+            parse=_method,
+        ),
+    ]
+    signed: Annotated[
+        bool,
+        Option(
+            False,
+            "with --dtype int8: signed activations around 0, as TensorRT wants them (default: "
+            "unsigned)",
+        ),
+    ]
+
+
+class FormatOptions(ExportOptions, CalibrationOptions, total=False):
     """Which network is written, besides: what was loaded, or its optimised form."""
 
     optimize: Annotated[

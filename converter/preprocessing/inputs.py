@@ -86,6 +86,15 @@ def _read_input(name: str, path: Path) -> np.ndarray | Photo:
     return Photo(np.ascontiguousarray(read_image(str(path))[:, :, ::-1]))
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an `.npz`; FormatError for what is none."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: np.asarray(archive[name]) for name in archive.files}
+    except (ValueError, TypeError, EOFError, OSError, KeyError, BadZipFile, zlib.error):
+        raise FormatError(f"{path}: no .npz file, or a damaged one") from None
+
+
 def _read_array(name: str, path: Path) -> np.ndarray:
     """Return one input's array from a file of arrays.
 

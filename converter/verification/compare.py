@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from math import isfinite, isnan
+from math import inf, isfinite, isnan, log10
 from statistics import median
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True)
 class BlobError:
-    """One blob's largest error, as a fraction of the blob's largest value."""
+    """One blob's error, as a fraction of the blob: by default the largest, of its largest value."""
 
     blob: str
     shape: tuple[int, ...]
@@ -44,57 +44,22 @@ class BlobError:
         said = {"zero": "every value is 0", "choice": "chosen from the model's own values"}
         return said.get(self.content, "")
 
-
-@dataclass
-class Comparison:
-    """The blobs of one engine beside those of another, in the network's order."""
-
-    title: str
-    rows: list[BlobError] = field(default_factory=list)
-    median_tolerance: float | None = None
-    """The largest median error over all blobs that passes; None where the median may be any."""
-    skipped: str = ""
-    """Why nothing was compared, if so."""
-    refused: str = ""
-    """What the engine says that does not run the model, if so: that is no pass."""
-
     @property
-    def passed(self) -> bool:
-        """Tell whether every blob, and the median if bounded, is within its tolerance."""
-        if self.skipped or self.refused:
-            return not self.refused
-        within = self.median_tolerance is None or self.median <= self.median_tolerance
-        return bool(self.rows) and within and all(row.passed for row in self.rows)
-
-    @property
-    def zeros(self) -> int:
-        """How many blobs are 0 throughout: a network computes that whatever it does."""
-        return sum(row.content == "zero" for row in self.rows)
-
-    @property
-    def median(self) -> float:
-        """The median error over all blobs."""
-        return median(row.error for row in self.rows) if self.rows else 0.0
-
-    @property
-    def worst(self) -> BlobError | None:
-        """The blob with the largest error."""
-        return max(self.rows, key=lambda row: (row.error != row.error, row.error), default=None)
-
-    @property
-    def first_bad(self) -> BlobError | None:
-        """The first blob, in the network's order, that is out of tolerance."""
-        return next((row for row in self.rows if not row.passed), None)
+    def decibels(self) -> float:
+        """The signal-to-noise ratio of an error that is noise: 20 for a tenth."""
+        return -20 * log10(self.error) if self.error else inf
 
 
-def content_of(want: Any) -> Content:
-    """Tell whether the values to compare with say little; of an empty blob nothing is expected."""
-    want = np.asarray(want).reshape(-1)
-    if not want.size:
-        return ""
-    if not any(np.isfinite(piece).any() for piece in _pieces(want)):
-        return "not finite"
-    return "" if any(piece.any() for piece in _pieces(want)) else "zero"
+@dataclass(frozen=True)
+class Measure:
+    """A way of telling how far a blob is off: what a table calls it, and how it is computed."""
+
+    name: str
+    of: Callable[[Any, Any], float]
+
+    def __call__(self, got: Any, want: Any) -> float:
+        """Return how far `got` is from `want`, infinity where their shapes differ."""
+        return self.of(got, want)
 
 
 def relative_error(got: Any, want: Any, largest: float | None = None) -> float:
@@ -156,8 +121,85 @@ def _pieces(flat: np.ndarray) -> Iterator[np.ndarray]:
         yield flat[begin : begin + _PIECE]
 
 
+def noise_of(got: Any, want: Any) -> float:
+    """Return the root of the mean square of got - want, of that of want; infinity for NaN.
+
+    Infinity too where shapes differ, and 0 where both are alike.
+    """
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    if got.shape != want.shape:
+        return float("inf")
+    if np.array_equal(got, want, equal_nan=True):
+        return 0.0
+    noise, signal = np.square(got - want).sum(), np.square(want).sum()
+    if not (np.isfinite(noise) and np.isfinite(signal) and signal):
+        return float("inf")
+    return float(np.sqrt(noise / signal))
+
+
+RELATIVE = Measure("error of the largest value", relative_error)
+NOISE = Measure("noise", noise_of)
+
+
+@dataclass
+class Comparison:
+    """The blobs of one engine beside those of another, in the network's order."""
+
+    title: str
+    rows: list[BlobError] = field(default_factory=list)
+    median_tolerance: float | None = None
+    """The largest median error over all blobs that passes; None where the median may be any."""
+    skipped: str = ""
+    """Why nothing was compared, if so."""
+    measure: Measure = RELATIVE
+    """How the rows' errors were measured."""
+    refused: str = ""
+    """What the engine says that does not run the model, if so: that is no pass."""
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether every blob, and the median if bounded, is within its tolerance."""
+        if self.skipped or self.refused:
+            return not self.refused
+        within = self.median_tolerance is None or self.median <= self.median_tolerance
+        return bool(self.rows) and within and all(row.passed for row in self.rows)
+
+    @property
+    def zeros(self) -> int:
+        """How many blobs are 0 throughout: a network computes that whatever it does."""
+        return sum(row.content == "zero" for row in self.rows)
+
+    @property
+    def median(self) -> float:
+        """The median error over all blobs."""
+        return median(row.error for row in self.rows) if self.rows else 0.0
+
+    @property
+    def worst(self) -> BlobError | None:
+        """The blob with the largest error."""
+        return max(self.rows, key=lambda row: (row.error != row.error, row.error), default=None)
+
+    @property
+    def first_bad(self) -> BlobError | None:
+        """The first blob, in the network's order, that is out of tolerance."""
+        return next((row for row in self.rows if not row.passed), None)
+
+
+def content_of(want: Any) -> Content:
+    """Tell whether the values to compare with say little; of an empty blob nothing is expected."""
+    want = np.asarray(want).reshape(-1)
+    if not want.size:
+        return ""
+    if not any(np.isfinite(piece).any() for piece in _pieces(want)):
+        return "not finite"
+    return "" if any(piece.any() for piece in _pieces(want)) else "zero"
+
+
 def errors_of(
-    got: Mapping[str, Any], want: Mapping[str, Any], tolerance: float | Mapping[str, float] = 0.0
+    got: Mapping[str, Any],
+    want: Mapping[str, Any],
+    tolerance: float | Mapping[str, float] = 0.0,
+    measure: Measure = RELATIVE,
 ) -> list[BlobError]:
     """Return the errors of the blobs that both have, in the order of `want`.
 
@@ -168,7 +210,7 @@ def errors_of(
         BlobError(
             name,
             tuple(np.shape(value)),
-            relative_error(got[name], value),
+            measure(got[name], value),
             limits[name],
             content_of(value),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
@@ -17,7 +17,7 @@ from converter.engines import Arrays, installed
 from converter.npz import write_npz
 from converter.onnx.model import OnnxModel
 
-from .compare import Comparison, errors_of
+from .compare import NOISE, RELATIVE, Comparison, errors_of
 from .run import Runs, wanted
 
 TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2
@@ -53,26 +53,29 @@ def run_apart(name: str, path: str | PathLike[str], feeds: Arrays) -> dict[str, 
 
 
 def compare_in_engine(
-    name: str, runs: Runs, *, tolerance: float | None = None, half: bool = False
+    name: str, runs: Runs, limit: float | Mapping[str, float] = TOLERANCE
 ) -> list[Comparison]:
     """Compare a file that runs in an engine with the network in torch.
 
     It runs as it is and with every value exposed.
     An engine that refuses the file fails; one that takes it and does not give its inner values is
-    judged by its outputs. Raises UsageError where the engine is not installed.
+    judged by its outputs. `limit` is one of each blob's largest value, or, for a model of eight
+    bits, each blob's of noise. Raises UsageError where the engine is not installed.
     """
     version = installed(name).version()
-    limit = tolerance or (HALF_TOLERANCE if half else TOLERANCE)
     model, feeds = runs.model.onnx, runs.model.inputs
     title = f"{version}, {{}}, against torch"
-    shipped = Comparison(title.format("the file as it ships"))
+    measure = NOISE if isinstance(limit, Mapping) else RELATIVE
+    shipped = Comparison(title.format("the file as it ships"), measure=measure)
     try:
         got = run_apart(name, model.path, feeds)
     except RuntimeError as error:
         shipped.refused = str(error)
         return [shipped]
     values = {top: value for some in wanted(runs) for top, value in some.items()}
-    shipped.rows = errors_of(_like(got, values), values, limit)
+    if isinstance(limit, Mapping):
+        values = {top: value for top, value in values.items() if top in limit}
+    shipped.rows = errors_of(_like(got, values), values, limit, measure)
     what = title.format("every value exposed")
     tops = [top for step in runs.steps for top in step.tops]
     try:
@@ -80,7 +83,8 @@ def compare_in_engine(
     except RuntimeError as error:
         why = f"it gives no inner values: {error}"
         return [shipped, Comparison(what, skipped=why)]
-    return [shipped, Comparison(what, errors_of(_like(exposed, values), values, limit))]
+    rows = errors_of(_like(exposed, values), values, limit, measure)
+    return [shipped, Comparison(what, rows, measure=measure)]
 
 
 def _run_exposed(

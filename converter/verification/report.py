@@ -18,7 +18,7 @@ from converter.text import format_markdown, format_shape, format_table
 from converter.version import VERSION
 from prototxt.atomic import writing
 
-from .compare import BlobError, Comparison
+from .compare import NOISE, BlobError, Comparison
 from .usage import Usage
 
 WORST_BLOBS_SHOWN = 8
@@ -162,9 +162,9 @@ def _loading_notes(net: CaffeNet) -> list[str]:
 
 
 def _comparison_table(comparison: Comparison) -> str:
-    header = ("blob", "shape", "error of the largest value", "remark")
+    header = ("blob", "shape", comparison.measure.name, "remark")
     rows = [
-        (row.blob, format_shape(row.shape), f"{row.error:.3g}", row.remark)
+        (row.blob, format_shape(row.shape), f"{row.error:.3g}", _remark(comparison, row))
         for row in comparison.rows
     ]
     return format_markdown(header, rows)
@@ -174,9 +174,16 @@ def _comparison_lines(comparison: Comparison) -> list[str]:
     lines = [f"{comparison.title}: {_verdict(comparison)}"]
     worst = sorted(comparison.rows, key=lambda row: (row.passed, -row.error))[:WORST_BLOBS_SHOWN]
     table = [
-        (f"  {row.blob}", format_shape(row.shape), f"{row.error:.2e}", row.remark) for row in worst
+        (f"  {row.blob}", format_shape(row.shape), f"{row.error:.2e}", _remark(comparison, row))
+        for row in worst
     ]
     return [*lines, format_table(table)] if table else lines
+
+
+def _remark(comparison: Comparison, row: BlobError) -> str:
+    """Return what a reader should know of a row; of noise the ratio that it is spoken of by."""
+    said = [f"{row.decibels:.1f} dB"] if comparison.measure is NOISE else []
+    return ", ".join([*said, *([row.remark] if row.remark else [])])
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -205,6 +212,7 @@ def _verdict(comparison: Comparison) -> str:
 def _comparison_dict(comparison: Comparison) -> dict[str, Any]:
     return {
         "title": comparison.title,
+        "measure": comparison.measure.name,
         "passed": comparison.passed,
         "skipped": comparison.skipped,
         "refused": comparison.refused,

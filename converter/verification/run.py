@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from converter.network.arrays import arrays_of
 from converter.network.net import CaffeNet
 from converter.network.steps import Step
 from converter.onnx.export import export_onnx
 from converter.onnx.model import OnnxModel
+from converter.onnx.quantization.calibration import Calibration
 from converter.onnx.runtime import Arrays
 
 from .compare import softmax_of
@@ -22,8 +24,10 @@ from .stretches import Stretch, stretches_of
 from .torch_pass import NO_CHANGE, Change, torch_pass, twin
 
 
-def made_model(net: CaffeNet, fed: Feed, folder: str, *, half: bool) -> OnnxModel:
-    """Write an ONNX file of the network, for these inputs alone."""
+def made_model(
+    net: CaffeNet, fed: Feed, folder: str, *, half: bool = False, int8: bool = False
+) -> OnnxModel:
+    """Write an ONNX file of the network for these inputs alone; eight bits are measured on them."""
     path = Path(folder, "net.onnx")
     export_onnx(
         net,
@@ -32,6 +36,7 @@ def made_model(net: CaffeNet, fed: Feed, folder: str, *, half: bool) -> OnnxMode
         input_shapes=fed.shapes,
         preprocessing=fed.preprocessing,
         half=half,
+        calibration=Calibration([arrays_of(fed.tensors)]) if int8 else None,
     )
     return OnnxModel(path)
 

@@ -19,11 +19,13 @@ from prototxt.binary.resident import trim
 from prototxt.errors import UnsupportedError, UsageError
 
 from .compare import Comparison
-from .engine import compare_in_engine
+from .engine import HALF_TOLERANCE, TOLERANCE, compare_in_engine
 from .feed import feed
+from .fewer_bits.half import HalfJudge
+from .fewer_bits.half_model import half_model
+from .fewer_bits.int8 import Int8Judge
+from .fewer_bits.int8_model import int8_model
 from .golden import Golden
-from .half import HalfJudge
-from .half_model import half_model
 from .judge import FloatJudge, Judge
 from .report import Report
 from .run import Model, Runs, blob_names, blobs_among, made_model, stretches_for
@@ -40,6 +42,7 @@ def verify(
     tolerance: float | None = None,
     preprocessing: Preprocessing | None = None,
     half: bool = False,
+    int8: bool = False,
     engine: str | None = None,
     seed: int = SEED,
     quiet: bool = True,
@@ -62,6 +65,8 @@ def verify(
             (default: what the definition or its family says).
         half: the model that is made is of half precision; one is judged by what rounding does
             (`HalfJudge`).
+        int8: it is of eight bits, with ranges that are measured on what it is fed; one is judged by
+            what rounding does (`Int8Judge`).
         engine: one of `converter.engines`, where the model runs too, to 1e-3 of a blob's largest
             value (of float16 2e-2); UsageError where it is not installed.
         seed: of the inputs that nobody gives.
@@ -100,7 +105,7 @@ def verify(
         bar.update()
         try:
             what = "the file as it ships" if given else "a file made for this check"
-            tested = given or made_model(net, fed, folder, half=half)
+            tested = given or made_model(net, fed, folder, half=half, int8=int8)
             net.origin.let_go()
             runs = Runs(net, fed.tensors, Model.run(tested, what, fed))
             trim()
@@ -113,10 +118,8 @@ def verify(
         report.comparisons += judge.compare(runs)
         report.notes += judge.notes(runs)
         if engine is not None:
-            half_inside = report.dtype == "float16"
-            report.comparisons += compare_in_engine(
-                engine, runs, tolerance=tolerance, half=half_inside
-            )
+            limits = _limits(tolerance, report)
+            report.comparisons += compare_in_engine(engine, runs, limits)
         if caffe is not None:
             blobs = blob_names((), runs.stretches).items()
             exposed = {top: blob for top, blob in blobs if tested.exposes(top)}
@@ -127,6 +130,19 @@ def verify(
 
 
 def judge_of(runs: Runs, floats: FloatJudge) -> Judge:
-    """Return how a model is to be judged: one of float16 not by the network's own type."""
-    half = half_model(runs.model.onnx) if runs.net.dtype == torch.float32 else None
-    return floats if half is None else HalfJudge(half, floats.asked)
+    """Return how a model is to be judged: one of fewer bits not by the network's own type."""
+    if runs.net.dtype != torch.float32:
+        return floats
+    if (eight := int8_model(runs.model.onnx)) is not None:
+        return Int8Judge(eight, asked=floats.asked)
+    half = half_model(runs.model.onnx)
+    return floats if half is None else HalfJudge(half, asked=floats.asked)
+
+
+def _limits(asked: float | None, report: Report) -> float | dict[str, float]:
+    """Return what another engine may be off: in eight bits what ONNX Runtime may, blob by blob."""
+    if asked is not None:
+        return asked
+    if report.dtype == "int8":
+        return {row.blob: row.tolerance for one in report.comparisons for row in one.rows}
+    return HALF_TOLERANCE if report.dtype == "float16" else TOLERANCE

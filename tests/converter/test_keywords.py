@@ -41,10 +41,14 @@ def test_the_command_line_has_every_option_by_its_default() -> None:
     assert export_options(parser.parse_args([])) == complete(FormatOptions, {})
     args = ["--opset", "15", "--dynamic", "batch,height", "--softmax"]
     args += ["--with-losses", "--fold-bn", "--half-io", "--optimize", "--target", "opencv"]
+    args += ["--calibrate", "x.npz", "--calibration-method", "entropy", "--signed"]
     assert export_options(parser.parse_args(args)) == {
         "opset": 15,
         "dynamic": ("batch", "height"),
         "target": "opencv",
+        "calibrate": "x.npz",
+        "calibration_method": "entropy",
+        "signed": True,
         **dict.fromkeys(["with_losses", "softmax", "fold_bn", "half_io", "optimize"], True),
     }
     assert export_options(parser.parse_args(["--dynamic", "none"]))["dynamic"] == ()
@@ -56,7 +60,7 @@ def test_options_go_to_those_that_take_them() -> None:
     assert only(ExportOptions, options) == {"softmax": True, "fold_bn": True}
     assert only(LoadOptions, options) == {"dialect": "sknet"}
     kinds = [GraphOptions, ExportOptions, FormatOptions]
-    assert [len(options_of(kind)) for kind in kinds] == [5, 7, 8]
+    assert [len(options_of(kind)) for kind in kinds] == [5, 7, 11]
 
 
 @pytest.mark.parametrize("name", ["convert", "export_onnx", "emit"])

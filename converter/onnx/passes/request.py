@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from converter.keywords import complete
 from converter.onnx.options import ExportOptions
+from converter.onnx.quantization.calibration import Calibration
 from converter.preprocessing.spec import Preprocessing
 
 
@@ -17,6 +18,8 @@ class Request:
     optimized: bool = False
     """Whether the network is an optimised one."""
     half: bool = False
+    calibration: Calibration | None = None
+    """What eight bits are measured on, where they are asked for."""
     preprocessing: Preprocessing | None = None
     data: str = ""
     """The input that `preprocessing` makes of images."""

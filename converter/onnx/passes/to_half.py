@@ -6,9 +6,10 @@ from collections import defaultdict
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, shape_inference
+from onnx import TensorProto, helper
 
-from converter.onnx.file import INLINE_BELOW, model_of
+from converter.onnx.dtypes import dtypes_of
+from converter.onnx.file import INLINE_BELOW
 from converter.onnx.float16 import fits_half
 from converter.onnx.graph import Graph, reads, rename
 
@@ -32,7 +33,7 @@ def to_half(graph: Graph, request: Request) -> str:
     """
     if not request.half:
         return ""
-    dtypes = _dtypes(graph)
+    dtypes = dtypes_of(graph)
     layers = list(layers_of(graph))
     find_unfit(graph, layers, dtypes)
     half_io = request.options["half_io"]
@@ -163,25 +164,6 @@ class _Writer:
             made += "_"
         self.names.add(made)
         return made
-
-
-def _dtypes(graph: Graph) -> dict[str, int]:
-    """Return the element type of every value, by ONNX's own inference."""
-    model = model_of(graph, "")
-    for name, array in graph.initializers.items():
-        dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
-        if array.nbytes < INLINE_BELOW:
-            raw = np.ascontiguousarray(array).tobytes()
-            model.graph.initializer.add(name=name, data_type=dtype, dims=array.shape, raw_data=raw)
-        else:
-            model.graph.input.append(helper.make_tensor_value_info(name, dtype, array.shape))
-    inferred = shape_inference.infer_shapes(model).graph
-    infos = [*inferred.input, *inferred.output, *inferred.value_info]
-    dtypes = {info.name: info.type.tensor_type.elem_type for info in infos}
-    dtypes |= {one.name: one.data_type for one in inferred.initializer}
-    lost = [name for node in graph.nodes for name in node.output if name and name not in dtypes]
-    assert not lost, f"ONNX does not tell the type of {lost[0]}"
-    return dtypes
 
 
 def _cast(value: str, made: str, dtype: int) -> onnx.NodeProto:

@@ -7,7 +7,7 @@ import pytest
 import converter
 from converter.formats import FORMATS, get_format
 from converter.keywords import complete, options_of
-from converter.onnx.options import FormatOptions
+from converter.onnx.options import CalibrationOptions, FormatOptions
 from prototxt import UnsupportedError, UsageError
 
 NET = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [2, 3, 8, 8] } } }
@@ -18,8 +18,12 @@ layer { name: "label" type: "Input" top: "label" input_param { shape { dim: [2, 
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "conv" bottom: "label" top: "loss" }
 """
 OTHER = {"opset": 15, "dynamic": ("batch", "height"), "target": "opencv"}
-OPTIONS = {name: OTHER.get(name, True) for name in options_of(FormatOptions) if name != "half_io"}
-"""Each option with a value that is not its default; half_io is for half precision alone."""
+FEWER_BITS = {"half_io", *CalibrationOptions.__annotations__}
+"""What is for half precision alone, or for eight bits."""
+OPTIONS = {
+    name: OTHER.get(name, True) for name in options_of(FormatOptions) if name not in FEWER_BITS
+}
+"""Each option with a value that is not its default."""
 PLAIN = [name for name in FORMATS if name not in ("sknet", "timm")]
 """Formats that hold any network."""
 

@@ -21,13 +21,9 @@ from converter.onnx.passes.to_half import to_half
 from converter.onnx.runtime import run_onnx
 from converter.verification import stretches
 from converter.verification.compare import Comparison
-from converter.verification.half import (
-    LARGEST_TOLERANCE,
-    LEAST_TOLERANCE,
-    HalfJudge,
-    agreement,
-)
-from converter.verification.half_model import half_model
+from converter.verification.fewer_bits.half import HalfJudge
+from converter.verification.fewer_bits.half_model import half_model
+from converter.verification.fewer_bits.judge import agreement
 from converter.verification.run import Model, Runs
 from prototxt.errors import UnsupportedError, WeightError
 from tests.support.definitions import SCALE, convolution, layer
@@ -159,7 +155,7 @@ def test_report_of_a_conversion(net: converter.CaffeNet, tiny_sk: Path, tmp_path
     assert len(exposed["blobs"]) >= 14, "one is added by its convolution, where oneDNN can"
     limits = [row["tolerance"] for row in exposed["blobs"]]
     assert limits == sorted(limits), "errors add up"
-    assert LEAST_TOLERANCE == limits[0] <= limits[-1] <= LARGEST_TOLERANCE
+    assert HalfJudge.LEAST == limits[0] <= limits[-1] <= HalfJudge.LARGEST
     assert all(0 <= row["error"] <= row["tolerance"] for row in exposed["blobs"])
     assert "| classifier | 2x10 |" in (out / "report.md").read_text()
 
@@ -317,7 +313,7 @@ def test_recurrent_layers_compute_in_float32(tmp_path: Path) -> None:
     converter.export_onnx(net, tmp_path / "whole.onnx")
     report = converter.verify(net, path)
     assert report.passed
-    assert 0 < report.comparisons[1].rows[0].error < LEAST_TOLERANCE
+    assert 0 < report.comparisons[1].rows[0].error < HalfJudge.LEAST
 
 
 def test_a_detector(shared: Path, tmp_path: Path) -> None:
@@ -463,7 +459,7 @@ def test_rounding_that_leaves_nothing_fails(tmp_path: Path) -> None:
     alike = {"data": images(2)[:, :1].repeat(3, 1)}
     (row,) = converter.verify(net, path, inputs=alike).comparisons[1].rows
     assert row.error == 1
-    assert row.tolerance == LARGEST_TOLERANCE < 1, "however much rounding does"
+    assert row.tolerance == HalfJudge.LARGEST < 1, "however much rounding does"
 
 
 def test_a_value_that_overflows_fails(tmp_path: Path) -> None:

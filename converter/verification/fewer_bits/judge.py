@@ -1,24 +1,21 @@
-"""Judging a model of float16: against torch in double, by what rounding to float16 alone does."""
+"""Judging a model of fewer bits: against torch in double, by what rounding to them alone does."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from converter.onnx.quantization.agreement import top_classes
 from converter.onnx.runtime import Arrays
+from converter.verification.choices import Choices, choices_of, downstream
+from converter.verification.compare import BlobError, Comparison, Measure, errors_of
+from converter.verification.run import Runs, wanted
+from converter.verification.torch_pass import Change, after, replacing
 
-from .choices import Choices, choices_of, downstream
-from .compare import BlobError, Comparison, errors_of, relative_error
-from .half_model import HalfModel
-from .run import Runs, wanted
-from .torch_pass import Change, after, replacing, rounded_to_half
-
-LEAST_TOLERANCE = 2.0**-9
-"""Four roundings to float16, of 2**-11 each: the limit where rounding happens to do less."""
-LARGEST_TOLERANCE = 0.25
-"""Beyond a quarter of a blob's largest value half precision is of no use, even if it is right."""
 TIMES_ROUNDING = 2
 """Errors may be this much of what rounding does: the two round at different places."""
 FLOAT32_LAYER_TOLERANCE = 1e-4
@@ -26,50 +23,72 @@ FLOAT32_LAYER_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class HalfJudge:
+class RoundedJudge(ABC):
     """Compares with the network in double; the limit of a blob is twice what rounding does.
 
-    That is measured: torch runs once more with the weights and the values that the file holds in
-    float16 rounded to it, and its largest error up to a blob, in the network's order, is the
-    blob's. A layer that chooses (a box, the highest value) may choose otherwise for a value a
-    little off: it is compared with its own form in torch on the same inputs, and what follows it
-    goes on from its choice.
+    That is measured: torch runs once more with the weights and the values rounded that the file
+    holds in fewer bits, and its largest error up to a blob, in the network's order, is the blob's.
+    A layer that chooses (a box, the highest value) may choose otherwise for a value a little off:
+    it is compared with its own form in torch on the same inputs, and what follows it goes on from
+    its choice.
     """
 
-    model: HalfModel
-    asked: float | None = None
+    asked: float | None = field(default=None, kw_only=True)
+
+    DTYPE: ClassVar[str]
+    LEAST: ClassVar[float]
+    """The limit where rounding happens to do less."""
+    LARGEST: ClassVar[float]
+    """Beyond this a model is of no use, even if it is right."""
+    MEASURE: ClassVar[Measure]
 
     @property
     def dtype(self) -> str:
         """The model's type."""
-        return "float16"
+        return self.DTYPE
 
     @property
     def tolerance(self) -> float:
-        """What was asked for, or the most that a model of half precision may be off."""
-        return LARGEST_TOLERANCE if self.asked is None else self.asked
+        """What was asked for, or the most that such a model may be off."""
+        return self.LARGEST if self.asked is None else self.asked
+
+    @abstractmethod
+    def round_blob(self, runs: Runs, layer: str, blob: Tensor) -> Tensor:
+        """Return a layer's blob as the file holds it."""
+
+    @abstractmethod
+    def round_value(self, name: str, value: Tensor) -> Tensor:
+        """Return a value as the file holds it."""
+
+    @abstractmethod
+    def holds(self, name: str) -> bool:
+        """Tell whether the file holds a value in fewer bits."""
 
     def compare(self, runs: Runs) -> list[Comparison]:
         """Compare the file as it ships and with every value exposed."""
         choices = choices_of(runs)
         made = replacing(choices.made)
         exact = Change(torch.float64, values=made)
-        rounded = Change(blobs=self._round_blob, values=after(made, self._round_value))
-        shipped, exposed = Comparison(""), Comparison("")
+        rounded = Change(
+            blobs=lambda layer, blob: self.round_blob(runs, layer, blob),
+            values=after(made, self.round_value),
+        )
+        measure = self.MEASURE
+        shipped, exposed = (Comparison("", measure=measure) for _ in range(2))
         noise = 0.0
         passes = zip(wanted(runs, exact), runs.in_torch(rounded), runs.in_onnx(), strict=True)
-        for want, in_half, got in passes:
+        for want, in_fewer, got in passes:
             limits: dict[str, float] = {}
             for name, value in want.items():
-                if name not in choices.of and name in in_half:
-                    noise = max(noise, relative_error(in_half[name], value))
+                if name not in choices.of and name in in_fewer:
+                    noise = max(noise, measure(in_fewer[name], value))
                 limits[name] = self._limit(noise)
-            shipped.rows += errors_of(runs.model.shipped, want, limits)
-            appended = want.keys() - in_half.keys()
+            shipped.rows += errors_of(runs.model.shipped, want, limits, measure)
+            appended = want.keys() - in_fewer.keys()
             exposed.rows += errors_of(
-                {name: got[name] for name in got if name not in appended}, want, limits
+                {name: got[name] for name in got if name not in appended}, want, limits, measure
             )
-        against = f"against torch in double (rounding to float16 alone: off by {noise:.1g})"
+        against = f"against torch in double (rounding to {self.DTYPE} alone: off by {noise:.1g})"
         shipped.title = f"ONNX Runtime, {runs.model.what}, {against}"
         exposed.title = f"ONNX Runtime, every value exposed, {against}"
         exposed.rows = [
@@ -89,16 +108,10 @@ class HalfJudge:
         ]
         return agreement(runs.model.shipped, dict(ours))
 
-    def _round_blob(self, layer: str, blob: Tensor) -> Tensor:
-        return rounded_to_half(blob) if self.model.holds_weights_of(layer) else blob
-
-    def _round_value(self, name: str, value: Tensor) -> Tensor:
-        return rounded_to_half(value) if name in self.model.values else value
-
     def _limit(self, noise: float) -> float:
         if self.asked is not None:
             return self.asked
-        return min(max(LEAST_TOLERANCE, TIMES_ROUNDING * noise), LARGEST_TOLERANCE)
+        return min(max(self.LEAST, TIMES_ROUNDING * noise), self.LARGEST)
 
     def _choice_row(self, row: BlobError, choices: Choices, runs: Runs) -> BlobError:
         """Judge a choice by the layer run alone, from the same inputs, in both engines.
@@ -113,11 +126,9 @@ class HalfJudge:
             return row
         tolerance = self.asked
         if tolerance is None:
-            in_half = row.blob in self.model.values
-            tolerance = LEAST_TOLERANCE if in_half else FLOAT32_LAYER_TOLERANCE
-        return replace(
-            row, error=relative_error(alone[row.blob], choice.wanted), tolerance=tolerance
-        )
+            tolerance = self.LEAST if self.holds(row.blob) else FLOAT32_LAYER_TOLERANCE
+        error = self.MEASURE(alone[row.blob], choice.wanted)
+        return replace(row, error=error, tolerance=tolerance)
 
 
 def _without_downstream(shipped: Comparison, downstream: set[str]) -> Comparison:
@@ -135,11 +146,11 @@ def agreement(shipped: Arrays, exact: Arrays) -> list[str]:
     notes = []
     for name, got in shipped.items():
         want = exact.get(name)
-        scores = got.ndim > 1 and got.shape[1] == got[:1].size > 1
-        if want is None or want.shape != got.shape or not scores:
+        if want is None or want.shape != got.shape:
             continue
-        same = got.reshape(len(got), -1).argmax(1) == want.reshape(len(want), -1).argmax(1)
-        notes.append(
-            f"{name}: the highest is the float32 network's in {same.sum()} of {len(same)} samples"
-        )
+        ours, theirs = top_classes(got), top_classes(want)
+        if ours is not None and theirs is not None:
+            same = ours == theirs
+            said = f"the highest is the float32 network's in {same.sum()} of {len(same)} samples"
+            notes.append(f"{name}: {said}")
     return notes

@@ -1,0 +1,1 @@
+"""Eight bits: which nodes compute in them, of which ranges, and how exact that is."""

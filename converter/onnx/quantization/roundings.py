@@ -1,0 +1,44 @@
+"""How each value of a graph is rounded to eight bits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from .calibration import Range
+from .numbers import Rounding, rounding_of
+from .units import Units
+
+
+def roundings_of(
+    units: Units, ranges: Mapping[str, Range], *, signed: bool = False
+) -> dict[str, Rounding]:
+    """Return the rounding of each value by its range.
+
+    What only moves values keeps theirs. What is read by a Concat alone has that one's: it would be
+    rounded twice otherwise.
+    """
+    joined = _joined(units)
+    found: dict[str, Rounding] = {}
+    for unit in units.units:
+        for name in unit.reads:
+            if name not in found:
+                found[name] = rounding_of(*ranges[name], signed=signed)
+        for name in unit.makes:
+            if unit.keeps:
+                found[name] = found[unit.reads[0]]
+            else:
+                found[name] = rounding_of(*ranges[joined.get(name, name)], signed=signed)
+    return found
+
+
+def _joined(units: Units) -> dict[str, str]:
+    """Return for each value that only a Concat reads what that one makes, or what that joins."""
+    reading = Counter(name for unit in units.units for name in unit.reads)
+    found: dict[str, str] = {}
+    for unit in reversed(units.units):
+        if unit.nodes[0].op_type == "Concat":
+            (made,) = unit.makes
+            whole = found.get(made, made)
+            found |= {name: whole for name in unit.reads if reading[name] == 1}
+    return found
