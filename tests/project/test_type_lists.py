@@ -15,6 +15,7 @@ ALLOWED = {
     "converter/loading/prior_boxes.py": "the layers behind SSD's predictions, by which it is known",
     "converter/onnx/least.py": "ONNX's operators, some of the same names",
     "converter/onnx/passes/half_layers.py": "ONNX's operators, some of the same names",
+    "converter/onnx/quantization/units.py": "ONNX's operators, some of the same names",
     "converter/pycaffe/tools/coord_map.py": "those that BVLC's coord_map maps",
     "converter/timm_names.py": "the parts of SENet's own definitions",
     "converter/training/edge_losses.py": "what edge detectors are known by",
