@@ -4,8 +4,8 @@
 
 CHECKPOINTS and SHARED are those of inference.py. Each network is optimised; its float32 file and
 its files of eight bits run in ONNX Runtime on one thread, one after the other in drawn orders. A
-time is processor time, the median of the rounds, so that what else the machine does counts little. Printed
-are milliseconds and how many times as fast as float32 a file is:
+time is processor time, the median of the rounds, so that what else the machine does counts little.
+Printed are milliseconds and how many times as fast as float32 a file is:
 
     eight bits            what `convert --dtype int8 --optimize` writes
     signed                the same with --signed
