@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
-from caffe_layers.base.number import float32
-from prototxt.errors import UnsupportedError
+from caffe_layers.base.number import FLT_MAX, float32
 
-from .grid_loss import GridLoss, Objects, concentric, last_of, overlaps
+from .box_likeness import likeness, slope
+from .grid_loss import GridLoss, Objects, concentric, last_of
 
 
 class Yolov3(GridLoss, type="Yolov3", fork="yolo", param="yolov3_param", bottoms=2):
@@ -38,9 +38,17 @@ class Yolov3(GridLoss, type="Yolov3", fork="yolo", param="yolov3_param", bottoms
     `side` are not used. Caffe rounds overlaps and targets to floats in a network of doubles too:
     not so here.
 
-    Errors: those of GridLoss; UnsupportedError on running with an `iou_loss` other than MSE;
-    ShapeError for a `mask` that is not as long as `num`, or names no pair of `biases`.
-    Caffe: eric612/MobileNet-YOLO, src/caffe/layers/yolov3_layer.cpp
+    With an `iou_loss` other than MSE (IOU, GIOU, DIOU, CIOU) all overlaps are that likeness
+    (`box_likeness`). Delta of x, y, w and h is `-iou_normalizer` times its slope, times e^w and e^h
+    for w and h, within `max_delta`; of all objects of a cell's anchor together, or with
+    `accumulate` false of the last. They are no part of the loss, which has instead
+    `iou_normalizer` times the mean of 1 less the likeness, over all objects and their anchors (for
+    IOU that of DIOU). `use_logic_gradient` multiplies x and y by `v (1 - v)` then, v being the
+    number itself.
+
+    Errors: those of GridLoss; ShapeError for a `mask` that is not as long as `num`, or names no
+    pair of `biases`.
+    Caffe: eric612/MobileNet-YOLO, src/caffe/layers/yolov3_layer.cpp, src/caffe/util/bbox_util.cpp
     """
 
     def __init__(
@@ -66,10 +74,11 @@ class Yolov3(GridLoss, type="Yolov3", fork="yolo", param="yolov3_param", bottoms
         accumulate: bool = True,
         label_smooth_eps: float = 0.1,
     ) -> None:
-        """Take `iou_normalizer`, `max_delta` and `accumulate`, which MSE does not use, too."""
+        """`iou_normalizer`, `max_delta` and `accumulate` are not for MSE."""
         super().__init__()
         self.side, self.noobject_scale, self.iou_loss = side, noobject_scale, iou_loss
-        self.iou_normalizer, self.max_delta, self.accumulate = iou_normalizer, max_delta, accumulate
+        self.iou_normalizer, self.max_delta = float32(iou_normalizer), float32(max_delta)
+        self.accumulate = accumulate
         self.classes, self.anchors, self.anchors_scale = num_class, num, anchors_scale
         self.object_scale, self.class_scale = float32(object_scale), float32(class_scale)
         self.coord_scale, self.thresh = float32(coord_scale), float32(thresh)
@@ -79,24 +88,25 @@ class Yolov3(GridLoss, type="Yolov3", fork="yolo", param="yolov3_param", bottoms
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         self.check(x)
-        if self.iou_loss != "MSE":
-            raise UnsupportedError(f"iou_loss {self.iou_loss} is not computed here, MSE alone is")
         require(
             len(self.mask) == self.anchors and max(self.mask, default=0) < len(self.biases) // 2,
             f"mask {self.mask} wants {self.anchors} numbers below {len(self.biases) // 2}, the "
             "pairs of biases",
         )
         with torch.no_grad():
-            delta, logistic = self._delta(x, self.objects(label, x))
-            squares = delta.square()
+            delta, logistic, unlike = self._delta(x, self.objects(label, x))
+            shown = delta.square()
+            if self.iou_loss != "MSE":
+                shown = torch.cat([shown[:, :, 4:].flatten(), self.iou_normalizer * unlike])
+                logistic[:, :, :2] = self.numbers(x)[:, :, :2]
             if self.use_logic_gradient:
                 slope = logistic * (1 - logistic)
                 slope[:, :, 2:4] = 1
                 delta = delta * slope
-        return self.result(x, squares, delta, x.shape[0])
+        return self.result(x, shown, delta, x.shape[0])
 
-    def _delta(self, x: Tensor, objects: Objects) -> tuple[Tensor, Tensor]:
-        """Return delta, and s of all numbers."""
+    def _delta(self, x: Tensor, objects: Objects) -> tuple[Tensor, Tensor, Tensor]:
+        """Return delta, s of all numbers, and the mean of 1 less the likeness, 1 value."""
         images, (height, width), anchors = x.shape[0], x.shape[2:], self.anchors
         numbers = self.numbers(x)
         logistic = numbers.sigmoid()
@@ -115,7 +125,7 @@ class Yolov3(GridLoss, type="Yolov3", fork="yolo", param="yolov3_param", bottoms
         ).transpose(2, 3)
         delta = torch.zeros_like(numbers)
         delta[:, :, 4] = seen[:, :, 4]
-        shared = overlaps(box[:, :, :, None], objects.box[:, None, None])
+        shared = likeness(self.iou_loss, box[:, :, :, None], objects.box[:, None, None])
         shared = torch.where(objects.seen[:, None, None], shared, 0)
         if shared.shape[-1]:
             delta[:, :, 4].masked_fill_(shared.amax(-1) > self.thresh, 0)
@@ -141,14 +151,59 @@ class Yolov3(GridLoss, type="Yolov3", fork="yolo", param="yolov3_param", bottoms
             size = (truth[..., 2 + at] / sizes[:, at, None]).log()
             own[:, :, 2 + at] = weight * (seen[:, :, 2 + at] - size)
         scale = self.object_scale if self.use_logic_gradient else 1.0
+        unlike = delta.new_zeros(1)
+        if self.iou_loss != "MSE":
+            flat = box.reshape(images, total, 4).gather(1, cells[..., None].expand(-1, -1, 4))
+            flat, truths = flat.reshape(*cell.shape[:2], anchors, 4), objects.box[:, :, None]
+            own[:, :, :4] = self._slopes(numbers, flat, truths, cells, times, last)
+            kind = "DIOU" if self.iou_loss == "IOU" else self.iou_loss
+            taken_by = times.reshape(flat.shape[:3])
+            apart = torch.where(taken_by > 0, taken_by * (1 - likeness(kind, flat, truths)), 0)
+            unlike = apart.sum().reshape(1) / times.sum().clamp(min=1)
         own[:, :, 4] = scale * (seen[:, :, 4] - 1)
         earliest = objects.label.gather(1, first // anchors).reshape(images, anchors, -1)
         own[:, :, 5:] = self._classes(seen[:, :, 5:], objects, cells, times, earliest)
-        return torch.where(taken, own, delta), logistic
+        return torch.where(taken, own, delta), logistic, unlike
+
+    def _slopes(
+        self,
+        numbers: Tensor,
+        box: Tensor,
+        truth: Tensor,
+        cells: Tensor,
+        times: Tensor,
+        last: Tensor,
+    ) -> Tensor:
+        """Return delta of the boxes' numbers, N x A x 4 x H W, by the likeness' slope.
+
+        `box`, N x T x A x 4, are what the objects' cells predict, `times` how often these take
+        them, and `last` which take is a cell's last, of those of an image.
+        """
+        images, anchors, _, places = numbers.shape
+        index = cells[..., None].expand(-1, -1, 4)
+        raw = numbers[:, :, :4].transpose(2, 3).reshape(images, -1, 4).gather(1, index)
+        box = torch.cat([box[..., :2], torch.where(box[..., 2:] == 0, 1, box[..., 2:])], -1)
+        found = slope(self.iou_loss, box, truth).flatten(1, 2)
+        found = torch.cat([found[..., :2], found[..., 2:] * raw[..., 2:].exp()], -1)
+        found = (self.iou_normalizer * found).nan_to_num(0, 0, 0)
+        if self.max_delta < FLT_MAX:
+            found = found.clamp(-self.max_delta, self.max_delta)
+        if self.accumulate:
+            found = found * times[..., None]
+            total = found.new_zeros(images, anchors * places, 4).scatter_add(1, index, found)
+        else:
+            total = found.gather(1, last.clamp(min=0)[..., None].expand(-1, -1, 4))
+        return -total.reshape(images, anchors, places, 4).transpose(2, 3)
 
     def _hits(self, objects: Objects, pairs: Tensor) -> Tensor:
         """Return how often the anchors take the objects, N x T x A."""
-        alike = concentric(pairs, objects.box[:, :, None, 2:])
+        sizes = objects.box[:, :, None, 2:]
+        if self.iou_loss == "MSE":
+            alike = concentric(pairs, sizes)
+        else:
+            middle = torch.cat([torch.zeros_like(pairs), pairs], -1)
+            centred = torch.cat([torch.zeros_like(sizes), sizes], -1)
+            alike = likeness(self.iou_loss, middle, centred)
         most, best = alike.max(2, keepdim=True)
         mask = torch.tensor(self.mask, device=pairs.device)
         hits = (mask == best) & (most > 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log
+from math import atan, exp, log, pi
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import converter
+from caffe_layers.forks.yolo.box_likeness import likeness, slope
 from prototxt import CaffeError
 from tests.support import restated
 from tests.support.recorded import assert_close
@@ -38,6 +39,79 @@ def overlap(a: list[float], b: list[float]) -> float:
         return 0.0
     common = sides[0] * sides[1]
     return common / (a[2] * a[3] + b[2] * b[3] - common)
+
+
+def corners(a: list[float]) -> tuple[float, float, float, float]:
+    """Return top, bottom, left and right."""
+    return a[1] - a[3] / 2, a[1] + a[3] / 2, a[0] - a[2] / 2, a[0] + a[2] / 2
+
+
+def alikeness(kind: str, a: list[float], b: list[float]) -> float:
+    (t, bot, left, r), (t2, bot2, left2, r2) = corners(a), corners(b)
+    w, h = max(r, r2) - min(left, left2), max(bot, bot2) - min(t, t2)
+    iou = overlap(a, b)
+    if kind == "GIOU":
+        meet = max(0.0, min(r, r2) - max(left, left2)) * max(0.0, min(bot, bot2) - max(t, t2))
+        return iou - (w * h - (a[2] * a[3] + b[2] * b[3] - meet)) / (w * h)
+    far = (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2
+    if kind == "DIOU":
+        return iou - (far / (w * w + h * h)) ** 0.6
+    if kind == "CIOU":
+        turn = 4 / pi**2 * (atan(b[2] / b[3]) - atan(a[2] / a[3])) ** 2
+        return iou - far / (w * w + h * h) - turn / (1 - iou + turn + 1e-6) * turn
+    return iou
+
+
+def likeness_slope(kind: str, a: list[float], b: list[float]) -> list[float]:
+    """Return darknet's slopes by x, y, w and h, as its code has them, a corner after the other."""
+    (t, bot, left, r), (t2, bot2, left2, r2) = corners(a), corners(b)
+    x, x2 = (bot - t) * (r - left), (bot2 - t2) * (r2 - left2)
+    ih, iw = min(bot, bot2) - max(t, t2), min(r, r2) - max(left, left2)
+    i = iw * ih
+    u = x + x2 - i
+    cw, ch = max(r, r2) - min(left, left2), max(bot, bot2) - min(t, t2)
+    c = cw * ch
+    moved = {"t": -(r - left), "b": r - left, "l": -(bot - t), "r": bot - t}
+    common = {
+        "t": -iw if t > t2 else 0.0,
+        "b": iw if bot < bot2 else 0.0,
+        "l": -ih if left > left2 else 0.0,
+        "r": ih if r < r2 else 0.0,
+    }
+    around = {
+        "t": -cw if t < t2 else 0.0,
+        "b": cw if bot > bot2 else 0.0,
+        "l": -ch if left < left2 else 0.0,
+        "r": ch if r > r2 else 0.0,
+    }
+    p = {}
+    for side in "tblr":
+        du = moved[side] - common[side]
+        p[side] = (u * common[side] - i * du) / (u * u) if u > 0 else 0.0
+        if kind == "GIOU":
+            more = (c * du - u * around[side]) / (c * c)
+            p[side] = more if iw <= 0 or ih <= 0 else p[side] + more
+    found = [p["l"] + p["r"], p["t"] + p["b"], p["r"] - p["l"], p["b"] - p["t"]]
+    if kind not in ("DIOU", "CIOU"):
+        return found
+    diagonal, s = cw * cw + ch * ch, (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2
+    beyond = float(left < left2), float(r > r2), float(t < t2), float(bot > bot2)
+    cw_x, cw_w = beyond[1] - beyond[0], (beyond[1] + beyond[0]) / 2
+    ch_y, ch_h = beyond[3] - beyond[2], (beyond[3] + beyond[2]) / 2
+    more = [
+        (2 * (b[0] - a[0]) * diagonal - 2 * cw * cw_x * s) / diagonal**2,
+        (2 * (b[1] - a[1]) * diagonal - 2 * ch * ch_y * s) / diagonal**2,
+        2 * cw * cw_w * s / diagonal**2,
+        2 * ch * ch_h * s / diagonal**2,
+    ]
+    if kind == "CIOU":
+        angle = atan(b[2] / b[3]) - atan(a[2] / a[3])
+        turn = 4 / pi**2 * angle**2
+        alpha = turn / (1 - i / u + turn + 1e-6)
+        more[2] += alpha * 8 / pi**2 * angle * a[3]
+        more[3] -= alpha * 8 / pi**2 * angle * a[2]
+    apart = iw <= 0 or ih <= 0
+    return more if apart else [one + other for one, other in zip(found, more, strict=True)]
 
 
 def labels(rows: int, images: int = 2) -> np.ndarray:
@@ -133,8 +207,11 @@ def region(
 
 def text(kind: str, fields: dict[str, Any], *, bottom: str = "x") -> str:
     message = "region_loss_param" if kind == "RegionLoss" else "yolov3_param"
-    said = " ".join(f"{name}: {str(value).lower()}" for name, value in fields.items())
-    said = said.replace("mse", "MSE").replace("giou", "GIOU")
+    words = {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in fields.items()
+    }
+    said = " ".join(f"{name}: {word}" for name, word in words.items())
     many = " ".join(f"biases: {v}" for v in (BIASES if kind == "RegionLoss" else PAIRS))
     return (
         f'layer {{ name: "L" type: "{kind}" bottom: "{bottom}" bottom: "l" top: "y" '
@@ -198,8 +275,13 @@ def yolov3(
     use_focal_loss: bool = False,
     iou_thresh: float = 0.5,
     label_smooth_eps: float = 0.125,
+    iou_loss: str = "MSE",
+    iou_normalizer: float = 0.25,
+    max_delta: float = 10.0,
+    accumulate: bool = True,
 ) -> tuple[float, np.ndarray]:
     """Return the loss, and what Caffe takes for its gradient times N."""
+    unlike: list[float] = []
     size, (height, width) = 5 + CLASSES, x.shape[2:]
     seen = np.where(
         np.isin(np.arange(x.shape[1]) % size, (2, 3))[:, None, None], x, 1 / (1 + np.exp(-x))
@@ -214,10 +296,40 @@ def yolov3(
         v = seen[b, local * size : (local + 1) * size, row, column]
         d = delta[b, local * size : (local + 1) * size, row, column]
         scale = coord_scale * (2 - item[3] * item[4])
+        if iou_loss == "MSE":
+            squares(v, d, scale, local, row, column, item)
+        else:
+            by_likeness(v, d, local, row, column, item)
+        learn_rest(v, d, item)
+
+    def by_likeness(
+        v: np.ndarray, d: np.ndarray, local: int, row: int, column: int, item: np.ndarray
+    ) -> None:
+        box = [(column + v[0]) / width, (row + v[1]) / height]
+        box += [exp(v[2 + k]) * pairs[mask[local]][k] for k in range(2)]
+        truth = [float(value) for value in item[1:]]
+        found = likeness_slope(iou_loss, box, truth)
+        for k in range(4):
+            one = found[k] * (exp(v[k]) if k > 1 else 1.0) * iou_normalizer
+            one = min(max(one, -max_delta), max_delta)
+            d[k] = (d[k] if accumulate else 0.0) - one
+        unlike.append(1 - alikeness("DIOU" if iou_loss == "IOU" else iou_loss, box, truth))
+
+    def squares(
+        v: np.ndarray,
+        d: np.ndarray,
+        scale: float,
+        local: int,
+        row: int,
+        column: int,
+        item: np.ndarray,
+    ) -> None:
         d[0] = -scale * (item[1] * width - column - v[0])
         d[1] = -scale * (item[2] * height - row - v[1])
         for k in range(2):
             d[2 + k] = -scale * (log(item[3 + k] / pairs[mask[local]][k]) - v[2 + k])
+
+    def learn_rest(v: np.ndarray, d: np.ndarray, item: np.ndarray) -> None:
         d[4] = -(1 - v[4]) * (object_scale if use_logic_gradient else 1)
         own = int(item[0])
         if d[5 + own]:
@@ -240,25 +352,34 @@ def yolov3(
             for item in objects[b]:
                 if not item[1]:
                     break
-                best = max(best, overlap(pred, list(item[1:])))
+                best = max(best, alikeness(iou_loss, pred, list(item[1:])))
             delta[b, n * size + 4, row, column] = 0.0 if best > thresh else v[4]
         for item in objects[b]:
             if not item[3]:
                 break
             column, row = int(item[1] * width), int(item[2] * height)
-            alike = [overlap([0, 0, *pair], [0, 0, *item[3:]]) for pair in pairs]
+            alike = [alikeness(iou_loss, [0, 0, *pair], [0, 0, *item[3:]]) for pair in pairs]
             chosen = int(np.argmax(alike))
-            if chosen in mask:
+            if chosen in mask and alike[chosen] > 0:
                 chosen = mask.index(chosen)  # from here on a place, as in Caffe
                 learn(b, chosen, row, column, item)
             for n in range(len(pairs)):
                 if n in mask and n != chosen and iou_thresh < 1 and alike[n] > iou_thresh:
                     learn(b, mask.index(n), row, column, item)
-    loss = float((delta**2).sum()) / len(x)
+    shown = (delta**2).sum()
+    slopes = seen.copy()
+    if iou_loss != "MSE":
+        for channel in range(x.shape[1]):
+            if channel % size < 4:
+                shown -= (delta[:, channel] ** 2).sum()
+            if channel % size < 2:
+                slopes[:, channel] = x[:, channel]  # Caffe keeps the numbers themselves
+        shown += iou_normalizer * sum(unlike) / max(len(unlike), 1)
+    loss = float(shown) / len(x)
     if use_logic_gradient:
         for channel in range(x.shape[1]):
             if channel % size not in (2, 3):
-                delta[:, channel] *= seen[:, channel] * (1 - seen[:, channel])
+                delta[:, channel] *= slopes[:, channel] * (1 - slopes[:, channel])
     return loss, delta
 
 
@@ -270,6 +391,15 @@ YOLOV3 = [
     {"mask": (0, 2), "use_focal_loss": True, "iou_thresh": 0.25},
     {"mask": (1, 2), "use_focal_loss": True, "iou_thresh": 1},
     {"mask": (3, 2), "thresh": 0.5},
+    *(
+        {"mask": (1, 2), "iou_loss": kind, "iou_thresh": 0.25, "iou_normalizer": 0.5} | more
+        for kind in ("IOU", "GIOU", "DIOU", "CIOU")
+        for more in (
+            {},
+            {"accumulate": False, "max_delta": 0.25},
+            {"use_logic_gradient": True, "thresh": 0.125, "mask": (3, 2)},
+        )
+    ),
 ]
 
 
@@ -304,7 +434,6 @@ ERRORS = [
     ("RegionLoss", {}, (2, 16, 4, 4), (2, 7), "are no rows of 5 for each of 2 images"),
     ("RegionLoss", {}, (2, 16, 4, 4), (1, 1, 3, 8), "are no rows of 5 for each of 2 images"),
     ("Yolov3", {}, (2, 16, 4, 4), (2, 15), r"mask \(\) wants 2 numbers below 4"),
-    ("Yolov3", {"iou_loss": "GIOU"}, (2, 16, 4, 4), (2, 15), "iou_loss GIOU is not computed"),
 ]
 
 
@@ -346,14 +475,18 @@ BATCHES = {
 }
 
 
-@pytest.mark.parametrize("kind", ["RegionLoss", "Yolov3"])
-def test_trained(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("RegionLoss", {}), ("Yolov3", {})]
+    + [("Yolov3", {"iou_loss": kind}) for kind in ("IOU", "GIOU", "DIOU", "CIOU")],
+)
+def test_trained(kind: str, more: dict[str, Any], tmp_path: Path) -> None:
     """Of a 1 x 1 convolution, beside Caffe's loops for the loss and its gradient."""
-    fields: dict[str, Any] = {"thresh": 0.25, "coord_scale": 1}
+    fields: dict[str, Any] = {"thresh": 0.25, "coord_scale": 1} | more
     layer = text(kind, fields, bottom="conv")
     if kind == "Yolov3":
-        more = "mask: 0 mask: 2 anchors_scale: 8 label_smooth_eps: 0.125 "
-        layer = layer.replace("thresh", f"{more} thresh")
+        masks = "mask: 0 mask: 2 anchors_scale: 8 label_smooth_eps: 0.125 "
+        layer = layer.replace("thresh", f"{masks} thresh")
 
     def step(
         weights: Weights, batch: Batch, iteration: int
@@ -372,3 +505,40 @@ def test_trained(kind: str, tmp_path: Path) -> None:
         }
 
     check_trained(CONV + layer, BATCHES, step, tmp_path, rate=0.01)
+
+
+KINDS = ("IOU", "GIOU", "DIOU", "CIOU")
+BOXES = np.array(
+    [
+        [0.4, 0.5, 0.3, 0.2],  # in a corner of the other
+        [0.5, 0.5, 0.1, 0.1],  # within it
+        [0.5, 0.52, 0.9, 0.8],  # around it
+        [0.1, 0.2, 0.1, 0.2],  # apart along both axes
+        [0.1, 0.5, 0.2, 0.3],  # apart along one
+        [0.9, 0.9, 0.3, 0.7],
+    ]
+)
+OTHER = [0.55, 0.48, 0.3, 0.4]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_likeness_and_its_slope(kind: str) -> None:
+    for box in BOXES:
+        a, b = torch.from_numpy(box), torch.tensor(OTHER, dtype=torch.float64)
+        want = alikeness(kind, list(map(float, box)), OTHER)
+        assert_close(likeness(kind, a, b), np.array(want), str(box))
+        slopes = likeness_slope(kind, list(map(float, box)), OTHER)
+        assert_close(slope(kind, a, b), np.array(slopes), str(box))
+    nothing = torch.zeros(4, dtype=torch.float64)
+    assert likeness(kind, nothing, nothing).isnan() or likeness(kind, nothing, nothing) == 0
+
+
+@pytest.mark.parametrize("kind", ["IOU", "GIOU"])
+def test_slopes_are_derivatives_where_boxes_meet(kind: str) -> None:
+    """By w and h twice as steep, as darknet's authors say."""
+    b = torch.tensor(OTHER, dtype=torch.float64)
+    for box in BOXES[:3]:
+        a = torch.from_numpy(box).requires_grad_()
+        (found,) = torch.autograd.grad(likeness(kind, a, b), a)
+        found = found * found.new_tensor([1.0, 1.0, 2.0, 2.0])
+        assert_close(slope(kind, a.detach(), b), found, str(box))
