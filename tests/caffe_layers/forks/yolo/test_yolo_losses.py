@@ -391,6 +391,7 @@ YOLOV3 = [
     {"mask": (0, 2), "use_focal_loss": True, "iou_thresh": 0.25},
     {"mask": (1, 2), "use_focal_loss": True, "iou_thresh": 1},
     {"mask": (3, 2), "thresh": 0.5},
+    {"mask": (1, 0), "iou_loss": "GIOU", "iou_thresh": 0.5},  # an anchor of 0.541 by IOU alone
     *(
         {"mask": (1, 2), "iou_loss": kind, "iou_thresh": 0.25, "iou_normalizer": 0.5} | more
         for kind in ("IOU", "GIOU", "DIOU", "CIOU")
