@@ -18,6 +18,7 @@ from .base.shape import Shape
 from .common import *
 from .data import *
 from .data.python import register_python
+from .forks.attention import *
 from .forks.binary import *
 from .forks.c3d import *
 from .forks.capsules import *

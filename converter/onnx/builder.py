@@ -306,7 +306,7 @@ class Builder:
         schema = defs.get_schema(op_type, self.opset, "")
 
         def add(*inputs: str, outputs: int | None = None, **words: Any) -> str | tuple[str, ...]:
-            made = self._append(op_type, inputs, outputs or schema.min_output, **words)
+            made = self._append(op_type, inputs, outputs or max(schema.min_output, 1), **words)
             return made if len(made) > 1 or schema.outputs[0].option == VARIADIC else made[0]
 
         return add

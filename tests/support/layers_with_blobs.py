@@ -129,6 +129,7 @@ ROWS: dict[tuple[str, str], str] = {
     ("PReLU", "bvlc"): X,
     ("Parameter", "bvlc"): "parameter_param { shape { dim: [2, 4] } }",
     ("RNN", "bvlc"): RECURRENT,
+    ("ReNetLSTM", "picanet"): 'bottom: "x" renet_lstm_param { num_output: 4 }',
     ("Scale", "bvlc"): X,
     ("Scale", "happynear"): 'bottom: "x" scale_param { min_value: 0 }',
     ("SyncBN", "tsn"): BN,
