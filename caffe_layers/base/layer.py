@@ -108,7 +108,8 @@ class Layer(nn.Module):
     the fork decides. Other forks' own meanings stand beside BVLC's."""
 
     only_by_name: ClassVar[bool] = False
-    """True where nothing in a file tells of its fork: naming the fork is what means it."""
+    """True where nothing in its message tells of its fork: naming that means it, or what else the
+    file has."""
 
     adds_blobs: ClassVar[bool] = False
     """Told by its code, which calls `add_blob`; a class whose helpers do that says so itself."""

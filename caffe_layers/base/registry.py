@@ -50,7 +50,8 @@ def find(
     if dialect is not None and (named := _named(read, dialect, blobs, schema)):
         cls = next((cls for cls in named if cls.fits(layer, blobs)), named[0])
         return cls.meant_by(layer, registry)
-    fitting = [cls for cls in read.values() if not cls.only_by_name and cls.fits(layer, blobs)]
+    asked = [cls for cls in read.values() if not cls.only_by_name or cls.fork in likely]
+    fitting = [cls for cls in asked if cls.fits(layer, blobs)]
     for preferred in (registry.own_forks, likely):
         if len(fitting) > 1:
             ours = [cls for cls in fitting if cls.fork in preferred]

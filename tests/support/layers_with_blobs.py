@@ -132,6 +132,9 @@ ROWS: dict[tuple[str, str], str] = {
     ("ReNetLSTM", "picanet"): 'bottom: "x" renet_lstm_param { num_output: 4 }',
     ("Scale", "bvlc"): X,
     ("Scale", "happynear"): 'bottom: "x" scale_param { min_value: 0 }',
+    ("NdConvolution", "video_caffe"): (
+        'bottom: "volume" convolution_param { num_output: 4 kernel_shape { dim: [2, 2, 2] } }'
+    ),
     ("SyncBN", "tsn"): BN,
     ("Tensor", "capsnet"): (
         'bottom: "x" capsule_conv_param { input_h: 4 input_w: 3 kh: 2 kw: 2 stride: 1 '

@@ -33,6 +33,8 @@ class RegionDetectionEvaluate(
     Caffe: gklz1982/caffe-yolov2 at ebb2702, src/caffe/layers/detection_evaluate_layer.cpp
     """
 
+    only_by_name = True
+
     def __init__(self, *, num_classes: int, overlap_threshold: float = 0.5) -> None:
         super().__init__(
             num_classes=num_classes, background_label_id=-1, overlap_threshold=overlap_threshold
