@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,8 +15,9 @@ def lacks() -> list[str]:
 
 
 def version() -> str:
-    """Return OpenVINO's version."""
+    """Return OpenVINO's version; what takes long to import is there for each run then."""
     import openvino
+    import openvino.tools.mo
 
     return f"OpenVINO {openvino.__version__.partition('-')[0]} mo"
 
@@ -26,9 +28,13 @@ def run(path: str, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     from openvino.tools.mo import convert_model
 
     weights = Path(path).with_suffix(".caffemodel")
-    model = convert_model(
-        str(weights), input_proto=path, framework="caffe", compress_to_fp16=False, silent=True
-    )
+    try:
+        model = convert_model(
+            str(weights), input_proto=path, framework="caffe", compress_to_fp16=False, silent=True
+        )
+    except Exception as error:
+        cause = re.search("Original exception message: (.*)", str(error))
+        raise ValueError(cause[1] if cause else str(error)) from error
     compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     request = compiled.create_infer_request()
     results = request.infer({name: feeds[name] for name in feeds})

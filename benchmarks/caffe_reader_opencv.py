@@ -26,7 +26,7 @@ def run(path: str, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     import cv2
 
     weights = Path(path).with_suffix(".caffemodel")
-    net = cv2.dnn.readNetFromCaffe(path, str(weights) if weights.exists() else "")
+    net = cv2.dnn.readNetFromCaffe(path, str(weights))
     for name, array in feeds.items():
         net.setInput(array, name)
     makers = json.loads(Path(path).with_name("layers.json").read_text())

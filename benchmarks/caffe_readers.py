@@ -49,9 +49,9 @@ def write_files(
     assert net.definition is not None
     (folder / "net.prototxt").write_text(format_text(net.definition))
     converter.save_caffemodel(net, folder / "net.caffemodel")
-    for path, name in zip(own, ("own.prototxt", "own.caffemodel"), strict=True):
-        if path.exists():
-            copyfile(path, folder / name)
+    copyfile(own[0], folder / "own.prototxt")
+    # Of layers without blobs Caffe wrote no weights: any caffemodel without some does.
+    copyfile(own[1] if own[1].exists() else folder / "net.caffemodel", folder / "own.caffemodel")
     with torch.no_grad():
         blobs = net.blobs(tensors_of(net, feeds))
     outputs = net.exported(with_losses=True).plan.outputs

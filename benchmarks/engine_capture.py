@@ -47,7 +47,7 @@ def _write(
     step = next((step for step in plan.steps if step.layer.name == "L"), plan.steps[-1])
     fork = type(net.layers[step.key]).__module__.split(".")
     kind = step.layer.type
-    if "forks" not in fork:
+    if "forks" not in fork or step.cls.is_loss:
         return
     try:
         graph = emit(net, dynamic=(), with_losses=True)

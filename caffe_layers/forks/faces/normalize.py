@@ -75,8 +75,10 @@ class FaceNormalize(
         if op.shape(x) != shape:
             x = op.reshape(x, shape, op.dynamic(op.tops[0]))
         eps = op.scalar(EPS)
-        kind = "ReduceSumSquare" if self.normalize_type == "L2" else "ReduceL1"
-        total = op.reduce(kind, x, [1], keepdims=1)
+        if self.normalize_type == "L2":
+            total = op.reduce("ReduceSumSquare", x, [1], keepdims=1)
+        else:  # not ReduceL1, whose axes OpenVINO ignores below opset 18
+            total = op.reduce("ReduceSum", op.Abs(x), [1], keepdims=1)
         norm = op.Add(total, eps)
         if self.normalize_type == "L2":
             norm = op.Sqrt(norm)

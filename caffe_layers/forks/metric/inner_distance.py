@@ -133,8 +133,11 @@ class InnerDistance(
             weight = op.array("unit_weight", unit.numpy())
         else:
             weight = op.weight(self, "weight")
-        kind = "ReduceL1" if self.distance_type == "L1" else "ReduceSumSquare"
-        return op.reshape_to_top(op.reduce(kind, op.Sub(rows, weight), [2], keepdims=0))
+        away = op.Sub(rows, weight)
+        if self.distance_type != "L1":
+            return op.reshape_to_top(op.reduce("ReduceSumSquare", away, [2], keepdims=0))
+        # Not ReduceL1, whose axes OpenVINO ignores below opset 18.
+        return op.reshape_to_top(op.reduce("ReduceSum", op.Abs(away), [2], keepdims=0))
 
     def multiply_adds(self, bottoms: list[Shape], tops: list[Shape]) -> int:
         return prod(tops[0]) * self.inputs

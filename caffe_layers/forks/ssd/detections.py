@@ -220,7 +220,7 @@ class Detections(Layer):
         if self.eta < 1 and self.nms_threshold > LEAST_ADAPTED:
             kept = emit_adaptive(op, *ranked, self.eta)
         else:
-            kept = emit_suppress(op, *ranked, _vector(op, count))
+            kept = emit_suppress(op, *ranked, count)
         lists = self.label_count
         whole = count * lists if isinstance(count, int) else op.Mul(count, op.ints(lists))
         kept = op.to_bool(op.Reshape(kept, _vector(op, -1, whole)))

@@ -6,10 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from caffe_layers.arithmetic.ramp import emit_indices
 from caffe_layers.base.op import Op
 from caffe_layers.base.private_torch import while_loop
 
 from .bbox import emit_overlap, overlap
+
+FAR_OUT = (2**22, 2**22, 2**22 + 1, 2**22 + 1)
+"""The corners of a box where none of an image is, and float32 still counts whole numbers."""
 
 LEAST_ADAPTED = 0.5
 """A threshold is lowered by `eta` only while it is above this."""
@@ -59,24 +63,48 @@ def _adapted(limit: Tensor, stays: Tensor, eta: float) -> Tensor:
 
 
 def emit_suppress(
-    op: Op, boxes: str, scores: str, least: float, threshold: float, count: str = ""
+    op: Op,
+    boxes: str,
+    scores: str,
+    least: float,
+    threshold: float,
+    count: int | str | None = None,
 ) -> str:
     """Append NonMaxSuppression for lists from best to worst: a B x K mask, 1 for what stays.
 
-    `scores`, B x K, are valid above `least`; `count` is the vector of K where there is one.
+    `scores`, B x K, are valid above `least`; `count` is K, as a vector where only the run tells it.
+    Boxes go by rank: equal scores keep their order, and no engine gets a score below 0.
     """
-    low, high = op.Split(op.cast(boxes, np.float32), op.ints(2, 2), axis=-1, outputs=2)
-    # ONNX takes any two opposite corners for a box, Caffe an inverted one for none.
-    upright = op.Concat(low, op.Max(low, high), axis=-1)
-    ranked = op.Unsqueeze(op.cast(scores, np.float32), op.ints(1))
     sizes = op.Shape(scores)
-    count = count or op.Gather(sizes, op.ints(1), axis=0)
-    limits = (op.const(np.array([value], np.float32)) for value in (min(threshold, 1.0), least))
-    chosen = op.NonMaxSuppression(upright, ranked, count, *limits)
+    if isinstance(count, int):
+        most, rank = op.ints(count), op.const(np.arange(count, 0, -1, np.float32))
+    else:
+        most = count or op.Gather(sizes, op.ints(1), axis=0)
+        index = emit_indices(op, op.Squeeze(most, op.ints(0)))
+        rank = op.cast(op.Sub(most, index), np.float32)
+    valid = op.Greater(scores, op.scalar(least))
+    ranked = op.Where(valid, rank, op.const(np.array(0, np.float32)))
+    limits = (op.const(np.array([value], np.float32)) for value in (min(threshold, 1.0), 0.5))
+    solid = _emit_solid(op, op.cast(boxes, np.float32), rank)
+    chosen = op.NonMaxSuppression(solid, op.Unsqueeze(ranked, op.ints(1)), most, *limits)
     at = op.Gather(chosen, op.ints(0, 2), axis=1)
     none = op.Expand(op.scalar(0), sizes)
     many = op.Gather(op.Shape(at), op.ints(0), axis=0)
     return op.ScatterND(none, at, op.Expand(op.scalar(1), many))
+
+
+def _emit_solid(op: Op, boxes: str, rank: str) -> str:
+    """Append boxes with those that have no area moved far out, each to a place of its own.
+
+    Caffe takes them for none, and they hide nothing. ONNX takes any two opposite corners for a box,
+    and for OpenCV all boxes without an area lie upon each other.
+    """
+    low, high = op.Split(boxes, op.ints(2, 2), axis=-1, outputs=2)
+    side = op.reduce("ReduceMin", op.Sub(high, low), [2], keepdims=1)
+    steps = (op.const(np.array(numbers, np.float32)) for numbers in ((2, 0, 2, 0), FAR_OUT))
+    away = op.Mul(op.Unsqueeze(rank, op.ints(1)), next(steps))
+    away = op.Add(away, next(steps))
+    return op.Where(op.Greater(side, op.const(np.array(0, np.float32))), boxes, away)
 
 
 def emit_adaptive(

@@ -43,4 +43,5 @@ class SampleNormalize(Layer, type="Normalize", fork="tsn"):
         shape = op.shape(op.tops[0])
         if op.shape(x) != shape:
             x = op.reshape(x, shape, op.dynamic(op.tops[0]))
-        return op.Div(x, op.reduce("ReduceL2", x, [1, 2, 3], keepdims=1))
+        # Not ReduceL2, which OpenCV joins with a Div and takes of one axis then.
+        return op.Div(x, op.Sqrt(op.reduce("ReduceSumSquare", x, [1, 2, 3], keepdims=1)))

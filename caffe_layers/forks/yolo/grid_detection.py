@@ -165,12 +165,15 @@ class GridDetection(Layer):
         # By rank, so that equal scores keep their order; an overlap that equals the threshold
         # hides here, so ONNX, which asks for more, gets the float before.
         ones = op.Add(op.Mul(where, op.ints(0)), op.ints(1))
-        rank = op.Neg(op.cast(op.CumSum(ones, op.const(np.array(0))), np.float32))
+        count = op.Reshape(op.Shape(found), op.ints(1))
+        place = op.CumSum(ones, op.const(np.array(0)))
+        # Above 0, below which OpenCV takes no score.
+        rank = op.cast(op.Sub(op.Add(count, op.ints(1)), place), np.float32)
         seen = op.Clip(_corners(op, boxes), op.scalar(0), op.scalar(1)) if self.clips else boxes
         chosen = op.NonMaxSuppression(
             op.cast(op.Unsqueeze(seen, op.ints(0)), np.float32),
             op.Unsqueeze(rank, op.ints(0, 1)),
-            op.Reshape(op.Shape(found), op.ints(1)),
+            count,
             op.const(np.nextafter(np.float32(self.nms_threshold), np.float32(-1))),
             center_point_box=int(not self.clips),
         )
