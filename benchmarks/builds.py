@@ -1,12 +1,13 @@
 """Whether this build is slower than another checkout of it: pairs in turns, ratios, quartiles.
 
-    python benchmarks/builds.py OTHER CHECKPOINTS SHARED [--pairs 15] [--only TEXT]
+    python benchmarks/builds.py OTHER CHECKPOINTS SHARED [--pairs 15] [--only TEXT] [--threads 2]
 
-OTHER is a checkout of another commit; CHECKPOINTS and SHARED are those of `conversion.py`. Each row
-is one task: whole processes of `convert` (ONNX and safetensors, not verified), the writing of a
-loaded network's ONNX, and batches in torch and in ONNX Runtime, in processes that stay. Both
-builds use two threads, and who begins is drawn anew for each pair. A ratio is this build's time
-by the other's: it passes where the median is within 3 % of 1, or 1 lies between the quartiles.
+OTHER is a checkout of another commit; CHECKPOINTS, SHARED and the networks are those of
+`inference.py`. Each row is one task: whole processes of `convert` (ONNX and safetensors, not
+verified), the writing of a loaded network's ONNX, and runs of one image in torch and in ONNX
+Runtime, in processes that stay. Both builds use so many threads, and who begins is drawn anew for
+each pair. A ratio is this build's time by the other's: it passes where the median is within 3 % of
+1, or 1 lies between the quartiles.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median, quantiles
 from typing import NamedTuple
 
 HERE = Path(__file__).parents[1]
-THREADS = "2"
 BATCHES = {"torch": 5, "torch, optimised": 5, "ONNX Runtime": 5, "ONNX written": 1}
 """The tasks of a loaded network, and how many runs make one time."""
 
@@ -47,30 +47,34 @@ def main() -> int:
     parser.add_argument("shared", type=Path)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--only", default="")
+    parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        return measure(args, Path(scratch))
+
+
+def measure(args: argparse.Namespace, scratch: Path) -> int:
+    """Print a row for each network and task; return 1 if one is slower."""
     builds = (HERE, args.other.resolve())
     passed = True
     print(
         "| task | pairs | lower quartile | median | upper quartile | |\n|---|---|---|---|---|---|"
     )
-    for name, files in networks(args.checkpoints, args.shared).items():
+    for name, files in networks(args.checkpoints, args.shared, scratch):
         for task in ("convert", *BATCHES):
             title = f"{name}: {task}"
             if args.only in title:
-                passed &= row(title, [timer(build, task, files) for build in builds], args.pairs)
+                timers = [timer(build, task, files, args.threads) for build in builds]
+                passed &= row(title, timers, args.pairs)
     return 0 if passed else 1
 
 
-def networks(checkpoints: Path, shared: Path) -> dict[str, Files]:
-    """Return the networks of the conversion table of docs/performance.md."""
-    squeezenet = shared / "models" / "squeezenet_v1.0_dc"
-    senet = shared / "reference" / "nets" / "SE-ResNet-50" / "deploy.prototxt"
-    sknet = shared / "reference" / "sknet" / "sknet50.prototxt"
-    return {
-        "SKNet-50": Files(sknet, checkpoints / "sknet50.caffemodel"),
-        "SE-ResNet-50": Files(senet, checkpoints / "SE-ResNet-50.caffemodel"),
-        "SqueezeNet": Files(squeezenet / "deploy.prototxt", next(squeezenet.glob("*.caffemodel"))),
-    }
+def networks(checkpoints: Path, shared: Path, scratch: Path) -> Iterator[tuple[str, Files]]:
+    """Name the networks of docs/performance.md, one after the other."""
+    from inference import networks as measured
+
+    for one in measured(checkpoints, shared, scratch):
+        yield one.name, Files(one.net, one.weights)
 
 
 def row(title: str, timers: list[Callable[[], float]], pairs: int) -> bool:
@@ -91,9 +95,9 @@ def row(title: str, timers: list[Callable[[], float]], pairs: int) -> bool:
     return passed
 
 
-def timer(build: Path, task: str, files: Files) -> Callable[[], float]:
+def timer(build: Path, task: str, files: Files, threads: int) -> Callable[[], float]:
     """Return what runs a task once in a build and gives the seconds it took."""
-    environment = {**os.environ, "PYTHONPATH": str(build), "OMP_NUM_THREADS": THREADS}
+    environment = {**os.environ, "PYTHONPATH": str(build), "OMP_NUM_THREADS": str(threads)}
     if task == "convert":
         return lambda: convert(build, files, environment)
     command = [sys.executable, __file__, "serve", task, *map(str, files)]
@@ -125,7 +129,7 @@ def serve(task: str, net: str, weights: str) -> None:
 
     import converter
 
-    torch.set_num_threads(int(THREADS))
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     loaded = converter.load(net, weights)
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         run = prepared(task, loaded, Path(folder, "net.onnx"))
@@ -147,14 +151,16 @@ def prepared(task: str, net: object, path: Path) -> Callable[[], object]:
     generator = torch.Generator().manual_seed(1701)
     (name,) = [blob for blob, shape in net.input_shapes.items() if len(shape) == 4]
     batch = {name: torch.randn(1, *net.input_shapes[name][1:], generator=generator)}
+    # One image alone: not every network is the same in a batch.
+    how = {"dynamic": (), "input_shapes": {name: tuple(batch[name].shape)}}
     if task == "ONNX written":
-        return lambda: converter.export_onnx(net, path)
+        return lambda: converter.export_onnx(net, path, **how)
     if task != "ONNX Runtime":
         faster = net.optimize() if "optimised" in task else net
         return lambda: faster(batch)
-    converter.export_onnx(net, path)
+    converter.export_onnx(net, path, **how)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(THREADS)
+    options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     feeds = {name: batch[name].numpy()}
     return lambda: session.run(None, feeds)

@@ -27,13 +27,15 @@ import torch
 import converter
 from benchmarks.engine_cases import NO_COMPUTATION, SEVERAL, TRAINING
 from benchmarks.engine_page import short
-from benchmarks.engine_results import merge, read_results, write_between_marks
+from benchmarks.engine_results import kind_of, merge, read_results, write_between_marks
 from benchmarks.engines import Worker, judge
 from converter.network.arrays import tensors_of
 from prototxt import CaffeError, format_text
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "caffe_readers"
+SECONDS = 20.0
+"""What one file may take: MNN never ends on some."""
 PIP = {
     "opencv": ["opencv-python-headless==4.14.0.94", "numpy", "lazy_loader==0.6"],
     "mo": ["openvino-dev==2023.3.0", "protobuf==3.20.3", "lazy_loader==0.6"],
@@ -166,12 +168,15 @@ def main() -> None:
             pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", *PIP[reader]]
             subprocess.run(pip, check=True)
         python = Path(pythons.get(reader) or folder / "bin" / "python")
-        worker = Worker(f"benchmarks.caffe_reader_{reader}", python)
+        worker = Worker(f"benchmarks.caffe_reader_{reader}", python, SECONDS)
         print(worker.version, flush=True)
-        found = {}
+        found: dict[str, list[Any]] = {}
         for name, files in asked:
             if not name.startswith(args.only):
                 continue
+            if found and kind_of(name) not in map(kind_of, found):
+                merge(RESULTS, reader, worker.version, found)
+                found = {}
             found[name] = outcome(worker, files, "net")
             if found[name][0] != "right":
                 found[name] += outcome(worker, files, "own")[:1]

@@ -28,6 +28,8 @@ import converter
 from converter.network.arrays import tensors_of
 from converter.network.example_inputs import random_inputs
 from converter.onnx.free_axes import with_free_axes
+from converter.onnx.graph import Graph
+from converter.onnx.targets import NOTED
 from prototxt import CaffeError
 
 ROOT = Path(__file__).parents[1]
@@ -74,18 +76,26 @@ def write_case(
         return False
     np.savez(folder / "in.npz", **{name: feeds[name].astype(np.float32) for name in taken})
     np.savez(folder / "want.npz", **wants)
-    refused = {}
+    refused, noted = {}, {}
     for target in targets:
         beside = folder / f"{target}.onnx"
         try:
-            _export(net, beside, **options, target=target)
+            graph = _export(net, beside, **options, target=target)
         except CaffeError as error:
             refused[target] = str(error)
             continue
+        if doubts := [note for note in graph.notes if NOTED in note]:
+            noted[target] = doubts[0]
         if _same(model, onnx.load(beside)):
             beside.unlink()
     rows = _rows_are_alone(net, {name: feeds[name] for name in taken}, outputs, wants)
-    said = {"operators": operators(model.graph), "rows": rows, "errors": refused, **about}
+    said = {
+        "operators": operators(model.graph),
+        "rows": rows,
+        "errors": refused,
+        "notes": noted,
+        **about,
+    }
     (folder / "case.json").write_text(json.dumps(said, indent=1) + "\n")
     return True
 
@@ -120,8 +130,11 @@ def _rows_are_alone(
     return True
 
 
-def _export(net: converter.CaffeNet, path: Path, **options: Any) -> None:
-    with_free_axes(None, lambda free: converter.export_onnx(net, path, dynamic=free, **options))
+def _export(net: converter.CaffeNet, path: Path, **options: Any) -> Graph:
+    graph, _ = with_free_axes(
+        None, lambda free: converter.export_onnx(net, path, dynamic=free, **options)
+    )
+    return graph
 
 
 def _same(one: onnx.ModelProto, other: onnx.ModelProto) -> bool:

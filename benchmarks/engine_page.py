@@ -22,7 +22,7 @@ def ending(outcome: list[Any]) -> str:
     if outcome[0] == "right":
         return "right"
     after = outcome[2] if len(outcome) > 2 else None
-    return {None: str(outcome[0]), "right": "target", "error": "error"}.get(after, str(after))
+    return {None: str(outcome[0]), "right": "target"}.get(after, str(after))
 
 
 def write_page(kept: Results, page: Path) -> None:
@@ -50,7 +50,7 @@ def _of(kept: Results, engine: str, kind: str) -> dict[str, list[list[Any]]]:
 def summary(kept: Results) -> str:
     """Return a row an engine: how much of each kind is right, by default and with `--target`."""
     lines = ["| engine | " + " | ".join(KINDS.values()) + " | cases: right, with `--target`, "
-             "error, wrong, refused |", "|---" * (len(KINDS) + 2) + "|"]  # fmt: skip
+             "noted, error, wrong, refused |", "|---" * (len(KINDS) + 2) + "|"]  # fmt: skip
     for engine in kept:
         cells = [kept[engine]["version"]]
         total: Counter[str] = Counter()
@@ -65,7 +65,8 @@ def summary(kept: Results) -> str:
             more = f", {either}" if either > right else ""
             cells.append(f"{right} of {len(asked)}{more}" if asked else "-")
             total.update(ending(outcome) for outcomes in of.values() for outcome in outcomes)
-        counts = [total[word] for word in ("right", "target", "error", "wrong", "refused")]
+        words = ("right", "target", "noted", "error", "wrong", "refused")
+        counts = [total[word] for word in words]
         lines.append(f"| {' | '.join(cells)} | {', '.join(map(str, counts))} |")
     return "\n".join(lines)
 
@@ -90,7 +91,7 @@ def cell(outcomes: Iterable[list[Any]]) -> str:
     if set(counts) == {"right"}:
         return "right"
     said = []
-    for word in ("target", "error", "wrong", "refused"):
+    for word in ("target", "noted", "error", "wrong", "refused"):
         if counts[word]:
             count = "" if len(asked) == 1 else f"{counts[word]} of {len(asked)} "
             said.append(count + {"target": "with `--target`"}.get(word, word))

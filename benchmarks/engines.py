@@ -67,7 +67,8 @@ def environment(folder: Path, name: str) -> Path:
 class Worker:
     """One engine's process."""
 
-    def __init__(self, engine: str, python: Path) -> None:
+    def __init__(self, engine: str, python: Path, seconds: float = SECONDS) -> None:
+        self.seconds = seconds
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
             [str(python), "-m", "benchmarks.engine_worker", engine],
@@ -82,7 +83,7 @@ class Worker:
     def ask(self, path: Path, source: Path, target: Path) -> tuple[str, str]:
         """Return what became of one run."""
         assert self.process.stdin is not None
-        line = json.dumps([str(path), str(source), str(target), SECONDS])
+        line = json.dumps([str(path), str(source), str(target), self.seconds])
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         what, words = self._answer()
@@ -175,6 +176,8 @@ def run(
             yield name, [*default, "error", said["errors"][engine]]
         elif (folder / f"{engine}.onnx").exists():
             yield name, [*default, *memory.outcome(worker, folder / f"{engine}.onnx", folder)]
+        elif default[0] == "wrong" and engine in said["notes"]:
+            yield name, [*default, "noted", said["notes"][engine]]
         else:
             yield name, default
 

@@ -16,7 +16,7 @@ from caffe_layers.base.op import Axis, Op, Values
 from prototxt.errors import UnsupportedError
 
 from .graph import Dim, Graph, makers, rename
-from .targets import Target
+from .targets import NOTED, Target
 
 VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
 
@@ -100,7 +100,8 @@ class Builder:
 
     def takes(self, op_type: str, *inputs: str, **attributes: Any) -> bool:
         """Tell whether what the file is written for runs an operator, and runs it rightly."""
-        limits = self.target.limits if self.target is not None else ()
+        target = self.target.limits if self.target is not None else ()
+        limits = [limit for limit in target if limit.verdict != NOTED]
         if not inputs:
             return not any(limit.asked(op_type, attributes, self.opset) for limit in limits)
         asked = [limit for limit in limits if limit.operator == op_type]

@@ -17,6 +17,8 @@ from .graph import Graph, attribute, makers, subgraphs
 from .least import least
 
 WRONG, REFUSES = "computes wrongly", "does not run"
+NOTED = "may compute otherwise"
+"""Where it is the data that decide: the file is written, and a note says it."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Limit:
 
     operator: str
     verdict: str
-    """WRONG or REFUSES."""
+    """WRONG, REFUSES or NOTED."""
     why: str
     attributes: tuple[tuple[str, object], ...] = ()
     """Those that must be there, with these values; axes may be a constant input."""
@@ -44,7 +46,7 @@ class Limit:
 
     def asked(self, operator: str, attributes: Mapping[str, object], opset: int) -> bool:
         """Tell whether a layer's question is about this."""
-        whole = operator == self.operator and attributes.items() >= dict(self.attributes).items()
+        whole = self.operator == operator and attributes.items() >= dict(self.attributes).items()
         plain = not self.free and self.when is None
         return whole and (self.below is None or opset < self.below) and plain
 
@@ -131,6 +133,17 @@ def _is_an_input(node: onnx.NodeProto, graph: Graph) -> bool:
     return node.output[0] in graph.outputs and value in graph.inputs
 
 
+def _of_many(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether 3840 of the largest or more are asked."""
+    count = graph.initializers.get(node.input[1])
+    return count is not None and bool((count >= 3840).any())
+
+
+def _reduces(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Tell whether values of one place are joined."""
+    return bool(attribute(node, "reduction", b"none") != b"none")
+
+
 def _larger_than_its_input(node: onnx.NodeProto, graph: Graph) -> bool:
     """Tell whether a window that hangs over is known to be larger than the image."""
     known = graph.inputs.get(node.input[0]) or graph.values.get(node.input[0])
@@ -190,6 +203,7 @@ TARGETS: dict[str, Target] = {
                 LAST,
             ),
             Limit("TopK", WRONG, "of equal values it takes any, not the first", after="Slice"),
+            Limit("TopK", NOTED, "equal values come in any order"),
             Limit("MaxPool", WRONG, "a window of nothing but padding", after="Pad"),
             Limit("MaxPool", WRONG, "places beside padding", when=_places_beside_padding),
             Limit("Conv", WRONG, "groups of volumes", when=_of_volumes_in_groups),
@@ -248,14 +262,19 @@ TARGETS: dict[str, Target] = {
                 "of equal values it takes any, not the first",
                 after="Slice",
             ),
+            Limit("TopK", NOTED, "equal values come in any order"),
         ),
     ),
     "tensorrt": Target(
-        "TensorRT 10",
+        "TensorRT 10.1",
         limits=(
-            *_lacks("its operators' list does not name it", "MaxRoiPool", "Compress", "GatherND"),
+            *_lacks("its operators' list says so", "MaxRoiPool", "Compress"),
+            Limit("MaxPool", REFUSES, "it tells no places of maxima", when=_tells_places),
+            Limit("TopK", REFUSES, "it takes less than 3840", when=_of_many),
+            Limit("ScatterND", REFUSES, "it has no reduction", when=_reduces),
         ),
-        untried="of its documentation: it was not run",
+        newest_opset=20,
+        untried="of its documentation (onnx/onnx-tensorrt 10.1, docs/operators.md): it was not run",
     ),
     "tract": Target(
         "tract 0.23.9",
@@ -293,17 +312,26 @@ def check_options(name: str, opset: int, *, half: bool) -> None:
 
 
 def check_graph(name: str, graph: Graph) -> None:
-    """Raise UnsupportedError, naming layer, engine and version, for what a target is wrong for."""
+    """Raise UnsupportedError, naming layer, engine and version, for what a target is wrong for.
+
+    What depends on the data is added to the graph's notes.
+    """
+    noted = []
     target = get_target(name)
     made_by = {value: node.op_type for value, node in makers(graph.nodes).items()}
     for node, top in _all_nodes(graph.nodes):
         for limit in target.limits:
             if limit.holds(node, graph, made_by):
-                with within(f"layer {graph.layers.get(top, top)!r}"):
+                layer = f"layer {graph.layers.get(top, top)!r}"
+                if limit.verdict == NOTED:
+                    noted.append(f"{layer}: {target.version} {NOTED} {limit.operator}: {limit.why}")
+                    continue
+                with within(layer):
                     raise UnsupportedError(
                         f"{target.version} {limit.verdict} {limit.operator}: {limit.why}",
                         fix="--dynamic none where its sizes are free, or leave out --target",
                     )
+    graph.notes += dict.fromkeys(noted)
 
 
 def _all_nodes(nodes: list[onnx.NodeProto]) -> Iterator[tuple[onnx.NodeProto, str]]:

@@ -77,7 +77,7 @@ def emit_suppress(
     """
     sizes = op.Shape(scores)
     if isinstance(count, int):
-        most, rank = op.ints(count), op.const(np.arange(count, 0, -1, np.float32))
+        most, rank = op.ints(count), op.const(np.arange(count, 0, -1).astype(np.float32))
     else:
         most = count or op.Gather(sizes, op.ints(1), axis=0)
         index = emit_indices(op, op.Squeeze(most, op.ints(0)))

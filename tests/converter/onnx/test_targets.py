@@ -12,8 +12,10 @@ from onnx import helper
 
 import converter
 from converter.engines import ENGINES
+from converter.onnx.builder import Builder
 from converter.onnx.graph import Graph
 from converter.onnx.targets import (
+    NOTED,
     REFUSES,
     TARGETS,
     WRONG,
@@ -100,6 +102,31 @@ def test_attributes_opsets_constants_and_free_axes_matter(monkeypatch: pytest.Mo
     assert said(monkeypatch, computed, graph) == ""
 
 
+def test_what_the_data_decide_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = graph_of(NODE, helper.make_node("Softplus", ["y"], ["z"]))
+    assert said(monkeypatch, Limit("Softplus", NOTED, "of some"), graph) == ""
+    assert graph.notes == [
+        f"layer 'layer {name}': tract 9 may compute otherwise Softplus: of some" for name in "yz"
+    ]
+    builder = Builder(Graph("g", 17), {}, {}, target=TARGETS["tract"])
+    assert builder.takes("Softplus"), "a note asks for no other form"
+    assert builder.takes("Softplus", "x")
+
+
+def test_tensorrt_is_held_to_its_operators_list() -> None:
+    check_options("tensorrt", 20, half=True)
+    with pytest.raises(UnsupportedError, match="reads no opset 21"):
+        check_options("tensorrt", 21, half=False)
+    for count, taken in ((3839, True), (3840, False)):
+        graph = graph_of(helper.make_node("TopK", ["x", "k"], ["y", "i"]))
+        graph.initializers["k"] = np.array([count])
+        if taken:
+            check_graph("tensorrt", graph)
+            continue
+        with pytest.raises(UnsupportedError, match=r"TensorRT 10\.1 does not run TopK"):
+            check_graph("tensorrt", graph)
+
+
 def test_a_layer_asks_before_it_writes() -> None:
     limit = Limit("ArgMax", WRONG, "why", (("select_last_index", 1),), below=20)
     assert limit.asked("ArgMax", {"select_last_index": 1, "axis": 1}, 17)
@@ -113,7 +140,7 @@ def test_every_target_is_an_engine_with_a_version_and_reasons() -> None:
     for target in TARGETS.values():
         assert any(character.isdigit() for character in target.version)
         for limit in target.limits:
-            assert limit.verdict in (WRONG, REFUSES)
+            assert limit.verdict in (WRONG, REFUSES, NOTED)
             assert limit.why
             onnx.defs.get_schema(limit.operator)
     with pytest.raises(UsageError, match=r"'caffe' is unknown\n.*openvino"):
@@ -196,6 +223,10 @@ MEASURED = [
     ("ncnn", helper.make_node("MaxPool", ["x"], ["y", "z"], pads=[0] * 4, **POOL), True),
     ("ncnn", helper.make_node("Identity", ["x"], ["y"]), True),
     ("ncnn", helper.make_node("Identity", ["x"], ["z"]), False),
+    ("tensorrt", helper.make_node("MaxPool", ["x"], ["y", "z"], pads=[0] * 4, **POOL), True),
+    ("tensorrt", helper.make_node("ScatterND", ["x", "i", "u"], ["y"], reduction="add"), True),
+    ("tensorrt", helper.make_node("ScatterND", ["x", "i", "u"], ["y"]), False),
+    ("tensorrt", helper.make_node("GatherND", ["x", "i"], ["y"]), False),
     ("ncnn", helper.make_node("Log", ["x"], ["y"]), True),
     ("ncnn", helper.make_node("Pow", ["x", "w"], ["y"]), True),
     ("ncnn", helper.make_node("ReduceSum", ["x"], ["y"], axes=[1]), True),

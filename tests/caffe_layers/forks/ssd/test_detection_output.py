@@ -11,6 +11,8 @@ import torch
 
 import caffe_layers
 import converter
+from converter.onnx.emit import emit
+from converter.onnx.file import write_onnx
 from converter.onnx.runtime import run_onnx
 from prototxt import ShapeError
 from tests.support.restated import check, load
@@ -178,6 +180,23 @@ def test_inverted_and_flat_boxes_cover_nothing(code: str, tmp_path: Path) -> Non
     want = detection_output(**inputs, code_type=code, nms_threshold=0.1)
     assert (want[0, 0, :, 3] > want[0, 0, :, 5]).any(), "no inverted box is there"
     check(text(code_type=code, nms_threshold=0.1), inputs, {"y": want}, tmp_path, dynamic=())
+
+
+def test_boxes_go_by_rank_and_flat_ones_lie_apart(tmp_path: Path) -> None:
+    """What OpenCV wants of a suppression: scores of 0 and more, no box without an area."""
+    given = {name: array.astype(np.float32) for name, array in bottoms().items()}
+    given["loc"].reshape(2, PRIORS, 4)[:, ::2] = 6, 6, -6, -6
+    net = load(text(code_type="CORNER"), given, tmp_path, dtype=torch.float32)
+    graph = emit(net, dynamic=())
+    (node,) = [node for node in graph.nodes if node.op_type == "NonMaxSuppression"]
+    graph.outputs = {name: (1, [None] * 3) for name in node.input[:2]}
+    graph.drop_dead()
+    write_onnx(graph, tmp_path / "net.onnx", "0")
+    found = run_onnx(tmp_path / "net.onnx", given)
+    boxes, scores = (found[name] for name in node.input[:2])
+    assert (graph.initializers[node.input[4]] >= 0).all()
+    np.testing.assert_array_equal(scores[0, 0], np.arange(PRIORS, 0, -1))
+    assert (boxes[..., 2:] > boxes[..., :2]).all()
 
 
 def test_only_a_box_that_stays_lowers_the_threshold(tmp_path: Path) -> None:
