@@ -48,16 +48,21 @@ def drawn(net: Path, path: Path) -> Path:
     return path
 
 
-def main(words: Sequence[str]) -> None:
-    """Load as the command line does, draw and write."""
+def main(words: Sequence[str]) -> int:
+    """Load as the command line does, draw and write; return 1 where a file is at fault."""
     parser = ArgumentParser()
     parser.add_argument("out", type=Path)
     add_net(parser)
     args = parser.parse_args(words)
-    net = load_and_tell(args)
-    draw(net)
-    converter.save_caffemodel(net, args.out)
+    try:
+        net = load_and_tell(args)
+        draw(net)
+        converter.save_caffemodel(net, args.out)
+    except converter.CaffeError as error:
+        print(f"drawn: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))
