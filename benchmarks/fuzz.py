@@ -77,7 +77,7 @@ def origins(shared: Path) -> list[Origin]:
 def cost(origin: Origin) -> float:
     """Return about how long one takes, for the odds of its being chosen."""
     size = origin.net.stat().st_size
-    return (size + (origin.weights.stat().st_size / 100 if origin.weights else 0) + 1000) ** 1.5
+    return (size + (origin.weights.stat().st_size / 100 if origin.weights else 0) + 1000) ** 2
 
 
 @cache

@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from caffe_layers.base.op import Op
+from caffe_layers.base.shape import Shape
+from caffe_layers.memory import SIZES
 from prototxt.errors import UnsupportedError
 
 Matrix = NDArray[np.float64]
+
+MOST_WEIGHTS = 1 << 25
+"""Numbers of one matrix: 4096 to 8192 still is one, of 256 MiB."""
 
 
 def bilinear(at: NDArray[Any], size: int) -> Matrix:
@@ -26,6 +31,16 @@ def bilinear(at: NDArray[Any], size: int) -> Matrix:
     np.add.at(matrix, (places, low), 1 - part)
     np.add.at(matrix, (places, high), part)
     return matrix
+
+
+def require_mappable(sizes: Shape, tops: Shape) -> None:
+    """Raise UnsupportedError where resizing takes more weights, or places, than are made here."""
+    for size, top in zip(sizes, tops, strict=True):
+        if size * top > MOST_WEIGHTS:
+            raise UnsupportedError(
+                f"{size} to {top} takes {size * top:,} weights, at most {MOST_WEIGHTS:,} are made",
+                fix=SIZES,
+            )
 
 
 def mapped(x: Tensor, rows: Matrix, columns: Matrix) -> Tensor:

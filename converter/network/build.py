@@ -216,9 +216,9 @@ class Draft:
 
 
 def tops_of(layer: Layer, bottoms: Sequence[Shape], number: int) -> Sequence[Shape | None]:
-    """Return the shapes of a layer's tops; ShapeError where it makes fewer than it is to."""
+    """Return the shapes of a layer's tops; ShapeError where it makes more or fewer than named."""
     tops: Sequence[Shape | None] = layer.checked_shapes(*bottoms)
-    require(len(tops) >= number, f"{number} tops, wants {len(tops)} of these parameters")
+    require(len(tops) == number, f"{number} tops, wants {len(tops)} of these parameters")
     return tops
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from caffe_layers.arithmetic.linear_map import Matrix, mapped, onnx_mapped, require_fixed_sizes
+from caffe_layers.arithmetic.linear_map import (
+    Matrix,
+    mapped,
+    onnx_mapped,
+    require_fixed_sizes,
+    require_mappable,
+)
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
@@ -48,6 +54,7 @@ class Resize(Layer, type="Resize", fork="happynear", param="resize_param"):
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants N x C x H x W")
         sizes = self._sizes(x[2:])
         require(min(sizes) > 0, f"the top would be {sizes}")
+        require_mappable(x[2:], sizes)
         return [(*x[:2], *sizes)]
 
     def _sizes(self, spatial: Shape) -> Shape:

@@ -15,6 +15,7 @@ from caffe_layers.arithmetic.linear_map import (
     mapped,
     onnx_mapped,
     require_fixed_sizes,
+    require_mappable,
 )
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
@@ -65,6 +66,8 @@ class Accum(Layer, type="Accum", fork="flownet2", param="accum_param", bottoms=(
             )
         sizes = self._sizes(bottoms)
         require(min(sizes) > 1, f"the top would be {sizes}, wants 2 or more rows and columns")
+        for part in parts:
+            require_mappable(part[2:], sizes)
         return [(n, sum(part[1] for part in parts), *sizes)]
 
     def _sizes(self, bottoms: tuple[Shape, ...]) -> Shape:

@@ -15,6 +15,7 @@ from caffe_layers.arithmetic.linear_map import (
     mapped,
     onnx_mapped,
     require_fixed_sizes,
+    require_mappable,
 )
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
@@ -123,6 +124,7 @@ class DataAugmentation(
         top = x if self.crop is None else (*x[:2], *self.crop)
         if top[2] > x[2] or top[3] > x[3]:
             raise ShapeError(f"the crop {top[2:]} is larger than the bottom {x}")
+        require_mappable(x[2:], top[2:])
         require(not self.given or x[1] == 3, f"bottom {x} has {x[1]} channels, the mean 3")
         if self.recompute_mean and "mean" in self.blob_names:
             have = tuple(self.mean.shape[1:])

@@ -7,7 +7,13 @@ from math import nan
 import numpy as np
 from torch import Tensor
 
-from caffe_layers.arithmetic.linear_map import Matrix, mapped, onnx_mapped, require_fixed_sizes
+from caffe_layers.arithmetic.linear_map import (
+    Matrix,
+    mapped,
+    onnx_mapped,
+    require_fixed_sizes,
+    require_mappable,
+)
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
@@ -42,6 +48,7 @@ class Downsample(
         sizes = reference[0][2:] if reference else (self.top_height, self.top_width)
         if sizes != x[2:] and min(sizes) <= 1:
             raise ShapeError(f"the top would be {sizes}, wants top_height and top_width above 1")
+        require_mappable(x[2:], sizes)
         return [(*x[:2], *sizes)]
 
     def forward(self, x: Tensor, *reference: Tensor) -> Tensor:

@@ -9,7 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caffe_layers.arithmetic.linear_map import Matrix, mapped, onnx_mapped, require_fixed_sizes
+from caffe_layers.arithmetic.linear_map import (
+    Matrix,
+    mapped,
+    onnx_mapped,
+    require_fixed_sizes,
+    require_mappable,
+)
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
@@ -72,6 +78,7 @@ class Resample(Layer, type="Resample", fork="flownet2", param="resample_param", 
             require(len(shape) == 4, f"bottom {shape} has {len(shape)} axes, wants N x C x H x W")
         sizes = self._sizes(x[2:], reference[0][2:] if reference else ())
         require(min(sizes) > 0, f"the top would be {sizes}, wants height and width above 0")
+        require_mappable(x[2:], sizes)
         if self.filter == "NEAREST":
             for at, size in zip(_places(x[2:], sizes), x[2:], strict=True):
                 inside = at.min() >= 0 and at.max() < size

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caffe_layers.arithmetic.linear_map import Matrix, require_fixed_sizes
+from caffe_layers.arithmetic.linear_map import Matrix, require_fixed_sizes, require_mappable
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
@@ -48,6 +48,7 @@ class ImResize(Layer, type="ImResize", fork="openpose", param="imresize_param"):
         require(len(x) == 4, f"bottom {x} has {len(x)} axes, wants N x C x H x W")
         sizes = self._sizes(x[2:])
         require(min(sizes) > 0, f"the top would be {sizes}")
+        require_mappable((x[0] * x[2], x[0] * x[3]), sizes)
         most = self._scales(x[2:], x[0])
         require(most == x[0], f"of {x[0]} maps of {x[2:]} only {most} are more than padding")
         return [(1, x[1], *sizes)]
