@@ -23,6 +23,7 @@ from converter.preprocessing import ImageSettings, Preprocessing, preprocessing_
 from converter.preprocessing.families import WAYS
 from converter.preprocessing.inputs import Photo, preprocessing_by_name, read_fed
 from prototxt.atomic import writing
+from prototxt.data.images import resize
 from prototxt.errors import ShapeError, UnsupportedError, UsageError
 
 from ._options import (
@@ -139,7 +140,9 @@ def _prepared(
         if settings:
             raise UsageError(f"{args.net} prepares images itself: nothing else is done to them")
         said = model.images
-        return photo.pixels[None], Drawn(photo.pixels, said.preprocessing if said else None)
+        _, height, width, _ = model.inputs.shapes[name]
+        pixels = resize(photo.pixels, height, width) if height and width else photo.pixels
+        return pixels[None], Drawn(photo.pixels, said.preprocessing if said else None)
     wanted = _for_model(name, model, settings)
     return photo.prepared(wanted), Drawn(photo.pixels, wanted)
 

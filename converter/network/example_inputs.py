@@ -22,7 +22,12 @@ BATCH = 2
 
 
 def random_inputs(
-    net: CaffeNet, seed: int, *, losses: bool = False, several: bool = False
+    net: CaffeNet,
+    seed: int,
+    *,
+    losses: bool = False,
+    several: bool = False,
+    shapes: Mapping[str, Shape] | None = None,
 ) -> dict[str, Tensor]:
     """Return seeded noise, N(0, 1), for the inputs that an exported model needs.
 
@@ -31,11 +36,11 @@ def random_inputs(
 
     The batch is 2 where the network admits that in place of the file's larger one, with `several`
     also of a single sample. With `losses` the inputs that only they use are among them; labels are
-    0 or 1.
+    0 or 1. With `shapes` they have these, whatever the network's are.
     """
-    shapes = net.exported(with_losses=losses).inputs
+    if shapes is None:
+        shapes = _small(net, net.exported(with_losses=losses).inputs, several=several)
     labels = _labels(net)
-    shapes = _small(net, shapes, several=several)
     made = {
         name: _noise(shape, seed + index, label=name in labels)
         for index, (name, shape) in enumerate(shapes.items())

@@ -84,6 +84,8 @@ def _run(
         outputs = session.run(names, feeds)
     except _STATE.InvalidArgument as error:
         raise ShapeError(f"{path}: the inputs do not fit the model: {error}") from None
+    except (_STATE.Fail, _STATE.RuntimeException) as error:
+        raise UnsupportedError(f"{path}: ONNX Runtime stops within the model: {error}") from None
     return dict(zip(names, outputs, strict=True))
 
 

@@ -25,6 +25,9 @@ from converter.preprocessing import (
 )
 from prototxt.errors import ShapeError, within
 
+ANY_IMAGES = (0, 0, 0, 3)
+"""What a model takes that prepares photos of any size."""
+
 
 @dataclass(frozen=True)
 class Feed:
@@ -62,13 +65,16 @@ def feed(
     if preprocessing is None and model is not None and model.inputs.image:
         preprocessing = embedded_preprocessing(net, model.path)
     losses = model is not None and takes_losses(net, model.inputs.shapes)
+    taken = model.inputs.shapes if model is not None else {}
+    own = net.exported(with_losses=losses).inputs if _fixed_batch(taken) else None
     if preprocessing is not None:
-        random = random_inputs(net, seed, losses=losses, several=True)
-        fed = _feed_images(net, inputs, random, preprocessing, seed)
+        random = random_inputs(net, seed, losses=losses, several=True, shapes=own)
+        image = taken[model.inputs.image] if model is not None else ANY_IMAGES
+        fed = _feed_images(net, inputs, random, preprocessing, image, seed)
     elif inputs:
         fed = Feed(tensors_of(net, inputs))
     else:
-        fed = Feed(random_inputs(net, seed, losses=losses))
+        fed = Feed(random_inputs(net, seed, losses=losses, shapes=own))
     if model is not None:
         net.feed(fed.tensors)  # what the network itself refuses is said by its layer
         model.check_shapes(fed.shapes)
@@ -92,21 +98,48 @@ def takes_losses(net: CaffeNet, taken: Collection[str]) -> bool:
     return bool((set(taken) & set(net.inputs)) - needed.keys())
 
 
+def _fixed_batch(taken: Mapping[str, Shape]) -> bool:
+    """Tell whether a model takes as many samples as its file says, and no others."""
+    return any(shape and shape[0] for shape in taken.values())
+
+
 def _feed_images(
     net: CaffeNet,
     inputs: Mapping[str, Any],
     random: Mapping[str, Tensor],
     preprocessing: Preprocessing,
+    image: Shape,
     seed: int,
 ) -> Feed:
     """Return images, and what `preprocessing` makes of them in the place of the random input."""
     data = image_input(net)
-    if inputs:
-        images, others = _images_among(inputs, random.keys() - {data})
-    else:
-        images, others = random_images(seed, len(random[data])), {}
-    prepared = Transform(preprocessing, net.dtype).to(net.device)(images)
-    return Feed({**random, **tensors_of(net, others), data: prepared}, images, preprocessing)
+    if not inputs:
+        return images_for(net, random, preprocessing, image, len(random[data]), seed)
+    images, others = _images_among(inputs, random.keys() - {data})
+    tensors = {**random, **tensors_of(net, others)}
+    return _prepared(net, tensors, preprocessing, images)
+
+
+def images_for(
+    net: CaffeNet,
+    tensors: Mapping[str, Tensor],
+    preprocessing: Preprocessing,
+    taken: Shape,
+    batch: int,
+    seed: int,
+    size: tuple[int, int] = (270, 341),
+) -> Feed:
+    """Return random images for a model that takes `taken`, N x H x W x 3; 0 is free: of `size`."""
+    _, height, width, _ = taken
+    size = (height or size[0], width or size[1])
+    return _prepared(net, tensors, preprocessing, random_images(seed, batch, size))
+
+
+def _prepared(
+    net: CaffeNet, tensors: Mapping[str, Tensor], preprocessing: Preprocessing, images: np.ndarray
+) -> Feed:
+    data = Transform(preprocessing, net.dtype).to(net.device)(images)
+    return Feed({**tensors, image_input(net): data}, images, preprocessing)
 
 
 def _images_among(

@@ -20,7 +20,7 @@ def snippet(file: str, feeds: Feeds, outputs: Sequence[str], images: Images | No
     if images is not None:
         lines = ["import cv2", *lines]
         photo = _photo(feeds, images)
-        lines += _read(images)
+        lines += _read(images, feeds[photo][1])
     fed = [f'"{name}": {_array(photo, name, *feeds[name])}' for name in feeds]
     lines += [
         f'session = onnxruntime.InferenceSession("{file}")',
@@ -48,8 +48,11 @@ def _array(photo: str, name: str, dtype: str, shape: tuple[int | str, ...]) -> s
     return one if not isinstance(batch, int) or batch == 1 else f"np.repeat({one}, {batch}, 0)"
 
 
-def _read(images: Images) -> list[str]:
+def _read(images: Images, shape: tuple[int | str, ...]) -> list[str]:
     """Return the lines that make `photo`: H x W x 3 bytes, or the input's planes."""
+    if images.embedded and isinstance(shape[1], int):
+        resized = f'cv2.resize(cv2.imread("photo.jpg"), ({shape[2]}, {shape[1]}))'
+        return [f"photo = {resized}[:, :, ::-1]  # red, green, blue"]
     if images.embedded:
         return ['photo = cv2.imread("photo.jpg")[:, :, ::-1]  # red, green, blue']
     wanted = images.preprocessing

@@ -27,6 +27,7 @@ from .fewer_bits.int8 import Int8Judge
 from .fewer_bits.int8_model import int8_model
 from .golden import Golden
 from .judge import FloatJudge, Judge
+from .other_sizes import compare_at_other_sizes
 from .report import Report
 from .run import Model, Runs, blob_names, blobs_among, made_model, stretches_for
 from .torch_pass import torch_pass, twin
@@ -116,6 +117,8 @@ def verify(
         judge = judge_of(runs, floats)
         report.dtype = judge.dtype
         report.comparisons += judge.compare(runs)
+        if given is not None:
+            report.comparisons += compare_at_other_sizes(net, given, fed, judge, seed)
         report.notes += judge.notes(runs)
         if engine is not None:
             limits = _limits(tolerance, report)

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from caffe_layers.base.op import Op
 from converter.onnx.builder import Builder
 from converter.onnx.graph import Graph
-from converter.preprocessing.spec import LUMA, Preprocessing
+from converter.preprocessing.spec import LUMA, Preprocessing, Size
 from prototxt.errors import UnsupportedError
 
 from .request import Request
@@ -22,28 +22,33 @@ IMAGE = "image"
 def embed_preprocessing(graph: Graph, request: Request) -> str:
     """Put preprocessing in front of the network's input; the graph then takes `image`.
 
-    Raises UnsupportedError where it resizes nothing: images smaller than the crop would pass.
+    Where no axis is to be free, photos have the size that they would be resized to. Raises
+    UnsupportedError where it resizes nothing: images smaller than the crop would pass.
     """
     wanted = request.preprocessing
     if wanted is None:
         return ""
     if wanted.resize is None:
         raise UnsupportedError("images of any size are to be resized", fix="give --resize")
-    graph.image = _put_in_front(graph, wanted, request.data)
-    return f"takes RGB images, N x H x W x 3 bytes of any size, as {graph.image!r}: {wanted}"
+    size = None
+    if request.options["dynamic"] is not None and not request.options["dynamic"]:
+        size = wanted.resize if isinstance(wanted.resize, tuple) else None
+    graph.image = _put_in_front(graph, wanted, request.data, size)
+    of = "of any size" if size is None else f"of {size[0]} x {size[1]}"
+    return f"takes RGB images, N x H x W x 3 bytes {of}, as {graph.image!r}: {wanted}"
 
 
-def _put_in_front(graph: Graph, wanted: Preprocessing, data: str) -> str:
+def _put_in_front(graph: Graph, wanted: Preprocessing, data: str, size: Size | None) -> str:
     """Put the nodes in front of all others; return the name of the input of images."""
     taken = graph.inputs.keys() | graph.values.keys() | graph.outputs.keys()
     image, layer = _unlike(taken), _unlike(set(graph.layers.values()))
     dtype, dims = graph.inputs.pop(data)
-    graph.inputs[image] = (TensorProto.UINT8, [dims[0], "height", "width", 3])
+    graph.inputs[image] = (TensorProto.UINT8, [dims[0], *(size or ("height", "width")), 3])
     graph.values[data] = (dtype, dims)
     network, graph.nodes = graph.nodes, []
     float_type = helper.tensor_dtype_to_np_dtype(dtype)
     builder = Builder(graph, dict.fromkeys((*taken, image), ()), {}, float_type)
-    builder.write(layer, lambda op, x: _prepared(op, x, wanted), [image], [data])
+    builder.write(layer, lambda op, x: _prepared(op, x, wanted, size), [image], [data])
     graph.nodes += network
     return image
 
@@ -56,15 +61,16 @@ def _unlike(taken: Collection[str]) -> str:
     return name
 
 
-def _prepared(op: Op, image: str, wanted: Preprocessing) -> str:
+def _prepared(op: Op, image: str, wanted: Preprocessing, size: Size | None) -> str:
     # Resizing is in float32: ONNX Runtime has no double or half one on every device.
     x = op.cast(image, np.float32, name="bytes")
     x = op.Transpose(x, perm=[0, 3, 1, 2], name="planes")
     x = _ordered(op, x, wanted.order)
-    x = _resized(op, x, wanted.resize)
+    if size is None:
+        x = _resized(op, x, wanted.resize)
     x = op.Sub(x, op.const(wanted.mean_planes), name="centred")
     if wanted.crop is not None:
-        x = _cropped(op, x, wanted.crop)
+        x = _cropped(op, x, wanted.crop, size)
     if op.float_type != np.float32:
         x = op.to_float(x, name="cast")
     return op.Mul(x, op.scalar(wanted.scale))
@@ -79,7 +85,7 @@ def _ordered(op: Op, x: str, order: str) -> str:
     return op.reduce("ReduceSum", weighted, [1], keepdims=1, name="gray")
 
 
-def _resized(op: Op, x: str, resize: int | tuple[int, int] | None) -> str:
+def _resized(op: Op, x: str, resize: int | Size | None) -> str:
     shape = op.Shape(x)
     if isinstance(resize, tuple):
         size = op.ints(*resize)
@@ -101,7 +107,13 @@ def _resized(op: Op, x: str, resize: int | tuple[int, int] | None) -> str:
     )
 
 
-def _cropped(op: Op, x: str, crop: tuple[int, int]) -> str:
+def _cropped(op: Op, x: str, crop: Size, fixed: Size | None) -> str:
+    if fixed == crop:
+        return x
+    if fixed is not None:
+        first = [(size - part) // 2 for size, part in zip(fixed, crop, strict=True)]
+        last = [at + part for at, part in zip(first, crop, strict=True)]
+        return op.Slice(x, op.ints(*first), op.ints(*last), op.ints(2, 3), name="cropped")
     sides = op.Slice(op.Shape(x), op.ints(2), op.ints(4), name="resized_size")
     size = op.ints(*crop)
     begin = op.Div(op.Sub(sides, size, name="spare"), op.ints(2), name="begin")

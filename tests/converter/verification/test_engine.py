@@ -125,7 +125,7 @@ def test_what_is_written_for_an_engine_runs_in_it(
     assert [one.title.partition(",")[0] for one in report.comparisons[-2:]] == [
         f"ONNX Runtime {onnxruntime.version().split()[-1]}"
     ] * 2
-    assert len(report.comparisons) == 4
+    assert len(report.comparisons) == 5
     answering(monkeypatch, lambda values: {name: value + 1 for name, value in values.items()})
     out = tmp_path / "wrong"
     assert not converter.convert(path, None, out, formats=["onnx"], target="onnxruntime").passed

@@ -56,7 +56,7 @@ def test_onnx_runtimes_own_file_is_verified(
     assert gone, "it leaves no type of a blob that is gone: this test has lost its case"
     report = converter.verify(net, path)
     assert report.passed, report.text()
-    shipped, exposed = report.comparisons
+    shipped, exposed = report.comparisons[:2]
     assert [row.blob for row in shipped.rows] == ["ip"]
     assert [row.blob for row in exposed.rows] == [top for top in tops if top in made & typed]
     assert len(exposed.rows) > 1 or level == "ORT_ENABLE_ALL"
