@@ -160,6 +160,42 @@ def prior_box() -> Row:
                lambda: layer(feature, image), nearest)  # fmt: skip
 
 
+def dense_prior_box() -> Row:
+    feature, image = torch.randn(1, 8, 32, 32), torch.randn(1, 3, 1024, 1024)
+    layer = caffe_layers.DensityPriorBox(
+        fixed_size=[32, 64, 128], density=[4, 2, 1], variance=[0.1, 0.1, 0.2, 0.2]
+    )
+    shift, sizes = torch.rand(21, 2), torch.rand(21, 2)
+
+    def nearest() -> Tensor:
+        at = torch.arange(32) / 32
+        y, x = torch.meshgrid(at, at, indexing="ij")
+        centre = torch.stack((x, y), -1)[:, :, None] + shift
+        boxes = torch.cat((centre - sizes, centre + sizes), -1).clamp(0, 1).reshape(-1)
+        spread = torch.tensor([0.1, 0.1, 0.2, 0.2]).repeat(32 * 32 * 21)
+        return torch.stack((boxes, spread))[None]
+
+    return Row("PriorBox with density, 21 boxes at each of 32 x 32", "meshgrid, cat and stack",
+               lambda: layer(feature, image), nearest)  # fmt: skip
+
+
+def rotate_roi_pooling() -> Row:
+    x, rois = torch.randn(1, 256, 38, 50), regions(300, 800, 608)
+    size = rois[:, 3:] - rois[:, 1:3]
+    turned = torch.cat((rois[:, :1], rois[:, 1:3] + size / 2, size.flip(1),
+                        torch.rand(300, 1) * 180 - 90), 1)  # fmt: skip
+    layer = caffe_layers.RotateROIPooling(pooled_h=7, pooled_w=7, spatial_scale=0.0625)
+    info = torch.tensor([[608.0, 800.0, 1.0]])
+    grid = torch.rand(1, 300 * 14, 14, 2) * 2 - 1
+    # 2 x 2 places of a bin are fewer than the pixels that a bin of these regions holds.
+    return Row(
+        "RotateROIPooling, 300 regions of 7 x 7, 256 channels",
+        "grid_sample at 2 x 2 places a bin, and max_pool2d",
+        lambda: layer(x, turned, info),
+        lambda: F.max_pool2d(F.grid_sample(x, grid, align_corners=False), 2),
+    )
+
+
 def convolution3d() -> Row:
     x = torch.randn(1, 32, 8, 28, 28)
     window = {"kernel_size": (3, 3, 3), "pad": (1, 1, 1)}
@@ -198,7 +234,8 @@ def ristretto() -> Row:
 
 ROWS = (
     *(roi_align, box_output, correlation, warp, spatial_transformer, attention),
-    *(decoder, lstm, prior_box, convolution3d, pooling3d, ristretto),
+    *(rotate_roi_pooling, decoder, lstm, prior_box, dense_prior_box),
+    *(convolution3d, pooling3d, ristretto),
 )
 
 

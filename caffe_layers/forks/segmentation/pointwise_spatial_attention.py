@@ -71,16 +71,39 @@ class PointwiseSpatialAttention(
 
     def forward(self, x: Tensor, masks: Tensor) -> Tensor:
         count, _, height, width = x.shape
-        at, inside = _seen(self.mask, height, width)
-        places = torch.from_numpy(at).to(masks.device)
-        weights = masks.flatten(1).index_select(1, places).view(count, height * width, -1)
-        if inside is not None:
+        whole = self.mask[0] >= 2 * height - 1 and self.mask[1] >= 2 * width - 1
+        values = x.flatten(2)
+        if whole:
+            weights = self._whole(masks, height, width)
+            values = values.flip(2) if self.distributes else values
+        else:
+            at, inside = _seen(self.mask, height, width)
+            places = torch.from_numpy(at).to(masks.device)
+            weights = masks.flatten(1).index_select(1, places).view(count, height * width, -1)
             weights = weights * torch.from_numpy(inside).to(x)
         if self.distributes:
             weights = weights.transpose(1, 2)
         if self.is_softmax:
             weights = weights.softmax(1)
-        return (x.flatten(2) @ weights / self.factor).view_as(x)
+        top = values @ weights / self.factor
+        return (top.flip(2) if whole and not self.distributes else top).view_as(x)
+
+    def _whole(self, masks: Tensor, height: int, width: int) -> Tensor:
+        """Return what `_seen` picks of masks that reach everywhere, the places p from the last on.
+
+        So it is a view of the masks: a step of q moves through the mask, one back of p moves
+        through it alike, and to the place before.
+        """
+        area = height * width
+        line = self.mask[1] * area
+        first = (self.mask[0] // 2 - height + 1) * line + (self.mask[1] // 2 - width + 1) * area
+        masks = masks.contiguous()
+        view = masks.as_strided(
+            (len(masks), height, width, height, width),
+            (masks.stride(0), line, area, line - width, area - 1),
+            masks.storage_offset() + first + area - 1,
+        )
+        return view.reshape(len(masks), area, area)
 
     def onnx(self, op: Op, x: str, masks: str) -> Values:
         height, width = op.shape(x)[2:]
@@ -116,14 +139,14 @@ class PointwiseSpatialAttention(
 @lru_cache(maxsize=8)
 def _seen(
     mask: tuple[int, int], height: int, width: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return where in an image's masks all that places say of each other lies, as q x p.
 
-    And which of it there is, None where that is all.
+    And which of it there is.
     """
     rows, columns = np.divmod(np.arange(height * width), width)
     down = rows[:, None] - rows + mask[0] // 2
     across = columns[:, None] - columns + mask[1] // 2
     inside = (down >= 0) & (down < mask[0]) & (across >= 0) & (across < mask[1])
     at = np.where(inside, down * mask[1] + across, 0) * (height * width)
-    return (at + np.arange(height * width)).ravel(), None if inside.all() else inside
+    return (at + np.arange(height * width)).ravel(), inside

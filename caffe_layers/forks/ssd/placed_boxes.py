@@ -83,16 +83,18 @@ class PlacedBoxes(Layer):
     def forward(self, feature: Tensor, data: Tensor) -> Tensor:
         *_, height, width = legacy_shape(feature.shape, "the feature map")
         image = self.image or legacy_shape(data.shape, "the image")[2:]
-        y, x = (
-            self._places(feature, axis, count, side).double()
-            for axis, (count, side) in enumerate(zip((height, width), image, strict=True))
-        )
+        half = torch.tensor(self.sizes, dtype=torch.float64, device=feature.device).flip(1) / 2
+        sides: list[Tensor] = []
+        for axis, (count, side) in enumerate(zip((height, width), image, strict=True)):
+            place = self._places(feature, axis, count, side).double()
+            # A scalar of the image's side, which may vary where the layer is traced.
+            whole = place.new_full((), side)
+            ends = ((place + shift) / whole for shift in (-half[:, axis], half[:, axis]))
+            sides += [end.to(feature.dtype) for end in ends]
+        top, bottom, left, right = sides
         each = (height, width, len(self.sizes))
-        y, x = y[:, None].expand(each), x.expand(each)
-        half = torch.tensor(self.sizes, dtype=torch.float64, device=feature.device) / 2
-        boxes = torch.stack([x, y, x, y], -1) + torch.cat([-half, half], -1)
-        sides = torch.stack([boxes.new_full((), side) for side in (*image[::-1], *image[::-1])])
-        boxes = self.bounded((boxes / sides).to(feature.dtype))
+        edges = (left, top[:, None], right, bottom[:, None])
+        boxes = self.bounded(torch.stack([edge.expand(each) for edge in edges], -1))
         variances = boxes.new_tensor(self.variance).expand(boxes.shape)
         return torch.stack([boxes.flatten(), variances.flatten()])[None]
 
