@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -50,6 +52,12 @@ class PReLU(Layer, type="PReLU", param="prelu_param"):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.prelu(x, self.weight.reshape(-1))
+
+    def bound(self, x: Shape) -> Callable[[Tensor], Tensor] | None:
+        blobs = self.live_blobs
+        if self.channel_shared or "weight" not in blobs:
+            return None
+        return lambda x: torch.prelu(x, blobs["weight"])
 
     def onnx(self, op: Op, x: str) -> Values:
         ones = (1,) * (len(op.shape(x)) - 2)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_layers.arithmetic.rectifier import onnx_rectify, rectify, rectify_source
@@ -28,6 +33,10 @@ class ReLU(Layer, type="ReLU", param="relu_param"):
 
     def forward(self, x: Tensor) -> Tensor:
         return rectify(x, self.negative_slope)
+
+    def bound(self, x: Shape) -> Callable[[Tensor], Tensor]:
+        slope = self.negative_slope
+        return partial(F.leaky_relu, negative_slope=slope) if slope else torch.relu
 
     def onnx(self, op: Op, x: str) -> Values:
         return onnx_rectify(op, x, self.negative_slope)

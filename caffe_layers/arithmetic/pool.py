@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from math import prod
@@ -95,6 +95,19 @@ def max_pool(x: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
             return y, at  # no NaN, no empty window: Caffe's maxima are torch's, a fifth sooner
     y, at = _torch_max_pool(without_nan(x), pool)
     return y.clamp(min=least), torch.where(y > least, at, -1)
+
+
+def bound_max_pool(pool: Pool) -> Callable[[Tensor], Tensor]:
+    """Return what gives the maxima of an image's windows that torch places as Caffe does."""
+    kernel, stride, pad, _ = pool.window
+
+    def pooled(x: Tensor) -> Tensor:
+        y = torch.max_pool2d(x, kernel, stride, pad, 1, pool.ceil)
+        if x.is_cpu and y.amin().item() > -FLT_MAX:
+            return y  # as in `max_pool`
+        return max_pool(x, pool)[0]
+
+    return pooled
 
 
 def _torch_max_pool(x: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:

@@ -132,6 +132,12 @@ class Layer(nn.Module):
 
     It may be left out; a class does not inherit it.
     """
+    bound: Callable[..., Callable[..., Any] | None]
+    """(*bottoms' shapes) -> what does with bottoms of these shapes as `forward` does, and sooner.
+
+    It reads the blobs anew at each call. None where it has nothing better; it may be left out, and
+    a class does not inherit it.
+    """
 
     def __init_subclass__(
         cls,
@@ -283,6 +289,11 @@ class Layer(nn.Module):
         return [getattr(self, name) for name in self.blob_names]
 
     @property
+    def live_blobs(self) -> Mapping[str, Any]:
+        """Its own blobs that learn, by name: a mapping that shows what they are at any time."""
+        return self._parameters
+
+    @property
     def stored_blobs(self) -> list[Tensor]:
         """The tensors that hold the blobs: for one that is a view, its owner's."""
         owners = {name: (owner, owned) for name, (owner, owned, _) in self._shared.items()}
@@ -370,6 +381,10 @@ class Layer(nn.Module):
 
     def _spec(self, blob: int) -> ParamSpec:
         return self.param_specs[blob] if blob < len(self.param_specs) else ParamSpec()
+
+    def wants_channels_last(self, *bottoms: Shape) -> bool:
+        """Tell whether bottoms of these shapes had better lie with their channels last."""
+        return False
 
     def reset_state(self) -> None:
         """Forget what earlier forward passes left for the next (recurrent layers, readers)."""

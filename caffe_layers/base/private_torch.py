@@ -6,13 +6,14 @@ Each was seen in torch 2.6 to 2.13. Two more stand where they are fenced: the st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Size, Tensor
+from torch import Size, Tensor, nn
 from torch._higher_order_ops.while_loop import while_loop as _while_loop
+from torch.nn.modules import module as _module
 
 AUTOCAST_KEYS = {
     "cpu": torch._C.DispatchKey.AutocastCPU,
@@ -36,6 +37,25 @@ def overload_of(operator: Any) -> Any:
 def is_traced_by_jit() -> bool:
     """Tell whether `torch.jit.trace` records what is computed."""
     return torch._C._get_tracing_state() is not None
+
+
+GLOBAL_HOOKS: tuple[Mapping[int, Any], ...] = (
+    _module._global_forward_hooks,
+    _module._global_forward_pre_hooks,
+    _module._global_backward_hooks,
+    _module._global_backward_pre_hooks,
+)
+"""What is called with every module's call."""
+
+
+def hooks_of(module: nn.Module) -> tuple[Mapping[int, Any], ...]:
+    """Return what is called with the module's calls: as long as all are empty, `forward` alone."""
+    return (
+        module._forward_hooks,
+        module._forward_pre_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    )
 
 
 def while_loop(

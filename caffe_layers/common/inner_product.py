@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis
 from caffe_layers.base.op import Py
@@ -25,6 +28,14 @@ class InnerProduct(BaseInnerProduct, type="InnerProduct"):
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
         return len(layer.bottom) == 1  # happynear's takes its weight from more
+
+    def bound(self, x: Shape) -> Callable[[Tensor], Tensor] | None:
+        blobs, axis = self.live_blobs, self.axis
+        if self.transpose or "weight" not in blobs or ("bias" in blobs) != self.bias_term:
+            return None
+        if axis % len(x) == len(x) - 1:
+            return lambda x: F.linear(x, blobs["weight"], blobs.get("bias"))
+        return lambda x: F.linear(x.flatten(axis), blobs["weight"], blobs.get("bias"))
 
     def python(self, py: Py, x: str) -> str:
         axis, rank = canonical_axis(self.axis, len(py.shapes[0])), len(py.shapes[0])

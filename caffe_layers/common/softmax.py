@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import canonical_axis
@@ -29,6 +33,9 @@ class Softmax(Layer, type="Softmax", param="softmax_param"):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.softmax(self.axis)
+
+    def bound(self, x: Shape) -> Callable[[Tensor], Tensor]:
+        return partial(torch.softmax, dim=self.axis)
 
     def onnx(self, op: Op, x: str) -> Values:
         return op.Softmax(x, axis=self.axis)

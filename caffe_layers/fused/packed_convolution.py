@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from caffe_layers.arithmetic.rectifier import rectify
+from caffe_layers.base.shape import Shape
 from caffe_layers.base.tracing import may_look
 from caffe_layers.memory import unfilled
 from caffe_layers.vision.conv import Convolution
@@ -16,6 +19,10 @@ HAS_ONEDNN: bool = torch.backends.mkldnn.is_available() and all(  # type: ignore
     hasattr(torch.ops.mkldnn, name) for name in OPERATORS
 )
 """What torch's own compiler calls for a frozen network; nothing public keeps the order."""
+_PLAIN: Any = getattr(torch._C._nn, "thnn_conv2d", None)
+"""Torch's own convolution, of patches and one product, without oneDNN's 20 us a call."""
+FEW = 1 << 20
+"""So many multiply-adds torch's own convolution does in the time of oneDNN's, or less."""
 
 
 class PackedConvolution(Convolution):
@@ -44,6 +51,7 @@ class PackedConvolution(Convolution):
             )
         self.take_blobs(plain)
         self._packed: tuple[Any, Tensor] | None = None
+        self._plain: tuple[Any, Tensor] | None = None
 
     @staticmethod
     def can_pack(layer: Convolution) -> bool:
@@ -56,6 +64,34 @@ class PackedConvolution(Convolution):
         alike = x.dtype == self.weight.dtype and _is_packable(self.weight)
         learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
         return alike and not learns and may_look(x) and not any(self.window.missing(x.shape[2:]))
+
+    def has_few_products(self, x: Shape) -> bool:
+        """Tell whether torch's own convolution is the faster one for a bottom of this shape."""
+        window = self.window
+        if _PLAIN is None or self.group != 1 or any(step != 1 for step in window.dilation):
+            return False
+        (top,) = self.shapes(x)
+        return not any(window.missing(x[2:])) and self.multiply_adds([x], [top]) <= FEW
+
+    def wants_channels_last(self, *bottoms: Shape) -> bool:
+        return not (len(bottoms) == 1 and self.has_few_products(bottoms[0]))
+
+    def bound(self, *bottoms: Shape) -> Callable[[Tensor], Tensor] | None:
+        if len(bottoms) != 1:
+            return None
+        if not self.has_few_products(bottoms[0]):
+            return self.convolve
+        blobs = self.live_blobs
+        kernel, stride, pad, _ = self.window
+
+        def convolved(x: Tensor) -> Tensor:
+            weight = blobs["weight"]
+            if weight is None or weight.requires_grad or not x.is_cpu:
+                return self.convolve(x)
+            y: Tensor = _PLAIN(x, self._in_order(weight), kernel, blobs["bias"], stride, pad)
+            return rectify(y, self.negative_slope) if self.relu else y
+
+        return convolved
 
     def convolve(self, x: Tensor) -> Tensor:
         if not self.is_packed_for(x):
@@ -76,7 +112,7 @@ class PackedConvolution(Convolution):
     def _packed_for(self, x: Tensor) -> Tensor:
         """Return the weight in oneDNN's order, which it chooses by the first input's size."""
         weight, window = self.weight.detach(), self.window
-        mark = (weight.data_ptr(), None if weight.is_inference() else self.weight._version)
+        mark = _mark(weight)
         if self._packed is None or self._packed[0] != mark:
             packed = torch.ops.mkldnn._reorder_convolution_weight(
                 weight, window.pad, window.stride, window.dilation, self.group, list(x.shape)
@@ -84,8 +120,22 @@ class PackedConvolution(Convolution):
             self._packed = (mark, packed)
         return self._packed[1]
 
+    def _in_order(self, weight: Tensor) -> Tensor:
+        """Return the weight in Caffe's order, a copy where it lies otherwise."""
+        if weight.is_contiguous():
+            return weight
+        mark = _mark(weight)
+        if self._plain is None or self._plain[0] != mark:
+            self._plain = (mark, weight.contiguous())
+        return self._plain[1]
+
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_packed": None}
+        return self.__dict__ | {"_packed": None, "_plain": None}
+
+
+def _mark(weight: Tensor) -> Any:
+    """Return what tells a weight from a changed one."""
+    return weight.data_ptr(), None if weight.is_inference() else weight._version
 
 
 def _is_packable(weight: Tensor) -> bool:

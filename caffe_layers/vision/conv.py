@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -17,7 +17,7 @@ from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError, UnsupportedError
 
 from .base_conv import WindowFields
-from .cross_correlation import CrossCorrelation
+from .cross_correlation import NATIVE, CrossCorrelation
 
 PADDINGS = ("SAME", "VALID")
 
@@ -87,6 +87,17 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
             x = pad_spatial(x, *same_pads(self.window, x.shape[2 : 2 + len(self.window.kernel)]))
         y = super().convolve(x)
         return rectify(y, self.negative_slope) if self.relu else y
+
+    def bound(self, *bottoms: Shape) -> Callable[[Tensor], Tensor] | None:
+        blobs = self.live_blobs
+        plain = self.axis == 1 and self.tf_pad is None and len(bottoms) == 1 and not self.relu
+        if not plain or "weight" not in blobs or (self.bias is not None and self.bias.dim() != 1):
+            return None
+        kernel, stride, pad, dilation = self.window
+        if len(kernel) not in NATIVE or any(self.window.missing(bottoms[0][2:])):
+            return None
+        native, group = NATIVE[len(kernel)], self.group
+        return lambda x: native(x, blobs["weight"], blobs["bias"], stride, pad, dilation, group)
 
     def onnx(self, op: Op, *bottoms: str) -> Values:
         if self.tf_pad != "SAME" or not self.window.kernel:

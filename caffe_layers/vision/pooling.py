@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from caffe_layers.arithmetic.pool import (
     Pool,
     ave_pool,
+    bound_max_pool,
     max_pool,
     onnx_ave_pool,
     onnx_max_places,
@@ -134,6 +135,12 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
         if self.pool == "AVE":
             return ave_pool(x, pool) if self.window else x.mean(_spatial(x.dim()), keepdim=True)
         return drawn(x, pool) if self.training else weighted_mean(x, pool)
+
+    def bound(self, x: Shape) -> Callable[[Tensor], Any] | None:
+        if self.pool != "MAX" or self.mask:
+            return None
+        pool = self._pool(x[2:])
+        return bound_max_pool(pool) if len(x) == 4 and pool.native else None
 
     def onnx(self, op: Op, x: str) -> Values:
         if self.window is None:

@@ -25,6 +25,8 @@ from .optimize import LAYOUT_PASSES, PASSES, Wiring
 from .origin import Loaded, Origin, SourceFile
 from .parameters import parameter_groups
 from .plan import Plan, make_plan, running_steps
+from .quick.cache import Quick
+from .quick.calls import laid_out
 from .shapes import shapes_of
 from .steps import Step
 
@@ -65,6 +67,7 @@ class CaffeNet(nn.Module):
         self.optimized = optimized
         self._plans: dict[frozenset[str], Plan] = {}
         self._exported: dict[bool, Exported] = {}
+        self._quick = Quick()
         self._channels_last = False
         self._checked: set[tuple[tuple[str, Shape], ...]] = set()
         self.train(phase == "TRAIN")
@@ -167,6 +170,9 @@ class CaffeNet(nn.Module):
         Arrays are fed in the network's own type. Raises ShapeError where the inputs do not fit the
         network.
         """
+        made = self._quick.outputs(self, inputs)
+        if made is not None:
+            return made
         fed = self.feed(inputs)
         plan = self.plan(fed)
         values = self.run(fed, plan, until_last_use=True)
@@ -281,10 +287,15 @@ class CaffeNet(nn.Module):
     def use_channels_last(self) -> None:
         """Lay out weights of four axes, and from now on inputs too, with the channels last."""
         for blob in (*self.parameters(), *self.buffers()):
-            blob.data = _channels_last(blob.data)
+            blob.data = laid_out(blob.data)
         for layer in self.layers.values():
             layer.lay_out_shared()
         self._channels_last = True
+
+    @property
+    def is_channels_last(self) -> bool:
+        """Tell whether memory is laid out with the channels last."""
+        return self._channels_last
 
     def reset_state(self) -> None:
         """Let the next pass start anew: recurrent states at 0, data files at their first row."""
@@ -361,7 +372,7 @@ class CaffeNet(nn.Module):
             fed = {name: as_tensor(name, value, self) for name, value in fed.items()}
             self._check({name: tuple(value.shape) for name, value in fed.items()})
         if self._channels_last:
-            fed = {name: _channels_last(value) for name, value in fed.items()}
+            fed = {name: laid_out(value) for name, value in fed.items()}
         return fed
 
     def _check(self, shapes: dict[str, Shape]) -> None:
@@ -460,7 +471,3 @@ def _ask_diffs(tops: Sequence[Tensor]) -> None:
 def _weighted(top: Tensor, weight: float) -> Tensor:
     total = top.sum() if top.dim() else top
     return total if weight == 1 else weight * total
-
-
-def _channels_last(value: Tensor) -> Tensor:
-    return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
