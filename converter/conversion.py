@@ -26,6 +26,7 @@ from .network.origin import FileInfo
 from .onnx.model import OnnxModel
 from .onnx.options import CalibrationOptions, FormatOptions
 from .onnx.quantization.calibration import Calibration
+from .onnx.quantization.file_scales import scales_of
 from .preprocessing import ImageSettings, Preprocessing, image_input, preprocessing_of
 from .preprocessing.inputs import as_arrays
 from .verification.report import Report
@@ -81,7 +82,8 @@ def convert(
             `optimize` it is what `CaffeNet.optimize` makes. With `dtype` float16 the network is
             loaded in float32 and written in half precision; with int8 ONNX is in eight bits, with
             ranges that are measured on `calibrate` (see `calibration_feeds`) by
-            `calibration_method`, `signed` or not, and other formats are as without it. With a
+            `calibration_method`, `signed` or not, or with the scales that the file has (Intel
+            Caffe's `quantization_param`); other formats are as without it. With a
             `target` the file runs in that engine too where it is installed.
 
     Raises CaffeError for whatever is wrong; then nothing is written.
@@ -128,7 +130,7 @@ def convert(
     report.sources = _infos(loaded, quiet=quiet)
     if calibration is not None and not fed and embedded is None:
         fed = dict(calibration.feeds[0])  # noise is nothing that ranges were measured for
-    chosen = Options(asked, embedded, images, half, calibration)
+    chosen = Options(asked, embedded, images, half, calibration, int8)
     report.notes += unheeded
     engine, unrun = _engine(asked["target"]) if verify_it else (None, [])
     report.notes += unrun
@@ -256,11 +258,6 @@ def _check_int8(writers: Mapping[str, Format], asked: FormatOptions, *, int8: bo
     """Raise UsageError where eight bits lack what they need, or data are given for nothing."""
     if int8 and "onnx" not in writers:
         raise UsageError("eight bits are for the format onnx alone", fix="name it with --format")
-    if int8 and asked["calibrate"] is None:
-        raise UsageError(
-            "eight bits need data that show the values' ranges",
-            fix="--calibrate with images, or an .npz of arrays by the inputs' names",
-        )
     defaults = dict(complete(FormatOptions, {}))
     changed = {name for name, value in asked.items() if value != defaults[name]}
     given = [name for name in CalibrationOptions.__annotations__ if name in changed]
@@ -269,10 +266,21 @@ def _check_int8(writers: Mapping[str, Format], asked: FormatOptions, *, int8: bo
         raise UsageError(f"--{flag} is for a model of eight bits", fix="--dtype int8")
 
 
-def _calibration(net: CaffeNet, asked: FormatOptions, settings: ImageSettings) -> Calibration:
-    """Return what the user's data are for the network."""
+def _calibration(
+    net: CaffeNet, asked: FormatOptions, settings: ImageSettings
+) -> Calibration | None:
+    """Return what the user's data are for the network; None if its file has scales of its own.
+
+    UsageError where it has none, and no data are given.
+    """
     data = asked["calibrate"]
-    assert data is not None
+    if data is None and scales_of(net):
+        return None
+    if data is None:
+        raise UsageError(
+            "eight bits need data that show the values' ranges",
+            fix="--calibrate with images, or an .npz of arrays by the inputs' names",
+        )
     feeds = calibration_feeds(net, data, settings)
     return Calibration(feeds, asked["calibration_method"], asked["signed"])
 

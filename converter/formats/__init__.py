@@ -33,6 +33,8 @@ class Options:
     """Write float16; the network itself is in float32."""
     calibration: Calibration | None = None
     """Write eight bits, with ranges that are measured on it, where the format holds them."""
+    file_scales: bool = False
+    """Write eight bits with the scales that the network's file has."""
 
 
 class Format(Protocol):

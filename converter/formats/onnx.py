@@ -31,6 +31,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
             images=options.images,
             half=options.half,
             calibration=options.calibration,
+            file_scales=options.file_scales,
             **only(ExportOptions, {**options.asked, "dynamic": dynamic}),
         ),
     )

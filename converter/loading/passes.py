@@ -241,7 +241,7 @@ def note_quantization(net: Net, request: Request) -> tuple[Net, list[str]]:
         return net, []
     return net, [
         f"{len(quantized)} layers from {quantized[0]!r} on have a quantization_param: this is the "
-        "float network, not what their 8 bits round it to"
+        "float network, not what their 8 bits round it to (as ONNX: --dtype int8)"
     ]
 
 

@@ -27,6 +27,7 @@ from .images import Images
 from .options import DEFAULT_OPSET, ExportOptions, GraphOptions
 from .passes import Request, rewrite
 from .quantization.calibration import Calibration
+from .quantization.file_scales import LayerScales, scales_of
 from .targets import check_graph, check_options, get_target
 
 
@@ -39,6 +40,7 @@ def export_onnx(
     images: Preprocessing | None = None,
     half: bool = False,
     calibration: Calibration | None = None,
+    file_scales: bool = False,
     **options: Unpack[ExportOptions],
 ) -> Graph:
     """Write the network as ONNX, whole or not at all; return the graph that was written.
@@ -59,6 +61,9 @@ def export_onnx(
             (`passes.to_half`); `notes` say what stays in float32.
         calibration: products and what lies between them are in eight bits, with ranges that are
             measured on it (`passes.to_int8`); `notes` say what stays in float32.
+        file_scales: they are so with the scales that the network's file has (Intel Caffe's
+            `quantization_param`), where no `calibration` is given; UnsupportedError for one that
+            has none.
         **options: `opset` (of the operators), `dynamic` (the free axes of the inputs: "batch",
             the default, "height", "width"), `target` (an engine of `targets.TARGETS`: the file is
             of such forms as it computes rightly, or UnsupportedError names the layer that has
@@ -69,13 +74,14 @@ def export_onnx(
     Raises CaffeError for what ONNX cannot say, with the layer.
     """
     refuse_unknown(export_onnx, ExportOptions, options)
-    if (half or calibration is not None) and net.dtype != torch.float32:
+    int8 = calibration is not None or file_scales
+    if (half or int8) and net.dtype != torch.float32:
         raise UnsupportedError(
             f"the network is in {str(net.dtype).removeprefix('torch.')}, "
             f"{'half precision is' if half else 'eight bits are'} made of float32",
             fix="load it in float32",
         )
-    if half and calibration is not None:
+    if half and int8:
         raise UnsupportedError("a model is of half precision or of eight bits, not of both")
     target = options.get("target")
     if target is not None:
@@ -86,6 +92,7 @@ def export_onnx(
         optimized=net.optimized,
         half=half,
         calibration=calibration,
+        file_scales=_file_scales(net) if file_scales and calibration is None else {},
         preprocessing=preprocessing,
         data=image_input(net) if preprocessing is not None else "",
     )
@@ -101,6 +108,16 @@ def export_onnx(
         graph.metadata |= _stated(image_input(net), images, Path(path)).metadata()
     write_onnx(graph, Path(path), VERSION)
     return graph
+
+
+def _file_scales(net: CaffeNet) -> dict[str, LayerScales]:
+    """Return the scales of eight bits that a network's file has; UnsupportedError for none."""
+    found = scales_of(net)
+    if not found:
+        raise UnsupportedError(
+            "the network's file has no scales of eight bits", fix="measure them on data"
+        )
+    return found
 
 
 def _stated(name: str, images: Preprocessing, path: Path) -> Images:

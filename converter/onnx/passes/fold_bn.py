@@ -27,7 +27,8 @@ def fold_bn(graph: Graph, request: Request) -> str:
     BatchNormalization whose folded weights would overflow the weights' type, or do not fit into
     float16 where that is asked for.
     """
-    if not (request.options["fold_bn"] or request.half or request.calibration is not None):
+    fewer_bits = request.half or request.calibration is not None or request.file_scales
+    if not (request.options["fold_bn"] or fewer_bits):
         return ""
     fits = fits_half if request.half else _anything
     reading = readers(graph.nodes)

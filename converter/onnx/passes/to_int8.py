@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from converter.onnx.graph import Graph
-from converter.onnx.quantization.quantize import quantize
+from converter.onnx.quantization.quantize import quantize, quantize_by_file
 
 from .request import Request
 
@@ -14,10 +14,14 @@ def to_int8(graph: Graph, request: Request) -> str:
     Products by weights, and what engines compute of their eight bits up to the next ones, are put
     between QuantizeLinear and DequantizeLinear; inputs and outputs are float32, and so is what
     comes before the first product and after the last one. Layers that eight bits do harm to stay
-    float32: they are found by measuring, and the notes name them.
+    float32: they are found by measuring, and the notes name them. With `file_scales` it is what the
+    file has scales for, by these, and nothing is measured.
     """
-    if request.calibration is None:
+    if request.calibration is not None:
+        notes = quantize(graph, request.calibration, request.options["target"])
+    elif request.file_scales:
+        notes = quantize_by_file(graph, request.file_scales)
+    else:
         return ""
-    notes = quantize(graph, request.calibration)
     graph.notes += notes[1:]
     return notes[0]

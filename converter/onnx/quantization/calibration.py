@@ -20,7 +20,10 @@ from prototxt.errors import UnsupportedError, UsageError
 
 @dataclass(frozen=True)
 class Calibration:
-    """What ranges are measured on: feeds of the network, each one batch, and how."""
+    """What ranges are measured on: feeds of the network, each one batch, and how.
+
+    Raises UsageError for no feeds, and for a method that is none.
+    """
 
     feeds: Sequence[Arrays]
     method: str = "minmax"

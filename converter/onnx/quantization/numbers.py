@@ -48,12 +48,22 @@ def rounding_of(least: float, most: float, *, signed: bool = False) -> Rounding:
     return Rounding(scale, np.uint8(np.clip(np.round(-least / scale), 0, 255)))
 
 
-def quantized_weight(weight: np.ndarray, axis: int, least: np.ndarray | float = 0.0) -> Weight:
-    """Return weights in eight bits, a scale for each channel of `axis`, none below `least`."""
+def quantized_weight(
+    weight: np.ndarray,
+    axis: int,
+    least: np.ndarray | float = 0.0,
+    scales: np.ndarray | None = None,
+) -> Weight:
+    """Return weights in eight bits, a scale for each channel of `axis`, none below `least`.
+
+    `scales` are those of a file, one for each channel or one for all.
+    """
     others = tuple(index for index in range(weight.ndim) if index != axis)
-    scales = np.abs(weight).max(axis=others, initial=0).astype(np.float64) / LARGEST_WEIGHT
-    scales = np.maximum(scales, least)
-    scales = np.where(scales > 0, scales, 1.0).astype(np.float32)
+    if scales is None:
+        scales = np.abs(weight).max(axis=others, initial=0).astype(np.float64) / LARGEST_WEIGHT
+        scales = np.maximum(scales, least)
+        scales = np.where(scales > 0, scales, 1.0)
+    scales = np.broadcast_to(scales, weight.shape[axis]).astype(np.float32)
     shape = [-1 if index == axis else 1 for index in range(weight.ndim)]
     values = np.round(weight / scales.reshape(shape)).clip(-LARGEST_WEIGHT, LARGEST_WEIGHT)
     return Weight(values.astype(np.int8), scales, axis)

@@ -75,7 +75,8 @@ class PairsWriter:
         nodes = []
         if unit.weight not in self.scales:
             array = self.graph.initializers.pop(unit.weight)
-            weight = quantized_weight(array, unit.axis, self.least[unit.weight])
+            least = self.least[unit.weight]
+            weight = quantized_weight(array, unit.axis, least, unit.scales)
             zeros = np.zeros(len(weight.scales), np.int8)
             inputs = self._kept(unit.weight, EIGHT, weight.values, weight.scales, zeros)
             nodes.append(_dequantized(inputs, unit.weight, unit.axis))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,9 +19,10 @@ from .agreement import Agreement, agreements
 from .alone import alone, copied
 from .batches import batches_for
 from .calibration import Calibration, ranges_of
+from .file_scales import LayerScales, by_file
 from .pairs import PairsWriter
 from .roundings import roundings_of
-from .units import Units, find_units
+from .units import Units, find_units, with_sums_inside
 
 LEAST_ALONE = 20.0
 """Decibels: a layer is float32 whose own rounding makes noise of more than a tenth of it."""
@@ -32,6 +33,8 @@ MOST_FEEDS_ALONE = 8
 """Layers by themselves are measured on so many of the feeds."""
 NEWEST_OPSET = 27
 """ONNX Runtime 1.32 has no QuantizeLinear of opset 28."""
+SUMS_INSIDE = ("openvino",)
+"""Engines that add to products before they are rounded."""
 NAMED = 6
 """Layers in a sentence."""
 
@@ -52,8 +55,8 @@ class Trial:
         return min(one.decibels for one in self.outputs)
 
 
-def quantize(graph: Graph, calibration: Calibration) -> list[str]:
-    """Put a graph into eight bits; return what was done, a sentence each.
+def quantize(graph: Graph, calibration: Calibration, target: str | None = None) -> list[str]:
+    """Put a graph into eight bits, for one engine if so; return what was done, a sentence each.
 
     Ranges are those of the float graph on the calibration's feeds. Every layer is measured by
     itself: those below LEAST_ALONE stay float32, and more of them where the whole graph's outputs
@@ -69,7 +72,7 @@ def quantize(graph: Graph, calibration: Calibration) -> list[str]:
         path = Path(folder, "float.onnx")
         write_onnx(graph, path, "")
         dtypes = dtypes_of(graph)
-        units = find_units(graph, dtypes)
+        units = _units(graph, dtypes, target)
         if not any(unit.product for unit in units.units):
             raise UnsupportedError(
                 "there is nothing to compute in eight bits: no product by weights of float32"
@@ -78,7 +81,7 @@ def quantize(graph: Graph, calibration: Calibration) -> list[str]:
         roundings = roundings_of(units, ranges, signed=calibration.signed)
         some = calibration.feeds[:MOST_FEEDS_ALONE]
         measured = _by_layer(units, alone(graph, units, roundings, some))
-        wanted = [open_onnx(path)(feed) for feed in calibration.feeds]
+        wanted = [*map(open_onnx(path), calibration.feeds)]
         best = None
         least = LEAST_ALONE
         while least <= MOST_ALONE and (best is None or best.worst < LEAST_OUTPUT):
@@ -86,7 +89,8 @@ def quantize(graph: Graph, calibration: Calibration) -> list[str]:
             least += STEP
             if best is not None and floats == best.floats:
                 continue
-            found = _try(graph, dtypes, ranges, floats, calibration, wanted, Path(folder))
+            units = _units(mine := copied(graph), dtypes, target, floats)
+            found = _try(mine, units, ranges, floats, calibration, wanted, Path(folder))
             if found is None:
                 break
             best = found if best is None or _better(found, best) else best
@@ -96,9 +100,23 @@ def quantize(graph: Graph, calibration: Calibration) -> list[str]:
             f"none is above {LEAST_ALONE:g} dB by itself on the calibration data",
             fix="calibrate on inputs that the network is made for, or stay in float32",
         )
-    for mine, theirs in vars(best.graph).items():
-        setattr(graph, mine, theirs)
+    for name, value in vars(best.graph).items():
+        setattr(graph, name, value)
     return _sentences(graph, best, dtypes, calibration)
+
+
+def quantize_by_file(graph: Graph, scales: Mapping[str, LayerScales]) -> list[str]:
+    """Put a graph into eight bits by the scales that its file has; return what was done."""
+    dtypes = dtypes_of(graph)
+    units, roundings, others = by_file(graph, find_units(graph, dtypes), scales)
+    if not any(unit.product for unit in units.units):
+        raise UnsupportedError("the file's scales of eight bits are for none of the layers")
+    PairsWriter(graph, roundings).write(units)
+    eight = _layers(graph, units)
+    said = [f"{len(eight)} layers compute in eight bits, with the file's own scales"]
+    if others:
+        said.append(f"in float32, since the file says no scales of theirs: {_listed(others)}")
+    return said
 
 
 def _by_layer(units: Units, found: Sequence[float]) -> dict[str, float]:
@@ -109,9 +127,17 @@ def _by_layer(units: Units, found: Sequence[float]) -> dict[str, float]:
     return worst
 
 
+def _units(
+    graph: Graph, dtypes: Mapping[str, int], target: str | None, floats: Collection[str] = ()
+) -> Units:
+    """Return what computes in eight bits, in the forms that an engine has kernels for."""
+    units = find_units(graph, dtypes, floats)
+    return with_sums_inside(units, graph) if target in SUMS_INSIDE else units
+
+
 def _try(
-    graph: Graph,
-    dtypes: Mapping[str, int],
+    mine: Graph,
+    units: Units,
     ranges: Mapping[str, tuple[float, float]],
     floats: Mapping[str, float],
     calibration: Calibration,
@@ -119,8 +145,6 @@ def _try(
     folder: Path,
 ) -> Trial | None:
     """Write a graph with these layers in float32 and measure it; None without products."""
-    mine = copied(graph)
-    units = find_units(mine, dtypes, floats)
     if not any(unit.product for unit in units.units):
         return None
     PairsWriter(mine, roundings_of(units, ranges, signed=calibration.signed)).write(units)

@@ -45,6 +45,8 @@ class Unit:
     bias: str = ""
     axis: int = 0
     """Of the weight: that of the channels it makes."""
+    scales: np.ndarray | None = None
+    """The weight's, where a file says them; None where they follow from its values."""
 
     @property
     def product(self) -> bool:
@@ -73,6 +75,30 @@ class Units:
     def operators(self) -> set[str]:
         """The types of their nodes."""
         return {node.op_type for unit in self.units for node in unit.nodes}
+
+
+def with_sums_inside(units: Units, graph: Graph) -> Units:
+    """Return units where a sum reads one convolution's products as they are, in 32 bits.
+
+    OpenVINO adds to the products of a convolution whatever else the sum reads, in one kernel, as
+    long as nothing rounds them between. ONNX Runtime adds eight bits alone.
+    """
+    reading = readers(graph.nodes)
+    plain = [unit for unit in units.units if unit.product and len(unit.nodes) == 1]
+    makers = {name: unit for unit in plain for name in unit.makes}
+    for unit in units.units:
+        if unit.nodes[0].op_type != "Add" or len(unit.reads) < 2:
+            continue
+        alone = [
+            name
+            for name in unit.reads
+            if name in makers and len(reading[name]) == 1 and name not in graph.outputs
+        ]
+        if alone:
+            inside = alone[-1]
+            unit.reads.remove(inside)
+            makers[inside].makes.remove(inside)
+    return units
 
 
 def find_units(graph: Graph, dtypes: Mapping[str, int], floats: Collection[str] = ()) -> Units:

@@ -250,6 +250,16 @@ def test_an_optimised_network_takes_other_forms_of_the_same_numbers(tmp_path: Pa
     assert sum(node.op_type == "Conv" for node in graph.node) == 3
 
 
+def test_openvino_adds_to_products_that_are_not_rounded(tmp_path: Path) -> None:
+    net, path = load(tmp_path), tmp_path / "net.onnx"
+    exported(net, path, target="openvino")
+    found = int8_model(OnnxModel(path))
+    assert found is not None
+    assert "back" not in found.roundings
+    assert {"sum", "pool1"} <= found.roundings.keys()
+    assert converter.verify(net, path, inputs={"data": samples()[:2]}).passed
+
+
 def test_selections_weigh_each_of_their_branches(tmp_path: Path) -> None:
     from converter.demo.files import NET as DIGITS
     from converter.demo.files import WEIGHTS
