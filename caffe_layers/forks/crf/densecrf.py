@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from math import log
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
-from caffe_layers.base.number import FLT_MIN
+from caffe_layers.base.number import FLT_MIN, float32
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
+from .lattice_onnx import EmittedLattice, emit_lattice, require_adding
 from .permutohedral import Lattice, colours, lattice_of, positions
 
 EXP = (
@@ -44,7 +48,8 @@ class DenseCRF(Layer, type="DenseCRF", fork="deeplab", param="dense_crf_param", 
     image there are no means by colour.
 
     Errors: ShapeError for weights without as many deviations, bottoms that do not fit, an image
-    without `bi_w`, and a height or width beyond the scores'; UnsupportedError on writing ONNX.
+    without `bi_w`, and a height or width beyond the scores', which an ONNX file cuts to these;
+    UnsupportedError on writing ONNX of free sizes, or below opset 16.
     Caffe: hszhao/PSPNet, src/caffe/layers/densecrf_layer.cpp, src/caffe/util/densecrf_pairwise.cpp
     """
 
@@ -127,11 +132,90 @@ class DenseCRF(Layer, type="DenseCRF", fork="deeplab", param="dense_crf_param", 
             found = _probabilities(scores + sum(means))
         return found if self.output_probability else found.clamp(min=FLT_MIN).log()
 
-    def onnx(self, op: Op, *bottoms: str) -> str:
-        raise UnsupportedError(
-            "DenseCRF's lattice is as large as an image's colours ask: it has no ONNX form",
-            fix="end at its first bottom (--end), and run the random field outside of the network",
+    def onnx(self, op: Op, scores: str, sizes: str, *image: str) -> str:
+        require_adding(op)
+        if any(op.dynamic(scores)):
+            raise UnsupportedError(
+                "DenseCRF has a lattice for each image: it wants their number and size fixed",
+                fix="export with no dynamic axes, or end at its first bottom (--end)",
+            )
+        images, channels, *most = op.shape(scores)
+        flat = op.Slice(op.Reshape(sizes, op.ints(images, -1)), op.ints(0), op.ints(2), op.ints(1))
+        whole = op.ints(*most)
+        tops = []
+        for n in range(images):
+            said = op.to_int(op.Reshape(_one(op, flat, n), op.ints(2)))
+            smaller = op.reduce("ReduceMax", op.cast(op.Less(said, whole), np.int64), (0,))
+            region = op.Where(op.to_bool(smaller), op.Min(said, whole), whole)
+            given, *seen = (
+                _emit_region(op, _one(op, blob, n), region, count)
+                for blob, count in zip((scores, *image), (channels, 3), strict=False)
+            )
+            found = self._emit_inferred(op, given, self._emit_lattices(op, region, *seen))
+            rows = op.Concat(op.ints(1, channels), region, axis=0)
+            field = op.Reshape(op.Transpose(found, perm=[1, 0]), rows)
+            rest = op.Concat(op.ints(0, 0, 0, 0, 0, 0), op.Sub(whole, region), axis=0)
+            padded = op.Pad(field, rest, mode="constant")
+            tops.append(op.Reshape(padded, op.ints(1, channels, *most)))
+        return op.Concat(*tops, axis=0) if len(tops) > 1 else op.Identity(tops[0])
+
+    def _emit_lattices(self, op: Op, region: str, *seen: str) -> list[tuple[float, EmittedLattice]]:
+        """Append the lattices over a region of 2 sizes, and of its colours, P x 3."""
+        zero, one = (op.const(np.array(value)) for value in (0, 1))
+        places = op.Range(zero, op.reduce("ReduceProd", region, (0,), keepdims=0), one)
+        width = op.Gather(region, one)
+        across, down = op.Mod(places, width), op.Div(places, width)
+        where = op.to_float(
+            op.Concat(*(op.Unsqueeze(v, op.ints(1)) for v in (across, down)), axis=1)
         )
+        found = [
+            (weight, emit_lattice(op, op.Div(where, op.scalar(float32(place))), 2))
+            for weight, place in self.near
+        ]
+        for colours_of in seen:
+            for weight, place, colour in self.alike:
+                near = op.Div(where, op.scalar(float32(place)))
+                alike = op.Div(colours_of, op.scalar(float32(colour)))
+                found.append((weight, emit_lattice(op, op.Concat(near, alike, axis=1), 5)))
+        return found
+
+    def _emit_inferred(
+        self, op: Op, scores: str, lattices: list[tuple[float, EmittedLattice]]
+    ) -> str:
+        """Append what `inferred` does with scores P x C: P x C."""
+        ones = [lattice.of_ones(op) for _, lattice in lattices]
+        found = _emit_probabilities(op, scores)
+        for _ in range(self.max_iter):
+            total = scores
+            for (weight, lattice), one in zip(lattices, ones, strict=True):
+                mean = lattice.normalized(op, found, one)
+                total = op.Add(total, op.Mul(mean, op.scalar(float32(weight))))
+            found = _emit_probabilities(op, total)
+        return found if self.output_probability else op.Log(op.Max(found, op.scalar(FLT_MIN)))
+
+
+def _one(op: Op, x: str, image: int) -> str:
+    return op.Slice(x, op.ints(image), op.ints(image + 1), op.ints(0))
+
+
+def _emit_region(op: Op, x: str, region: str, channels: int) -> str:
+    """Append the upper left corner of 1 x C x H x W, of the region's sizes, as P x C."""
+    corner = op.Slice(x, op.ints(0, 0), region, op.ints(2, 3))
+    return op.Transpose(op.Reshape(corner, op.ints(channels, -1)), perm=[1, 0])
+
+
+def _emit_probabilities(op: Op, scores: str) -> str:
+    """Append what `_probabilities` does, over axis 1."""
+    away = op.Sub(op.reduce("ReduceMax", scores, (1,), keepdims=1), scores)
+    halved = op.Div(op.Log(op.Div(away, op.scalar(0.69))), op.scalar(log(2)))
+    times = op.Pow(op.scalar(2), op.Max(op.Ceil(halved), op.scalar(0)))
+    t = op.Div(away, times)
+    value = op.Mul(t, op.scalar(EXP[-1]))
+    for factor in EXP[-2::-1]:
+        value = op.Mul(t, op.Sub(op.scalar(factor), value))
+    grown = op.Pow(op.Sub(op.scalar(1), value), times)
+    grown = op.Where(op.Greater(away, op.scalar(20)), op.scalar(0), grown)
+    return op.Div(grown, op.reduce("ReduceSum", grown, (1,), keepdims=1))
 
 
 def _probabilities(scores: Tensor) -> Tensor:

@@ -14,10 +14,12 @@ from torch import Tensor
 from caffe_layers.base.checks import require
 from caffe_layers.base.filler import Filler
 from caffe_layers.base.layer import Layer
+from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError, UnsupportedError
 
+from .lattice_onnx import constant_lattice, emit_lattice, require_adding
 from .permutohedral import Lattice, colours, lattice_of, positions
 
 
@@ -80,7 +82,8 @@ class MultiStageMeanfield(
     it follows the bottoms'.
 
     Errors: ShapeError for bottoms that do not fit, deviations of 0, fewer than 2 iterations, and
-    files of fewer numbers; UnsupportedError for a training without the files, and on writing ONNX.
+    files of fewer numbers; UnsupportedError for a training without the files, and on writing ONNX
+    of free sizes, or below opset 16.
     Caffe: torrvision/caffe and ctensmeyer/caffe, src/caffe/layers/multi_stage_meanfield.cpp,
     src/caffe/layers/meanfield_iteration.cpp
     """
@@ -142,12 +145,45 @@ class MultiStageMeanfield(
             scores = given - compatibility @ message
         return scores.view(unary.shape)
 
-    def onnx(self, op: Op, *bottoms: str) -> str:
-        raise UnsupportedError(
-            f"{self.caffe_type}'s lattice is as large as an image's colours ask: it has no ONNX "
-            "form",
-            fix="end at its first bottom (--end), and run the random field outside of the network",
+    def onnx(self, op: Op, unary: str, start: str, image: str) -> str:
+        require_adding(op)
+        if any(op.dynamic(unary)):
+            raise UnsupportedError(
+                f"{self.caffe_type} has a lattice for each image, of its size: it wants both fixed",
+                fix="export with no dynamic axes, or end at its first bottom (--end)",
+            )
+        height, width = op.shape(unary)[2:]
+        near = _grid(height, width, self.theta_gamma, torch.device("cpu"))
+        ones = near.filtered(torch.ones(1, height * width)).t().numpy().astype(op.float_type)
+        grid, of_ones = constant_lattice(op, near), op.const(ones)
+        place = positions(height, width, self.theta_alpha, torch.empty(0))
+        where = op.const(place.numpy().astype(op.float_type))
+        size = (self.channels, self.channels)
+        spatial, bilateral, compatibility = (
+            op.Transpose(op.weight(self, name, shape=size), perm=[1, 0]) for name in self.blob_names
         )
+        tops = []
+        for n in range(op.shape(unary)[0]):
+            given, scores, seen = (_emit_rows(op, blob, n) for blob in (unary, start, image))
+            colour = op.Div(seen, op.scalar(float32(self.theta_beta)))
+            alike = emit_lattice(op, op.Concat(where, colour, axis=1), place.shape[1] + 3)
+            alike_ones = alike.of_ones(op)
+            for _ in range(self.num_iterations):
+                found = op.Softmax(scores, axis=1)
+                message = op.Add(
+                    op.MatMul(grid.normalized(op, found, of_ones), spatial),
+                    op.MatMul(alike.normalized(op, found, alike_ones), bilateral),
+                )
+                scores = op.Sub(given, op.MatMul(message, compatibility))
+            columns = op.Transpose(scores, perm=[1, 0])
+            tops.append(op.Reshape(columns, op.ints(1, self.channels, height, width)))
+        return op.Concat(*tops, axis=0) if len(tops) > 1 else op.Identity(tops[0])
+
+
+def _emit_rows(op: Op, x: str, image: int) -> str:
+    """Append an image of N x C x H x W as H W x C."""
+    own = op.Slice(x, op.ints(image), op.ints(image + 1), op.ints(0))
+    return op.Transpose(op.Reshape(own, op.ints(op.shape(x)[1], -1)), perm=[1, 0])
 
 
 def _each(lattices: Sequence[Lattice], found: Tensor) -> Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from math import log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
@@ -13,6 +15,8 @@ import converter
 from prototxt import CaffeError
 from prototxt.errors import UnsupportedError
 from tests.caffe_layers.forks.crf.lattice import Lattice, features
+from tests.support.opsets import OPSETS
+from tests.support.recorded import assert_close
 from tests.support.restated import check, load
 
 RNG = np.random.default_rng(1701)
@@ -21,6 +25,12 @@ SCORES = RNG.normal(size=(2, 4, 6, 7)) * 9
 WHOLE = np.full((2, 1, 1, 2), 9.0)
 FIELDS = """pos_w: 3 pos_xy_std: 3 pos_w: 0.5 pos_xy_std: 1.3
   bi_w: 5 bi_xy_std: 50 bi_rgb_std: 10 bi_w: 2 bi_xy_std: 4 bi_rgb_std: 30 """
+
+
+IN_ONNX: dict[str, Any] = {
+    "dynamic": (),
+    "opsets": [opset for opset in OPSETS if opset >= 16],  # which add up what goes to one place
+}
 
 
 def layer(fields: str, bottoms: str = "xsi") -> str:
@@ -69,7 +79,7 @@ def test_probabilities(iterations: int, tmp_path: Path) -> None:
     inputs = {"x": SCORES, "s": WHOLE, "i": IMAGE}
     want = [inferred(s, i, iterations) for s, i in zip(SCORES, IMAGE, strict=True)]
     said = "" if iterations == 10 else f"max_iter: {iterations}"
-    check(layer(FIELDS + said), inputs, {"y": np.stack(want)}, tmp_path, onnx=False)
+    check(layer(FIELDS + said), inputs, {"y": np.stack(want)}, tmp_path, **IN_ONNX)
 
 
 def test_logarithms_where_an_image_is_smaller(tmp_path: Path) -> None:
@@ -83,13 +93,13 @@ def test_logarithms_where_an_image_is_smaller(tmp_path: Path) -> None:
     assert want.min() < -80  # Caffe's exponential is 0 below -20
     inputs = {"x": SCORES, "s": sizes, "i": IMAGE}
     text = layer(FIELDS + "max_iter: 3 output_probability: false")
-    check(text, inputs, {"y": want}, tmp_path, onnx=False)
+    check(text, inputs, {"y": want}, tmp_path, **IN_ONNX)
 
 
 def test_without_an_image(tmp_path: Path) -> None:
     want = np.stack([inferred(scores, None, 2) for scores in SCORES])
     inputs = {"x": SCORES, "s": WHOLE}
-    check(layer(FIELDS + "max_iter: 2", "xs"), inputs, {"y": want}, tmp_path, onnx=False)
+    check(layer(FIELDS + "max_iter: 2", "xs"), inputs, {"y": want}, tmp_path, **IN_ONNX)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +135,27 @@ def test_sizes_beyond_the_scores(size: tuple[int, int], tmp_path: Path) -> None:
         net.blobs({name: torch.from_numpy(value) for name, value in inputs.items()})
 
 
-def test_no_onnx_form(tmp_path: Path) -> None:
+def test_a_file_cuts_sizes_beyond_the_scores(tmp_path: Path) -> None:
+    sizes = np.array([[9.0, 3.0]])
+    inputs = {"x": SCORES[:1], "s": sizes, "i": IMAGE[:1]}
+    text = layer(FIELDS + "max_iter: 1")
+    net = load(text, inputs, tmp_path, dtype=torch.float32)
+    converter.export_onnx(net, tmp_path / "net.onnx", dynamic=())
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    (got,) = session.run(None, {name: array.astype("f") for name, array in inputs.items()})
+    want = np.zeros(SCORES[:1].shape)
+    want[0, :, :, :3] = inferred(SCORES[0, :, :, :3], IMAGE[0, :, :, :3], 1)
+    assert_close(got, want, "y", 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, r"wants their number and size fixed\n.*fix: export with no dynamic axes"),
+        ({"dynamic": (), "opset": 13}, r"wants opset 16, this is 13\n.*fix: --opset 16"),
+    ],
+)
+def test_no_onnx_form(options: dict[str, Any], says: str, tmp_path: Path) -> None:
     net = load(layer(FIELDS), {"x": SCORES, "s": WHOLE, "i": IMAGE}, tmp_path)
-    with pytest.raises(UnsupportedError, match=r"no ONNX form\n.*fix: end at its first bottom"):
-        converter.export_onnx(net, tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedError, match=says):
+        converter.export_onnx(net, tmp_path / "net.onnx", **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,15 @@ import converter
 from prototxt import CaffeError
 from prototxt.errors import UnsupportedError
 from tests.caffe_layers.forks.crf.lattice import Lattice, features
+from tests.support.families import end_to_end
+from tests.support.opsets import OPSETS
 from tests.support.recorded import assert_close
 from tests.support.restated import check, check_gradients, load
 from tests.support.trained import Batch, Weights, check_trained
 
 RNG = np.random.default_rng(1701)
+SINCE = [opset for opset in OPSETS if opset >= 16]
+"""Opsets that add up what goes to one place."""
 CHANNELS, HEIGHT, WIDTH = 3, 4, 5
 IMAGE = RNG.uniform(0, 255, size=(2, 3, HEIGHT, WIDTH))
 UNARY, START = RNG.normal(size=(2, 2, CHANNELS, HEIGHT, WIDTH))
@@ -74,7 +79,7 @@ def inferred(
 
 def test_first_weights_of_the_files(blobs: tuple[np.ndarray, ...], tmp_path: Path) -> None:
     want = [inferred(UNARY[n], START[n], IMAGE[n], blobs) for n in range(2)]
-    check(layer(), INPUTS, {"y": np.stack(want)}, tmp_path, onnx=False)
+    check(layer(), INPUTS, {"y": np.stack(want)}, tmp_path, dynamic=(), opsets=SINCE)
     net = load(layer(), INPUTS, tmp_path)
     for blob, value in zip(net.params["L"], blobs, strict=True):
         assert_close(blob.detach(), value.reshape(1, 1, 3, 3), "blob")
@@ -88,7 +93,8 @@ def test_weights_in_the_place_of_files(tmp_path: Path) -> None:
         INPUTS,
         {"y": np.stack(want)},
         tmp_path,
-        onnx=False,
+        dynamic=(),
+        opsets=SINCE,
         blobs={"L": drawn},
     )
 
@@ -197,6 +203,27 @@ def test_file_of_something_else(tmp_path: Path) -> None:
         load(layer(), INPUTS, tmp_path)
 
 
-def test_no_onnx_form(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"no ONNX form\n.*fix: end at its first bottom"):
-        converter.export_onnx(load(layer(), INPUTS, tmp_path), tmp_path / "net.onnx")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, r"it wants both fixed\n.*fix: export with no dynamic axes"),
+        ({"dynamic": (), "opset": 13}, r"wants opset 16, this is 13\n.*fix: --opset 16"),
+    ],
+)
+def test_no_onnx_form(options: dict[str, Any], says: str, tmp_path: Path) -> None:
+    net = load(layer(), INPUTS, tmp_path)
+    with pytest.raises(UnsupportedError, match=says):
+        converter.export_onnx(net, tmp_path / "net.onnx", **options)
+
+
+def test_a_converted_image_of_its_own_size(tmp_path: Path) -> None:
+    """With a network whose batch would be free, which a field of one image fixes."""
+    shape = (1, CHANNELS, 9, 11)
+    image = RNG.uniform(0, 255, size=(1, 3, 9, 11)).astype("f")
+    inputs = {"u": RNG.normal(size=shape).astype("f"), "q": RNG.normal(size=shape).astype("f")}
+    text = "".join(
+        f'input: "{name}" input_shape {{ dim: {list(array.shape)} }}\n'
+        for name, array in (inputs | {"i": image}).items()
+    )
+    tops = end_to_end(text + layer(), inputs | {"i": image}, tmp_path)
+    assert tops["y"].shape == shape
