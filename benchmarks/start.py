@@ -24,6 +24,7 @@ GOALS = {
     "define sknet50 -o {folder}/net.prototxt": 0.4,
     "upgrade {folder}/net.prototxt {folder}/new.prototxt": 0.4,
     "layers": 0.4,
+    "completion bash": 0.4,
 }
 """The commands, and what each may cost at most."""
 
