@@ -12,7 +12,7 @@ import torch
 from typing_extensions import Unpack
 
 from prototxt.atomic import filling
-from prototxt.errors import CaffeError, UnsupportedError, UsageError
+from prototxt.errors import CaffeError, UnsupportedError, UsageError, WeightError
 from prototxt.paths import PathName
 
 from .engines import get_engine
@@ -113,7 +113,7 @@ def convert(
     half = not int8 and "dtype" in options and as_dtype(options["dtype"]) == torch.float16
     _check_half(writers, half=half, half_io=options.get("half_io", False))
     _check_int8(writers, asked, int8=int8)
-    loaded = load(net, weights, **_load_options(options, rewritten=half or int8))
+    loaded = _loaded(net, weights, asked, _load_options(options, rewritten=half or int8))
     report = Report.of(loaded)
     if half or int8:
         report.dtype = "int8" if int8 else "float16"
@@ -283,6 +283,25 @@ def _calibration(
         )
     feeds = calibration_feeds(net, data, settings)
     return Calibration(feeds, asked["calibration_method"], asked["signed"])
+
+
+def _loaded(
+    net: PathName,
+    weights: PathName | Sequence[PathName] | None,
+    asked: FormatOptions,
+    options: LoadOptions,
+) -> CaffeNet:
+    """Load the network; with `fold_bn` its weights may be those before normalisation was merged."""
+    try:
+        return load(net, weights, **options)
+    except WeightError as error:
+        if not asked["fold_bn"]:
+            raise
+        merging: LoadOptions = {**options, "merge_bn": True}
+        try:
+            return load(net, weights, **merging)
+        except UsageError:
+            raise error from None
 
 
 def _load_options(options: ConvertOptions, *, rewritten: bool) -> LoadOptions:

@@ -79,6 +79,13 @@ def add_net(
     group = parser.add_argument_group("loading")
     _add_definition(group)
     _add_weights(group)
+    if not several:  # `convert` has it for what it writes, too
+        group.add_argument(
+            "--fold-bn",
+            dest="merge_bn",
+            action="store_true",
+            help="merge the weights' normalisation, which the definition lacks, into convolutions",
+        )
     for flag, words in COMPUTING.items():
         if flag not in without:
             taken = {"choices": (*DTYPES, INT8)} if int8 and flag == "--dtype" else {}
@@ -226,6 +233,8 @@ def load_options(args: Namespace) -> LoadOptions:
         "ignore": args.ignore,
         "allow_missing": args.allow_missing,
     }
+    if hasattr(args, "merge_bn"):
+        options["merge_bn"] = args.merge_bn
     computing = {name for flag in COMPUTING if hasattr(args, name := flag.removeprefix("--"))}
     return cast("LoadOptions", {**options, **{name: getattr(args, name) for name in computing}})
 

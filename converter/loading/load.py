@@ -18,13 +18,14 @@ from converter.network.plan import make_plan, running_steps
 from converter.seed import SEED
 from converter.text import format_shape
 from prototxt import Net, Weights
-from prototxt.errors import UsageError, WeightError, advising, within
+from prototxt.errors import CaffeError, UsageError, WeightError, advising, within
 from prototxt.paths import PathName
 from prototxt.schema.protos import Protos
 
 from .advice import Fill, advice
 from .device import on_device
 from .known.suggest import Suggestions, assumed_shapes
+from .merge import merged_files, merging_advice
 from .options import DType, Phase, Rename, as_dtype, as_names, as_phase, as_shapes
 from .passes import Request, rewrite
 from .prior_boxes import check_prior_boxes
@@ -59,6 +60,7 @@ def load(
     proto: Protos = None,
     weightless: bool = False,
     mapped: bool = False,
+    merge_bn: bool = False,
 ) -> CaffeNet:
     """Return the network of a prototxt with the weights of one or more caffemodels.
 
@@ -99,6 +101,9 @@ def load(
         mapped: blobs of a caffemodel's floats are its very bytes, mapped: they take memory where
             they are changed, and the file has to stay as it is, unchanged and in its place, as long
             as the network is used.
+        merge_bn: the definition lacks the normalisation that the weights hold: it is merged into
+            the convolutions before it, as the weights' own file says. UsageError where there is
+            none.
 
     Raises CaffeError, with the file and the place in it, for whatever is wrong.
     """
@@ -136,12 +141,16 @@ def load(
     )
     weightless = weightless and not files
     rewritten, notes = rewrite(definition, request)
+    own = partial(load, dialect=dialect, layers=registry, allow_unknown=allow_unknown)
+    merging = partial(merged_files, files, rewritten, given, own)
+    if merge_bn:
+        files = merging()
+        notes = [*notes, "the weights' normalisation is merged into the convolutions before it"]
     suggestions = Suggestions(definition, rewritten, files, request)
     with advising(suggestions.advice), within(definition.source):
         draft = draft_of(rewritten, files, given, dialect, registry, global_pools=global_pool)
     fill_from_files = partial(
         fill,
-        files=files,
         rename=rename,
         ignore=as_names(ignore),
         allow_missing=allow_missing,
@@ -149,8 +158,15 @@ def load(
         weightless=weightless,
         mapped=mapped,
     )
-    with advising(suggestions.advice):
-        loaded = _build(draft, fill_from_files, dtype, weightless=weightless)
+    may_merge = not merge_bn and phase == "TEST" and not {definition.source} & _sources(files)
+    filled = partial(fill_from_files, files=files)
+    with (
+        advising(suggestions.advice),
+        advising(
+            partial(merging_advice, draft, merging, fill_from_files) if may_merge else _nothing
+        ),
+    ):
+        loaded = _build(draft, filled, dtype, weightless=weightless)
     if not files and phase == "TEST" and not weightless:
         drawn = draft.layers.items()
         loaded.drawn.extend(key for key, layer in drawn if layer.draw_statistics())
@@ -159,6 +175,14 @@ def load(
     built = draft.network(origin)
     with on_device(device):
         return built.to(device=device, dtype=dtype)
+
+
+def _sources(files: Iterable[Weights]) -> set[str]:
+    return {file.source for file in files}
+
+
+def _nothing(error: CaffeError) -> str:
+    return ""
 
 
 def _assumed(draft: Draft) -> list[str]:

@@ -96,3 +96,4 @@ class LoadOptions(TypedDict, total=False):
     proto: Protos
     weightless: bool
     mapped: bool
+    merge_bn: bool

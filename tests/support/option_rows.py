@@ -26,7 +26,8 @@ layer { name: "in" %(source)s }
 layer { name: "phase" type: "Power" bottom: "data" top: "data" include { phase: TRAIN }
   power_param { power: 2 } }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
-  convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+  convolution_param { num_output: 4 kernel_size: 3 bias_term: false
+    weight_filler { type: "xavier" } } }
 layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }
 layer { name: "level" type: "Scale" bottom: "conv" top: "conv" include { min_level: 1 }
   scale_param { filler { type: "constant" value: -1 } } }
@@ -147,6 +148,11 @@ def write(folder: Path) -> None:
                 **{**parts, "unit": unit + CONV % ("second", last, "second", 4, "kernel_size: 1")},
                 pooled="second",
             ),
+            "merged": "\n".join(
+                line.replace("bias_term: false", "")
+                for line in plain.split("\n")
+                if 'name: "bn"' not in line
+            ),
             "tuned": plain.replace('top: "conv"', 'top: "conv" param { odd: 1 }', 1),
             "judged": text(**{**parts, "source": READ}) + LOSS,
         }
@@ -178,6 +184,7 @@ def write(folder: Path) -> None:
     (folder / "names.txt").write_text("class2\nclass1\nclass0\n")
     array = random.standard_normal((1, 3, 8, 8), np.float32)
     np.save(folder / "data.npy", array)
+    np.savez(folder / "calib.npz", data=random.standard_normal((4, 3, 8, 8), np.float32))
     net = converter.load(folder / "net.prototxt", folder / "w.caffemodel", dtype="float64")
     np.savez(folder / "golden.npz", **net.blobs({"data": array.astype(np.float64)}))
     np.savez(folder / "float.npz", **net.float().blobs({"data": array}))
@@ -224,6 +231,7 @@ LOADING = {
     "--map": Row("--map old=fc", weights="old"),
     "--ignore": Row("--ignore fc", weights="wide"),
     "--allow-missing": Row("--allow-missing", "second"),
+    "--fold-bn": Row("--fold-bn", "merged"),
     "--quiet": Row("--quiet"),
 }
 COMPUTING = {

@@ -41,6 +41,7 @@ GOLDEN = {
     "--tolerance": Row("--tolerance 1e-30"),
 }
 PHOTO = "--input data=photo.png --mean 100"
+EIGHT_BITS = "--dtype int8 --calibrate calib.npz --format onnx"
 OUT = {"--out": Row("-o other")}
 
 LINES = {
@@ -110,6 +111,9 @@ OWN: dict[str, dict[str, Row]] = {
         "--no-verify": Row("--no-verify"),
         "--fold-bn": Row("--fold-bn"),
         "--half-io": Row("--half-io", beside="--dtype float16"),
+        "--calibrate": Row("--calibrate calib.npz", beside="--dtype int8 --format onnx"),
+        "--calibration-method": Row("--calibration-method entropy", beside=EIGHT_BITS),
+        "--signed": Row("--signed", beside=EIGHT_BITS),
         "--optimize": Row("--optimize"),
         "--embed-preprocessing": Row("--embed-preprocessing", beside="--mean 100"),
     },

@@ -114,3 +114,38 @@ def test_what_cannot_be_folded(tmp_path):
     with pytest.raises(UnsupportedError, match=r"layers that Caffe has not\n  fix: save the netw"):
         converter.save_caffemodel(net.optimize(), tmp_path / "optimized.caffemodel")
     assert not (tmp_path / "optimized.caffemodel").exists()
+
+
+MERGED = INPUT + CONV % ("1", "x", "c", "true") + RELU_IN_PLACE
+
+
+def test_weights_that_are_not_merged_load_into_a_merged_definition(tmp_path, capsys):
+    net, weights = trained(tmp_path, IN_PLACE + RELU_IN_PLACE)
+    merged = tmp_path / "merged.prototxt"
+    merged.write_text(MERGED)
+    want = converter.load(net, weights, dtype=torch.float64)
+    x = {"x": torch.randn(2, 4, 7, 6, dtype=torch.float64)}
+    got = converter.load(merged, weights, dtype=torch.float64, merge_bn=True)
+    assert [name for name, blobs in got.params.items() if len(blobs) == 2] == ["conv1"]
+    assert torch.allclose(got(x)["c"], want(x)["c"], rtol=0, atol=1e-9)
+    assert "the weights' normalisation is merged into the convolutions before it" in got.notes
+    with pytest.raises(converter.CaffeError, match=r"1 blobs, wants weight, bias\n.*--fold-bn"):
+        converter.load(merged, weights)
+    files = [str(merged), str(weights)]
+    assert main(["convert", *files, "-o", str(tmp_path / "out"), "--fold-bn"]) == 0
+    assert main(["check", *files, "--fold-bn"]) == 0
+    assert main(["check", *files]) == 1
+    assert "--fold-bn merges it" in capsys.readouterr().out
+
+
+def test_what_is_not_to_be_merged_is_refused(tmp_path):
+    net, weights = trained(tmp_path, IN_PLACE)
+    with pytest.raises(converter.UsageError, match="no normalisation that the definition lacks"):
+        converter.load(net, weights, merge_bn=True)
+    with pytest.raises(converter.UsageError, match="no weights are given whose normalisation"):
+        converter.load(net, merge_bn=True)
+    converter.save_caffemodel(converter.load(net, weights), tmp_path / "net.caffemodel.h5")
+    merged = tmp_path / "merged.prototxt"
+    merged.write_text(MERGED)
+    with pytest.raises(converter.UsageError, match="blobs alone, and not which layer normalises"):
+        converter.load(merged, tmp_path / "net.caffemodel.h5", merge_bn=True)
