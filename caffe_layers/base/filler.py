@@ -24,6 +24,9 @@ OF_FORKS = ("diag_val", "border_ratio", "file")
 """What only some forks' messages have."""
 
 
+LARGEST = torch.finfo(torch.float32).max
+
+
 @dataclass(frozen=True)
 class Filler:
     """One `FillerParameter`: fields, numbers and defaults are Caffe's.
@@ -86,6 +89,10 @@ class Filler:
                 raise ShapeError(
                     f"a uniform filler's min {self.min:g} is above its max {self.max:g}"
                 )
+            wide = float32(self.max) - float32(self.min) <= LARGEST
+            require(
+                wide, f"a uniform filler's {self.min:g} to {self.max:g} is beyond a float's range"
+            )
         elif self.type == "gaussian":
             require(self.std > 0, f"a gaussian filler's std is {self.std:g}, wants more than 0")
         elif self.type in {"xavier", "msra"}:

@@ -240,6 +240,8 @@ def test_fields_and_defaults_are_the_messages() -> None:
     ("filler", "shape", "says"),
     [
         (Filler("uniform", min=1, max=0), (2,), "min 1 is above its max 0"),
+        (Filler("uniform", min=-3e38, max=3e38), (2,), "is beyond a float's range"),
+        (Filler("uniform", max=float("inf")), (2,), "is beyond a float's range"),
         (Filler("gaussian", std=0), (2,), "std is 0, wants more than 0"),
         (Filler("gaussian", sparse=3), (2, 2), "sparse is 3, wants 0 to"),
         (Filler("gaussian", sparse=-2), (2, 2), "sparse is -2, wants 0 to"),
