@@ -14,6 +14,7 @@ from .embed_preprocessing import embed_preprocessing
 from .fold_bn import fold_bn
 from .join_groups import join_groups
 from .mark_batch import mark_batch
+from .pool_strides import pool_strides
 from .request import Request
 from .spell_identities import spell_identities
 from .split_groups import split_groups
@@ -31,6 +32,7 @@ PASSES: tuple[Callable[[Graph, Request], str], ...] = (
     # Forms that take less time in eight bits; the groups as they were joined.
     split_groups,
     weigh_each,
+    pool_strides,
     # Of the network's own inputs, which images become outside of eight bits.
     to_int8,
     # Before half precision, which leaves resizing in float32.

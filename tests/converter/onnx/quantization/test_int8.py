@@ -260,6 +260,26 @@ def test_openvino_adds_to_products_that_are_not_rounded(tmp_path: Path) -> None:
     assert converter.verify(net, path, inputs={"data": samples()[:2]}).passed
 
 
+def test_openvino_gets_strides_as_pools(tmp_path: Path) -> None:
+    text = (
+        INPUT
+        + convolution("first", "data", 8, 3)
+        + convolution("half", "first", 4, 1, "stride: 2")
+        + convolution("other", "first", 4, 1, "stride: 2")
+        + convolution("wide", "first", 4, 3, "stride: 2")
+        + layer("sum", "Eltwise", "half other wide", "sum")
+        + convolution("last", "sum", 2)
+    )
+    net, path = load(tmp_path, text), tmp_path / "net.onnx"
+    graph, notes = exported(net, path, target="openvino")
+    assert "the strides of 2 convolutions are taken by pools before them" in notes
+    kinds = [node.op_type for node in graph.node]
+    assert (kinds.count("MaxPool"), kinds.count("Conv")) == (1, 5)
+    assert converter.verify(net, path, inputs={"data": samples()[:2]}).passed
+    graph, notes = exported(net, path)
+    assert "MaxPool" not in [node.op_type for node in graph.node]
+
+
 def test_selections_weigh_each_of_their_branches(tmp_path: Path) -> None:
     from converter.demo.files import NET as DIGITS
     from converter.demo.files import WEIGHTS
