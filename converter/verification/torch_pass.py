@@ -87,10 +87,10 @@ def torch_pass(
     for stretch in stretches:
         for step in stretch.steps:
             known |= _run(net, step, known, change)
+        net.origin.let_go()  # before another engine has its turn, with copies of the same blobs
         yield made | {top: array_of(known[top]) for top in stretch.tops}
         made = {}
         known = {name: value for name, value in known.items() if name in stretch.read_later}
-        net.origin.let_go()
 
 
 def _run(

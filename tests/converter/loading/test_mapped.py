@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import converter
 from converter.loading.weights import fill_layer
+from converter.verification.run import stretches_for
+from converter.verification.torch_pass import torch_pass
 from prototxt import Blob
 from tests.support import layers_with_blobs
 
@@ -131,3 +137,17 @@ def test_values_that_do_not_follow_each_other_are_copied(tmp_path):
     assert layer.bias.tolist() == [0, 2, 4, 6]
     layer.bias.data.zero_()
     assert run[1] == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the page table is Linux's")
+def test_verification_holds_no_blobs_while_the_other_engine_runs(tmp_path):
+    path, weights = written(tmp_path, INPUT + CONV % ("conv", "y", ""))
+    net = converter.load(path, weights, mapped=True)
+    pages = np.frombuffer(net.origin.weights[0]._pages, np.uint8)
+    fed = {"x": torch.randn(2, 3, 6, 6)}
+    for _ in torch_pass(net, stretches_for(net, fed), fed):
+        with Path("/proc/self/pagemap").open("rb", buffering=0) as table:
+            table.seek(8 * (pages.ctypes.data // mmap.PAGESIZE))
+            (entry,) = np.frombuffer(table.read(8), np.uint64)
+        assert not int(entry) >> 63  # the page is not present
+    assert net.params["conv"][1].abs().min() > 0
