@@ -14,10 +14,14 @@ from caffe_layers.base.number import float32
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
+from .class_tree import ClassTree, check_classes, mapped, read_map, read_tree
 from .grid_loss import ROW, GridLoss, Objects, concentric, last_of, overlaps
 
 EARLY_ROWS = 30
 """Objects an image of gklz1982's labels; eric612's are 300."""
+
+ALONE = 100000
+"""Beyond this a box's centre says, where there is a tree, that its image has a class alone."""
 
 EARLY_IMAGES = 12800
 """How many images gklz1982's loss also draws all boxes to their anchors for."""
@@ -42,10 +46,15 @@ class RegionLoss(GridLoss, type="RegionLoss", fork="yolo", param="region_loss_pa
     1 and coordinates count as said, whatever `rescore` is; and in the passes of the first 12,800
     images every box without an object is drawn, by 0.01, to its anchor in the middle of its cell.
 
+    It reads two files of the working folder, which eric612's makes no use of. `class_map` says the
+    classes of labels. With `softmax_tree` there is a softmax within each group of classes of one
+    parent, and an object draws those of its class's group, its parent's and so on (`class_tree`).
+
     Caffe rounds overlaps and targets to floats in a network of doubles too: not so here.
 
-    Errors: those of GridLoss; UnsupportedError on running with a `softmax_tree` or `class_map`,
-    files that lay beside the training; ShapeError for fewer than two `biases` an anchor.
+    Errors: those of GridLoss; on running UsageError where a file is not there, FormatError for one
+    that is none, UnsupportedError for images of a class alone, which only trees have; ShapeError
+    for fewer than two `biases` an anchor, and a tree of other classes than `num_class`.
     Caffe: eric612/MobileNet-YOLO and gklz1982/caffe-yolov2, src/caffe/layers/region_loss_layer.cpp
     """
 
@@ -81,7 +90,8 @@ class RegionLoss(GridLoss, type="RegionLoss", fork="yolo", param="region_loss_pa
         self.object_scale, self.class_scale = float32(object_scale), float32(class_scale)
         self.noobject_scale, self.coord_scale = float32(noobject_scale), float32(coord_scale)
         self.thresh, self.biases = float32(thresh), tuple(map(float32, biases))
-        self.files = softmax_tree or class_map
+        self.softmax_tree, self.class_map = (softmax_tree, class_map) if early else ("", "")
+        self.tree: ClassTree | None = None
         self.early = early
 
     @classmethod
@@ -92,17 +102,22 @@ class RegionLoss(GridLoss, type="RegionLoss", fork="yolo", param="region_loss_pa
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         self.check(x)
-        if self.files:
-            raise UnsupportedError(
-                f"{self.files!r} names a tree or map of classes, which is not read"
-            )
         require(x.shape[2] == x.shape[3], f"bottom {tuple(x.shape)} has no square grid")
         require(
             len(self.biases) >= 2 * self.anchors,
             f"{len(self.biases)} biases, wants 2 for each of {self.anchors} boxes",
         )
+        if self.softmax_tree and self.tree is None:
+            self.tree = read_tree(self.softmax_tree)
+            check_classes(self.tree, self.classes, self.softmax_tree)
+        if self.tree is not None and bool((label.detach() > ALONE).any()):
+            raise UnsupportedError("images of a class alone, without a box, are not learned here")
         with torch.no_grad():
-            delta = self._delta(x, self.objects(label, x))
+            objects = self.objects(label, x)
+            if self.class_map:
+                held = read_map(self.class_map)
+                objects = objects._replace(label=mapped(objects.label, held, objects.real))
+            delta = self._delta(x, objects)
             squares = delta.square()
         return self.result(x, squares, delta, 1 if self.early else x.shape[0])
 
@@ -155,6 +170,14 @@ class RegionLoss(GridLoss, type="RegionLoss", fork="yolo", param="region_loss_pa
         here = torch.cat([centre / side, box[..., 2:]], -1)
         wants = overlaps(here, truth) if self.rescore else torch.ones_like(truth[..., 0])
         own[:, :, 4] = self.object_scale * (sigmoid[:, :, 2] - wants) * slope[:, :, 2]
+        if self.tree is not None:
+            cells = anchor * side * side + cell
+            count = anchors * side * side
+            hits = self.tree.learned(objects.label, cells, objects.real, count)
+            scores = numbers[:, :, 5:].transpose(2, 3)
+            found = self.tree.softmax(scores) - hits.to(x.dtype).reshape(scores.shape)
+            own[:, :, 5:] = self.class_scale * found.nan_to_num(0).transpose(2, 3)
+            return torch.where(taken, own, delta)
         wanted = torch.arange(self.classes, device=x.device)[:, None] == label
         own[:, :, 5:] = self.class_scale * (numbers[:, :, 5:].softmax(2) - wanted.to(x.dtype))
         return torch.where(taken, own, delta)

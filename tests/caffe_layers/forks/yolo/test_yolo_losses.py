@@ -141,9 +141,11 @@ def region(
     noobject_scale: float = 0.5,
     coord_scale: float = 5.0,
     thresh: float = 0.25,
+    parents: tuple[int, ...] = (),
 ) -> tuple[float, np.ndarray]:
     """Return the loss, and what Caffe takes for its gradient times N."""
-    size = 5 + CLASSES
+    classes = len(parents) or CLASSES
+    size = 5 + classes
     delta = np.zeros_like(x)
 
     def box(b: int, n: int, j: int, i: int, row: int, column: int) -> list[float]:
@@ -199,7 +201,14 @@ def region(
             target = shared if scores else 1.0
             delta[b, at + 4, row, column] = -object_scale * (target - s) * s * (1 - s)
             raw = [exp(v) for v in x[b, at + 5 : at + size, row, column]]
-            for c in range(CLASSES):
+            own = int(item[0])
+            while parents and own >= 0:
+                group = [c for c in range(classes) if parents[c] == parents[own]]
+                for c in group:
+                    p = raw[c] / sum(raw[other] for other in group)
+                    delta[b, at + 5 + c, row, column] = -class_scale * ((c == own) - p)
+                own = parents[own]
+            for c in range(0 if parents else classes):
                 p = raw[c] / sum(raw)
                 delta[b, at + 5 + c, row, column] = -class_scale * ((c == item[0]) - p)
     return float((delta**2).sum()) / (1 if early else len(x)), delta
@@ -260,6 +269,69 @@ def test_region_loss_of_30_objects(fields: dict[str, Any], tmp_path: Path) -> No
     assert_close(net.blobs(given)["y"].detach(), np.array(loss), "the last pass to anchors")
     loss, _ = region(inputs["x"], labels(30), early=True, **fields)
     assert_close(net.blobs(given)["y"].detach(), np.array(loss), "the first pass without")
+
+
+PARENTS = (-1, -1, 0, 0, 0, 2, 2)
+"""A tree of two roots, three of the first's children, and two of a child's."""
+TREE = "".join(f"n{number:08d} {parent}\n" for number, parent in enumerate(PARENTS))
+
+
+def of_a_tree(more: str = "", *, bottom: str = "x") -> str:
+    layer = text("RegionLoss", {"thresh": 0.25, "class_scale": 2}, bottom=bottom)
+    classes = f'num_class: {len(PARENTS)} softmax_tree: "voc.tree" {more}'
+    return layer.replace(f"num_class: {CLASSES}", classes)
+
+
+def test_region_loss_of_a_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("voc.tree").write_text(TREE)
+    Path("voc.map").write_text("1\n5 x\n4\n")
+    x = np.random.default_rng(3).standard_normal((2, 2 * (5 + len(PARENTS)), SIDE, SIDE))
+    found = labels(30)
+    for more, own in (("", np.array([5, 3, 6])), ('class_map: "voc.map"', np.array([1, 5, 4]))):
+        named = found.copy()
+        named[..., 0] = own[found[..., 0].astype(int)]
+        loss, delta = region(x, named, early=True, warm=True, class_scale=2, parents=PARENTS)
+        given = found if more else named
+        inputs = {"x": x, "l": given.reshape(2, 150)}
+        check_loss(of_a_tree(more), inputs, loss, delta, tmp_path)
+    # Two objects of one cell's anchor: groups of the first that the other has none of stay.
+    assert (found[0, 0, 1:3] * SIDE).astype(int).tolist() == [1, 1]
+    alone = found.copy()
+    alone[0, 0, 1:3] = 200000
+    net = restated.load(of_a_tree(), {"x": x, "l": alone.reshape(2, 150)}, tmp_path)
+    with pytest.raises(CaffeError, match="images of a class alone"):
+        net({"x": torch.from_numpy(x), "l": torch.from_numpy(alone.reshape(2, 150))})
+
+
+def test_files_of_a_tree_are_not_eric612s(tmp_path: Path) -> None:
+    """His code makes no use of them: they need not be there."""
+    inputs = {"x": predictions(), "l": labels(7).reshape(2, 35)}
+    loss, delta = region(inputs["x"], labels(7))
+    layer = text("RegionLoss", {"thresh": 0.25, "softmax_tree": '"t"', "class_map": '"m"'})
+    check_loss(layer, inputs, loss, delta, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tree", "says"),
+    [
+        ("n00000001 -1\n", "voc.tree has 1 classes, num_class is 7"),
+        (TREE.replace("n00000003 0", "n00000003 9"), "voc.tree:4: the parent 9 wants an earlier"),
+        (
+            TREE.replace("n00000003 0", "n00000003"),
+            "voc.tree:4: 'n00000003' has no parent's number",
+        ),
+    ],
+)
+def test_trees_refused(
+    tree: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("voc.tree").write_text(tree)
+    inputs = {"x": np.zeros((2, 24, 4, 4)), "l": labels(30).reshape(2, 150)}
+    net = restated.load(of_a_tree(), inputs, tmp_path)
+    with pytest.raises(CaffeError, match=says):
+        net({name: torch.from_numpy(array) for name, array in inputs.items()})
 
 
 def yolov3(
@@ -431,7 +503,14 @@ ERRORS = [
     ("RegionLoss", {}, (2, 15, 4, 4), (2, 150), "wants N x 16 x H x W: 2 boxes a cell"),
     ("RegionLoss", {"coords": 5}, (2, 16, 4, 4), (2, 150), "coords is 5, wants 4"),
     ("RegionLoss", {"num": 3}, (2, 24, 4, 4), (2, 150), "4 biases, wants 2 for each of 3 boxes"),
-    ("RegionLoss", {"softmax_tree": '"t"'}, (2, 16, 4, 4), (2, 150), "'t' names a tree or map"),
+    (
+        "RegionLoss",
+        {"softmax_tree": '"t"'},
+        (2, 16, 4, 4),
+        (2, 150),
+        "'t' is not there\n  fix: put it",
+    ),
+    ("RegionLoss", {"class_map": '"m"'}, (2, 16, 4, 4), (2, 150), "'m' is not there"),
     ("RegionLoss", {}, (2, 16, 4, 4), (2, 7), "are no rows of 5 for each of 2 images"),
     ("RegionLoss", {}, (2, 16, 4, 4), (1, 1, 3, 8), "are no rows of 5 for each of 2 images"),
     ("Yolov3", {}, (2, 16, 4, 4), (2, 15), r"mask \(\) wants 2 numbers below 4"),
@@ -506,6 +585,29 @@ def test_trained(kind: str, more: dict[str, Any], tmp_path: Path) -> None:
         }
 
     check_trained(CONV + layer, BATCHES, step, tmp_path, rate=0.01)
+
+
+def test_trained_by_a_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("voc.tree").write_text(TREE)
+    batches = {"x": BATCHES["x"], "l": np.stack([labels(30), labels(30)[::-1]])}
+
+    def step(
+        weights: Weights, batch: Batch, iteration: int
+    ) -> tuple[torch.Tensor, dict[tuple[str, int], torch.Tensor]]:
+        weight, bias = (blob.detach() for blob in weights["conv"])
+        y = torch.einsum("oc,nchw->nohw", weight[:, :, 0, 0], batch["x"]) + bias[:, None, None]
+        fields = {"early": True, "warm": True, "class_scale": 2, "parents": PARENTS}
+        loss, delta = region(y.numpy(), batch["l"].numpy(), **fields)
+        g = torch.from_numpy(delta) / 2
+        dw = torch.einsum("nohw,nchw->oc", g, batch["x"])[..., None, None]
+        return torch.tensor(loss, dtype=torch.float64), {
+            ("conv", 0): dw,
+            ("conv", 1): g.sum((0, 2, 3)),
+        }
+
+    conv = CONV.replace("num_output: 16", "num_output: 24")
+    check_trained(conv + of_a_tree(bottom="conv"), batches, step, tmp_path, rate=0.005)
 
 
 KINDS = ("IOU", "GIOU", "DIOU", "CIOU")
