@@ -24,6 +24,8 @@ from .blob import Shape
 
 CONVOLUTIONS = ("Convolution", "Deconvolution")
 PAIRS = ({"dilation_h", "dilation_w"}, {"hole_h", "hole_w"})
+EXPORTER = "pytorch_to_caffe"
+"""Whose `ceil_mode` has the number of BVLC's `round_mode`."""
 
 _VARINTS = frozenset({"INT32", "INT64", "UINT32", "UINT64", "SINT32", "SINT64", "BOOL", "ENUM"})
 _FIXED32 = frozenset({"FLOAT", "FIXED32", "SFIXED32"})
@@ -171,7 +173,7 @@ def _chosen(
         if own is not None and (_own(own) != _own(plain) or _beyond(own, schema)):
             return own
         if forced is None and own is None and part.type:
-            _refuse_doubt(part, plain, fitting)
+            _refuse_doubt(part, plain, fitting, schema)
         return plain
     if own is not None:
         return own
@@ -186,19 +188,22 @@ def _beyond(message: Any, schema: Schema) -> bool:
     return next(schema.extra_fields(message, neutral=True), None) is not None
 
 
-def _refuse_doubt(part: Part, plain: Any, fitting: Mapping[str, Any]) -> None:
+def _refuse_doubt(part: Part, plain: Any, fitting: Mapping[str, Any], schema: Schema) -> None:
     """Refuse what BVLC and a fork read as different things, both of which may be meant.
 
     Pooling's field 13 is Intel's `avg_include_pad` or BVLC's `round_mode`; at its default it
-    matters where padding is averaged. A convolution's field 16 is yjxiong's dilation, or an axis of
-    a bottom that has more axes than the file tells. A loss's field 3 says the same in each fork as
-    long as the fork's own further fields are not set.
+    matters where padding is averaged. PytorchToCaffe writes its `ceil_mode` there, whose false is
+    BVLC's CEIL, for every pooling: it matters where there is a stride. A convolution's field 16 is
+    yjxiong's dilation, or an axis of a bottom that has more axes than the file tells. A loss's
+    field 3 says the same in each fork as long as the fork's own further fields are not set.
     """
     pooling, convolution = plain.pooling_param, plain.convolution_param
     if part.type == "Pooling" and "intel" in fitting and pooling.HasField("round_mode"):
         padded = pooling.pad or pooling.pad_h or pooling.pad_w
         if pooling.round_mode or (padded and pooling.pool == pooling.AVE):
             _refuse(plain, fitting["intel"])
+        if max(pooling.stride, pooling.stride_h, pooling.stride_w) > 1:
+            _refuse(plain, _fitting(part, [schema.dialect(EXPORTER)], schema)[EXPORTER])
     dilated = convolution.axis > 1 or (convolution.force_nd_im2col and convolution.dilation)
     if part.type in CONVOLUTIONS and "tsn" in fitting and dilated:
         _refuse(plain, fitting["tsn"])

@@ -6,6 +6,7 @@ py-faster-rcnn's are in `rcnn`, BVLC's example in `loss`, ENet's in `segmentatio
 from . import losses
 from .cluster_detections import ClusterDetections
 from .combine_regressions import FaceRegressions, HumanRegressions
+from .curve_text import CurveTargets
 from .detectnet import ClusterGroundtruth, ScoreDetections
 from .init_landmark import InitLandmark
 from .mnc import CFMDataLayer, MaskLayer, MNCDataLayer
@@ -23,6 +24,7 @@ __all__ = [
     "CFMDataLayer",
     "ClusterDetections",
     "ClusterGroundtruth",
+    "CurveTargets",
     "CustomInterpolation",
     "FaceRegressions",
     "HumanRegressions",

@@ -9,6 +9,7 @@ from caffe_layers.base.checks import require
 from caffe_layers.base.shape import Shape
 from caffe_layers.data.param_str import read_param_str
 from caffe_layers.data.python import register_python
+from prototxt.errors import ShapeError
 
 from .anchors import rounded_anchors
 from .region_proposal import RegionProposal
@@ -17,6 +18,8 @@ KEPT = {"TRAIN": (12000, 2000), "TEST": (6000, 300)}
 """RPN_PRE_NMS_TOP_N and RPN_POST_NMS_TOP_N."""
 SCALES = (8, 16, 32)
 RATIOS = (0.5, 1, 2)
+CURVES = "{'feat_stride': 16, 'scales': [4, 8, 16, 22], 'ratios': [0.25, 0.5, 2]}"
+"""Yuliang-Liu/Curve-Text-Detector at 2126a66, lib/rpn/proposal_layer.py, generate_anchors.py."""
 
 
 @register_python("rpn.proposal_layer", "ProposalLayer")
@@ -59,6 +62,14 @@ class ProposalLayer(RegionProposal, bottoms=3, tops=(1, 2)):
 
     def shapes(self, scores: Shape, shifts: Shape, info: Shape) -> list[Shape]:
         require(scores[:1] == (1,), f"the scores {scores} are of several images, wants one")
+        anchors = len(self.anchors)
+        if len(scores) == 4 and scores[1] != 2 * anchors:
+            raise ShapeError(
+                f"the scores {scores} have {scores[1]} channels, wants {2 * anchors}: 2 for each "
+                f"of {anchors} anchors",
+                fix="say in param_str which anchors the code beside the file makes, such as "
+                f'"{CURVES}", Curve-Text-Detector\'s 12',
+            )
         return super().shapes(scores, shifts, info)
 
     def kept(self) -> tuple[int, int]:

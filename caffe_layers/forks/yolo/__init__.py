@@ -5,7 +5,7 @@ from .eval_detection import EvalDetection
 from .lane_data import LaneData
 from .region_detection_evaluate import RegionDetectionEvaluate
 from .region_loss import RegionLoss
-from .reorg import Reorg
+from .reorg import Reorg, SpaceToDepth
 from .scaled_upsample import ScaledUpsample
 from .segmentation_evaluate import SegmentationEvaluate
 from .upsample import YoloUpsample
@@ -24,6 +24,7 @@ __all__ = [
     "Reorg",
     "ScaledUpsample",
     "SegmentationEvaluate",
+    "SpaceToDepth",
     "YoloDetectionOutput",
     "YoloSeg",
     "YoloUpsample",

@@ -151,6 +151,34 @@ def test_avg_include_pad_is_no_round_mode(tmp_path: Path) -> None:
         expect(tmp_path, floor, pooling("bvlc", bvlc), dialect="bvlc")
 
 
+def test_ceil_mode_is_no_round_mode(tmp_path: Path) -> None:
+    """PytorchToCaffe writes it for every pooling, and its false has the number of CEIL."""
+
+    def largest(count: int) -> np.ndarray:
+        top = np.zeros((2, 3, count, count))
+        for i, j in np.ndindex(count, count):
+            top[:, :, i, j] = X[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max((2, 3))
+        return top
+
+    def pooling(dialect: str, field: str) -> Row:
+        param = f"pooling_param {{ pool: MAX kernel_size: 3 stride: 2 {field} }}"
+        return dialect, f'type: "Pooling" {ENDS} {param}', []
+
+    exported, plain = pooling("pytorch_to_caffe", "ceil_mode: false"), "round_mode: CEIL"
+    refused(tmp_path, exported)
+    expect(tmp_path, largest(2), exported, dialect="pytorch_to_caffe")
+    expect(tmp_path, largest(3), pooling("bvlc", plain), dialect="bvlc")
+    ceiled = pooling("pytorch_to_caffe", "ceil_mode: true")
+    refused(tmp_path, ceiled)
+    expect(tmp_path, largest(3), ceiled, dialect="pytorch_to_caffe")
+    no_stride = pooling("bvlc", plain)
+    text = no_stride[1].replace("stride: 2", "stride: 1")
+    one = np.zeros((2, 3, 4, 4))
+    for i, j in np.ndindex(4, 4):
+        one[:, :, i, j] = X[:, :, i : i + 3, j : j + 3].max((2, 3))
+    expect(tmp_path, one, ("bvlc", text, []))
+
+
 # ---- Normalizations -----------------------------------------------------------------------------
 
 

@@ -41,6 +41,12 @@ ROWS: list[tuple[str, str, list[Shape], list[Shape]]] = [
         [(2, 2, 22, 78), (2, 4, 22, 78)],
         [(2, 30, 5), (2, 30, 5)],
     ),
+    (
+        "rpn.proposal_fg_disHW_target_layer.ProposalFgDisHWTargetLayer",
+        CLASSES,
+        [(7, 5), (2, 5), (2, 28)],
+        [(1, 5, 1, 1), (1, 1, 1, 1), *[(1, 12, 1, 1)] * 3, *[(1, 32, 1, 1)] * 4, (1, 5, 1, 1)],
+    ),
     ("pylayers.CRFLayer", "", [(2, 21, 41, 41), (2, 3, 321, 321)], [(2, 21, 41, 41)]),
     ("pylayers.AnnotationLayer", "", [(2,)], [(2, 1, 1, 21), (2, 21, 41, 41)]),
     ("tripletselectlayer.TripletSelectLayer", "", [(6, 5), (6,)], [(2, 5)] * 3),

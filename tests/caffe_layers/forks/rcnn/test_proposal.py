@@ -191,6 +191,17 @@ def test_base_size_and_ratios(tmp_path: Path) -> None:
     check(python(param), arrays, {"rois": rois}, tmp_path)
 
 
+def test_other_anchors_are_asked_for(tmp_path: Path) -> None:
+    """Curve-Text-Detector's code beside the file makes 12; its message's advice is taken."""
+    arrays = inputs(12, (2, 3), [40, 50, 1])
+    with pytest.raises(ShapeError, match="24 channels, wants 18") as caught:
+        load(python(), arrays, tmp_path)
+    advice = str(caught.value).split('such as "')[1].split('"')[0]
+    net = load(python(advice), arrays, tmp_path)
+    want = python_anchors([4, 8, 16, 22], [0.25, 0.5, 2], 16)
+    assert net.layers["L"].anchors.tolist() == want
+
+
 def test_many_boxes_are_cut(tmp_path: Path) -> None:
     """More than 300 survive: the first 300 are kept; training keeps more."""
     anchors = python_anchors([1, 2, 3], [0.5, 1, 2], 16)

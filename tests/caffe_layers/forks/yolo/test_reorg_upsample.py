@@ -69,6 +69,32 @@ def test_reorg_is_no_space_to_depth(tmp_path: Path) -> None:
     check(layer("Reorg", ""), {"x": x}, {"y": want}, tmp_path)  # choasup's default
 
 
+def blocks(x: np.ndarray, stride: int) -> np.ndarray:
+    n, c, h, w = x.shape
+    top = np.zeros((n, c * stride**2, h // stride, w // stride))
+    for image, channel, row, column in np.ndindex(x.shape):
+        inner = row % stride * stride + column % stride
+        i, j = row // stride, column // stride
+        top[image, channel * stride**2 + inner, i, j] = x[image, channel, row, column]
+    return top
+
+
+@pytest.mark.parametrize(("shape", "stride"), [((2, 3, 4, 6), 2), ((1, 2, 3, 6), 3)])
+def test_yolov5s_focus(shape: tuple[int, ...], stride: int, tmp_path: Path) -> None:
+    """Darknet has nothing for such numbers of channels."""
+    x = RNG.normal(size=shape)
+    text = layer("Reorg", f"reorg_param {{ stride: {stride} reverse: false }}")
+    wants = {"y": blocks(x, stride)}
+    check(text, {"x": x}, wants, tmp_path)
+    check_gradients(text, {"x": x}, tmp_path)
+
+
+def test_yolov5s_focus_of_more_channels(tmp_path: Path) -> None:
+    x = RNG.normal(size=(2, 4, 4, 6))
+    text = layer("Reorg", "reorg_param { stride: 2 reverse: true }")
+    check(text, {"x": x}, {"y": blocks(x, 2)}, tmp_path, dialect="yolov5")
+
+
 def test_reorg_with_free_sizes(tmp_path: Path) -> None:
     x = RNG.normal(size=(2, 4, 4, 6))
     text = layer("Reorg", "reorg_param { stride: 2 }")
@@ -97,10 +123,11 @@ def test_upsample(scale: int | None, tmp_path: Path) -> None:
 
 REFUSED = {
     layer("Reorg", "reorg_param { stride: 0 }"): ("stride 0 wants 1 or more", (1, 4, 4, 4)),
-    layer("Reorg", "reorg_param { stride: 2 }"): (
+    layer("Reorg", "reorg_param { stride: 2 reverse: true }"): (
         "6 channels, wants a multiple of 4",
         (1, 6, 4, 4),
     ),
+    layer("Reorg", "reorg_param { stride: 2 } "): ("sizes that the stride 2", (1, 3, 4, 5)),
     layer("Reorg", "reorg_param { stride: 3 }"): ("sizes that the stride 3 divides", (1, 9, 3, 4)),
     layer("Upsample", "upsample_param { scale: 0 }"): ("scale 0 wants", (1, 1, 2, 2)),
     layer("Upsample", "upsample_param { scale: 2 upsample_h: 3 }"): ("do not fit", (1, 1, 2, 2)),
