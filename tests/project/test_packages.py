@@ -6,13 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from converter.version import VERSION
 from tests.support.paths import ROOT
+from tests.support.pythons import pythons
 
 pytest.importorskip("setuptools.build_meta", reason="building needs setuptools")
 
@@ -74,3 +77,38 @@ def test_what_is_installed_runs_without_the_checkout(wheel: Path, tmp_path: Path
     assert run("-c", files, cwd=tmp_path, **where).count(str(target)) == 2
     said = run(target / "bin" / "caffeport", "demo", "-o", "demo", cwd=tmp_path, **where)
     assert "digits_sk.caffemodel" in said
+
+
+LIGHT = ("lazy_loader", "packaging", "typing_extensions.py")
+"""What says a command's help needs: Python alone, which any version takes from this one."""
+
+
+@pytest.mark.parametrize("end", ["oldest", "newest"])
+def test_the_oldest_and_the_newest_python_install_it(wheel: Path, tmp_path: Path, end: str) -> None:
+    """Of those that are found here, which may be one: in an environment of its own, fresh."""
+    pytest.importorskip("pip", reason="installing needs pip")
+    versions = pythons() or {sys.version_info[:2]: Path(sys.executable)}
+    version, python = list(versions.items())[0 if end == "oldest" else -1]
+    print(f"the {end} Python here is {version}: {python}")
+    fresh = tmp_path / "env"
+    subprocess.run([python, "-m", "venv", "--without-pip", fresh], check=True)
+    inside = fresh / "bin" / "python"
+    alone = ("--no-index", "--no-deps", "--no-compile", "--quiet")
+    run("-m", "pip", "--python", inside, "install", *alone, wheel, cwd=tmp_path)
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(subprocess.check_output([inside, "-c", where], text=True).strip())
+    for name in LIGHT:
+        source = Path(sysconfig.get_path("purelib"), name)
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, site / name)
+    plain = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+    def said(*words: str | Path) -> str:
+        return subprocess.check_output([inside, *words], cwd=tmp_path, env=plain, text=True)
+
+    folders = [site / name for name in PACKAGES]
+    said("-W", "error", "-m", "compileall", "-q", *folders)
+    assert f"caffeport {VERSION}\n" == said("-m", "converter", "--version")
+    assert "| family | layers |" in said("-m", "converter", "layers")
+    for command in ("check", "convert", "run"):
+        assert f"usage: caffeport {command}" in said("-m", "converter", command, "--help")
