@@ -109,14 +109,34 @@ def assert_gradient_is_of_what_is_used(text, own, used, folder: Path, dialect) -
 
 
 def test_ternary_ties_and_tiny_weights(tmp_path: Path) -> None:
-    weight = np.array([[1.0, -1, 1, -1], [3e-4, -2e-4, 1e-4, 5e-5], [4, 1, 1, -4]])
-    text = layer("TernaryInnerProduct", "inner_product_param { num_output: 3 bias_term: false }")
+    weight = np.array([
+        [1.0, -1, 1, -1], [3e-4, -2e-4, 1e-4, 5e-5], [4, 1, 1, -4], [3, 1, 1, 1], [4e-4, 0, 0, 0],
+    ])  # fmt: skip
+    text = layer("TernaryInnerProduct", "inner_product_param { num_output: 5 bias_term: false }")
     x = RNG.normal(size=(2, 4))
     used = by_rows(weight, best)
     assert used[0].tolist() == [1, -1, 1, -1]
     assert used[1].tolist() == pytest.approx([2e-4, -2e-4, 2e-4, 0])  # all but the smallest
     assert used[2].tolist() == [4, 0, 0, -4]
+    assert used[3].tolist() == [1.5] * 4  # 3^2 / 1 is 6^2 / 4
+    assert used[4].tolist() == pytest.approx([1e-4, -1e-4, -1e-4, -1e-4])
     check(text, {"x": x}, {"y": x @ used.T}, tmp_path, blobs={"L": [weight]})
+
+
+@pytest.mark.parametrize(
+    ("weight", "codes", "scale"),
+    [
+        ([1.3, -1.3, 0.702, 0.698], [1, -1, 1, 0], (1.3 + 1.3 + 0.702) / (3 + 1e-6)),
+        ([1000, -1000, 150, 100], [1, -1, 1, 0], 100),  # no threshold and no scale beyond 100
+        ([0, 0, 0, 0], [0, 0, 0, 0], 0),
+    ],
+)
+def test_twn_thresholds(weight, codes, scale, tmp_path: Path) -> None:
+    text = layer("InnerProduct", "inner_product_param { num_output: 1 bias_term: false }")
+    x = RNG.normal(size=(2, 4))
+    want = (x @ codes * scale).reshape(2, 1)
+    own = {"L": [np.array([weight], float)]}
+    check(text, {"x": x}, {"y": want}, tmp_path, blobs=own, dialect="twns")
 
 
 def test_without_a_message_the_fork_must_be_named(tmp_path: Path) -> None:
