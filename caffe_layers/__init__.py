@@ -24,6 +24,7 @@ from .forks.c3d import *
 from .forks.capsules import *
 from .forks.crf import *
 from .forks.deformable import *
+from .forks.detectnet import *
 from .forks.documents import *
 from .forks.faces import *
 from .forks.flownet import *
