@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,9 +25,12 @@ Moves = tuple[Sequence[float], Sequence[float]]
 class PlacedBoxes(Layer):
     """Base of the PriorBox layers: boxes around every place of a map, as `PriorBox` says.
 
-    Its fields are those of `PriorBox`; a fork's layer changes `sizes`, `offsets`, `moves` or
-    `bounded`.
+    Its fields are those of `PriorBox`; a fork's layer changes `whole_sizes`, `sizes`, `offsets`,
+    `moves` or `bounded`.
     """
+
+    whole_sizes: ClassVar[bool] = True
+    """Whether `min_size` and `max_size` are cut to whole pixels."""
 
     def __init__(
         self,
@@ -61,7 +64,9 @@ class PlacedBoxes(Layer):
         self.step = None if step is None else (float32(step[0]), float32(step[1]))
         self.offset = float32(offset)
         self.variance = tuple(map(float32, variance * (4 // len(variance))))
-        self.sizes = _sizes(min_size, max_size, ratios_of(aspect_ratio, flip=flip))
+        cut: Callable[[float], float] = int if self.whole_sizes else float32
+        ratios = ratios_of(aspect_ratio, flip=flip)
+        self.sizes = _sizes([*map(cut, min_size)], [*map(cut, max_size)], ratios)
 
     @classmethod
     def from_caffe(cls, layer: Any, bottoms: list[Shape]) -> Any:
@@ -219,10 +224,10 @@ def _sizes(
 ) -> list[Pair]:
     """Return width and height of every box of a place, in pixels, in the top's order."""
     sizes = []
-    for index, least in enumerate(map(int, min_size)):
+    for index, least in enumerate(min_size):
         sizes.append((float(least), float(least)))
         if max_size:
-            side = float32(sqrt(least * int(max_size[index])))
+            side = float32(sqrt(least * max_size[index]))
             sizes.append((side, side))
         for ratio in ratios:
             if abs(ratio - 1) >= SAME_RATIO:

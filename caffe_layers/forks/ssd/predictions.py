@@ -29,7 +29,13 @@ def check_predictions(
     for name, shape, each in (("loc", loc, numbers * loc_classes), ("conf", conf, num_classes)):
         wants = height // 4 * each
         if len(shape) <= 1 or not prod(shape[1:]) == shape[1] == wants:
-            raise ShapeError(f"{name} is {shape}, wants N x {wants} for {height // 4} prior boxes")
+            doubled = shape[1:] == (2 * wants,)
+            raise ShapeError(
+                f"{name} is {shape}, wants N x {wants} for {height // 4} prior boxes",
+                fix="TextBoxes' PriorBox makes twice as many: --dialect textboxes"
+                if doubled
+                else "",
+            )
     require(loc[0] == conf[0], f"loc {loc} and conf {conf} differ in N")
     return height // 4
 

@@ -1,6 +1,6 @@
-"""The layers of TextBoxes++: SSD's, with denser boxes, and with corners of text beside them."""
+"""The layers of TextBoxes and TextBoxes++: SSD's, with denser boxes, and corners of text."""
 
 from .detection_output import TextDetectionOutput
-from .prior_box import DenserPriorBox
+from .prior_box import DenserPriorBox, TextBoxesPriorBox
 
-__all__ = ["DenserPriorBox", "TextDetectionOutput"]
+__all__ = ["DenserPriorBox", "TextBoxesPriorBox", "TextDetectionOutput"]
