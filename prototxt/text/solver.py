@@ -1,4 +1,4 @@
-"""A solver's text where a network's is wanted."""
+"""A solver's text, or a label map's, where a network's is wanted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from prototxt.schema import Schema
 from . import scan
 from .literals import STRING
 
+LABEL_MAP = {"item"}
+"""The fields of SSD's LabelMap."""
+
 NETS = ("net", "train_net", "test_net")
 """The fields that name a network's file."""
 
@@ -18,9 +21,14 @@ NETS = ("net", "train_net", "test_net")
 def network_of(entries: Sequence[scan.Entry], text: str, source: str, schema: Schema) -> str | None:
     """Return the network that stands in a solver's text, at its place; None where that is none.
 
-    FormatError for a solver that names its network or has none.
+    FormatError for a solver that names its network or has none, and for SSD's label map.
     """
     names = {entry.name for entry in entries}
+    if names == LABEL_MAP:
+        raise FormatError(
+            f"{source}: this is a label map, which names classes, not a network",
+            fix="give the network's definition",
+        )
     bvlc = schema.dialect("bvlc")
     of_nets = bvlc.message("NetParameter").DESCRIPTOR.fields_by_name
     of_solvers = bvlc.message("SolverParameter").DESCRIPTOR.fields_by_name

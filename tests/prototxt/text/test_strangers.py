@@ -61,6 +61,17 @@ def test_a_solver_is_told_from_a_network(text, fix, command, tmp_path, capsys):
     assert said.startswith(f"caffeport: {path}: this is a solver, not a network\n  fix: {fix}")
 
 
+@pytest.mark.parametrize("command", ["show", "check"])
+def test_a_label_map_is_told_from_a_network(command, tmp_path, capsys):
+    path = tmp_path / "labelmap_voc.prototxt"
+    path.write_text('item { name: "none" label: 0 }\nitem { name: "cat" label: 1 }')
+    assert main([command, str(path)]) == 1
+    assert capsys.readouterr().err == (
+        f"caffeport: {path}: this is a label map, which names classes, not a network\n"
+        "  fix: give the network's definition\n"
+    )
+
+
 def test_the_network_in_a_solver_is_taken(tmp_path, capsys):
     path = tmp_path / "solver.prototxt"
     path.write_text(f'base_lr: 0.01\nmax_iter: 10 net_param {{ {INNER} }}\nlr_policy: "fixed"')
