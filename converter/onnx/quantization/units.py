@@ -17,7 +17,17 @@ ACTIVATIONS = frozenset({"Relu", "Clip"})
 """What rounding does by itself, since the range ends where they cut."""
 KEEPING = frozenset(
     {
-        *("Flatten", "Gather", "MaxPool", "Reshape", "Resize", "Slice", "Split", "Squeeze"),
+        *(
+            "Flatten",
+            "Gather",
+            "Identity",
+            "MaxPool",
+            "Reshape",
+            "Resize",
+            "Slice",
+            "Split",
+            "Squeeze",
+        ),
         *("Transpose", "Unsqueeze"),
     }
 )
@@ -152,7 +162,10 @@ class _Finder:
         flat = node.op_type == "Conv" or (weight is not None and weight.ndim == 2)
         others = [one for one in self.reading[node.input[1]] if one is not node]
         same = all(
-            one.op_type == node.op_type and self._layer(one) not in self.floats for one in others
+            one.op_type == node.op_type
+            and attribute(one, "transB", 0) == attribute(node, "transB", 0)
+            and self._layer(one) not in self.floats
+            for one in others
         )
         outside = node.input[0] not in self.graph.initializers
         return whole and plain and straight and flat and same and outside
