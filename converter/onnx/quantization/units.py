@@ -15,22 +15,9 @@ PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
 """What eight bits are for: products by constant weights, which engines have kernels for."""
 ACTIVATIONS = frozenset({"Relu", "Clip"})
 """What rounding does by itself, since the range ends where they cut."""
-KEEPING = frozenset(
-    {
-        *(
-            "Flatten",
-            "Gather",
-            "Identity",
-            "MaxPool",
-            "Reshape",
-            "Resize",
-            "Slice",
-            "Split",
-            "Squeeze",
-        ),
-        *("Transpose", "Unsqueeze"),
-    }
-)
+SHAPING = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+"""What gives the same numbers another shape."""
+KEEPING = SHAPING | frozenset({"Gather", "MaxPool", "Resize", "Slice", "Split", "Transpose"})
 """What moves values or chooses among them: the same numbers, of the same scale."""
 MAKING = frozenset(
     {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx import TensorProto, numpy_helper
 from converter.onnx.graph import makers
 from converter.onnx.model import OnnxModel
 from converter.onnx.quantization.numbers import Rounding
+from converter.onnx.quantization.units import SHAPING
 
 EIGHT_BITS = (TensorProto.INT8, TensorProto.UINT8)
 
@@ -49,7 +51,17 @@ def int8_model(model: OnnxModel) -> Int8Model | None:
             if rounding is not None and rounding == _rounding(before, weights):
                 name = before.input[0]
                 roundings[name if name in inputs else made] = rounding
+                bottom = _unshaped(name, made_by)
+                if bottom != name:  # a layer that shapes its bottom first rounds it all the same
+                    roundings.setdefault(bottom, rounding)
     return Int8Model(roundings, frozenset(held)) if roundings or held else None
+
+
+def _unshaped(name: str, made_by: Mapping[str, onnx.NodeProto]) -> str:
+    """Return the value that one is the same numbers of, in another shape; itself if of none."""
+    while (node := made_by.get(name)) is not None and node.op_type in SHAPING:
+        name = node.input[0]
+    return name
 
 
 def _rounding(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> Rounding | None:

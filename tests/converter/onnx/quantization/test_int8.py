@@ -87,6 +87,7 @@ def test_products_and_what_lies_between_them_are_in_eight_bits(tmp_path: Path, o
     for node in graph.node:
         if node.op_type in ("Conv", "Gemm", "MaxPool", "Concat", "GlobalAveragePool"):
             assert {made_by[name].op_type for name in node.input} == {"DequantizeLinear"}, node
+    assert types.keys() <= {name for node in graph.node for name in node.input}
     (softmax,) = (node for node in graph.node if node.op_type == "Softmax")
     assert made_by[softmax.input[0]].op_type == "Gemm"  # its products stay float32
     ends = [*graph.input, *graph.output]
@@ -114,6 +115,21 @@ def test_values_that_only_move_share_a_scale(tmp_path: Path) -> None:
     assert found.holds_weights_of("conv1")
     assert not found.holds_weights_of("conv")
     assert not found.holds_weights_of("pool1")
+
+
+def test_the_largest_of_signed_values_keep_their_scale(tmp_path: Path) -> None:
+    text = (
+        INPUT
+        + convolution("conv", "data", 4, 3)
+        + layer("pool", "Pooling", "conv", "pool", POOL)
+        + convolution("last", "pool", 2)
+    )
+    path = tmp_path / "net.onnx"
+    exported(load(tmp_path, text), path)
+    found = int8_model(OnnxModel(path))
+    assert found is not None
+    assert found.roundings["pool"] == found.roundings["conv"]
+    assert int(found.roundings["conv"].zero) > 0
 
 
 def test_a_convolution_is_integer_arithmetic(tmp_path: Path) -> None:
@@ -333,6 +349,25 @@ def test_a_model_that_takes_images(tmp_path: Path) -> None:
     )
     assert report.passed, report
     assert OnnxModel(tmp_path / "out/net.onnx").inputs.image == "image"
+
+
+def test_weights_whose_outputs_are_their_second_axis(tmp_path: Path) -> None:
+    filler = "weight_filler { type: 'xavier' }"
+    param = f"inner_product_param {{ num_output: %d {filler} %s }}"
+    text = (
+        INPUT
+        + layer("ip", "InnerProduct", "data", "ip", param % (7, "transpose: true"))
+        + layer("relu", "ReLU", "ip", "ip")
+        + layer("last", "InnerProduct", "ip", "last", param % (5, ""))
+    )
+    net, path = load(tmp_path, text), tmp_path / "net.onnx"
+    graph, _ = exported(net, path)
+    made_by = makers(graph.node)
+    axes = {name: made_by[name].attribute[0].i for name in ("ip.weight", "last.weight")}
+    assert axes == {"ip.weight": 1, "last.weight": 0}
+    sizes = {one.name: list(one.dims) for one in graph.initializer}
+    assert (sizes["ip.weight/scale"], sizes["last.weight/scale"]) == ([7], [5])
+    assert converter.verify(net, path, inputs={"data": samples()[:2]}).passed
 
 
 def test_a_fixed_batch_is_filled(tmp_path: Path) -> None:

@@ -17,7 +17,13 @@ from converter.onnx.quantization.numbers import (
 
 @pytest.mark.parametrize(
     ("least", "most", "zero", "scale"),
-    [(0, 2.55, 0, 0.01), (-1, 1.55, 100, 0.01), (1, 2.55, 0, 0.01), (-2.55, -1, 255, 0.01)],
+    [
+        (0, 2.55, 0, 0.01),
+        (-1, 1.55, 100, 0.01),
+        (1, 2.55, 0, 0.01),
+        (-2.55, -1, 255, 0.01),
+        (-1.006, 1.544, 101, 0.01),
+    ],
 )
 def test_a_range_takes_up_all_numbers_and_holds_0(
     least: float, most: float, zero: int, scale: float
