@@ -162,7 +162,7 @@ WINDOW = (
 
 def test_bin_activ(tmp_path: Path) -> None:
     x = RNG.normal(size=(2, 3, 4, 5))
-    x[0, 0, 0, 0] = 0
+    x[0, 0, 0, :3] = 0, 0.5, -0.5  # the signs' and the slope's ends
     text = layer("BinActiv", WINDOW % 3).replace('top: "y"', 'top: "s" top: "k"')
     sign, around = np.empty(x.shape), np.full((2, 1, 4, 5), 0.5)
     for at in np.ndindex(x.shape):
