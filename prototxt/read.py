@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from .binary.blob import Blob
 from .binary.caffemodel import Weights, parse_binary
 from .binary.safetensors import read_safetensors
 from .binary.unknown import unknown_fields
-from .errors import FormatError, within
+from .errors import CaffeError, FormatError, advising, within
 from .file_state import FileState, Form, open_file
 from .foreign import refuse_foreign
 from .hdf5 import weights as hdf5
@@ -22,6 +23,8 @@ from .schema import SHIPPED, Schema
 from .solverstate import SolverState
 from .text.parse import format_message, parse_message, parse_text
 from .upgrade import name_snapshots, to_bvlc, upgrade, upgrade_solver
+
+_OF_A_NET = re.compile(r"SolverParameter has no field '(?:layers?|name|input(?:_dim|_shape)?)'")
 
 
 def kind_of(path: str | Path) -> Form:
@@ -167,10 +170,18 @@ def read_solver_file(
     file, data = open_file(path)
     if file.form != "text":
         raise FormatError(f"{path}: a {file.form} file, wants a solver's text")
-    message = parse_message(_decoded(data), "SolverParameter", str(path), schema=schema)
+    with advising(_meant_net):
+        message = parse_message(_decoded(data), "SolverParameter", str(path), schema=schema)
     with within(str(path)):
         solver, notes, own = to_bvlc(message, schema, heeded)
         return SolverFile(name_snapshots(upgrade_solver(solver), path), notes, own)
+
+
+def _meant_net(error: CaffeError) -> str:
+    """Say what to give in place of a network's definition."""
+    if not _OF_A_NET.search(str(error)):
+        return ""
+    return 'it is a network: give the solver that names it, net: "..."'
 
 
 def embedded_net(message: Any, source: str, *, schema: Schema = SHIPPED) -> Net:

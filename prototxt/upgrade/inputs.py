@@ -30,7 +30,7 @@ def to_layer(net: Net) -> Net:
         dropped = [*net.dropped, f"input {', '.join(old.input)}: no shape"]
         return replace(net, header=header, dropped=dropped, shapeless=list(old.input))
     with within(net.source):
-        require_enough(old)
+        require_as_many(old)
     layer = input_layer(old.input)
     for index in range(len(old.input)):
         shape = layer.input_param.shape.add()
@@ -72,9 +72,13 @@ def in_front(net: Net, layer: Any) -> Net:
     return replace(net, layers=[layer, *net.layers], lines=lines)
 
 
-def require_enough(header: Any) -> None:
+def require_as_many(header: Any) -> None:
+    """Raise FormatError for sizes that are too few, and for some that nothing would read."""
     inputs, shapes, dims = len(header.input), len(header.input_shape), len(header.input_dim)
-    if shapes and shapes < inputs:
+    if shapes and shapes != inputs:
         raise FormatError(f"{shapes} input_shape for {inputs} input, wants one for each")
-    if not shapes and dims < DIMS * inputs:
-        raise FormatError(f"{dims} input_dim for {inputs} input, wants {DIMS} for each")
+    if not shapes and dims != DIMS * inputs:
+        raise FormatError(
+            f"{dims} input_dim for {inputs} input, wants {DIMS} for each",
+            fix="an input of other axes has an input_shape { dim: ... }",
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prototxt import read_solver
-from prototxt.errors import UnsupportedError
+from prototxt.errors import FormatError, UnsupportedError
 from prototxt.read import read_solver_file
 
 SOLVER = 'net: "n.prototxt" base_lr: 0.25 max_iter: 3 lr_policy: "fixed" snapshot_prefix: "s"\n'
@@ -111,3 +111,15 @@ def test_one_of_several_devices_trains(tmp_path: Path) -> None:
     solver, notes, _ = read_solver_file(write(tmp_path, "device_id: 2 device_id: 3"))
     assert solver.device_id == 2
     assert notes == ["device_id: one process trains on one device, the first of [2, 3]"]
+
+
+@pytest.mark.parametrize("text", ['name: "n"', 'input: "x"', "layer { }", "layers { }"])
+def test_a_network_in_a_solver_s_place_is_told(text, tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text(text)
+    with pytest.raises(FormatError, match="it is a network: give the solver that names it"):
+        read_solver(path)
+    path.write_text("base_lrr: 1")
+    with pytest.raises(FormatError) as caught:
+        read_solver(path)
+    assert "it is a network" not in str(caught.value)

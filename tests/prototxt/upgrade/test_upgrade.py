@@ -228,6 +228,14 @@ def test_a_type_that_a_fork_had_in_v1_alone_keeps_its_name(fork):
             "text: 5 input_dim for 2 input, wants 4 for each",
         ),
         (
+            'input: "a" input_dim: [1, 2, 3, 4, 5]',
+            "text: 5 input_dim for 1 input, wants 4 for each",
+        ),
+        (
+            'input: "a" input_shape { dim: 1 } input_shape { dim: 2 }',
+            "text: 2 input_shape for 1 input, wants one for each",
+        ),
+        (
             'input: "a" input: "b" input_shape { dim: 1 }',
             "text: 1 input_shape for 2 input, wants one for each",
         ),
