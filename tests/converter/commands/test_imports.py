@@ -80,3 +80,27 @@ def test_help_names_what_the_code_knows():
     get_command("bench").add_arguments(parser)
     (rounds,) = (action for action in parser._actions if action.dest == "rounds")
     assert rounds.default == ROUNDS
+
+
+NEEDLESS = {
+    *("torch._dynamo", "torch._inductor", "torch.onnx", "torch.distributed.tensor", "sympy"),
+    *("onnx.reference", "onnxruntime.quantization", "triton", "scipy", "matplotlib", "PIL"),
+    *("h5py", "lmdb", "torchvision", "safetensors.torch", "networkx", "http.server"),
+}
+"""What takes tenths of a second, and only some conversion, photo or file needs."""
+CONVERTING = """
+import sys
+import onnx, onnxruntime, torch
+before = set(sys.modules)
+import converter.conversion
+print(*(set(sys.modules) - before))
+"""
+
+
+def test_converting_imports_what_every_conversion_needs():
+    done = subprocess.run(
+        [sys.executable, "-c", CONVERTING], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    later = set(done.stdout.split())
+    assert "converter.verification.verify" in later
+    assert not later & NEEDLESS
