@@ -99,7 +99,7 @@ def _error_of_finite(ours: np.ndarray, theirs: np.ndarray, room: np.ndarray) -> 
     magnitude = float(np.abs(theirs, out=room, dtype=dtype).max())
     np.subtract(ours, theirs, out=room, dtype=dtype)  # in no type of whole numbers, which wrap
     error = float(np.abs(room, out=room).max())
-    return error if isfinite(magnitude) else magnitude, magnitude
+    return error, magnitude
 
 
 def _error(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:

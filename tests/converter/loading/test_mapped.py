@@ -14,7 +14,7 @@ import converter
 from converter.loading.weights import fill_layer
 from converter.verification.run import stretches_for
 from converter.verification.torch_pass import torch_pass
-from prototxt import Blob
+from prototxt import Blob, read_net, write_caffemodel
 from tests.support import layers_with_blobs
 
 INPUT = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [2, 3, 6, 6] } } }\n'
@@ -121,7 +121,12 @@ layer { name: "b" type: "InnerProduct" bottom: "flat" top: "b"
 @pytest.mark.parametrize("other", [WHOLE, FLAT], ids=["of one shape", "of another"])
 def test_shared_blobs_stay_shared(other, tmp_path):
     path, weights = written(tmp_path, INPUT + CONV % ("a", "a", SHARED % "STRICT") + other)
+    params = converter.load(path, weights).params
+    blobs = {name: [one.detach().numpy() for one in params[name]] for name in ("a", "b")}
+    blobs["b"] = [1 + blob for blob in blobs["b"]]  # of several the last one holds
+    write_caffemodel(weights, read_net(path), blobs)
     net = converter.load(path, weights, mapped=True)
+    assert torch.equal(net.params["b"][0], torch.from_numpy(blobs["b"][0]))
     assert torch.equal(net.params["b"][0], converter.load(path, weights).params["b"][0])
     with torch.no_grad():
         net.params["a"][0].fill_(3)

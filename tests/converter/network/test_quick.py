@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,24 @@ def test_values_are_let_go(net: CaffeNet) -> None:
     assert calls is not None
     dead = [place for call in calls._calls for place in call.dead]
     assert len(dead) == len(set(dead)) == len(calls._room) - 1
+    first, last = calls._calls[0], calls._calls[-1]
+    made: list[weakref.ref[Tensor]] = []
+    gone: list[bool] = []
+
+    def noted(value: Tensor) -> Tensor:
+        top: Tensor = first.run(value)
+        made.append(weakref.ref(top))
+        return top
+
+    def looking(value: Tensor) -> Tensor:
+        gone.append(made[0]() is None)
+        top: Tensor = last.run(value)
+        return top
+
+    calls._calls[0], calls._calls[-1] = first._replace(run=noted), last._replace(run=looking)
+    with torch.no_grad():
+        net(x)
+    assert gone == [True]
 
 
 @pytest.mark.parametrize("size", [12, 200])
