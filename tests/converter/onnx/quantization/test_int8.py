@@ -193,6 +193,15 @@ def test_a_pair_of_two_scales_fails(tmp_path: Path) -> None:
     assert not converter.verify(net, path, inputs={"data": samples()[:2]}).passed
 
 
+def test_each_layer_is_measured_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[str, float] = {}
+    by_layer = quantize._by_layer
+    monkeypatch.setattr(quantize, "_by_layer", lambda *a: found.update(by_layer(*a)) or found)
+    exported(load(tmp_path), tmp_path / "net.onnx")
+    assert {"conv1/scale", "left", "back", "sum", "scores"} <= found.keys()
+    assert all(20 < found[name] < 70 for name in ("conv1/scale", "left", "back", "sum", "scores"))
+
+
 def test_layers_that_eight_bits_do_harm_to_stay_float32(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
