@@ -66,6 +66,8 @@ ROWS: dict[tuple[str, str], str] = {
     ),
     ("CConvolution", "surgery"): CONVOLUTION,
     ("CInnerProduct", "surgery"): INNER_PRODUCT,
+    ("CmpConvolution", "deepcompression"): CONVOLUTION,
+    ("CmpInnerProduct", "deepcompression"): INNER_PRODUCT,
     ("CenterLoss", "center_loss"): f"{LABELLED} center_loss_param {{ num_output: 4 }}",
     ("CenterLoss", "happynear"): (
         LABELLED + ' center_loss_param { num_output: 4 distance_type: "L1" }'
