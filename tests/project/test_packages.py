@@ -108,6 +108,7 @@ def test_the_oldest_and_the_newest_python_install_it(wheel: Path, tmp_path: Path
 
     folders = [site / name for name in PACKAGES]
     said("-W", "error", "-m", "compileall", "-q", *folders)
+    assert said(ROOT / "tests" / "support" / "stdlib_names.py", *folders) == ""
     assert f"caffeport {VERSION}\n" == said("-m", "converter", "--version")
     assert "| family | layers |" in said("-m", "converter", "layers")
     for command in ("check", "convert", "run"):
