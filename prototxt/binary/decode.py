@@ -200,19 +200,21 @@ def _refuse_doubt(part: Part, plain: Any, fitting: Mapping[str, Any], schema: Sc
     pooling, convolution = plain.pooling_param, plain.convolution_param
     if part.type == "Pooling" and "intel" in fitting and pooling.HasField("round_mode"):
         padded = pooling.pad or pooling.pad_h or pooling.pad_w
+        strided = max(pooling.stride, pooling.stride_h, pooling.stride_w) > 1
+        exported = _fitting(part, [schema.dialect(EXPORTER)], schema).values() if strided else ()
         if pooling.round_mode or (padded and pooling.pool == pooling.AVE):
-            _refuse(plain, fitting["intel"])
-        if max(pooling.stride, pooling.stride_h, pooling.stride_w) > 1:
-            _refuse(plain, _fitting(part, [schema.dialect(EXPORTER)], schema)[EXPORTER])
+            _refuse(plain, fitting["intel"], *exported)
+        if strided:
+            _refuse(plain, *exported)
     dilated = convolution.axis > 1 or (convolution.force_nd_im2col and convolution.dilation)
     if part.type in CONVOLUTIONS and "tsn" in fitting and dilated:
         _refuse(plain, fitting["tsn"])
 
 
-def _refuse(one: Any, other: Any) -> None:
-    both = [f"{dialect_of(message)} reads {_said(message)}" for message in (one, other)]
+def _refuse(*messages: Any) -> None:
+    each = [f"{dialect_of(message)} reads {_said(message)}" for message in messages]
     raise UnsupportedError(
-        f"its bytes are of one dialect or of another: {', '.join(both)}",
+        f"its bytes are of one dialect or of another: {', '.join(each)}",
         fix="name the file's dialect with --dialect",
     )
 

@@ -74,9 +74,11 @@ def expect(
     assert_close(got.detach(), want, "y", FLOAT)
 
 
-def refused(folder: Path, *rows: Row, inputs: dict[str, np.ndarray] | None = None) -> None:
-    with pytest.raises(UnsupportedError, match="--dialect"):
+def refused(folder: Path, *rows: Row, inputs: dict[str, np.ndarray] | None = None) -> str:
+    """Return what is said of a file whose dialect cannot be told."""
+    with pytest.raises(UnsupportedError, match="--dialect") as caught:
         converter.load(saved(folder, inputs or {"x": X}, *rows))
+    return str(caught.value)
 
 
 ENDS = 'bottom: "x" top: "y"'
@@ -169,7 +171,7 @@ def test_ceil_mode_is_no_round_mode(tmp_path: Path) -> None:
     expect(tmp_path, largest(2), exported, dialect="pytorch_to_caffe")
     expect(tmp_path, largest(3), pooling("bvlc", plain), dialect="bvlc")
     ceiled = pooling("pytorch_to_caffe", "ceil_mode: true")
-    refused(tmp_path, ceiled)
+    assert "pytorch_to_caffe reads" in refused(tmp_path, ceiled)
     expect(tmp_path, largest(3), ceiled, dialect="pytorch_to_caffe")
     no_stride = pooling("bvlc", plain)
     text = no_stride[1].replace("stride: 2", "stride: 1")
