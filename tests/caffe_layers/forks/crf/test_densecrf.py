@@ -79,7 +79,9 @@ def test_probabilities(iterations: int, tmp_path: Path) -> None:
     inputs = {"x": SCORES, "s": WHOLE, "i": IMAGE}
     want = [inferred(s, i, iterations) for s, i in zip(SCORES, IMAGE, strict=True)]
     said = "" if iterations == 10 else f"max_iter: {iterations}"
-    check(layer(FIELDS + said), inputs, {"y": np.stack(want)}, tmp_path, **IN_ONNX)
+    few = IN_ONNX | {"opsets": IN_ONNX["opsets"][-1:]}  # with many passes one opset will do
+    options = IN_ONNX if iterations == 1 else few
+    check(layer(FIELDS + said), inputs, {"y": np.stack(want)}, tmp_path, **options)
 
 
 def test_logarithms_where_an_image_is_smaller(tmp_path: Path) -> None:
