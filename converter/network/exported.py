@@ -41,8 +41,8 @@ def exported_part(
     """Return what an exported model computes; losses and accuracies only `with_losses`.
 
     Its outputs are the `named` blobs, if there are such (`make_plan`). Constants of the network's
-    own (DummyData) are inputs only where it has no others. Raises UnsupportedError where nothing is
-    left.
+    own (DummyData) are inputs only where it has no others, and what is fed for Silence alone is
+    none. Raises UnsupportedError where nothing is left.
     """
     fed = _fed(steps, layers, input_shapes)
     known = set(fed)
@@ -52,6 +52,9 @@ def exported_part(
         if not dropped and known.issuperset(step.bottoms):
             known.update(step.tops)
             kept.append(step)
+    read = {bottom for step in kept if not step.cls.is_sink for bottom in step.bottoms}
+    silenced = fed.keys() - read
+    kept = [step for step in kept if not (step.cls.is_sink and silenced.issuperset(step.bottoms))]
     plan = make_plan(kept, named)
     if not plan.outputs:
         fix = "" if with_losses else "--with-losses keeps the loss layers"

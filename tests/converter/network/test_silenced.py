@@ -57,3 +57,19 @@ def test_convert_and_deploy_take_it(tmp_path, capsys):
     assert f"note: {SAID}" in capsys.readouterr().out
     deployed = converter.load(net, deploy=True)
     assert list(deployed(torch.rand(1, 3, 4, 4))) == ["a", "b"]
+
+
+def test_what_is_fed_for_silence_alone_is_no_input_of_a_file(tmp_path):
+    """As the labels of networks in testing: nothing is computed of them."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'input: "data" input_shape { dim: 1 dim: 3 } input: "label" input_shape { dim: 1 }\n'
+        'layer { name: "relu" type: "ReLU" bottom: "data" top: "y" }\n'
+        'layer { name: "silence" type: "Silence" bottom: "label" }\n'
+    )
+    net = converter.load(path)
+    assert list(net.exported().inputs) == ["data"]
+    report = converter.convert(path, None, tmp_path / "out", formats=["onnx"])
+    assert report.passed
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "net.onnx")
+    assert [info.name for info in session.get_inputs()] == ["data"]

@@ -45,7 +45,7 @@ RUN: dict[str, tuple[str, dict[str, Shape], dict[str, Shape]]] = {
     ),
     "PWC-Net": (
         "PWC-Net__Caffe__model__pwc_net_test",
-        dict.fromkeys(("img0", "img1"), (1, 3, 50, 60)) | {"dummy1": (1, 1), "dummy2": (1, 1)},
+        dict.fromkeys(("img0", "img1"), (1, 3, 50, 60)),
         {"predict_flow_final": (1, 2, 50, 60)},
     ),
     "spatial transformer": (
