@@ -1,4 +1,8 @@
-"""OpenVINO's model optimizer, the last that read Caffe, for `benchmarks/caffe_readers.py`."""
+"""OpenVINO's model optimizer, the last that read Caffe, for `benchmarks/caffe_readers.py`.
+
+It tells a server what it did, and waits for that where there is no network, until `opt_in_out
+--opt_out` is run in its environment.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,11 @@ def lacks() -> list[str]:
 
 
 def version() -> str:
-    """Return OpenVINO's version; what takes long to import is there for each run then."""
+    """Return OpenVINO's version; what takes long, once a process, is done for each run then."""
     import openvino
-    import openvino.tools.mo
+    from openvino.tools.mo.utils.version import VersionChecker
+
+    VersionChecker().check_runtime_dependencies()  # imports OpenVINO in another process
 
     return f"OpenVINO {openvino.__version__.partition('-')[0]} mo"
 

@@ -27,6 +27,8 @@ import numpy as np
 from converter.engines import installed
 
 RAN, REFUSED = 0, 3
+BEFORE = {"onnx2torch": ("onnx2torch", "torch")}
+"""What is imported once, before the forks: it takes longer than most runs."""
 
 
 def _run(engine: Any, path: str, source: str, target: str, words: Path) -> int:
@@ -84,6 +86,8 @@ def main() -> None:
     """Answer until the input ends."""
     name = sys.argv[1]
     engine = import_module(name) if "." in name else installed(name)
+    for module in BEFORE.get(name, ()):
+        import_module(module)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     answers.write(json.dumps(engine.version()) + "\n")

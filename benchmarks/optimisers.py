@@ -2,11 +2,11 @@
 
     python -m benchmarks.optimisers CASES --python PYTHON [--only PREFIX] [--write docs/engines.md]
 
-CASES is what `benchmarks/engine_cases.py` writes; PYTHON belongs to an environment with the line
-PIP below, where each tool rewrites each file (a process for each: one that dies takes nothing
-along) and ONNX Runtime runs the result. Right is what `benchmarks/engines.py` calls right; for
-float16 a hundredth, and quantized networks are only told how far they are off. Results are kept in
-benchmarks/results/optimisers.
+CASES is what `benchmarks/engine_cases.py` writes, of which the first of each form is taken: of each
+type with its operators. PYTHON belongs to an environment with the line PIP below, where each tool
+rewrites each file (a process for each: one that dies takes nothing along) and ONNX Runtime runs the
+result. Right is what `benchmarks/engines.py` calls right; for float16 a hundredth, and quantized
+networks are only told how far they are off. Results are kept in benchmarks/results/optimisers.
 """
 
 from __future__ import annotations
@@ -241,10 +241,15 @@ def work(cases: Path, only: str) -> None:
     for module in IMPORTED:  # before the forks
         import_module(module)
 
+    seen = set()
     for about in sorted(cases.rglob("case.json")):
-        name = str(about.parent.relative_to(cases))
+        name, said = str(about.parent.relative_to(cases)), json.loads(about.read_text())
+        form = (said["type"], *said["operators"])
+        if not name.startswith(only) or form in seen:
+            continue
+        seen.add(form)
         for tool, (package, _) in TOOLS.items():
-            if name.startswith(only) and (tool not in NETWORKS_ALONE or name.startswith("models")):
+            if tool not in NETWORKS_ALONE or name.startswith("models"):
                 row = [tool, f"{package} {version(package)}", name, alone(tool, about.parent)]
                 print(json.dumps(row), flush=True)
 

@@ -164,6 +164,13 @@ def onnx_max_pool(op: Op, x: str, pool: Pool, *, inner: bool = False) -> str:
     return largest(_onnx_pad(op, x, pad, ends, _least(op)))
 
 
+def onnx_global_max(op: Op, x: str) -> str:
+    """Append the largest value of each plane."""
+    if op.takes("GlobalMaxPool"):
+        return op.GlobalMaxPool(x)
+    return op.reduce("ReduceMax", x, range(2, len(op.shape(x))), keepdims=1)
+
+
 def onnx_max_places(op: Op, x: str, pool: Pool) -> tuple[str, str]:
     """Append the windows' maxima as the first top and their places as the second."""
     kernel, stride, pad, _ = pool.window

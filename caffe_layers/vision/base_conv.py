@@ -261,7 +261,8 @@ def onnx_slide(
     if axis == 1 and len(shape) > 2:
         read = seen or x
         if op_type == "Conv" and _sees_places(window):
-            read, attributes["pads"] = _padded(op, read, attributes.get("pads")), None
+            pads = attributes.get("pads")
+            read, attributes["pads"] = _padded(op, read, pads), pads and [0] * len(pads)
         return op.append(op_type, read, *weights, **attributes)
     if any(moves[axis:]):
         raise UnsupportedError(

@@ -13,6 +13,7 @@ from caffe_layers.arithmetic.pool import (
     bound_max_pool,
     max_pool,
     onnx_ave_pool,
+    onnx_global_max,
     onnx_max_places,
     onnx_max_pool,
     pool_source,
@@ -166,7 +167,7 @@ class Pooling(Layer, type="Pooling", param="pooling_param", tops=(1, 2)):
         if self.pool == "STOCHASTIC":
             return onnx_weighted_mean(op, x, None, training=self.training)
         if not self.mask:
-            return op.GlobalMaxPool(x)
+            return onnx_global_max(op, x)
         ones = (1,) * (len(op.shape(x)) - 3)
         flat = op.Reshape(x, op.ints(0, 0, -1, *ones))
         return op.GlobalMaxPool(x), op.to_float(op.ArgMax(flat, axis=2, keepdims=1))

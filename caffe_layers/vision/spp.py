@@ -8,7 +8,14 @@ from math import prod
 import torch
 from torch import Tensor
 
-from caffe_layers.arithmetic.pool import Pool, ave_pool, max_pool, onnx_ave_pool, onnx_max_pool
+from caffe_layers.arithmetic.pool import (
+    Pool,
+    ave_pool,
+    max_pool,
+    onnx_ave_pool,
+    onnx_global_max,
+    onnx_max_pool,
+)
 from caffe_layers.arithmetic.window import make_window
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
@@ -68,9 +75,8 @@ class SPP(Layer, type="SPP", param="spp_param"):
         return pooled[0] if len(pooled) == 1 else torch.cat([y.flatten(1) for y in pooled], 1)
 
     def onnx(self, op: Op, x: str) -> Values:
-        one = op.GlobalMaxPool if self.pool == "MAX" else op.GlobalAveragePool
         if self.pyramid_height == 1:
-            return one(x)
+            return onnx_global_max(op, x) if self.pool == "MAX" else op.GlobalAveragePool(x)
         if any(op.dynamic(x)[2:]):
             raise UnsupportedError(
                 f"the windows of {self.pyramid_height} levels depend on the image's size",

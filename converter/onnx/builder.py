@@ -323,7 +323,9 @@ def spelt(op_type: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     if op_type == "Pad":
         given.setdefault("mode", "constant")
     elif op_type in ("AveragePool", "MaxPool"):
-        given.setdefault("strides", [1] * len(given["kernel_shape"]))
+        axes = len(given["kernel_shape"])
+        given.setdefault("strides", [1] * axes)
+        given.setdefault("pads", [0] * 2 * axes)
     return given
 
 

@@ -236,7 +236,14 @@ TARGETS: dict[str, Target] = {
     ),
     "onnx2torch": Target(
         "onnx2torch 1.5.15",
-        limits=(*_lacks("it has no such operator", "Scan", "MaxRoiPool", "Compress", "Size"),),
+        limits=(
+            *_lacks("it has no such operator", "Scan", "MaxRoiPool", "Compress", "Size"),
+            *_lacks("it has no such operator", "GlobalMaxPool", "GreaterOrEqual"),
+            Limit("AveragePool", REFUSES, "padding that is not even", when=_ends_otherwise),
+            Limit("MaxPool", WRONG, "places of maxima: it loses the batch", when=_tells_places),
+            Limit("TopK", WRONG, "of equal values it takes any, not the first", after="Slice"),
+            Limit("TopK", NOTED, "equal values come in any order"),
+        ),
         newest_opset=21,
     ),
     "onnxruntime": Target("ONNX Runtime 1.32.0"),

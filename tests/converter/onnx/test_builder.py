@@ -169,6 +169,7 @@ def test_defaults_that_readers_want_to_see_are_written() -> None:
     ]
     assert [one.get("mode") for one in attributes[:2]] == [b"constant", b"edge"]
     assert [one["strides"] for one in attributes[2:]] == [[1, 1], [1, 1], [2, 1]]
+    assert [one["pads"] for one in attributes[2:]] == [[0] * 4] * 3
 
 
 @pytest.mark.parametrize(("pads", "taken"), [([1, 1, 1, 1], True), ([1, 1, 2, 1], False)])

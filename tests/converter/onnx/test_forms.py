@@ -79,6 +79,7 @@ IMAGE = {"x": (2, 3, 6, 7)}
 NCNN: dict[str, Any] = {"options": {"target": "ncnn"}, "most": 26}
 ABOVE = 'type: "Threshold" threshold_param { threshold: 1 }'
 WINDOWS = 'type: "Pooling" pooling_param { kernel_size: 3 stride: 2 pad: 1 }'
+GLOBAL = 'type: "Pooling" pooling_param { global_pooling: true }'
 MEANS = WINDOWS.replace("pad: 1", "pad: 1 pool: AVE round_mode: FLOOR")
 
 FORMS = {
@@ -157,6 +158,13 @@ FORMS = {
     ),
     "means of windows": Form(MEANS, IMAGE, {"AveragePool"}, {"Pad"}),
     "means of windows in ncnn": Form(MEANS, IMAGE, {"AveragePool", "Pad"}, set(), **NCNN),
+    "largest of all": Form(GLOBAL, IMAGE, {"GlobalMaxPool"}, set()),
+    "largest of all in onnx2torch": Form(
+        GLOBAL, IMAGE, {"ReduceMax"}, {"GlobalMaxPool"}, {"target": "onnx2torch"}, most=21
+    ),
+    "means of windows in onnx2torch": Form(
+        MEANS, IMAGE, {"AveragePool", "Pad"}, set(), {"target": "onnx2torch"}, most=21
+    ),
     "nothing to crop": Form('type: "Crop" crop_param { axis: 2 }', IMAGES, {"Identity"}, {"Slice"}),
     "rows to crop": Form(
         'type: "Crop" crop_param { axis: 2 offset: [1, 0] }',
