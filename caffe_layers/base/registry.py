@@ -59,7 +59,9 @@ def find(
     if len(fitting) == 1:
         return fitting[0].undecided().meant_by(layer, registry)
     if not read:
-        field = min(unread.values(), key=len)
+        # What nobody asked for by its name says nothing of what the layer means.
+        met = [field for fork, field in unread.items() if not readings[fork].only_by_name]
+        field = min(met or unread.values(), key=len)
         forks = ", ".join(sorted(schema.readers(layer))) or dialect_of(layer)
         raise UnsupportedError(
             f"{field} is set, a field of {forks}, which {layer.type} does not read here"

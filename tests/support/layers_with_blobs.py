@@ -110,11 +110,13 @@ ROWS: dict[tuple[str, str], str] = {
     ("InnerProduct", "happynear"): (
         'bottom: "x" inner_product_param { num_output: 4 normalize: true }'
     ),
+    ("Filter", "caffe_pro"): 'bottom: "x" filter_param { num_output: 4 }',
     ("InnerDistance", "happynear"): 'bottom: "x" inner_distance_param { num_output: 4 }',
     ("LSTM", "bvlc"): RECURRENT,
     ("LSTMNode", "up_down"): (
         'top: "c" bottom: "label" bottom: "cells" lstm_param { num_cells: 4 }'
     ),
+    ("LabelSpecificMargin", "happynear"): LABELLED,
     ("LargeMarginInnerProduct", "happynear"): (
         'bottom: "x" bottom: "label" largemargin_inner_product_param { num_output: 4 }'
     ),
