@@ -11,8 +11,8 @@ fewer than 2 G multiply-adds, to `load` and one forward pass, of ones. All may e
 a CaffeError: within 10 s of a processor each, and with 2 GB of resident memory beyond the start.
 
 Prints how many ended how, and every kind of what should not be, with the number of its first
-mutant; Ctrl-C ends it with what is done by then. `--only N` shows one mutant's traceback, `--keep
-FOLDER` writes its files. The status is 1 where there is a fault.
+mutant; Ctrl-C or SIGTERM ends it with what is done by then. `--only N` shows one mutant's
+traceback, `--keep FOLDER` writes its files. The status is 1 where there is a fault.
 """
 
 from __future__ import annotations
@@ -280,21 +280,24 @@ def watched(shared: Path, first: int, end: int, *, lone: bool) -> Iterator[tuple
             words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
         ) as child:
             assert child.stdout is not None
-            while True:
-                if not select([child.stdout], [], [], PATIENCE)[0]:
-                    child.kill()
-                    yield number, said, "fault: hangs"
-                    break
-                line = child.stdout.readline().rstrip("\n")
-                if not line:
-                    if child.wait():
-                        yield number, said, f"fault: dies with {child.returncode} after {said}"
-                    break
-                if line.isdigit():
-                    number, said = int(line), "nothing"
-                else:
-                    said, _, ended = line.partition("\t")
-                    yield number, said, ended
+            try:
+                while True:
+                    if not select([child.stdout], [], [], PATIENCE)[0]:
+                        child.kill()
+                        yield number, said, "fault: hangs"
+                        break
+                    line = child.stdout.readline().rstrip("\n")
+                    if not line:
+                        if child.wait():
+                            yield number, said, f"fault: dies with {child.returncode} after {said}"
+                        break
+                    if line.isdigit():
+                        number, said = int(line), "nothing"
+                    else:
+                        said, _, ended = line.partition("\t")
+                        yield number, said, ended
+            finally:
+                child.kill()
         first = number + 1
 
 
@@ -321,6 +324,8 @@ def main() -> int:
     ends: Counter[tuple[str, str]] = Counter()
     faults: dict[str, list[int]] = {}
     last, end = args.first - 1, args.first + args.mutants
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background they may be ignored
+        signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt):  # what is done by then is told all the same
         for last, way, ended in watched(args.shared, args.first, end, lone=args.lone):
             ends[way, "fault" if ended.startswith("fault") else ended] += 1
