@@ -20,6 +20,7 @@ from .alone import alone, copied
 from .batches import batches_for
 from .calibration import Calibration, ranges_of
 from .file_scales import LayerScales, by_file
+from .numbers import Rounding
 from .pairs import PairsWriter
 from .roundings import roundings_of
 from .units import Units, find_units, with_sums_inside
@@ -34,7 +35,7 @@ MOST_FEEDS_ALONE = 8
 NEWEST_OPSET = 27
 """ONNX Runtime 1.32 has no QuantizeLinear of opset 28."""
 SUMS_INSIDE = ("openvino",)
-"""Engines that add to products before they are rounded."""
+"""Engines that add to products before they are rounded, and want zeros that are 0."""
 NAMED = 6
 """Layers in a sentence."""
 
@@ -78,7 +79,8 @@ def quantize(graph: Graph, calibration: Calibration, target: str | None = None) 
                 "there is nothing to compute in eight bits: no product by weights of float32"
             )
         ranges = ranges_of(path, units.operators, calibration)
-        roundings = roundings_of(units, ranges, signed=calibration.signed)
+        plain = target in SUMS_INSIDE
+        roundings = roundings_of(units, ranges, signed=calibration.signed, plain=plain)
         some = calibration.feeds[:MOST_FEEDS_ALONE]
         measured = _by_layer(units, alone(graph, units, roundings, some))
         wanted = [*map(open_onnx(path), calibration.feeds)]
@@ -90,7 +92,8 @@ def quantize(graph: Graph, calibration: Calibration, target: str | None = None) 
             if best is not None and floats == best.floats:
                 continue
             units = _units(mine := copied(graph), dtypes, target, floats)
-            found = _try(mine, units, ranges, floats, calibration, wanted, Path(folder))
+            rounded = roundings_of(units, ranges, signed=calibration.signed, plain=plain)
+            found = _try(mine, units, rounded, floats, calibration, wanted, Path(folder))
             if found is None:
                 break
             best = found if best is None or _better(found, best) else best
@@ -138,7 +141,7 @@ def _units(
 def _try(
     mine: Graph,
     units: Units,
-    ranges: Mapping[str, tuple[float, float]],
+    roundings: Mapping[str, Rounding],
     floats: Mapping[str, float],
     calibration: Calibration,
     wanted: Sequence[Arrays],
@@ -147,7 +150,7 @@ def _try(
     """Write a graph with these layers in float32 and measure it; None without products."""
     if not any(unit.product for unit in units.units):
         return None
-    PairsWriter(mine, roundings_of(units, ranges, signed=calibration.signed)).write(units)
+    PairsWriter(mine, roundings).write(units)
     path = folder / "eight.onnx"
     write_onnx(mine, path, "")
     run = open_onnx(path)

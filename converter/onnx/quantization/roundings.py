@@ -11,24 +11,29 @@ from .units import Units
 
 
 def roundings_of(
-    units: Units, ranges: Mapping[str, Range], *, signed: bool = False
+    units: Units, ranges: Mapping[str, Range], *, signed: bool = False, plain: bool = False
 ) -> dict[str, Rounding]:
     """Return the rounding of each value by its range.
 
     What only moves values keeps theirs. What is read by a Concat alone has that one's: it would be
-    rounded twice otherwise.
+    rounded twice otherwise. With `plain` zeros are 0: what goes below it is signed.
     """
+
+    def rounding(name: str) -> Rounding:
+        least, most = ranges[name]
+        return rounding_of(least, most, signed=signed or (plain and least < 0))
+
     joined = _joined(units)
     found: dict[str, Rounding] = {}
     for unit in units.units:
         for name in unit.reads:
             if name not in found:
-                found[name] = rounding_of(*ranges[name], signed=signed)
+                found[name] = rounding(name)
         for name in unit.makes:
             if unit.keeps:
                 found[name] = found[unit.reads[0]]
             else:
-                found[name] = rounding_of(*ranges[joined.get(name, name)], signed=signed)
+                found[name] = rounding(joined.get(name, name))
     return found
 
 

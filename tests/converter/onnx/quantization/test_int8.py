@@ -282,6 +282,10 @@ def test_openvino_adds_to_products_that_are_not_rounded(tmp_path: Path) -> None:
     assert found is not None
     assert "back" not in found.roundings
     assert {"sum", "pool1"} <= found.roundings.keys()
+    assert {int(one.zero) for one in found.roundings.values()} == {0}
+    kinds = {found.roundings[name].zero.dtype.name for name in ("data", "left")}
+    assert kinds == {"int8"}  # the others are not below 0
+    assert found.roundings["pool1"].zero.dtype == np.uint8
     assert converter.verify(net, path, inputs={"data": samples()[:2]}).passed
 
 
