@@ -21,6 +21,7 @@ from prototxt.upgrade import upgrade
 
 from .fold import fold
 
+NOTHING = "it holds no normalisation that the definition lacks"
 Load = Callable[..., CaffeNet]
 """`load`, with the options that say how files are read."""
 
@@ -63,6 +64,9 @@ def merged(weights: Weights, wanted: Net, given: Mapping[str, Shape], load: Load
                 "it holds blobs alone, and not which layer normalises which",
                 fix="convert its own definition with --fold-bn --format caffemodel first",
             )
+        there = {layer.name for layer in wanted.layers}
+        if not {layer.name for layer in weights.layers if layer.blobs} - there:
+            raise UsageError(NOTHING)
         shapes = _inputs(own, wanted, given)
         file = partial(load, upgrade(own), [weights], dtype=torch.float64, input_shapes=shapes)
         try:
@@ -70,9 +74,8 @@ def merged(weights: Weights, wanted: Net, given: Mapping[str, Shape], load: Load
         except CaffeError:
             net = file()  # the definition has labels too
         folded = fold(net)
-        there = {layer.name for layer in wanted.layers}
         if not (gone := net.params.keys() - folded.params.keys()) or gone & there:
-            raise UsageError("it holds no normalisation that the definition lacks")
+            raise UsageError(NOTHING)
     layers = [
         LayerWeights(name, "", [_blob(blob) for blob in blobs])
         for name, blobs in folded.params.items()

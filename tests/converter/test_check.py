@@ -153,9 +153,12 @@ def test_every_file_is_opened_once(tmp_path, monkeypatch):
     read = import_module("prototxt.read")
     opened: list[str] = []
     open_file = read.open_file
-    monkeypatch.setattr(
-        read, "open_file", lambda path: opened.append(Path(path).name) or open_file(path)
-    )
+
+    def counted(path, **options):
+        opened.append(Path(path).name)
+        return open_file(path, **options)
+
+    monkeypatch.setattr(read, "open_file", counted)
     assert check(net, model).passed
     assert opened == ["net.prototxt", "net.caffemodel"]
     opened.clear()

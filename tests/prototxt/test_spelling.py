@@ -37,15 +37,15 @@ def test_the_same_type_written_otherwise_is_suggested(written, means):
     "written",
     [
         *(
-            "TernaryInnerProduct",
+            "GuidedInnerProduct",
             "Pooling4D",
-            "NdConvolution",
-            "NdPooling",
-            "PoolingND",
+            "NdDeconvolution",
+            "NdUnpooling",
+            "PoolingGrid",
             "Poolings3",
         ),
         *("SigmoidCrossEntropyBalanceLoss", "UnPooling", "Convolution4D", "CReLU", "LReLU", "BNN"),
-        *("XConvolution", "QuantConvolution", "LRNRistretto", "SoftmaxWithFocalLoss"),
+        *("XConvolution", "QuantConvolution", "LRNPruned", "SoftmaxWithFocalLoss"),
     ],
 )
 def test_a_forks_type_is_not_taken_for_the_plain_one(written):

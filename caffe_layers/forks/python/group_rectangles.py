@@ -55,7 +55,7 @@ class Grouping(NamedTuple):
         delta = (self.eps * sides.sum(2) * 0.5)[..., None]
         edges = torch.cat((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), 1)
         alike: Tensor = ((edges[:, None] - edges).abs() <= delta).all(2)
-        return alike
+        return alike.fill_diagonal_(fill_value=True)  # of a side below 0 too, which has no delta
 
     def _inside(self, mean: Tensor, count: Tensor) -> Tensor:
         """Tell which group (row) lies within which other (column), and is to go for it."""
@@ -102,7 +102,9 @@ class Grouping(NamedTuple):
         smaller = op.Add(op.Min(width, turned(width)), op.Min(height, turned(height)))
         delta = op.Mul(smaller, number(self.eps * 0.5))
         same = op.Equal(images, turned(images))
-        linked = all_of(same, *(alike(edge, delta) for edge in of(boxes)))
+        rows = onnx_rows(op, boxes)
+        itself = op.Equal(rows, turned(rows))
+        linked = op.Or(itself, all_of(same, *(alike(edge, delta) for edge in of(boxes))))
         reach = op.cast(linked, np.float32)
         for _ in range(ceil(log2(max(most, 2)))):  # each time paths of twice as many boxes
             reach = op.Min(op.MatMul(reach, reach), number(1))
@@ -110,7 +112,6 @@ class Grouping(NamedTuple):
         count = op.reduce("ReduceSum", reach, [1], keepdims=1)
         sums = op.MatMul(reach, boxes)
         mean = op.Round(op.Mul(sums, op.Div(number(1), count)))
-        rows = onnx_rows(op, boxes)
         first = op.Equal(label, rows)
         kept = op.And(first, op.Greater(count, number(self.threshold)))
         sides = op.Slice(mean, op.ints(2), op.ints(4), op.ints(1))
@@ -126,8 +127,7 @@ class Grouping(NamedTuple):
         ]
         larger = op.Greater(turned(count), op.Max(count, number(SMALL)))
         goes = op.Or(larger, op.Less(count, number(SMALL)))
-        other = op.Not(op.Equal(rows, turned(rows)))
-        inside = all_of(*within, goes, other, same, turned(kept))
+        inside = all_of(*within, goes, op.Not(itself), same, turned(kept))
         any_inside = op.reduce("ReduceMax", op.cast(inside, np.float32), [1], keepdims=1)
         return op.And(kept, op.Less(any_inside, number(0.5))), mean, count
 

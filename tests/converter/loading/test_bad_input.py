@@ -194,7 +194,7 @@ def test_bad_options(good: tuple[Path, Path], fails: Fails, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "options",
-    [["--input", "data"], ["--input-shape", "data=many"], ["--dtype", "int8"], ["--frob"]],
+    [["--input", "data"], ["--input-shape", "data=many"], ["--dtype", "int4"], ["--frob"]],
 )
 def test_wrong_usage_is_2(options: list[str], good: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -46,7 +46,9 @@ def test_every_line_is_what_real_pycaffe_prints() -> None:
             continue
         assert FLOAT.sub("_", mine) == FLOAT.sub("_", real)
         numbers = [[float(text) for text in FLOAT.findall(line)] for line in (mine, real)]
-        assert numbers[0] == pytest.approx(numbers[1], rel=1e-5, abs=2e-6), mine
+        # After 12 updates, printed with five places: one unit of the last may be rounding alone.
+        unit = 1.01e-5 if name == "solved" else 2e-6
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-5, abs=unit), mine
 
 
 def test_the_schema_is_the_probes_where_only_bvlcs_names_are_looked_at() -> None:

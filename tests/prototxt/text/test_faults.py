@@ -115,7 +115,7 @@ def test_a_field_of_other_layers_is_called_that():
     assert "ssd" in first.problem
     assert "it is for AnnotatedData" in first.problem
     assert second.problem.startswith("a layer of type ReLU has no field 'multibox_loss_param'")
-    assert second.problem.endswith("it is for MultiBoxLoss")
+    assert second.problem.endswith("it is for MultiBoxFocalLoss, MultiBoxLoss")
 
 
 def test_a_type_that_v1_lacks():

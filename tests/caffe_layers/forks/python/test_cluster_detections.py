@@ -130,6 +130,17 @@ def test_what_lies_within_more_boxes_goes(tmp_path: Path) -> None:
     check(text, inputs, {"y0": want}, tmp_path)
 
 
+def test_boxes_of_sides_below_0_are_alike_to_none(tmp_path: Path) -> None:
+    """Not to themselves either: each is a group of its own."""
+    inputs = scene(1, 1)
+    inputs["coverage"][0, 0, 0, :3] = 1
+    inputs["boxes"][0, 2:, 0, :3] = -300
+    want = clustered(*inputs.values(), 0, 0.6, 1, 0.05, -400, 50)
+    assert want[0, 0].any()
+    text = layer(f"{WIDTH}, {HEIGHT}, {STRIDE}, 0.6, 1, 0.05, -400")
+    check(text, inputs, {"y0": want}, tmp_path)
+
+
 def test_boxes_that_are_nothing_are_none(tmp_path: Path) -> None:
     """Not even a group of two, where no number of an image's boxes is anything."""
     boxes = np.zeros((1, 4, 1, 2))
