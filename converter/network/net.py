@@ -27,6 +27,7 @@ from .parameters import parameter_groups
 from .plan import Plan, make_plan, running_steps
 from .quick.cache import Quick
 from .quick.calls import laid_out
+from .quick.own_code import with_own_code
 from .shapes import shapes_of
 from .steps import Step
 
@@ -283,6 +284,14 @@ class CaffeNet(nn.Module):
         if compile:
             faster.compile()
         return faster.requires_grad_(False)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Let torch compile the passes from now on, each network apart from the others.
+
+        Options are those of `torch.compile`.
+        """
+        self.__dict__["forward"] = with_own_code(self.forward)
+        super().compile(*args, **kwargs)
 
     def use_channels_last(self) -> None:
         """Lay out weights of four axes, and from now on inputs too, with the channels last."""
