@@ -22,7 +22,7 @@ from .loading.known.walk import UNSEEN, Part
 from .loading.options import LoadOptions, as_dtype
 from .onnx.builder import Builder
 from .onnx.emit import check_opset, emit
-from .onnx.free_axes import fixed_batch, with_free_axes
+from .onnx.free_axes import fixed_axes, with_free_axes
 from .onnx.graph import Graph
 from .onnx.options import GraphOptions
 from .onnx.targets import check_options
@@ -171,12 +171,11 @@ def _judge_whole(checked: Check, found: Survey, asked: GraphOptions) -> None:
     try:
         loaded = found.load()
         if emits:
-            _, error = with_free_axes(
+            _, fixed = with_free_axes(
                 asked["dynamic"],
                 lambda axes: emit(loaded, **only(GraphOptions, {**asked, "dynamic": axes})),
             )
-            if error is not None:
-                checked.notes.append(f"note: {fixed_batch('an ONNX model', error)}")
+            checked.notes += [f"note: {one}" for one in fixed_axes("an ONNX model", fixed)]
     except CaffeError as error:
         checked.problems.append(str(error))
 

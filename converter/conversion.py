@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,8 @@ def convert(
     """Write `OUT/<stem of NET>.<format>` for each format, verify it, write the report beside it.
 
     The report says what was compared and what images need where that is known; its `passed` says
-    whether verification succeeded; its files are `report.md` and `report.json`.
+    whether verification succeeded; its files are `report.md` and `report.json`. A free axis along
+    which the ONNX file is right at one size only is fixed; the report says which layer asks for it.
 
     Args:
         net: the definition, or a lone `.caffemodel`.
@@ -135,21 +138,29 @@ def convert(
     engine, unrun = _engine(asked["target"]) if verify_it else (None, [])
     report.notes += unrun
     with filling(Path(out)) as folder:
-        written = write_formats(loaded, folder, stem, writers, chosen, report)
+        written = {name: folder / f"{stem}{one.SUFFIX}" for name, one in writers.items()}
+        notes = {name: one.write(loaded, written[name], chosen) for name, one in writers.items()}
+        prove = partial(
+            verify,
+            loaded,
+            inputs=fed,
+            golden=golden,
+            golden_float=golden_float,
+            tolerance=tolerance,
+            preprocessing=embedded,
+            half=half,
+            engine=engine,
+            quiet=quiet,
+        )
         model = OnnxModel(written["onnx"]) if "onnx" in written else None
-        if verify_it:
-            proof = verify(
-                loaded,
-                model,
-                inputs=fed,
-                golden=golden,
-                golden_float=golden_float,
-                tolerance=tolerance,
-                preprocessing=embedded,
-                half=half,
-                engine=engine,
-                quiet=quiet,
-            )
+        proof = prove(model) if verify_it else None
+        while model is not None and proof is not None and proof.wrong_axes.keys() - chosen.fixed:
+            chosen = replace(chosen, fixed={**chosen.fixed, **proof.wrong_axes})
+            notes["onnx"] = writers["onnx"].write(loaded, model.path, chosen)
+            model = OnnxModel(model.path)
+            proof = prove(model)
+        report.notes += chain.from_iterable(notes.values())
+        if proof is not None:
             report.include(proof)
         if model is not None:
             report.usage = Usage.of(model)
@@ -315,21 +326,6 @@ def _infos(net: CaffeNet, *, quiet: bool) -> list[FileInfo]:
     """Return the files that a network came from, but for those that have changed since."""
     infos = [source.info(quiet=quiet) for source in net.origin.files]
     return [info for info in infos if info is not None]
-
-
-def write_formats(
-    net: CaffeNet,
-    folder: Path,
-    stem: str,
-    writers: Mapping[str, Format],
-    options: Options,
-    report: Report,
-) -> dict[str, Path]:
-    """Write every format; return the files by format, and note in the report what they lack."""
-    written = {name: folder / f"{stem}{writer.SUFFIX}" for name, writer in writers.items()}
-    for name, writer in writers.items():
-        report.notes += writer.write(net, written[name], options)
-    return written
 
 
 def _unproven(

@@ -14,6 +14,7 @@ from prototxt.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from converter.network.net import CaffeNet
+    from converter.onnx.free_axes import Fixed
     from converter.onnx.quantization.calibration import Calibration
     from converter.preprocessing import Preprocessing
 
@@ -35,6 +36,8 @@ class Options:
     """Write eight bits, with ranges that are measured on it, where the format holds them."""
     file_scales: bool = False
     """Write eight bits with the scales that the network's file has."""
+    fixed: Fixed = field(default_factory=dict)
+    """Axes of the ONNX model that are fixed, since a run of it with another size was wrong."""
 
 
 class Format(Protocol):

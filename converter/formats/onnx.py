@@ -7,7 +7,7 @@ from pathlib import Path
 from converter.keywords import only
 from converter.network.net import CaffeNet
 from converter.onnx.export import export_onnx
-from converter.onnx.free_axes import fixed_batch, with_free_axes
+from converter.onnx.free_axes import fixed_axes, with_free_axes
 from converter.onnx.graph import Graph
 from converter.onnx.options import ExportOptions, FormatOptions
 
@@ -22,7 +22,7 @@ HEEDS = frozenset(FormatOptions.__annotations__)
 def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     """Write the ONNX model; the notes name the layers and inputs that it leaves out."""
     shipped = net.optimize(channels_last=False) if options.asked["optimize"] else net
-    graph, error = with_free_axes(
+    graph, fixed = with_free_axes(
         options.asked["dynamic"],
         lambda dynamic: export_onnx(
             shipped,
@@ -34,10 +34,10 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
             file_scales=options.file_scales,
             **only(ExportOptions, {**options.asked, "dynamic": dynamic}),
         ),
+        options.fixed,
     )
-    notes = [note for note in shipped.notes if note not in net.notes]
-    if error is not None:
-        notes.insert(0, fixed_batch(path.name, error))
+    notes = fixed_axes(path.name, fixed)
+    notes += [note for note in shipped.notes if note not in net.notes]
     notes += [f"{path.name}: {note}" for note in graph.notes]
     if left_out := _left_out(shipped, graph):
         notes.append(f"not in {path.name}: {left_out} (--with-losses keeps losses)")

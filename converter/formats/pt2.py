@@ -15,7 +15,7 @@ from caffe_layers import Shape
 from caffe_layers.base.private_torch import argument_shapes, is_fixed, trace_error
 from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
-from converter.onnx.free_axes import AXES, dynamic_dims, with_free_axes
+from converter.onnx.free_axes import AXES, dynamic_dims, fixed_axes, with_free_axes
 from converter.text import format_shape
 from prototxt.atomic import writing
 from prototxt.errors import UnsupportedError, headline
@@ -39,7 +39,7 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         net = half_copy(net)
     exported = net.exported(with_losses=options.asked["with_losses"])
     shapes = exported.inputs
-    dims, _ = with_free_axes(
+    dims, refused = with_free_axes(
         options.asked["dynamic"], lambda dynamic: dynamic_dims(exported, net.layers, dynamic)
     )
     free: Free = {
@@ -65,9 +65,10 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
         for axis in free[name]
         if is_fixed(shape[axis])
     ]
-    if options.asked["dynamic"] is None and not any(free.values()):
+    notes = fixed_axes(path.name, refused) if any(free.values()) else []
+    if refused and not any(free.values()):
         fixed = [f"{name} of {format_shape(shape)}" for name, shape in taken.items()]
-    notes = [f"{path.name} takes only {', '.join(fixed)}"] if fixed else []
+    notes += [f"{path.name} takes only {', '.join(fixed)}"] if fixed else []
     return [*notes, f"{path.name} takes and gives float16"] if options.half else notes
 
 

@@ -138,5 +138,5 @@ def text(net: CaffeNet, written: Written, module: str, weights: str) -> str:
 def _how_many(net: CaffeNet) -> str:
     """Say how many images the network takes at a time."""
     exported = net.exported()
-    _, error = with_free_axes(None, lambda axes: dynamic_dims(exported, net.layers, axes))
-    return "any number of images" if error is None else "so many images"
+    _, fixed = with_free_axes(None, lambda axes: dynamic_dims(exported, net.layers, axes))
+    return "any number of images" if not fixed else "so many images"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeVar
 
 from caffe_layers import Shape
@@ -10,7 +11,7 @@ from converter.network.exported import Exported
 from converter.network.layers import Layers
 from converter.network.shapes import shapes_of
 from converter.network.steps import Step
-from prototxt.errors import CaffeError, ShapeError, advising, headline, within
+from prototxt.errors import CaffeError, ShapeError, headline, within
 
 from .graph import Dim
 
@@ -21,28 +22,51 @@ GROWTH = {"batch": (1,), "height": (32, 64, 1), "width": (32, 64, 1)}
 """By how much an axis grows to see what follows it: the first that the network admits."""
 
 
+class FreeAxisError(ShapeError):
+    """A network, or what was made of it, is right at one size only along an axis of its inputs."""
+
+    def __init__(self, axis: str, why: str) -> None:
+        super().__init__(why, fix="export with fewer dynamic axes, or none")
+        self.axis = axis
+
+
+Fixed = Mapping[str, CaffeError]
+"""The axes that are not free, though they were to be, each with why."""
+
+
 def with_free_axes(
-    axes: Collection[str] | None, make: Callable[[Collection[str]], Made]
-) -> tuple[Made, CaffeError | None]:
-    """Return what `make` makes of the inputs' free axes: those that the user asked for.
+    axes: Collection[str] | None,
+    make: Callable[[Collection[str]], Made],
+    known: Fixed = MappingProxyType({}),
+) -> tuple[Made, Fixed]:
+    """Return what `make` makes of the inputs' free axes, and which of them are fixed.
 
-    Where that is not said, None, it is the batch, or nothing where a free batch fails; then with
-    why.
+    Free are those that the user asked for, or the batch where that is not said (None), but for
+    those that are `known` to fail, and those for which `make` raises FreeAxisError. Where nobody
+    asked, any error fixes the batch. Raises the first error where fixing does not help.
     """
-    if axes is not None:
-        return make(axes), None
-    try:
-        return make(("batch",)), None
-    except CaffeError as error:
+    fixed = dict(known)
+    free = [axis for axis in (("batch",) if axes is None else axes) if axis not in fixed]
+    first: CaffeError | None = None
+    while True:
         try:
-            return make(()), error
-        except CaffeError:
-            raise error from None
+            return make(tuple(free)), fixed
+        except CaffeError as error:
+            first = first or error
+            axis = error.axis if isinstance(error, FreeAxisError) else ""
+            axis = "batch" if axes is None else axis
+            if axis not in free:
+                raise first from None
+            free.remove(axis)
+            fixed[axis] = error
 
 
-def fixed_batch(what: str, error: CaffeError) -> str:
-    """Say that the batch of what was made is fixed, and why."""
-    return f"the batch of {what} is fixed, since a free one fails: {headline(error)}"
+def fixed_axes(what: str, fixed: Fixed) -> list[str]:
+    """Say which axes of what was made are fixed, and why."""
+    return [
+        f"the {axis} of {what} is fixed, since a free one fails: {headline(error)}"
+        for axis, error in fixed.items()
+    ]
 
 
 def dynamic_dims(
@@ -51,7 +75,7 @@ def dynamic_dims(
     """Return each value's dimensions: an int, or the name (None if derived) of a free one.
 
     `dynamic` names the free axes of the inputs: batch (axis 0), height and width (axes 2 and 3
-    of 4-D inputs). Raises ShapeError, naming the layer, where the network admits one size only.
+    of 4-D inputs). Raises FreeAxisError, naming the layer, where the network admits one size only.
     """
     steps, inputs, base = exported.plan.steps, exported.inputs, exported.shapes
     dims: dict[str, list[Dim]] = {name: list(shape) for name, shape in base.items()}
@@ -80,7 +104,7 @@ def dynamic_dims(
 def _refuse_mixing(
     steps: Iterable[Step], base: Mapping[str, Shape], varied: Mapping[str, Shape]
 ) -> None:
-    """Raise ShapeError where a layer gives the values of all images one place of another axis.
+    """Raise FreeAxisError where a layer gives the values of all images one place of another axis.
 
     So does `Reshape` to `dim: 1 dim: -1 dim: 4`: of 4420 boxes of each of two images it makes 8840
     of one. Caffe does too, but nobody can tell such a file's answers apart. That an axis of the
@@ -93,10 +117,8 @@ def _refuse_mixing(
         grown = [size for size, more in zip(before, after, strict=True) if size != more]
         if moved and before[:1] == after[:1] and any(size != base[bottom][0] for size in grown):
             one, more = " x ".join(map(str, before)), " x ".join(map(str, after))
-            with advising(lambda _: "export with fewer dynamic axes, or none"), within(step.place):
-                raise ShapeError(
-                    f"it puts all images into one: {one} becomes {more} with another batch"
-                )
+            said = f"it puts all images into one: {one} becomes {more} with another batch"
+            raise FreeAxisError("batch", f"{step.place}: {said}")
 
 
 def _symbols(inputs: Mapping[str, Shape], axis: str) -> dict[int, str]:
@@ -145,8 +167,4 @@ def _varied(
         except CaffeError as error:
             failure = error
     assert failure is not None
-    with (
-        advising(lambda _: "export with fewer dynamic axes, or none"),
-        within(f"with another {axis}"),
-    ):
-        raise failure
+    raise FreeAxisError(axis, f"with another {axis}: {headline(failure)}") from failure

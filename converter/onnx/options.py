@@ -35,8 +35,8 @@ class GraphOptions(TypedDict, total=False):
         Collection[str] | None,
         Option(
             None,
-            "the inputs' free axes: batch,height,width, or none (default: batch, and none with a "
-            "note in the report where the network admits one batch only)",
+            "the inputs' free axes: batch,height,width, or none (default: batch); one along which "
+            "one size alone is right is fixed, and the report says which layer asks for it",
             "AXES",
             parse=_axes,
         ),

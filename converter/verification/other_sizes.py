@@ -9,15 +9,18 @@ import numpy as np
 from caffe_layers import Shape
 from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
-from converter.onnx.free_axes import AXES, GROWTH
+from converter.onnx.free_axes import AXES, GROWTH, FreeAxisError
 from converter.onnx.model import OnnxModel
 from converter.preprocessing import image_input
+from converter.text import format_shape
 from prototxt.errors import CaffeError
 
 from .compare import Comparison, errors_of
 from .feed import Feed, images_for
 from .judge import FloatJudge, Judge
 from .run import Model, Runs, wanted
+from .stretches import stretches_of
+from .torch_pass import torch_pass, twin
 
 NUMBERS = {axis: name for name, axis in AXES.items()}
 
@@ -30,32 +33,99 @@ def compare_at_other_sizes(
     Empty where no axis is free, or where what was `fed` had other sizes along each of them.
     """
     free = _unproven(net, model, fed)
-    if not free:
-        return []
-    shapes = _grown(net, fed.shapes, free)
+    return _compared(net, model, fed, judge, seed, free) if free else []
+
+
+def wrong_axes(
+    net: CaffeNet, model: OnnxModel, fed: Feed, judge: Judge, seed: int
+) -> dict[str, CaffeError]:
+    """Return the free axes along which a model that was found wrong is so, with why.
+
+    That names the first layer whose values are.
+    """
+    free = _unproven(net, model, fed)
+    alone: dict[str, dict[str, list[str]]] = {}
+    for name, axes in free.items():
+        for axis in axes:
+            alone.setdefault(axis, {})[name] = [axis]
+    if len(alone) > 1:  # each by itself, or all where only together they are wrong
+        wrong = {
+            axis: some
+            for axis, some in alone.items()
+            if not all(one.passed for one in _compared(net, model, fed, judge, seed, some))
+        }
+        alone = wrong or dict.fromkeys(alone, free)
+    return {
+        axis: FreeAxisError(axis, f"with another {axis}: {_first_wrong(net, model, other, judge)}")
+        for axis, some in alone.items()
+        if (other := _fed(net, model, fed, seed, some)) is not None
+    }
+
+
+def _compared(
+    net: CaffeNet,
+    model: OnnxModel,
+    fed: Feed,
+    judge: Judge,
+    seed: int,
+    free: Mapping[str, list[str]],
+) -> list[Comparison]:
+    """Compare the outputs of other sizes along these axes."""
     said = ", ".join(f"{axis} of {name}" for name, axes in free.items() for axis in axes)
     what = f"with another size ({said})"
     title = f"ONNX Runtime, {what}, against torch"
-    if shapes is None:
+    other = _fed(net, model, fed, seed, free)
+    if other is None:
         return [Comparison(title, skipped="the network admits no other")]
-    other = Feed(random_inputs(net, seed, losses=True, shapes=shapes))
-    if fed.images is not None and fed.preprocessing is not None:
-        image = shapes[image_input(net)]
-        fixed = model.inputs.shapes[model.inputs.image]
-        size = (301, 298)  # not those of the first run
-        other = images_for(net, other.tensors, fed.preprocessing, fixed, image[0], seed, size)
     try:
         runs = Runs(net, other.tensors, Model.run(model, what, other))
+        compared = Comparison(title)
+        if isinstance(judge, FloatJudge):
+            for want in wanted(runs):
+                compared.rows += errors_of(runs.model.shipped, want, judge.tolerance)
+            if compared.passed:
+                return [compared]
+        compared, exposed = judge.compare(runs)  # layer by layer, and in double
     except CaffeError as error:
         return [Comparison(title, refused=str(error))]
-    compared = Comparison(title)
-    if isinstance(judge, FloatJudge):
-        for want in wanted(runs):
-            compared.rows += errors_of(runs.model.shipped, want, judge.tolerance)
-        if compared.passed:
-            return [compared]
-    compared, exposed = judge.compare(runs)  # layer by layer, and in double
     return [compared] if compared.passed else [compared, exposed]
+
+
+def _first_wrong(net: CaffeNet, model: OnnxModel, fed: Feed, judge: Judge) -> str:
+    """Say which layer is the first that a model does not do as the network in torch, and how."""
+    shapes = net.shapes(fed.shapes)
+    stretches = stretches_of(net.plan(fed.tensors), shapes, net.layers, largest=0)  # a step each
+    ours = torch_pass(twin(net), stretches, fed.tensors)
+    theirs = model.walk(fed.arrays(model.inputs.image), [one.tops for one in stretches])
+    for stretch, want in zip(stretches, ours, strict=True):
+        place = stretch.steps[0].place if stretch.steps else "the inputs"
+        try:
+            got = next(theirs)
+        except CaffeError:
+            return f"{place}: ONNX Runtime does not run what was written of it"
+        for row in errors_of(got, want, judge.tolerance):
+            if got[row.blob].shape != row.shape:
+                one, other = format_shape(got[row.blob].shape), format_shape(row.shape)
+                return f"{place}: what was written of it makes {one}, wants {other}"
+            if not row.passed:
+                return f"{place}: what was written of it is off by {row.error:.2g} there"
+    return "the outputs are wrong, and the layers one by one are right"
+
+
+def _fed(
+    net: CaffeNet, model: OnnxModel, fed: Feed, seed: int, free: Mapping[str, list[str]]
+) -> Feed | None:
+    """Return inputs of other sizes along these axes; None where the network admits no other."""
+    shapes = _grown(net, fed.shapes, free)
+    if shapes is None:
+        return None
+    other = Feed(random_inputs(net, seed, losses=True, shapes=shapes))
+    if fed.images is None or fed.preprocessing is None:
+        return other
+    image = shapes[image_input(net)]
+    fixed = model.inputs.shapes[model.inputs.image]
+    size = (301, 298)  # not those of the first run
+    return images_for(net, other.tensors, fed.preprocessing, fixed, image[0], seed, size)
 
 
 def _unproven(net: CaffeNet, model: OnnxModel, fed: Feed) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from typing import Any
 from converter.network.net import CaffeNet
 from converter.network.origin import FileInfo
 from converter.network.summary import Summary, count, format_totals, summarize
+from converter.onnx.free_axes import Fixed
 from converter.text import format_markdown, format_shape, format_table
 from converter.version import VERSION
 from prototxt.atomic import writing
@@ -41,6 +42,8 @@ class Report:
     usage: Usage | None = None
     drawn: bool = False
     """Blobs that learn have their fillers' values, for no weights were given."""
+    wrong_axes: Fixed = field(default_factory=dict)
+    """The free axes along which the file is right at its own size only."""
 
     @classmethod
     def of(cls, net: CaffeNet) -> Report:

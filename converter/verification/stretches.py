@@ -28,14 +28,20 @@ class Stretch:
         return [top for step in self.steps for top in step.tops]
 
 
-def stretches_of(plan: Plan, shapes: Mapping[str, Shape], layers: Layers) -> tuple[Stretch, ...]:
-    """Return a plan's steps in stretches; an empty one where there are no steps."""
+def stretches_of(
+    plan: Plan, shapes: Mapping[str, Shape], layers: Layers, largest: int | None = None
+) -> tuple[Stretch, ...]:
+    """Return a plan's steps in stretches; an empty one where there are no steps.
+
+    `largest` stands for LARGEST; with 0 each step is a stretch.
+    """
+    largest = LARGEST if largest is None else largest
     groups: list[list[Step]] = [[]]
     held = 0
     for step in plan.steps:
         size = sum(prod(shapes.get(top, ())) for top in step.tops)
         size += sum(blob.numel() for blob in layers[step.key].blobs)
-        if groups[-1] and held + size > LARGEST:
+        if groups[-1] and held + size > largest:
             groups.append([])
             held = 0
         groups[-1].append(step)

@@ -16,7 +16,7 @@ from converter.preprocessing import Preprocessing
 from converter.progress import progress
 from converter.seed import SEED
 from prototxt.binary.resident import trim
-from prototxt.errors import UnsupportedError, UsageError
+from prototxt.errors import UnsupportedError, UsageError, headline
 
 from .compare import Comparison
 from .engine import HALF_TOLERANCE, TOLERANCE, compare_in_engine
@@ -27,7 +27,7 @@ from .fewer_bits.int8 import Int8Judge
 from .fewer_bits.int8_model import int8_model
 from .golden import Golden
 from .judge import FloatJudge, Judge
-from .other_sizes import compare_at_other_sizes
+from .other_sizes import compare_at_other_sizes, wrong_axes
 from .report import Report
 from .run import Model, Runs, blob_names, blobs_among, made_model, stretches_for
 from .torch_pass import torch_pass, twin
@@ -118,7 +118,11 @@ def verify(
         report.dtype = judge.dtype
         report.comparisons += judge.compare(runs)
         if given is not None:
-            report.comparisons += compare_at_other_sizes(net, given, fed, judge, seed)
+            others = compare_at_other_sizes(net, given, fed, judge, seed)
+            if report.passed and not all(one.passed for one in others):
+                report.wrong_axes = wrong_axes(net, given, fed, judge, seed)
+                report.notes += map(headline, report.wrong_axes.values())
+            report.comparisons += others
         report.notes += judge.notes(runs)
         if engine is not None:
             limits = _limits(tolerance, report)

@@ -219,10 +219,10 @@ layer { name: "r" type: "Reshape" bottom: "x" top: "y"
 def test_it_judges_by_what_convert_is_asked_for(tmp_path, capsys):
     net, out = tmp_path / "net.prototxt", ["-o", str(tmp_path / "out"), "--format", "onnx"]
     net.write_text(MIXES)
-    for words, status in (([], 0), (["--dynamic", "none"], 0), (["--dynamic", "batch"], 1)):
-        assert main(["check", str(net), *words]) == status
+    for words in ([], ["--dynamic", "none"], ["--dynamic", "batch"]):
+        assert main(["check", str(net), *words]) == 0
         checked = capsys.readouterr()
-        assert main(["convert", str(net), *out, *words]) == status
+        assert main(["convert", str(net), *out, *words]) == 0
         converted = capsys.readouterr()
         said = "layer 'r' (Reshape): it puts all images into one"
         assert (said in checked.out) == (words != ["--dynamic", "none"])

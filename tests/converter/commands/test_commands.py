@@ -112,7 +112,8 @@ def test_a_network_of_one_batch_only(tmp_path: Path) -> None:
     assert "net.pt2 takes only data of 2x3" in notes
     shape = onnx.load(str(tmp_path / "out" / "net.onnx")).graph.input[0].type.tensor_type.shape
     assert [dim.dim_value for dim in shape.dim] == [2, 3]
-    assert main([*args, "--dynamic", "batch", "--quiet"]) == 1  # as asked, or not at all
+    assert main([*args, "--dynamic", "batch", "--format", "onnx,pt2", "--quiet"]) == 0
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["notes"] == notes
 
 
 def test_the_reports(out: Path, tiny: tuple[str, str]) -> None:

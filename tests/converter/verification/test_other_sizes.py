@@ -61,6 +61,10 @@ def test_a_file_that_is_right_at_one_size_only_does_not_pass(tmp_path):
     assert [one.passed for one in report.comparisons[:2]] == [True, True]
     assert not report.passed
     assert "with another size (batch of data)" in report.comparisons[2].title
+    assert report.notes[-1] == (
+        "with another batch: layer 'conv' (Convolution): "
+        "what was written of it makes 1x2x6x6, wants 2x2x6x6"
+    )
     proto.graph.node.pop()
     proto.graph.initializer[-2].CopyFrom(
         onnx.numpy_helper.from_array(np.array([1, 2, 6, 6]), "shape")
@@ -70,6 +74,24 @@ def test_a_file_that_is_right_at_one_size_only_does_not_pass(tmp_path):
     report = verify(net, tmp_path / "wrong.onnx")
     assert [one.passed for one in report.comparisons] == [True, True, False]
     assert "stops within the model" in report.comparisons[2].refused
+
+
+def test_what_no_layer_of_the_network_asks_for_is_said_so(tmp_path):
+    net = network(tmp_path)
+    converter.export_onnx(net, tmp_path / "net.onnx", dynamic=("batch",), softmax=True)
+    proto = onnx.load(tmp_path / "net.onnx")
+    (last,) = (node for node in proto.graph.node if node.output[0] == "softmax")
+    last.output[0] = "inner"
+    first = onnx.numpy_helper.from_array(np.zeros(1, np.int64), "first")
+    proto.graph.initializer.append(first)
+    proto.graph.node.append(onnx.helper.make_node("Gather", ["inner", "first"], ["softmax"]))
+    onnx.save(proto, tmp_path / "wrong.onnx")
+    report = verify(net, tmp_path / "wrong.onnx")
+    assert [one.passed for one in report.comparisons[:2]] == [True, True]
+    assert not report.passed
+    assert report.notes[-1] == (
+        "with another batch: the outputs are wrong, and the layers one by one are right"
+    )
 
 
 def graph_of(path: Path) -> tuple[tuple[int, ...], set[str]]:

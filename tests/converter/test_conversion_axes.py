@@ -1,0 +1,119 @@
+"""An axis along which one size alone is right is fixed by `convert`, which says who asks for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+import converter
+from converter.verification.report import Report
+
+NET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 8, 8] } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "mine" type: "Mine" bottom: "conv" top: "mine" }
+layer { name: "relu" type: "ReLU" bottom: "mine" top: "mine" }
+"""
+
+MINE = """
+from caffe_layers import Layer
+
+
+class Mine(Layer, type="Mine", bottoms=1, tops=1):
+    def shapes(self, x):
+        return [{shape}]
+
+    def forward(self, x):
+        return {torch}
+
+    def onnx(self, op, x):
+        return {onnx}
+"""
+FLAT = {"shape": "(x[0], x[1] * x[2] * x[3])", "torch": "x.flatten(1)"}
+MIXES = {**FLAT, "onnx": "op.Reshape(x, op.ints(1, -1))"}
+STOPS = {**FLAT, "onnx": "op.Reshape(x, op.ints(1, 72))"}
+SCALES = {
+    "shape": "x",
+    "torch": "x / x.shape[2]",
+    "onnx": "op.Mul(x, op.scalar(1 / op.shape(x)[2]))",
+}
+
+
+def converted(folder: Path, mine: dict[str, str], **options) -> tuple[Report, list[str]]:
+    """Convert the network with a layer of this meaning; return what is said of fixed axes too."""
+    net, layers = folder / "net.prototxt", folder / "mine.py"
+    net.write_text(NET)
+    layers.write_text(MINE.format(**mine))
+    report = converter.convert(net, None, folder / "out", layers=layers, **options)
+    return report, [note for note in report.notes if " is fixed, since a free one fails" in note]
+
+
+def free_axes(folder: Path) -> list[str]:
+    shape = onnx.load(folder / "out" / "net.onnx").graph.input[0].type.tensor_type.shape
+    return [dim.dim_param for dim in shape.dim if dim.dim_param]
+
+
+@pytest.mark.parametrize("dynamic", [None, ("batch",)])
+@pytest.mark.parametrize(
+    ("mine", "why"),
+    [
+        (MIXES, "what was written of it makes 1x144, wants 2x72"),
+        (STOPS, "ONNX Runtime does not run what was written of it"),
+    ],
+)
+def test_a_batch_that_a_run_finds_wrong_is_fixed(mine, why, dynamic, tmp_path):
+    report, said = converted(tmp_path, mine, dynamic=dynamic)
+    assert said == [
+        "the batch of net.onnx is fixed, since a free one fails: with another batch: "
+        f"layer 'mine' (Mine): {why}"
+    ]
+    assert report.passed
+    assert free_axes(tmp_path) == []
+    assert report.notes.count(said[0]) == 1
+    assert report.usage is not None
+    assert report.usage.inputs[0].shape == (1, 3, 8, 8)
+
+
+def test_of_several_axes_the_wrong_one_alone_is_fixed(tmp_path):
+    report, (said,) = converted(tmp_path, SCALES, dynamic=("batch", "height", "width"))
+    why = "with another height: layer 'mine' (Mine): what was written of it is off by "
+    assert said.startswith(f"the height of net.onnx is fixed, since a free one fails: {why}")
+    assert report.passed
+    assert free_axes(tmp_path) == ["batch", "width"]
+
+
+def test_an_axis_that_is_right_stays_free(tmp_path):
+    right = {**FLAT, "onnx": "op.Reshape(x, op.ints(0, -1))"}
+    report, said = converted(tmp_path, right)
+    assert (report.passed, said, free_axes(tmp_path)) == (True, [], ["batch"])
+
+
+def test_what_is_wrong_at_its_own_size_fails_and_is_not_fixed(tmp_path):
+    report, said = converted(tmp_path, {**SCALES, "onnx": "op.Mul(x, op.scalar(0.5))"})
+    assert (report.passed, said, free_axes(tmp_path)) == (False, [], ["batch"])
+
+
+FIXED = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 2, 4, 4] } } }
+layer { name: "r" type: "Reshape" bottom: "data" top: "r"
+  reshape_param { shape { dim: 0 dim: 2 dim: 16 } } }
+"""
+
+
+def test_an_axis_that_the_definition_fixes_is_fixed_where_it_is_asked_for(tmp_path):
+    (tmp_path / "net.prototxt").write_text(FIXED)
+    report = converter.convert(
+        tmp_path / "net.prototxt",
+        None,
+        tmp_path / "out",
+        formats=["onnx", "pt2"],
+        dynamic=("batch", "height"),
+    )
+    assert report.passed
+    assert free_axes(tmp_path) == ["batch"]
+    for name in ("net.onnx", "net.pt2"):
+        begin = f"the height of {name} is fixed, since a free one fails: with another height: "
+        assert any(note.startswith(f"{begin}layer 'r' (Reshape)") for note in report.notes), name
