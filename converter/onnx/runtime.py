@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -45,7 +46,7 @@ def open_onnx(
     follow each other begin sooner, and takes from others that compute meanwhile.
     """
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised
     if not spinning:
         options.add_session_config_entry(_SPINNING, "0")
     if model is None:
@@ -80,13 +81,20 @@ def _run(
     if lost := [name for name in wanted if name not in inputs]:
         raise ShapeError(f"{path}: the model wants input {lost[0]!r}", fix="give it with --input")
     feeds = {name: _fitting(np.asarray(inputs[name]), dtype) for name, dtype in wanted.items()}
-    try:
+    with stopped(path):
         outputs = session.run(names, feeds)
-    except _STATE.InvalidArgument as error:
-        raise ShapeError(f"{path}: the inputs do not fit the model: {error}") from None
-    except (_STATE.Fail, _STATE.RuntimeException) as error:
-        raise UnsupportedError(f"{path}: ONNX Runtime stops within the model: {error}") from None
     return dict(zip(names, outputs, strict=True))
+
+
+@contextmanager
+def stopped(what: object) -> Iterator[None]:
+    """Raise CaffeError for what ONNX Runtime raises while it runs a model, which is called so."""
+    try:
+        yield
+    except _STATE.InvalidArgument as error:
+        raise ShapeError(f"{what}: the inputs do not fit the model: {error}") from None
+    except (_STATE.Fail, _STATE.RuntimeException) as error:
+        raise UnsupportedError(f"{what}: ONNX Runtime stops within the model: {error}") from None
 
 
 def _fitting(array: np.ndarray, dtype: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -32,8 +32,26 @@ def compare_at_other_sizes(
 
     Empty where no axis is free, or where what was `fed` had other sizes along each of them.
     """
-    free = _unproven(net, model, fed)
-    return _compared(net, model, fed, judge, seed, free) if free else []
+    free = _free_axes(net, model, fed, at_own_size=True)
+    return _compare_grown(net, model, fed, judge, seed, free) if free else []
+
+
+def wrong_as_fed(
+    net: CaffeNet, model: OnnxModel, fed: Feed, judge: Judge, seed: int
+) -> dict[str, CaffeError]:
+    """Return the free axes that a model is wrong along as it was fed, with why, as `wrong_axes`.
+
+    Empty where it was fed its own sizes, and where with them it is wrong too.
+    """
+    free = _free_axes(net, model, fed, at_own_size=False)
+    if not free:
+        return {}
+    own = _fed(net, model, fed, seed, {name: net.input_shapes[name] for name in fed.shapes})
+    if not _passed(_compare(net, model, own, judge, "with the file's size")):
+        return {}
+    why = _first_wrong(net, model, fed, judge)
+    axes = dict.fromkeys(axis for axes in free.values() for axis in axes)
+    return {axis: FreeAxisError(axis, f"with another {axis}: {why}") for axis in axes}
 
 
 def wrong_axes(
@@ -43,7 +61,7 @@ def wrong_axes(
 
     That names the first layer whose values are.
     """
-    free = _unproven(net, model, fed)
+    free = _free_axes(net, model, fed, at_own_size=True)
     alone: dict[str, dict[str, list[str]]] = {}
     for name, axes in free.items():
         for axis in axes:
@@ -52,17 +70,21 @@ def wrong_axes(
         wrong = {
             axis: some
             for axis, some in alone.items()
-            if not all(one.passed for one in _compared(net, model, fed, judge, seed, some))
+            if not _passed(_compare_grown(net, model, fed, judge, seed, some))
         }
         alone = wrong or dict.fromkeys(alone, free)
     return {
         axis: FreeAxisError(axis, f"with another {axis}: {_first_wrong(net, model, other, judge)}")
         for axis, some in alone.items()
-        if (other := _fed(net, model, fed, seed, some)) is not None
+        if (other := _grown_feed(net, model, fed, seed, some)) is not None
     }
 
 
-def _compared(
+def _passed(comparisons: Iterable[Comparison]) -> bool:
+    return all(one.passed for one in comparisons)
+
+
+def _compare_grown(
     net: CaffeNet,
     model: OnnxModel,
     fed: Feed,
@@ -73,10 +95,21 @@ def _compared(
     """Compare the outputs of other sizes along these axes."""
     said = ", ".join(f"{axis} of {name}" for name, axes in free.items() for axis in axes)
     what = f"with another size ({said})"
-    title = f"ONNX Runtime, {what}, against torch"
-    other = _fed(net, model, fed, seed, free)
+    other = _grown_feed(net, model, fed, seed, free)
     if other is None:
-        return [Comparison(title, skipped="the network admits no other")]
+        return [Comparison(_title(what), skipped="the network admits no other")]
+    return _compare(net, model, other, judge, what)
+
+
+def _title(what: str) -> str:
+    return f"ONNX Runtime, {what}, against torch"
+
+
+def _compare(
+    net: CaffeNet, model: OnnxModel, other: Feed, judge: Judge, what: str
+) -> list[Comparison]:
+    """Compare the outputs of these inputs, and every value where they are wrong."""
+    title = _title(what)
     try:
         runs = Runs(net, other.tensors, Model.run(model, what, other))
         compared = Comparison(title)
@@ -112,13 +145,18 @@ def _first_wrong(net: CaffeNet, model: OnnxModel, fed: Feed, judge: Judge) -> st
     return "the outputs are wrong, and the layers one by one are right"
 
 
-def _fed(
+def _grown_feed(
     net: CaffeNet, model: OnnxModel, fed: Feed, seed: int, free: Mapping[str, list[str]]
 ) -> Feed | None:
     """Return inputs of other sizes along these axes; None where the network admits no other."""
     shapes = _grown(net, fed.shapes, free)
-    if shapes is None:
-        return None
+    return None if shapes is None else _fed(net, model, fed, seed, shapes)
+
+
+def _fed(
+    net: CaffeNet, model: OnnxModel, fed: Feed, seed: int, shapes: Mapping[str, Shape]
+) -> Feed:
+    """Return inputs of these shapes, images where images were fed."""
     other = Feed(random_inputs(net, seed, losses=True, shapes=shapes))
     if fed.images is None or fed.preprocessing is None:
         return other
@@ -128,13 +166,15 @@ def _fed(
     return images_for(net, other.tensors, fed.preprocessing, fixed, image[0], seed, size)
 
 
-def _unproven(net: CaffeNet, model: OnnxModel, fed: Feed) -> dict[str, list[str]]:
-    """Return the network's inputs, and those free axes of them that had the file's size."""
+def _free_axes(
+    net: CaffeNet, model: OnnxModel, fed: Feed, *, at_own_size: bool
+) -> dict[str, list[str]]:
+    """Return the network's inputs, and those free axes of them that had the file's size, or not."""
     found: dict[str, list[str]] = {}
     for name, sizes in _free(net, model):
         base, got = net.input_shapes[name], fed.shapes.get(name)
         if got is not None:
-            axes = [NUMBERS[at] for at in sizes if base[at] == got[at]]
+            axes = [NUMBERS[at] for at in sizes if (base[at] == got[at]) == at_own_size]
             found |= {name: axes} if axes else {}
     return found
 

@@ -18,6 +18,7 @@ from converter.onnx.free_axes import Fixed
 from converter.text import format_markdown, format_shape, format_table
 from converter.version import VERSION
 from prototxt.atomic import writing
+from prototxt.errors import headline
 
 from .compare import NOISE, BlobError, Comparison
 from .usage import Usage
@@ -43,7 +44,7 @@ class Report:
     drawn: bool = False
     """Blobs that learn have their fillers' values, for no weights were given."""
     wrong_axes: Fixed = field(default_factory=dict)
-    """The free axes along which the file is right at its own size only."""
+    """The free axes along which the file is right at its own size only, which are to be fixed."""
 
     @classmethod
     def of(cls, net: CaffeNet) -> Report:
@@ -62,6 +63,15 @@ class Report:
         """Take over what the verification of the same network found."""
         self.comparisons += proof.comparisons
         self.notes += [note for note in proof.notes if note not in self.notes]
+
+    def found_wrong(self, axes: Fixed, *, remediable: bool = True) -> None:
+        """Say along which free axes the file is wrong; and that to fix them helps, if so.
+
+        It does not where what was fed does not fit a file in which they are fixed.
+        """
+        if remediable:
+            self.wrong_axes = axes
+        self.notes += map(headline, axes.values())
 
     @property
     def passed(self) -> bool:

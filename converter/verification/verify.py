@@ -11,12 +11,13 @@ import torch
 
 from converter.engines import installed
 from converter.network.net import CaffeNet
+from converter.onnx.free_axes import Fixed
 from converter.onnx.model import OnnxModel
 from converter.preprocessing import Preprocessing
 from converter.progress import progress
 from converter.seed import SEED
 from prototxt.binary.resident import trim
-from prototxt.errors import UnsupportedError, UsageError, headline
+from prototxt.errors import CaffeError, UnsupportedError, UsageError
 
 from .compare import Comparison
 from .engine import HALF_TOLERANCE, TOLERANCE, compare_in_engine
@@ -27,7 +28,7 @@ from .fewer_bits.int8 import Int8Judge
 from .fewer_bits.int8_model import int8_model
 from .golden import Golden
 from .judge import FloatJudge, Judge
-from .other_sizes import compare_at_other_sizes, wrong_axes
+from .other_sizes import compare_at_other_sizes, wrong_as_fed, wrong_axes
 from .report import Report
 from .run import Model, Runs, blob_names, blobs_among, made_model, stretches_for
 from .torch_pass import torch_pass, twin
@@ -104,25 +105,39 @@ def verify(
             ours = blobs_among(torch_pass(twin(net), stretches, fed.tensors), names)
             report.add(caffe.compare("torch", ours, names.values(), floats.tolerance))
         bar.update()
+        runs: Runs | None = None
         try:
             what = "the file as it ships" if given else "a file made for this check"
             tested = given or made_model(net, fed, folder, half=half, int8=int8)
             net.origin.let_go()
             runs = Runs(net, fed.tensors, Model.run(tested, what, fed))
             trim()
-        except UnsupportedError as error:
-            report.add(Comparison("ONNX Runtime", skipped=str(error)))
+            bar.update()
+            judge = judge_of(net, tested, floats)
+            compared = judge.compare(runs)
+        except CaffeError as error:
+            wrong: Fixed = {}
+            if given is not None:
+                wrong = wrong_as_fed(net, given, fed, judge_of(net, given, floats), seed)
+                report.found_wrong(wrong, remediable=not inputs)
+            if wrong:
+                report.add(Comparison("ONNX Runtime", refused=str(error)))
+            elif runs is None and isinstance(error, UnsupportedError):
+                report.add(Comparison("ONNX Runtime", skipped=str(error)))
+            else:
+                raise
             return report
-        bar.update()
-        judge = judge_of(runs, floats)
         report.dtype = judge.dtype
-        report.comparisons += judge.compare(runs)
+        right = all(one.passed for one in compared)
         if given is not None:
             others = compare_at_other_sizes(net, given, fed, judge, seed)
-            if report.passed and not all(one.passed for one in others):
-                report.wrong_axes = wrong_axes(net, given, fed, judge, seed)
-                report.notes += map(headline, report.wrong_axes.values())
-            report.comparisons += others
+            if not right:
+                wrong = wrong_as_fed(net, given, fed, judge, seed)
+                report.found_wrong(wrong, remediable=not inputs)
+            if right and report.passed and not all(one.passed for one in others):
+                report.found_wrong(wrong_axes(net, given, fed, judge, seed))
+            compared += others
+        report.comparisons += compared
         report.notes += judge.notes(runs)
         if engine is not None:
             limits = _limits(tolerance, report)
@@ -136,13 +151,13 @@ def verify(
     return report
 
 
-def judge_of(runs: Runs, floats: FloatJudge) -> Judge:
+def judge_of(net: CaffeNet, model: OnnxModel, floats: FloatJudge) -> Judge:
     """Return how a model is to be judged: one of fewer bits not by the network's own type."""
-    if runs.net.dtype != torch.float32:
+    if net.dtype != torch.float32:
         return floats
-    if (eight := int8_model(runs.model.onnx)) is not None:
+    if (eight := int8_model(model)) is not None:
         return Int8Judge(eight, asked=floats.asked)
-    half = half_model(runs.model.onnx)
+    half = half_model(model)
     return floats if half is None else HalfJudge(half, asked=floats.asked)
 
 

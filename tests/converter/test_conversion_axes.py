@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
 import converter
+from converter.onnx.quantization.calibration import Calibration
 from converter.verification.report import Report
+from prototxt.errors import UnsupportedError
 
 NET = """
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 8, 8] } } }
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [%d, 3, 8, 8] } } }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
   convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "xavier" } } }
 layer { name: "mine" type: "Mine" bottom: "conv" top: "mine" }
@@ -33,8 +36,8 @@ class Mine(Layer, type="Mine", bottoms=1, tops=1):
         return {onnx}
 """
 FLAT = {"shape": "(x[0], x[1] * x[2] * x[3])", "torch": "x.flatten(1)"}
-MIXES = {**FLAT, "onnx": "op.Reshape(x, op.ints(1, -1))"}
-STOPS = {**FLAT, "onnx": "op.Reshape(x, op.ints(1, 72))"}
+MIXES = {**FLAT, "onnx": "op.Reshape(x, op.ints(op.shape(x)[0], -1))"}
+STOPS = {**FLAT, "onnx": "op.Reshape(x, op.ints(op.shape(x)[0], 72))"}
 SCALES = {
     "shape": "x",
     "torch": "x / x.shape[2]",
@@ -42,13 +45,19 @@ SCALES = {
 }
 
 
-def converted(folder: Path, mine: dict[str, str], **options) -> tuple[Report, list[str]]:
+def converted(
+    folder: Path, mine: dict[str, str], batch: int = 1, **options
+) -> tuple[Report, list[str]]:
     """Convert the network with a layer of this meaning; return what is said of fixed axes too."""
     net, layers = folder / "net.prototxt", folder / "mine.py"
-    net.write_text(NET)
+    net.write_text(NET % batch)
     layers.write_text(MINE.format(**mine))
     report = converter.convert(net, None, folder / "out", layers=layers, **options)
     return report, [note for note in report.notes if " is fixed, since a free one fails" in note]
+
+
+def images(batch: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(batch, 3, 8, 8)).astype(np.float32)
 
 
 def free_axes(folder: Path) -> list[str]:
@@ -56,25 +65,26 @@ def free_axes(folder: Path) -> list[str]:
     return [dim.dim_param for dim in shape.dim if dim.dim_param]
 
 
-@pytest.mark.parametrize("dynamic", [None, ("batch",)])
+@pytest.mark.parametrize(("batch", "dynamic"), [(1, None), (1, ("batch",)), (8, None)])
 @pytest.mark.parametrize(
     ("mine", "why"),
     [
-        (MIXES, "what was written of it makes 1x144, wants 2x72"),
+        (MIXES, "what was written of it makes {batch}x{size}, wants 2x72"),
         (STOPS, "ONNX Runtime does not run what was written of it"),
     ],
 )
-def test_a_batch_that_a_run_finds_wrong_is_fixed(mine, why, dynamic, tmp_path):
-    report, said = converted(tmp_path, mine, dynamic=dynamic)
+def test_a_batch_that_a_run_finds_wrong_is_fixed(mine, why, batch, dynamic, tmp_path):
+    """Of eight images the network is fed two, which is the other size."""
+    report, said = converted(tmp_path, mine, batch, dynamic=dynamic)
     assert said == [
         "the batch of net.onnx is fixed, since a free one fails: with another batch: "
-        f"layer 'mine' (Mine): {why}"
+        f"layer 'mine' (Mine): {why.format(batch=batch, size=144 // batch)}"
     ]
     assert report.passed
     assert free_axes(tmp_path) == []
     assert report.notes.count(said[0]) == 1
     assert report.usage is not None
-    assert report.usage.inputs[0].shape == (1, 3, 8, 8)
+    assert report.usage.inputs[0].shape == (batch, 3, 8, 8)
 
 
 def test_of_several_axes_the_wrong_one_alone_is_fixed(tmp_path):
@@ -94,6 +104,35 @@ def test_an_axis_that_is_right_stays_free(tmp_path):
 def test_what_is_wrong_at_its_own_size_fails_and_is_not_fixed(tmp_path):
     report, said = converted(tmp_path, {**SCALES, "onnx": "op.Mul(x, op.scalar(0.5))"})
     assert (report.passed, said, free_axes(tmp_path)) == (False, [], ["batch"])
+
+
+@pytest.mark.parametrize("mine", [MIXES, STOPS])
+def test_inputs_that_a_fixed_file_would_not_take_are_a_failure(mine, tmp_path):
+    report, said = converted(tmp_path, mine, inputs={"data": images(2)})
+    assert (report.passed, said, free_axes(tmp_path)) == (False, [], ["batch"])
+    assert report.notes[-1].startswith("with another batch: layer 'mine' (Mine): ")
+
+
+def test_of_eight_bits_the_batch_is_fixed_too(tmp_path):
+    np.savez(tmp_path / "images.npz", data=images(2))
+    report, (said,) = converted(
+        tmp_path, STOPS, dtype="int8", calibrate=tmp_path / "images.npz", formats=["onnx"]
+    )
+    assert "with another batch: layer 'mine' (Mine): ONNX Runtime does not run" in said
+    assert report.passed
+    assert free_axes(tmp_path) == []
+
+
+def test_a_file_that_does_not_run_on_the_calibration_data_is_refused(tmp_path):
+    converted(tmp_path, STOPS, formats=["safetensors"])
+    net = converter.load(tmp_path / "net.prototxt", layers=tmp_path / "mine.py")
+    with pytest.raises(UnsupportedError, match="calibration: ONNX Runtime stops within the model"):
+        converter.export_onnx(
+            net,
+            tmp_path / "net.onnx",
+            dynamic=("batch",),
+            calibration=Calibration([{"data": images(2)}]),
+        )
 
 
 FIXED = """

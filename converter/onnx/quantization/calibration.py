@@ -14,7 +14,7 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 
 from converter.onnx.options import METHODS
-from converter.onnx.runtime import Arrays
+from converter.onnx.runtime import Arrays, stopped
 from prototxt.errors import UnsupportedError, UsageError
 
 
@@ -49,7 +49,7 @@ def ranges_of(
 
     `minmax` are the extremes, `percentile` leaves out the outermost of a hundred thousand values,
     and `entropy` cuts where the histogram loses least. Raises UnsupportedError for a value that is
-    not finite.
+    not finite, and CaffeError where the model does not run.
     """
     from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
@@ -70,7 +70,8 @@ def ranges_of(
             use_external_data_format=large,
         )
         for feed in calibration.feeds:  # one at a time: it holds all values of what it is given
-            calibrator.collect_data(_Reader([feed]))
+            with stopped("calibration"):
+                calibrator.collect_data(_Reader([feed]))
         found = calibrator.compute_data()
     return {name: _checked(name, found[name].range_value) for name in found}
 
