@@ -117,6 +117,8 @@ class Layer(nn.Module):
     free_axis: ClassVar[int | None] = None
     """The axis along which its tops are as long as values say; the shape rule says how long at
     most."""
+    is_traced_whole: ClassVar[bool] = False
+    """Whether torch's compiler can follow its forward pass though values say how long tops are."""
     first_free_top: ClassVar[int] = 0
     """The first top of which that is true: those before it are as their shapes say."""
 

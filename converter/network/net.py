@@ -28,6 +28,7 @@ from .plan import Plan, make_plan, running_steps
 from .quick.cache import Quick
 from .quick.calls import laid_out
 from .quick.own_code import with_own_code
+from .quick.traced import has_followed_rows
 from .shapes import shapes_of
 from .steps import Step
 
@@ -282,7 +283,7 @@ class CaffeNet(nn.Module):
         if channels_last:
             faster.use_channels_last()
         if compile:
-            faster.compile()
+            faster.compile(fullgraph=has_followed_rows(step.cls for step in faster.steps))
         return faster.requires_grad_(False)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:

@@ -46,6 +46,8 @@ class DetectionOutput(
     Caffe: weiliu89/caffe, src/caffe/layers/detection_output_layer.cpp
     """
 
+    is_traced_whole = True
+
     @classmethod
     def fits(cls, layer: Any, blobs: Sequence[Shape] | None) -> bool:
         known = is_set(layer.detection_output_param, "use_polygon") or _has_objectness(layer)

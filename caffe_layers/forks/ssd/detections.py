@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from math import prod
 from typing import Any, ClassVar
 
@@ -68,7 +67,7 @@ class Detections(Layer):
         self.variance_encoded_in_target = variance_encoded_in_target
         self.confidence_threshold = float32(confidence_threshold)
 
-    @cached_property
+    @property
     def labels(self) -> tuple[int, ...]:
         """The classes that are detected, all but the background's."""
         return tuple(c for c in range(self.num_classes) if c != self.background_label_id)

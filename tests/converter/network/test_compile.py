@@ -14,13 +14,23 @@ import pytest
 import torch
 from torch import Tensor
 
+import caffe_layers
 import converter
 from converter.network.quick.own_code import with_own_code
+from converter.network.quick.traced import FOLLOWS_ROWS, has_followed_rows
 
 NET = """
 input: "data" input_shape { dim: 2 dim: COUNT dim: 5 dim: 6 }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "top" convolution_param {
   num_output: COUNT kernel_size: 3 weight_filler { type: "xavier" } } }
+"""
+DETECTION = """
+input: "loc" input_shape { dim: 2 dim: 24 }
+input: "conf" input_shape { dim: 2 dim: 18 }
+input: "prior" input_shape { dim: 1 dim: 2 dim: 24 }
+layer { name: "top" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "prior" top: "top"
+  detection_output_param { num_classes: 3 confidence_threshold: 0.5 keep_top_k: 4
+    nms_param { nms_threshold: 0.45 top_k: 5 } } }
 """
 LIMIT = 8
 """So many cases of a function's code torch compiles."""
@@ -77,6 +87,34 @@ def test_a_copy_is_compiled_apart(tmp_path: Path, graphs: list[object]) -> None:
         other.compile()
         assert same(eager, other)
         assert len(graphs) == count + 1
+
+
+@pytest.mark.skipif(not FOLLOWS_ROWS, reason="this torch counts no rows in a whole graph")
+def test_detections_are_of_the_one_graph(tmp_path: Path, graphs: list[object]) -> None:
+    (tmp_path / "net.prototxt").write_text(DETECTION)
+    net = converter.load(tmp_path / "net.prototxt")
+    compiled = net.optimize(compile=True)
+    corners = torch.tensor([[0.1, 0.1, 0.5, 0.5]]) + 0.05 * torch.arange(6)[:, None]
+    prior = torch.stack([corners.flatten(), torch.full((24,), 0.1)])[None]
+    fed = {"loc": torch.randn(2, 24), "prior": prior}
+    rows = set()
+    for found in (12, 0, 1, 2):
+        conf = torch.zeros(12, 3)
+        conf[:found, 1] = torch.linspace(0.6, 0.9, found)
+        fed["conf"] = conf.reshape(2, 18)
+        with torch.inference_mode():
+            want, got = net(fed)["top"], compiled(fed)["top"]
+        assert torch.equal(got, want)
+        rows.add(len(want[0, 0]))
+    assert len(rows) > 2
+    assert len(graphs) == 1
+
+
+def test_a_graph_is_whole_only_where_all_of_it_is_followed() -> None:
+    followed, other = caffe_layers.DetectionOutput, caffe_layers.DetectionEvaluate
+    assert has_followed_rows([caffe_layers.ReLU, followed]) == FOLLOWS_ROWS
+    assert not has_followed_rows([caffe_layers.ReLU])  # what torch cannot follow may be cut out
+    assert not has_followed_rows([followed, other])
 
 
 class Sums:
