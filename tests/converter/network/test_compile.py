@@ -132,6 +132,7 @@ def test_code_of_its_own() -> None:
     assert one(1, 1, third=1) == 3
     assert inspect.signature(one) == inspect.signature(sums.total)
     assert one.__doc__ == "Return the sum."
+    assert inspect.unwrap(one) == one
     codes = {id(each.__code__) for each in (sums.total, one, two)}
     assert len(codes) == 3
     assert with_own_code(len) is len
