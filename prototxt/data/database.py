@@ -10,7 +10,7 @@ from typing import Any, ClassVar, SupportsBytes
 
 from prototxt.errors import FormatError, within
 
-Bytes = SupportsBytes | memoryview
+Bytes = bytes | SupportsBytes | memoryview
 """Bytes that are fetched where they are asked for."""
 
 Entry = tuple[Bytes, Bytes]
