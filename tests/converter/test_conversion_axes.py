@@ -95,14 +95,24 @@ def test_of_several_axes_the_wrong_one_alone_is_fixed(tmp_path):
     assert free_axes(tmp_path) == ["batch", "width"]
 
 
+def test_an_axis_that_shows_only_where_another_is_fixed_is_fixed_too(tmp_path):
+    both = {**FLAT, "torch": "x.flatten(1) / x.shape[2]"}
+    both["onnx"] = "op.Mul(op.Reshape(x, op.ints(8, -1)), op.scalar(1 / op.shape(x)[2]))"
+    report, said = converted(tmp_path, both, 8, dynamic=("batch", "height"))
+    assert [note.split()[1] for note in said] == ["batch", "height"]
+    assert report.passed
+    assert free_axes(tmp_path) == []
+
+
 def test_an_axis_that_is_right_stays_free(tmp_path):
     right = {**FLAT, "onnx": "op.Reshape(x, op.ints(0, -1))"}
     report, said = converted(tmp_path, right)
     assert (report.passed, said, free_axes(tmp_path)) == (True, [], ["batch"])
 
 
-def test_what_is_wrong_at_its_own_size_fails_and_is_not_fixed(tmp_path):
-    report, said = converted(tmp_path, {**SCALES, "onnx": "op.Mul(x, op.scalar(0.5))"})
+@pytest.mark.parametrize("batch", [1, 8])
+def test_what_is_wrong_at_its_own_size_fails_and_is_not_fixed(batch, tmp_path):
+    report, said = converted(tmp_path, {**SCALES, "onnx": "op.Mul(x, op.scalar(0.5))"}, batch)
     assert (report.passed, said, free_axes(tmp_path)) == (False, [], ["batch"])
 
 

@@ -9,7 +9,8 @@ import onnx
 import pytest
 
 import converter
-from prototxt.errors import ShapeError
+from converter.onnx.free_axes import with_free_axes
+from prototxt.errors import ShapeError, UnsupportedError
 
 INPUT = """layer { name: "in" type: "Input" top: "x"
   input_param { shape { dim: 1 dim: 4 dim: 6 dim: 6 } } }
@@ -53,6 +54,18 @@ def test_asked_for_it_is_refused(tmp_path):
     ) as e:
         converter.export_onnx(net, tmp_path / "net.onnx", dynamic=("batch",))
     assert e.value.fix == "export with fewer dynamic axes, or none"
+
+
+def test_other_errors_fix_the_batch_only_where_nobody_asked_for_it():
+    def make(axes):
+        if axes:
+            raise UnsupportedError("an engine wants known sizes")
+        return "made"
+
+    made, fixed = with_free_axes(None, make)
+    assert (made, list(fixed)) == ("made", ["batch"])
+    with pytest.raises(UnsupportedError, match="an engine wants known sizes"):
+        with_free_axes(["batch"], make)
 
 
 def test_a_reshape_that_keeps_the_images_apart_leaves_the_batch_free(tmp_path):
