@@ -12,7 +12,7 @@ def with_own_code(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a bound method that does the same by a copy of its code; anything else as it is.
 
     torch keeps what it compiled beside the code object, for a bound number of cases
-    (`torch._dynamo.config.recompile_limit`), after which a function runs uncompiled. Networks that
+    (its `recompile_limit`), after which a function runs uncompiled. Networks that
     share `forward` would share that number.
     """
     function = getattr(method, "__func__", None)
