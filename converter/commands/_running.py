@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import torch
 
 from converter.drawing.overlay import covered, describe, draw_result, save
 from converter.drawing.predictions import Classes, Result, read_result
-from converter.evaluation.samples import read_labels
 from converter.network.arrays import array_of, arrays_of, tensors_of
 from converter.network.backward import backward
 from converter.network.example_inputs import random_inputs
@@ -166,14 +165,13 @@ def _for_model(name: str, model: OnnxModel, settings: ImageSettings) -> Preproce
     return preprocessing_for(shape, **settings)
 
 
-def answer(args: Namespace, computed: Computed) -> Result | None:
+def answer(args: Namespace, computed: Computed, labels: Sequence[str]) -> Result | None:
     """Say what an output says of the photo; None where no photo is fed, or no output says it.
 
     That is an error only where nothing else is asked for.
     """
     if computed.photo is None:
         return None
-    labels = read_labels(args.labels) if args.labels else []
     try:
         least = LEAST if args.least is None else args.least
         _, result = read_result(computed.outputs, blob=args.blob, least=least)
@@ -188,9 +186,8 @@ def answer(args: Namespace, computed: Computed) -> Result | None:
     return result
 
 
-def draw(args: Namespace, result: Result, photo: Drawn) -> None:
+def draw(args: Namespace, result: Result, photo: Drawn, labels: Sequence[str]) -> None:
     """Draw on the photo what was said of it."""
-    labels = read_labels(args.labels) if args.labels else []
     height, width = photo.pixels.shape[:2]
     area = covered(height, width, photo.preprocessing)
     image = draw_result(photo.pixels, result, labels, area)

@@ -41,6 +41,7 @@ def run(args: Namespace) -> int:
     if not (args.output or args.draw or args.input):
         raise UsageError("nothing is asked for", fix=ASKING)
     start("converter.commands._running")
+    from converter.evaluation.samples import read_labels
     from converter.npz import write_npz
     from converter.text import format_shape
     from prototxt.atomic import writing
@@ -50,7 +51,8 @@ def run(args: Namespace) -> int:
     computed = compute(args)
     for name, blob in computed.outputs.items():
         say(args, f"{name} {format_shape(blob.shape)}")
-    result = answer(args, computed)
+    labels = read_labels(args.labels) if args.labels else []
+    result = answer(args, computed, labels)
     if args.output:
         with writing(Path(args.output)) as file:
             write_npz(file, computed.blobs)
@@ -58,5 +60,5 @@ def run(args: Namespace) -> int:
     if args.draw:
         assert computed.photo is not None  # `compute` has seen to it
         assert result is not None
-        draw(args, result, computed.photo)
+        draw(args, result, computed.photo, labels)
     return 0
