@@ -77,7 +77,9 @@ class Records(Images):
 def _records(source: str, backend: str, transform: DataTransformer, color: bool | None) -> Records:
     folder = Path(source)
     if not (source and folder.exists()):
-        raise FormatError(f"there is no database {source!r}")
+        raise FormatError(
+            f"there is no database {source!r}", fix="paths begin in the working folder"
+        )
     found = backend_of(folder)
     if found is not None and found != backend:
         raise UnsupportedError(f"{source}: no {backend}", fix=f"say `backend: {found}`: it is one")

@@ -28,9 +28,10 @@ def run(args: Namespace) -> int:
     import torch
 
     from converter.training import Outputs, mean_outputs
-    from converter.training.networks import check_fed
+    from converter.training.networks import check_fed, reading
 
-    net = load_and_tell(args)
+    with reading():
+        net = load_and_tell(args)
     check_fed(net)
     torch.manual_seed(args.seed)  # of what data layers draw
 

@@ -161,7 +161,9 @@ def pass_over(net: Net, request: Request) -> tuple[Net, list[str]]:
     if request.trains:
         return net, []
     filled = bool(request.weights) or request.weightless
-    return pass_over_training(net, request.registry, request.dialect, filled=filled)
+    return pass_over_training(
+        net, request.registry, request.dialect, filled=filled, given=request.input_shapes
+    )
 
 
 def refuse_faults(net: Net, request: Request) -> tuple[Net, list[str]]:

@@ -9,7 +9,7 @@ in training alone, and of the header a solver's. Each is said, with its place.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from caffe_layers import Layer
 from caffe_layers.base.layer import Registry
 from caffe_layers.base.message import FILLING, TRAINING, is_set
 from caffe_layers.base.refused import Refused
+from caffe_layers.data.input import Input
 from converter.network.steps import read_layer
 from prototxt import Net
 from prototxt.blob_index import BlobIndex
@@ -34,14 +35,21 @@ _SIZE = re.compile(r"height|width|size|dim|crop|shape|channel|colou?r|gr[ae]y", 
 
 
 def pass_over_training(
-    net: Net, registry: Registry, dialect: str | None, *, filled: bool
+    net: Net,
+    registry: Registry,
+    dialect: str | None,
+    *,
+    filled: bool,
+    given: Collection[str] = (),
 ) -> tuple[Net, list[str]]:
     """Return a filtered network without what only training needs and does not read, and notes.
 
-    `filled` says that the fillers do not matter: weights are given, or none are wanted.
+    `filled` says that the fillers do not matter: weights are given, or none are wanted. `given`
+    are the blobs of which the caller says the shape.
     """
     messages = TRAINING | FILLING if filled else TRAINING
-    passing = _Passing(net, registry, dialect, messages, BlobIndex.of(net.layers), [*net.layers])
+    blobs, layers = BlobIndex.of(net.layers), [*net.layers]
+    passing = _Passing(net, registry, dialect, messages, frozenset(given), blobs, layers)
     for index in reversed(range(len(net.layers))):  # who reads a top is judged before its maker
         passing.judge(index)
     passing.judge_header()
@@ -65,6 +73,7 @@ class _Passing:
     registry: Registry
     dialect: str | None
     messages: frozenset[str]
+    given: frozenset[str]
     blobs: BlobIndex
     layers: list[Any]
     gone: set[int] = field(default_factory=set)
@@ -97,7 +106,9 @@ class _Passing:
             error = UnsupportedError(f"{len(layer.top)} tops, where it has {cls.tops} here")
         if not (faults or error or issubclass(cls, Refused)):
             return
-        if self._is_source(layer, cls):
+        if issubclass(cls, Input) and not self.given.issuperset(layer.top):
+            self._pass_over(index, faults, error)  # it reads nothing: its fields are its shapes
+        elif self._is_source(layer, cls):
             self._feed(index, cls, message, faults, error)
         elif self._measures(layer, cls) and not self._is_read(index):
             self.gone.add(index)
@@ -146,7 +157,8 @@ class _Passing:
         ]
         reading = Reading(cls, message if cls is not Layer else None)
         shapes = said_shapes(layer, reading.source())
-        names = [*(fault.what for fault in faults), *map(str, self._extras(layer))]
+        names = [name for fault in faults for name in (fault.what, fault.path)]
+        names += map(str, self._extras(layer))
         if any(_SIZE.search(name.rpartition(".")[2]) for name in names):
             shapes = {}
         self.layers[index] = input_of(layer, read or layer.top, shapes)

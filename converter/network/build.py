@@ -25,7 +25,14 @@ from .steps import Step, build_steps
 
 
 class UnsaidShapeError(ShapeError):
-    """An input whose shape neither the definition nor the caller says."""
+    """An input whose shape neither the definition nor the caller says.
+
+    `unread` is why its layer does not read its data, which would say it; None where it reads none.
+    """
+
+    def __init__(self, message: str, *, fix: str = "", unread: CaffeError | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.unread = unread
 
 
 def build(net: Net, input_shapes: Mapping[str, Shape] | None = None) -> CaffeNet:
@@ -210,6 +217,7 @@ class Draft:
                 raise UnsaidShapeError(
                     f"the file does not say the shape of {name!r}{why}",
                     fix=f"give it with --input-shape {name}=...",
+                    unread=layer.read_error,
                 )
             known.append(shape)
         return known

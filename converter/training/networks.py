@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from os import PathLike
 
 import torch
@@ -11,6 +13,7 @@ from caffe_layers import Shape
 from caffe_layers.base.layer import Registry
 from converter.loading.load import load
 from converter.loading.options import Rename
+from converter.network.build import UnsaidShapeError
 from converter.network.net import CaffeNet
 from converter.network.parameters import learnable
 from prototxt.errors import ShapeError, UnsupportedError, WeightError, within
@@ -110,6 +113,19 @@ def ask_recurrent(net: CaffeNet) -> None:
             if layer.unrolled:
                 for blob in layer.parameters():
                     blob.requires_grad_()
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Let an input without a shape be the error of its data, where nothing else feeds it."""
+    try:
+        yield
+    except UnsaidShapeError as error:
+        if error.unread is None:
+            raise
+        unread = copy(error.unread)
+        unread.path = [*error.path, *unread.path]
+        raise unread from None
 
 
 def check_fed(net: CaffeNet) -> None:

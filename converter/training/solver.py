@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from os import fspath
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from prototxt.schema.protos import Protos
 from .definitions import SolverNet
 from .edge_losses import refuse_edge_losses
 from .events import Displayed, Event, NetTested, SnapshotWritten
-from .networks import ask_recurrent, check_fed, check_loss, load_net, share_trained
+from .networks import ask_recurrent, check_fed, check_loss, load_net, reading, share_trained
 from .settings import Settings, make_optimizer
 from .signal_handler import Requests
 from .snapshot import restore_state, save_state
@@ -143,16 +144,17 @@ class Solver:
         settings = self.settings
 
         def load(net: SolverNet) -> CaffeNet:
-            return load_net(
-                net,
-                weights,
-                dtype=dtype,
-                device=self.device,
-                dialect=dialect,
-                seed=self.seed,
-                layers=layers,
-                **options,
-            )
+            with reading() if self.feed is None else nullcontext():
+                return load_net(
+                    net,
+                    weights,
+                    dtype=dtype,
+                    device=self.device,
+                    dialect=dialect,
+                    seed=self.seed,
+                    layers=layers,
+                    **options,
+                )
 
         self.net = load(settings.train)
         check_loss(self.net)

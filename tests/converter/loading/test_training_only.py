@@ -119,6 +119,28 @@ def test_a_field_that_may_be_a_size_leaves_the_shape_to_the_caller(tmp_path: Pat
     assert loaded(net, input_shapes=given).shapes()["c"] == (1, 4)
 
 
+@pytest.mark.parametrize(
+    ("dim", "said"),
+    [
+        ("dim: ${N}", r"give its value with --set N="),
+        ("dim: 8.0", "8.0 where a whole number belongs"),
+        ('dim: "8"', '"8" where a whole number belongs'),
+        ("dims: 8", "BlobShape has no field 'dims'"),
+    ],
+)
+def test_an_inputs_sizes_are_not_passed_over(tmp_path: Path, dim: str, said: str) -> None:
+    net = write(tmp_path, INPUT.replace("dim: [2, 3, 8, 9]", f"dim: 2 dim: 3 {dim} dim: 9"), FC)
+    with pytest.raises(CaffeError, match=said):
+        loaded(net)
+    assert loaded(net, input_shapes={"x": (1, 2, 3)}).shapes()["c"] == (1, 4)
+
+
+def test_a_size_that_does_not_read_is_no_default(tmp_path: Path) -> None:
+    data = DATA.replace("batch_size: 2 ", "batch_size: 2.0 ") % ""
+    with pytest.raises(CaffeError, match="the file does not say the shape of 'x'"):
+        loaded(write(tmp_path, data, FC, LOSS % ""))
+
+
 def test_a_field_of_what_deploy_leaves_out_is_said(tmp_path: Path) -> None:
     label = """layer { name: "more" type: "HDF5Data" top: "label" hdf5_data_param { odd: 1 } }\n"""
     data = DATA.replace(' top: "label"', ' top: "unused"') % ""

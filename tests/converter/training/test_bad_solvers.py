@@ -221,3 +221,25 @@ def test_no_such_device(name: str, fails: Fails, monkeypatch: pytest.MonkeyPatch
 def test_mixed_precision_of_doubles(digits: Path) -> None:
     with pytest.raises(UnsupportedError, match="amp wants float32 weights"):
         Solver(digits / "solver.prototxt", dtype=torch.float64, amp=True)
+
+
+NO_DATA = """layer { name: "data" type: "Data" top: "data" top: "label"
+  data_param { source: "nowhere" batch_size: 2 backend: LMDB } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+"""
+
+
+@pytest.mark.parametrize("given", [(), ("--input-shape", "data=2,3,8,8")])
+def test_data_that_are_not_there_are_no_question_of_shapes(
+    fails: Fails, digits: Path, capsys: pytest.CaptureFixture[str], given: tuple[str, ...]
+) -> None:
+    (digits / "no_data.prototxt").write_text(NO_DATA)
+    said = (
+        "no_data.prototxt: layer 'data' (Data): there is no database 'nowhere'\n"
+        "  fix: paths begin in the working folder"
+    )
+    assert fails('net: "no_data.prototxt"', more=given) == said
+    assert main(["test", "no_data.prototxt", *given]) == 1
+    assert said in capsys.readouterr().err
