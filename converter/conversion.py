@@ -30,7 +30,7 @@ from .onnx.options import CalibrationOptions, FormatOptions
 from .onnx.quantization.calibration import Calibration
 from .onnx.quantization.file_scales import scales_of
 from .preprocessing import ImageSettings, Preprocessing, image_input, preprocessing_of
-from .preprocessing.inputs import as_arrays
+from .preprocessing.inputs import as_arrays, photos_said
 from .verification.report import Report
 from .verification.usage import Usage
 from .verification.verify import verify
@@ -129,6 +129,8 @@ def convert(
     if embedded is None:
         images, said = _images(loaded, settings)
         report.notes += said
+    said = photos_said(loaded, inputs or {}, settings, whole=embed_preprocessing)
+    report.notes += [note for note in said if note not in report.notes]
     fed = as_arrays(loaded, inputs or {}, settings, whole=embed_preprocessing)
     report.sources = _infos(loaded, quiet=quiet)
     if calibration is not None and not fed and embedded is None:

@@ -16,10 +16,10 @@ from converter.network.arrays import array_of, arrays_of, tensors_of
 from converter.network.backward import backward
 from converter.network.example_inputs import random_inputs
 from converter.network.net import CaffeNet
+from converter.onnx.images import Images
 from converter.onnx.model import OnnxModel
 from converter.onnx.runtime import run_onnx
 from converter.preprocessing import ImageSettings, Preprocessing, preprocessing_for
-from converter.preprocessing.families import WAYS
 from converter.preprocessing.inputs import Photo, preprocessing_by_name, read_fed
 from prototxt.atomic import writing
 from prototxt.data.images import resize
@@ -147,22 +147,22 @@ def _prepared(
 
 
 def _for_model(name: str, model: OnnxModel, settings: ImageSettings) -> Preprocessing:
-    """Return what a model's input wants: as is given, or as its metadata say."""
+    """Return what a model's input wants: as its metadata say, but for what is given."""
     shapes = model.inputs.shapes
     shape = shapes.get(name, ())
     if len(shape) != 4:
         raise ShapeError(f"input {name!r} is no image: the model's inputs are {shapes}")
-    if not settings and model.images is not None and model.images.input == name:
-        return model.images.preprocessing
-    if not settings:
-        problem = f"nothing says how images become the model's input {name!r}"
-        raise UnsupportedError(problem, fix=WAYS)
+    whole = settings.keys().isdisjoint(("family", "mean", "raw"))
+    images = Images.read(model.inputs.metadata, model.path.parent, mean=whole)
+    known = images.preprocessing if images is not None and images.input == name else None
+    if known is not None and not settings:
+        return known
     if not all(shape[2:]):
         raise ShapeError(
             f"the model takes images of any size as {name!r}",
             fix="export it with a dynamic batch alone, or feed an array",
         )
-    return preprocessing_for(shape, **settings)
+    return preprocessing_for(shape, known=known, **settings)
 
 
 def answer(args: Namespace, computed: Computed, labels: Sequence[str]) -> Result | None:

@@ -44,7 +44,7 @@ def run(args: Namespace) -> int:
     import torch
 
     from converter.onnx.model import OnnxModel
-    from converter.preprocessing.inputs import as_arrays, photos_among, read_fed
+    from converter.preprocessing.inputs import as_arrays, photos_among, photos_said, read_fed
     from converter.verification.feed import embedded_preprocessing
     from converter.verification.verify import verify
 
@@ -59,6 +59,11 @@ def run(args: Namespace) -> int:
             f"{args.model or 'a model made for the check'} takes no images and no photo is fed",
             fix="give a photo with --input, or a model of `convert --embed-preprocessing`",
         )
+    embedded = embedded_preprocessing(net, args.model, **settings) if takes_images else None
+    if embedded is not None:
+        say(args, f"the model prepares images so: {embedded}")
+    for said in photos_said(net, inputs, settings, whole=takes_images):
+        say(args, said)
     report = verify(
         net,
         args.model,
@@ -66,7 +71,7 @@ def run(args: Namespace) -> int:
         golden=args.golden,
         golden_float=args.golden_float,
         tolerance=args.tolerance,
-        preprocessing=embedded_preprocessing(net, args.model, **settings) if takes_images else None,
+        preprocessing=embedded,
         half=half,
         int8=int8,
         engine=args.engine,

@@ -81,7 +81,7 @@ class LabelledFiles:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         path, label = self.entries[index]
-        return np.ascontiguousarray(read_image(path)[:, :, ::-1]), label
+        return np.ascontiguousarray(read_image(path, upright=True)[:, :, ::-1]), label
 
     def name(self, index: int) -> str:
         """Return the image's path."""

@@ -46,10 +46,10 @@ class Images:
         return {KEY: json.dumps(self.as_dict())}
 
     @classmethod
-    def read(cls, metadata: Mapping[str, str], folder: Path) -> Images | None:
+    def read(cls, metadata: Mapping[str, str], folder: Path, *, mean: bool = True) -> Images | None:
         """Return what the metadata of a model in a folder say, None if they say nothing.
 
-        UsageError where the mean's file is not there any more.
+        UsageError where the mean's file is not there any more, unless its `mean` is not wanted.
         """
         if KEY not in metadata:
             return None
@@ -62,7 +62,7 @@ class Images:
             crop=_size(said["crop"]),
             origin="as the model's metadata say",
         )
-        if said["mean_file"]:
+        if mean and said["mean_file"]:
             wanted = replace(wanted, **mean_file(folder / said["mean_file"]))
         return cls(said["input"], wanted, said["embedded"], said["mean_file"])
 

@@ -14,6 +14,7 @@ from prototxt import Net, filter_net
 from prototxt.errors import UnsupportedError, UsageError
 from prototxt.named_file import find_named
 
+from .declared import declared_sizes
 from .spec import Preprocessing, mean_file, read_mean, read_size
 
 FAMILIES = {
@@ -99,15 +100,22 @@ def preprocessing_for(
     resize: str | None = None,
     crop: str | None = None,
     raw: bool = False,
+    known: Preprocessing | None = None,
 ) -> Preprocessing:
-    """Return what an input N x C x H x W of some model wants, by the settings alone.
+    """Return what an input N x C x H x W of some model wants, of which this much is `known`.
 
-    What they leave open is as it is: the whole image is resized to the input, in Caffe's order.
+    The settings are those of `preprocessing_of`, and replace parts of it. Raises UnsupportedError
+    where neither says it, ShapeError where it does not fit the input.
     """
     given = _read_settings(channels, mean, scale, resize, crop)
     if raw:
         return _raw(shape, family, given)
-    return _replaced(_family(family) or _plain(shape), given, shape)
+    base = _family(family) or known
+    if base is None:
+        if mean is None:
+            raise UnsupportedError("nothing says how images become the model's input", fix=WAYS)
+        base = _plain(shape)
+    return _replaced(base, given, shape)
 
 
 def _read_settings(
@@ -192,8 +200,10 @@ def _declared(net: CaffeNet, shape: tuple[int, ...], given: Container[str]) -> P
     for phase in phases:
         for layer in _transforming(filter_net(definition, phase=phase)):
             origin = f"transform_param of layer {layer.name!r}, {phase}"
+            base = replace(_plain(shape), scale=layer.transform_param.scale, origin=origin)
+            base = _sized(base, layer, definition, given)
             mean = {} if "mean_image" in given else _mean(layer.transform_param, definition)
-            return replace(_from_layer(layer, shape, origin), **mean)
+            return replace(base, **mean)
     return None
 
 
@@ -201,20 +211,33 @@ def _transforming(net: Net) -> Iterable[Any]:
     return (layer for layer in net.layers if layer.HasField("transform_param") and not layer.bottom)
 
 
-def _from_layer(layer: Any, shape: tuple[int, ...], origin: str) -> Preprocessing:
-    """Return what a data layer does, but for its mean.
+def _sized(
+    base: Preprocessing, layer: Any, definition: Net, given: Container[str]
+) -> Preprocessing:
+    """Return what a data layer does, with its sizes.
 
-    It crops images as they are: only their own tools resized them, or ImageData.
+    UsageError where it does more, unless the caller says the mean, and with it what images need.
     """
-    param, resize = layer.transform_param, None
-    if layer.type == "ImageData" and layer.image_data_param.new_height and not param.mean_file:
-        resize = (layer.image_data_param.new_height, layer.image_data_param.new_width)
-    crop = (param.crop_size, param.crop_size) if param.crop_size else None
-    known = {"scale": param.scale, "resize": resize, "crop": crop, "origin": origin}
-    return replace(_plain(shape), **known)
+    sizes = declared_sizes(layer, definition.schema)
+    left = [
+        one for one in sizes.undone if "resize" not in given or not one.endswith("resize_param")
+    ]
+    if left and "mean_image" not in given:
+        raise UsageError(
+            f"{definition.source}: layer {layer.name!r} does more to images than is done here: "
+            f"{', '.join(left)}",
+            fix=f"say what is left without it: {WAYS}",
+        )
+    without = f", without {', '.join(left)}" if left else ""
+    return replace(base, resize=sizes.resize, crop=sizes.crop, origin=f"{base.origin}{without}")
 
 
 def _mean(param: Any, definition: Net) -> dict[str, Any]:
+    if param.mean_file and param.mean_value:
+        raise UsageError(
+            f"{definition.source}: a transform_param has both mean_file and mean_value, wants one",
+            fix="give the mean with --mean",
+        )
     if param.mean_file:
         return mean_file(_mean_file(param.mean_file, definition))
     return {"mean": tuple(param.mean_value)} if param.mean_value else {}

@@ -68,6 +68,22 @@ def as_arrays(
     return arrays
 
 
+def photos_said(
+    net: CaffeNet, inputs: Mapping[str, Any], settings: ImageSettings, *, whole: bool = False
+) -> list[str]:
+    """Say what `as_arrays` does to each photo, one sentence each."""
+    prepared = [
+        name
+        for name, value in inputs.items()
+        if isinstance(value, Photo)
+        and not (whole and (name not in net.inputs or name == image_input(net)))
+    ]
+    return [
+        f"images become {name!r} so: {preprocessing_by_name(net, name, settings)}"
+        for name in prepared
+    ]
+
+
 def preprocessing_by_name(net: CaffeNet, name: str, settings: ImageSettings) -> Preprocessing:
     """Return what a photo for an input wants; UsageError for an input that takes no photo."""
     if name not in net.inputs:
@@ -83,7 +99,7 @@ def _read_input(name: str, path: Path) -> np.ndarray | Photo:
         raise UsageError(f"{path}: no such file")
     if path.suffix in ARRAY_SUFFIXES:
         return _read_array(name, path)
-    return Photo(np.ascontiguousarray(read_image(str(path))[:, :, ::-1]))
+    return Photo(np.ascontiguousarray(read_image(str(path), upright=True)[:, :, ::-1]))
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

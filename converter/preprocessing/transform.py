@@ -69,11 +69,16 @@ class Transform(nn.Module):
         if self.preprocessing.exact and planes != crop:
             raise ShapeError(
                 f"the image is {planes[0]}x{planes[1]}, the input {crop[0]}x{crop[1]}",
-                fix="--resize, or run the network at the image's size with --input-shape",
+                fix="give an image of that size, say in place of --raw what is done to it, or run "
+                "the network at the image's size with --input-shape",
             )
         top, left = ((size - part) // 2 for size, part in zip(planes, crop, strict=True))
         if top < 0 or left < 0:
-            raise ShapeError(f"the image is resized to {planes}, the crop is {crop}")
+            is_ = "is" if self.preprocessing.resize is None else "is resized to"
+            raise ShapeError(
+                f"the image {is_} {planes[0]}x{planes[1]}, the crop {crop[0]}x{crop[1]}",
+                fix="bring it to a size with --resize",
+            )
         return x[..., top : top + crop[0], left : left + crop[1]]
 
 

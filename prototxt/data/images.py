@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,19 @@ Image = NDArray[np.uint8]
 
 ONE = 2048  # OpenCV's bilinear weights are counted in these parts
 COLOURS = {1: "L", 3: "RGB", 4: "RGBA"}
+ORIENTATION = 0x0112  # of EXIF's tags
 
 
-def read_image(path: str | Path, *, color: bool | None = True) -> Image:
+def read_image(path: str | Path, *, color: bool | None = True, upright: bool = False) -> Image:
     """Return an image file as H x W x C bytes in OpenCV's order: B, G, R.
 
     With `color` C is 3, without it 1; None keeps what the file has: 1, 3, or 4 with transparency.
-    Its orientation mark (EXIF) is not followed. Raises FormatError for what is no image, and
-    UnsupportedError for pixels that do not fit into bytes where None keeps them.
+    Its orientation mark (EXIF), which cameras write, is followed if it is wanted `upright`. Raises
+    FormatError for what is no image, and UnsupportedError for pixels that do not fit into bytes
+    where None keeps them.
     """
     with within(str(path)):
-        return _decoded(path, color)
+        return _decoded(path, color, upright=upright)
 
 
 def decode_image(data: bytes, *, color: bool | None = True) -> Image:
@@ -34,13 +38,13 @@ def decode_image(data: bytes, *, color: bool | None = True) -> Image:
     return _decoded(io.BytesIO(data), color)
 
 
-def _decoded(file: Any, color: bool | None) -> Image:
+def _decoded(file: Any, color: bool | None, *, upright: bool = False) -> Image:
     pillow = _pillow()
     try:
         with pillow.open(file) as image:
             if color is False:
                 image.draft("L", image.size)  # a JPEG's brightness is in the file itself
-            pixels = _converted(image, color)
+            pixels = _turned(_converted(image, color), image if upright else None)
     except CaffeError:
         raise
     except (OSError, SyntaxError, ValueError) as error:
@@ -68,6 +72,22 @@ def _converted(image: Any, color: bool | None) -> NDArray[Any]:
     if color is not None:
         return np.asarray(image.convert("RGB" if color else "L"))
     return np.asarray(image.convert(COLOURS[_channels(image)]))
+
+
+def _turned(pixels: NDArray[Any], image: Any | None) -> NDArray[Any]:
+    """Return the pixels as an image's mark says that they are looked at; None says nothing.
+
+    Of the marks 1 to 8 those from 5 on exchange rows and columns, first of all.
+    """
+    mark = 1
+    if image is not None:
+        with suppress(SyntaxError, ValueError, struct.error):  # a damaged mark says nothing
+            mark = image.getexif().get(ORIENTATION, 1)
+    if mark not in range(1, 9):
+        return pixels
+    if mark > 4:
+        pixels = pixels.swapaxes(0, 1)
+    return pixels[:: -1 if mark in (3, 4, 7, 8) else 1, :: -1 if mark in (2, 3, 6, 7) else 1]
 
 
 def _channels(image: Any) -> int:

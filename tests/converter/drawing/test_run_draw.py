@@ -372,6 +372,61 @@ def test_a_photo_is_prepared_as_the_definition_says(more: list[str], folder: Pat
         assert blobs["data"][0, :, 2, 2].tolist() == [-1, -2, 6]
 
 
+@pytest.mark.parametrize("kind", ["values", "a mean image"])
+def test_an_option_replaces_a_part_of_what_a_models_metadata_say(folder: Path, kind: str) -> None:
+    mean = np.arange(3 * 8 * 11, dtype=np.float32).reshape(3, 8, 11)
+    np.save("mean.npy", mean)
+    given = ["--mean", "1,2,3" if kind == "values" else "mean.npy", "--scale", "2"]
+    assert main(["convert", "net.prototxt", "-o", "out", *given]) == 0
+    runs = {"torch": ["run", "net.prototxt", *given], "onnx": ["run", "out/net.onnx"]}
+    for more in ([], ["--scale", "0.5"], ["--channels", "RGB"], ["--resize", "8x11"]):
+        for name, args in runs.items():
+            photo = ["--input", "data=photo.png", "--output", f"{name}.npz"]
+            assert main([*args, *photo, *more]) == 0, more
+        with np.load("torch.npz") as torch, np.load("onnx.npz") as onnx:
+            assert np.allclose(torch["prob"], onnx["prob"], atol=1e-6), more
+    for file in folder.glob("out/*.npy"):
+        file.unlink()
+    more = ["--output", "onnx.npz", "--mean", "0"]
+    assert main(["run", "out/net.onnx", "--input", "data=photo.png", *more]) == 0
+
+
+@pytest.mark.parametrize("more", [["--scale", "1"], ["--channels", "RGB"], ["--crop", "6x9"]])
+def test_an_option_is_no_preprocessing(
+    folder: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "net.prototxt", "-o", "out"]) == 0
+    for net in ("net.prototxt", "out/net.onnx"):
+        assert main(["run", net, "--input", "data=photo.png", *more]) == 1, net
+        assert "nothing says how images become" in capsys.readouterr().err
+
+
+def test_a_photo_is_looked_at_upright(folder: Path) -> None:
+    """As OpenCV reads it, and so the program in the report: as its camera says."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    photo = np.random.default_rng(1701).integers(256, size=(9, 6, 3), dtype=np.uint8)
+    Image.fromarray(photo).save("photo.png", exif=turned)
+    (folder / "list.txt").write_text("photo.png 1\n")
+    (folder / "net.prototxt").write_text(NET.replace("global_pooling: true", "kernel_size: 1"))
+    net = ["net.prototxt", "--raw"]
+    assert main(["run", *net, "--input", "data=photo.png", "--output", "blobs.npz"]) == 0
+    assert main(["features", *net, "--data", "list.txt", "--blobs", "mean", "-o", "f.npz"]) == 0
+    upright = np.rot90(photo, -1)[:, :, ::-1].transpose(2, 0, 1)
+    for file in ("blobs.npz", "f.npz"):
+        with np.load(file) as blobs:
+            assert np.array_equal(blobs["mean"][0], upright)
+
+
+def test_verify_says_how_a_photo_is_prepared(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "data' so: resize to 6x9, crop the middle 6x9, BGR, minus 1, times 1 (as given)"
+    for args in (["verify", "net.prototxt"], ["convert", "net.prototxt", "-o", "out"]):
+        assert main([*args, "--input", "data=photo.png", "--mean", "1"]) == 0
+        assert capsys.readouterr().out.count(said) == 1
+
+
 def test_several_images_are_fed(folder: Path) -> None:
     two = """
     layer { name: "a" type: "Input" top: "a" input_param { shape { dim: [1, 3, 12, 18] } } }

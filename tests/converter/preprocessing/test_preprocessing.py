@@ -120,7 +120,7 @@ def test_images_of_different_sizes_and_kinds():
     assert torch.equal(got[1:], Transform(what)(large[None]))
     with pytest.raises(ShapeError, match="wants N x H x W x 3"):
         Transform(what)(np.zeros((4, 4), np.uint8))
-    with pytest.raises(ShapeError, match=r"resized to \(5, 9\), the crop is \(8, 8\)"):
+    with pytest.raises(ShapeError, match=r"image is 5x9, the crop 8x8\n  fix: bring it.* --resize"):
         Transform(Preprocessing("RGB", crop=(8, 8)))(images(5, 9))
 
 
@@ -189,6 +189,54 @@ def test_the_definition_says_it(tmp_path):
     settings = {"mean": "7", "scale": 2.0, "resize": "9", "channels": "rgb"}
     given = converter.preprocess(net, **settings).preprocessing
     assert (given.order, given.mean, given.scale, given.resize) == ("RGB", (7.0,), 2.0, 9)
+
+
+SSD = """resize_param { prob: 1 resize_mode: %s height: 9 width: 9 interp_mode: LINEAR }
+  mean_value: 5 distort_param { hue_prob: 0.5 }"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "param", "resize", "crop"),
+    [
+        ("AnnotatedData", SSD % "WARP", (9, 9), (8, 8)),
+        ("AnnotatedData", SSD % "FIT_SMALL_SIZE", 9, (8, 8)),
+        ("AnnotatedData", "crop_h: 8 crop_w: 8", None, (8, 8)),
+        ("Data", "crop_height: 8 crop_width: 8 scale_factors: 2", None, (8, 8)),
+        ("Data", "crop_size: 8", None, (8, 8)),
+        ("Data", "mean_value: 5", (8, 8), (8, 8)),
+    ],
+)
+def test_forks_say_sizes_in_fields_of_their_own(tmp_path, kind, param, resize, crop):
+    text = DATA.replace("PARAM", param).replace('"Data"', f'"{kind}"')
+    net = load(tmp_path, text, input_shapes={"data": (1, 3, 8, 8)}, deploy=True)
+    found = converter.preprocess(net).preprocessing
+    assert (found.resize, found.crop) == (resize, crop)
+
+
+@pytest.mark.parametrize(
+    ("param", "field"),
+    [
+        (SSD % "FIT_LARGE_SIZE_AND_PAD", "transform_param.resize_param"),
+        (SSD.replace("LINEAR", "NEAREST") % "WARP", "transform_param.resize_param"),
+        ("bgr2rgb: true", "transform_param.bgr2rgb"),
+    ],
+)
+def test_what_is_not_done_to_images_is_named(tmp_path, param, field):
+    kind = "AnnotatedData" if "resize" in param else "Data"
+    text = DATA.replace("PARAM", param).replace('"Data"', f'"{kind}"')
+    net = load(tmp_path, text, input_shapes={"data": (1, 3, 8, 8)}, deploy=True)
+    with pytest.raises(UsageError, match=f"does more to images than is done here: {field}"):
+        converter.preprocess(net)
+    assert f"without {field}" in str(converter.preprocess(net, mean="5").preprocessing)
+
+
+def test_a_mean_is_a_file_or_values(tmp_path):
+    np.save(tmp_path / "m.npy", np.zeros((3, 8, 8), np.float32))
+    text = DATA.replace("PARAM", f'mean_value: 1 mean_file: "{tmp_path / "m.npy"}"')
+    net = load(tmp_path, text, input_shapes={"data": (1, 3, 8, 8)}, deploy=True)
+    with pytest.raises(UsageError, match="both mean_file and mean_value"):
+        converter.preprocess(net)
+    assert converter.preprocess(net, mean="1").preprocessing.mean == (1.0,)
 
 
 def test_a_mean_file_that_is_not_there(tmp_path):
@@ -368,9 +416,9 @@ def test_verify_a_model_that_takes_images(tmp_path, capsys):
     args = ["verify", *net, str(tmp_path / "net.onnx")]
     for given in ([], ["--input", f"image={tmp_path / 'images.npy'}"]):
         assert main([*args, *settings, *given]) == 0
-        assert (
-            "ONNX Runtime, the file as it ships, against torch: passed" in capsys.readouterr().out
-        )
+        said = capsys.readouterr().out
+        assert "the model prepares images so: resize to shorter side 256" in said
+        assert "ONNX Runtime, the file as it ships, against torch: passed" in said
         assert main([*args, *settings[:2], *given]) == 1, "another scale"
         assert "FAILED at 'conv', the first blob that differs" in capsys.readouterr().out
         assert main([*args, *given]) == 1

@@ -32,6 +32,19 @@ def test_channels_are_in_opencv_s_order() -> None:
     assert (decode_image(data, color=None) == alpha[:, :, [2, 1, 0, 3]]).all()
 
 
+@pytest.mark.parametrize("mark", range(10))
+def test_upright_as_opencv_turns_it(mark: int, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    said = pillow.Exif()
+    said[0x0112] = mark
+    path = tmp_path / "photo.png"
+    path.write_bytes(file_of(RGB, exif=said))
+    assert (read_image(path) == RGB[:, :, ::-1]).all()
+    upright = read_image(path, upright=True)
+    assert upright.shape == ((7, 6, 3) if mark in range(5, 9) else (6, 7, 3))
+    assert (upright == cv2.imread(str(path))).all()
+
+
 def test_grey_and_colour_as_asked_for() -> None:
     grey = RGB[:, :, 0]
     data = file_of(grey)
