@@ -61,6 +61,11 @@ class Filler:
     border_ratio: float = 0.0
     file: str = ""
 
+    def __repr__(self) -> str:
+        """Return how it is written, without what is so by default: signatures show it."""
+        own = (one.name for one in fields(self) if getattr(self, one.name) != one.default)
+        return f"Filler({', '.join(f'{name}={getattr(self, name)!r}' for name in own)})"
+
     @classmethod
     def from_caffe(cls, filler: Any) -> Filler:
         """Read a `FillerParameter` message."""

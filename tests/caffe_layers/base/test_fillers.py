@@ -273,3 +273,8 @@ def test_an_unknown_type_names_the_known_ones() -> None:
         "gaussian_unitball, identity, msra, positive_unitball, uniform, xavier; weights take a "
         "filler's place"
     )
+
+
+def test_a_filler_is_printed_as_it_is_written() -> None:
+    assert repr(Filler()) == "Filler()"
+    assert repr(Filler(type="xavier", variance_norm=2)) == "Filler(type='xavier', variance_norm=2)"
