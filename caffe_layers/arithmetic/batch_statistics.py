@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -58,12 +56,27 @@ def onnx_normalize_batch(op: Op, x: str, eps: float) -> str:
     return op.Div(centred, std)
 
 
-def norm_source(py: Py, x: str, tensors: dict[str, Tensor], **options: Any) -> str:
+def norm_source(
+    py: Py,
+    x: str,
+    tensors: dict[str, Tensor],
+    *,
+    eps: float,
+    momentum: float = 0.1,
+    affine: bool = True,
+) -> str:
     """Return Python source of torch's BatchNorm with these parameters and running statistics."""
     axes = {2: 1, 3: 1, 4: 2, 5: 3}.get(len(py.shapes[0]))
     if axes is None:
         raise UnsupportedError(f"torch has no BatchNorm for {len(py.shapes[0])} axes")
     tensors = {**tensors, "num_batches_tracked": torch.zeros((), dtype=torch.int64)}
     channels = len(tensors["running_mean"])
-    module = py.module(f"nn.BatchNorm{axes}d", channels, **options, tensors=tensors)
+    module = py.module(
+        f"nn.BatchNorm{axes}d",
+        channels,
+        eps=eps,
+        momentum=momentum,
+        affine=affine,
+        tensors=tensors,
+    )
     return f"{module}({x})"

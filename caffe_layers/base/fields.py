@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from inspect import Parameter, signature
+from inspect import Parameter, Signature, signature
 from typing import Any
 
 from .filler import Filler
@@ -14,20 +14,49 @@ REQUIRED = Parameter.empty
 NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
-def arguments_of(cls: type) -> Mapping[str, Any]:
-    """Return what a class's `__init__` takes by name, with the defaults.
+def signature_of(cls: type) -> Signature:
+    """Return what a class is called with, its bases' keywords among its own.
 
-    Where it hands `**options` on to its base's, that one's arguments are among them.
+    Where an `__init__` hands `**options` on, the next one's named parameters stand there, with
+    their types and defaults. `**options` itself is left out if a TypedDict says what it is.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Parameter] = {}
+    rest: list[Parameter] = []
     for base in cls.__mro__:
         if "__init__" not in vars(base):
             continue
         _, *parameters = signature(vars(base)["__init__"]).parameters.values()
-        found = {p.name: p.default for p in parameters if p.kind in NAMED} | found
+        for parameter in parameters:
+            if parameter.kind is Parameter.VAR_KEYWORD:
+                rest = rest or [parameter]
+            elif not rest:
+                found[parameter.name] = parameter
+            elif parameter.kind in NAMED:
+                keyword = parameter.replace(kind=Parameter.KEYWORD_ONLY)
+                found.setdefault(parameter.name, keyword)
         if not any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
             break
-    return found
+    return Signature([*found.values(), *(one for one in rest if not is_declared(one))])
+
+
+def is_declared(options: Parameter) -> bool:
+    """Tell whether the keywords of a `**options` are those of a TypedDict."""
+    return "Unpack[" in str(options.annotation)
+
+
+def arguments_of(cls: type) -> Mapping[str, Any]:
+    """Return what a class's `__init__` takes by name, with the defaults: see `signature_of`."""
+    parameters = signature_of(cls).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind in NAMED}
+
+
+class SignatureOfClass:
+    """The `__signature__` of a class, which `inspect`, and so `help`, asks for first."""
+
+    def __get__(self, instance: object, cls: type) -> Signature:
+        if instance is not None:
+            raise AttributeError("an instance is called as its forward is")
+        return signature_of(cls)
 
 
 def read_fields(message: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from prototxt.schema import SHIPPED, Schema
 
 from .checks import require_axes, require_countable, require_values
 from .count import Count
-from .fields import arguments_of, read_fields
+from .fields import SignatureOfClass, arguments_of, read_fields
 from .filler import Filler
 from .message import is_set
 from .op import Values
@@ -56,6 +56,8 @@ class Layer(nn.Module):
     A layer's blobs are declared in Caffe's order with `add_blob` and hold Caffe's shapes: they are
     what `.caffemodel` files store.
     """
+
+    __signature__ = SignatureOfClass()
 
     caffe_type: ClassVar[str]
     fork: ClassVar[str]
@@ -227,7 +229,7 @@ class Layer(nn.Module):
                 )
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         """Return the arguments of `__init__` that are fields of the message `param` (see above).
 
         What is `computed` takes a field's place. A dialect may lack the message, or a field of it:
@@ -238,7 +240,7 @@ class Layer(nn.Module):
         return cls.fields_of(getattr(layer, cls.param), **computed)
 
     @classmethod
-    def fields_of(cls, message: Any, **computed: Any) -> dict[str, Any]:
+    def fields_of(cls, message: Any, **computed: object) -> dict[str, Any]:
         """Return the arguments that are fields of one more message, as `fields` does."""
         return read_fields(message, cls._arguments()) | computed
 
@@ -375,10 +377,17 @@ class Layer(nn.Module):
         spec = self._spec(blob)
         return 1.0 if spec.decay_mult is None else spec.decay_mult
 
-    def set_spec(self, blob: int, **fields: Any) -> None:
-        """Change multipliers of one blob."""
+    def set_spec(
+        self, blob: int, *, lr_mult: float | None = None, decay_mult: float | None = None
+    ) -> None:
+        """Change those multipliers of one blob that are given."""
         rows = [*self.param_specs, *[ParamSpec()] * (blob + 1 - len(self.param_specs))]
-        rows[blob] = replace(rows[blob], **fields)
+        old = rows[blob]
+        rows[blob] = replace(
+            old,
+            lr_mult=old.lr_mult if lr_mult is None else lr_mult,
+            decay_mult=old.decay_mult if decay_mult is None else decay_mult,
+        )
         self.param_specs = tuple(rows)
 
     def _spec(self, blob: int) -> ParamSpec:

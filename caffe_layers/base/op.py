@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from torch import Tensor, nn
 
-from .operators import Operators
+from .operators import Attribute, Operators
 from .shape import Shape
 
 Values = str | Sequence[str]
@@ -37,7 +37,7 @@ class Op(Operators, Protocol):
     tops: tuple[str, ...]
     """The names to ask for the tops' shapes by."""
 
-    def takes(self, op_type: str, *inputs: str, **attributes: Any) -> bool:
+    def takes(self, op_type: str, *inputs: str, **attributes: Attribute) -> bool:
         """Tell whether what the file is written for runs an operator, and runs it rightly.
 
         `attributes` are those that matter. A layer that has several forms asks before the first.
@@ -106,7 +106,7 @@ class Op(Operators, Protocol):
     def reshape_to_top(self, value: str, index: int = 0) -> str:
         """Append a Reshape to the shape of a top of this layer."""
 
-    def append(self, op_type: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+    def append(self, op_type: str, *inputs: str, name: str = "", **attributes: Attribute) -> str:
         """Append an operator of one output whose type is known only when the layer is written."""
 
     def scan(
@@ -133,14 +133,14 @@ class Py(Protocol):
     shapes: tuple[Shape, ...]
     """The bottoms' shapes."""
 
-    def call(self, function: str, *args: Any, **options: Any) -> str:
+    def call(self, function: str, *args: object, **options: object) -> str:
         """Return a call; strings are expressions, and options of the function's default go."""
 
     def sizes(self, numbers: Sequence[int]) -> int | tuple[int, ...]:
         """Return sizes of several axes as torch takes them: one number if they are equal."""
 
     def module(
-        self, cls: str, *args: Any, tensors: Mapping[str, Tensor | None], **options: Any
+        self, cls: str, *args: object, tensors: Mapping[str, Tensor | None], **options: object
     ) -> str:
         """Declare a torch module with its parameters and buffers; return its expression."""
 

@@ -10,7 +10,12 @@ is not written. Each returns the name of its output, or of several as many as `o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, overload
+from typing import Literal, Protocol, overload
+
+from google.protobuf.message import Message
+
+Attribute = str | float | Sequence[str] | Sequence[float] | Message | None
+"""What an attribute of a node may be; a tensor and a graph are onnx's messages."""
 
 
 class Unary(Protocol):
@@ -48,19 +53,19 @@ class Reduction(Protocol):
 class Other(Protocol):
     """An operator with attributes that no layer here uses: the builder checks them."""
 
-    def __call__(self, *inputs: str, name: str = "", **attributes: Any) -> str: ...
+    def __call__(self, *inputs: str, name: str = "", **attributes: Attribute) -> str: ...
 
 
 class OtherOfSeveral(Protocol):
     """The same with several outputs."""
 
-    @overload
-    def __call__(
-        self, *inputs: str, outputs: Literal[1] = 1, name: str = "", **attributes: Any
+    @overload  # of both the first that fits is meant
+    def __call__(  # type: ignore[overload-overlap]
+        self, *inputs: str, outputs: Literal[1] = 1, name: str = "", **attributes: Attribute
     ) -> str: ...
     @overload
     def __call__(
-        self, *inputs: str, outputs: int, name: str = "", **attributes: Any
+        self, *inputs: str, outputs: int, name: str = "", **attributes: Attribute
     ) -> tuple[str, ...]: ...
 
 

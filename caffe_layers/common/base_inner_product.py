@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, TypedDict
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +14,16 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError
+
+
+class InnerProductFields(TypedDict, total=False):
+    """What an inner product is told, for those that hand it on: `BaseInnerProduct`'s keywords."""
+
+    bias_term: bool
+    weight_filler: Filler
+    bias_filler: Filler
+    axis: int
+    transpose: bool
 
 
 class BaseInnerProduct(Layer, param="inner_product_param"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor
 
@@ -12,6 +12,16 @@ from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
 
 from .covered import check_covers, covered_shape, spread, spread_shape
+
+
+class ScaleFields(TypedDict, total=False):
+    """What a scale is told, for those that hand it on: `BaseScale`'s keywords."""
+
+    axis: int
+    num_axes: int
+    filler: Filler
+    bias_term: bool
+    bias_filler: Filler
 
 
 class BaseScale(Layer, param="scale_param"):

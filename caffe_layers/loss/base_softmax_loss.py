@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor
 from typing_extensions import Self
@@ -21,6 +21,14 @@ from .normalizer import (
     read_normalization,
 )
 from .threshold import LOG_FLT_MIN
+
+
+class SoftmaxLossFields(TypedDict, total=False):
+    """What a loss of a softmax is told: `BaseSoftmaxLoss`'s keywords."""
+
+    axis: int
+    ignore_label: int | None
+    normalization: str
 
 
 class BaseSoftmaxLoss(Layer):

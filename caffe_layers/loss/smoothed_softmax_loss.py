@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from torch import Tensor
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from caffe_layers.arithmetic.gradient import floored, gradient_of
 from caffe_layers.base.checks import canonical_axis, require
@@ -17,7 +17,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from prototxt.errors import UnsupportedError
 
-from .base_softmax_loss import BaseSoftmaxLoss
+from .base_softmax_loss import BaseSoftmaxLoss, SoftmaxLossFields
 from .labels import emit_labels, read_labels
 from .normalizer import emit_normalized, is_pre_fixed, normalized
 from .threshold import LOG_FLT_MIN
@@ -35,7 +35,9 @@ class _SmoothedGradient(BaseSoftmaxLoss):
     p is the softmax, s and w what `weights` returns. The value is SoftmaxWithLoss's.
     """
 
-    def __init__(self, *, label_smoothing: float = 0.0, **fields: Any) -> None:
+    def __init__(
+        self, *, label_smoothing: float = 0.0, **fields: Unpack[SoftmaxLossFields]
+    ) -> None:
         super().__init__(**fields)
         self.label_smoothing = float32(label_smoothing)
 
@@ -117,7 +119,9 @@ class FaceSoftmaxWithLoss(
     Caffe: happynear/caffe-windows, src/caffe/layers/softmax_loss_layer.cu
     """
 
-    def __init__(self, *, label_smooth_factor: float = 0.0, **fields: Any) -> None:
+    def __init__(
+        self, *, label_smooth_factor: float = 0.0, **fields: Unpack[SoftmaxLossFields]
+    ) -> None:
         super().__init__(**fields)
         self.factor = float32(label_smooth_factor)
 
@@ -134,7 +138,7 @@ class FaceSoftmaxWithLoss(
         return super().from_caffe(layer, bottoms)
 
     @classmethod
-    def fields(cls, layer: Any, **given: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **given: object) -> dict[str, Any]:
         return super().fields(
             layer, label_smooth_factor=layer.softmax_param.label_smooth_factor, **given
         )

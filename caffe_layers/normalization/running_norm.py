@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,15 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+
+
+class RunningNormFields(TypedDict, total=False):
+    """`RunningNorm`'s keywords, but for `eps`: a fork's layer has its own default."""
+
+    slope_filler: Filler
+    bias_filler: Filler
+    momentum: float
+    frozen: bool
 
 
 class RunningNorm(Layer, param="bn_param"):

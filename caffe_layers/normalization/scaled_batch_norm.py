@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.arithmetic.batch_statistics import normalize_batch, onnx_normalize_batch
 from caffe_layers.base.checks import require
@@ -23,6 +24,18 @@ from .base import KeepsSums
 from .layouts import readings
 
 MIN_EPS = 1e-5  # CUDNN_BN_MIN_EPSILON, a double: NVIDIA lifts a smaller eps to it
+
+
+class ScaledBatchNormFields(TypedDict, total=False):
+    """What a BatchNorm with a scale is told: `ScaledBatchNorm`'s keywords."""
+
+    use_global_stats: bool | None
+    moving_average_fraction: float
+    eps: float
+    scale_filler: Filler
+    bias_filler: Filler
+    bias_term: bool
+    relu: bool
 
 
 class ScaledBatchNorm(KeepsSums, param="batch_norm_param"):
@@ -142,7 +155,7 @@ class IntelBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="intel"):
     order = ("mean", "variance", "factor", "weight", "bias")
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         param = layer.batch_norm_param
         if is_set(param, "filler"):
             computed["scale_filler"] = Filler.from_caffe(param.filler)
@@ -168,7 +181,7 @@ class NvidiaBatchNorm(ScaledBatchNorm, type="BatchNorm", fork="nvidia"):
     replaces_bvlc = False  # without scale_bias
     order = ("mean", "variance", "factor", "weight", "bias")
 
-    def __init__(self, channels: int, **fields: Any) -> None:
+    def __init__(self, channels: int, **fields: Unpack[ScaledBatchNormFields]) -> None:
         super().__init__(channels, **fields)
         self.eps = max(self.eps, MIN_EPS)
         self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.int64))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 from torch import Tensor
+from typing_extensions import Required
 
 from caffe_layers.arithmetic.window import Sizes, Window, make_window, read_window
 from caffe_layers.base.checks import require
@@ -16,24 +17,24 @@ from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError, UnsupportedError
 
 
-class NeededFields(TypedDict):
-    """What a convolution cannot do without."""
+class ChannelwiseFields(TypedDict, total=False):
+    """What a convolution of each channel by itself is told: the others' keywords, but for two."""
 
-    num_output: int
-    kernel_size: Sizes
-
-
-class WindowFields(NeededFields, total=False):
-    """What a convolution is told, for those that hand it on: `BaseConvolution`'s keywords."""
-
+    kernel_size: Required[Sizes]
     bias_term: bool
     pad: Sizes
     stride: Sizes
     dilation: Sizes
-    group: int
     axis: int
     weight_filler: Filler
     bias_filler: Filler
+
+
+class WindowFields(ChannelwiseFields, total=False):
+    """What a convolution is told, for those that hand it on: `BaseConvolution`'s keywords."""
+
+    num_output: Required[int]
+    group: int
 
 
 class BaseConvolution(Layer, param="convolution_param"):
@@ -173,24 +174,40 @@ class BaseConvolution(Layer, param="convolution_param"):
         op_type: str,
         bottoms: Sequence[str],
         pads: Sequence[int] | None,
-        **attributes: Any,
+        *,
+        auto_pad: str | None = None,
     ) -> list[str]:
-        """Append one Conv or ConvTranspose for each bottom."""
+        """Append one Conv or ConvTranspose for each bottom; `auto_pad` takes the place of pads."""
         weights = self.onnx_weights(op)
         return [
-            self.onnx_one(op, op_type, x, weights, op.shape(top), pads=pads, **attributes)
+            self.onnx_one(op, op_type, x, weights, op.shape(top), pads, auto_pad=auto_pad)
             for x, top in zip(bottoms, op.tops, strict=True)
         ]
 
     def onnx_one(
-        self, op: Op, op_type: str, x: str, weights: Sequence[str], top: Shape, **attributes: Any
+        self,
+        op: Op,
+        op_type: str,
+        x: str,
+        weights: Sequence[str],
+        top: Shape,
+        pads: Sequence[int] | None,
+        *,
+        auto_pad: str | None = None,
     ) -> str:
         """Append the Conv or ConvTranspose of one bottom, whose top has the shape `top`."""
-        window = self.drawn_window()
-        attributes["group"] = self.group
-        seen = self.onnx_bottom(op, x)
         return onnx_slide(
-            op, op_type, x, weights, window, top, axis=self.axis, seen=seen, **attributes
+            op,
+            op_type,
+            x,
+            weights,
+            self.drawn_window(),
+            top,
+            pads,
+            axis=self.axis,
+            seen=self.onnx_bottom(op, x),
+            group=self.group,
+            auto_pad=auto_pad,
         )
 
     def onnx_bottom(self, op: Op, x: str) -> str:
@@ -243,27 +260,37 @@ def onnx_slide(
     weights: Sequence[str],
     window: Window,
     top: Shape,
+    pads: Sequence[int] | None,
     *,
+    group: int,
+    auto_pad: str | None = None,
     axis: int = 1,
     seen: str = "",
-    **attributes: Any,
 ) -> str:
     """Append a Conv or ConvTranspose, between two Reshapes where the axes are not ONNX's.
 
     `top` is the shape of what it makes, `seen` a value of x's shape that it reads in x's place.
     """
-    attributes |= {
-        "kernel_shape": window.kernel,
-        "strides": window.stride,
-        "dilations": window.dilation,
-    }
+
+    def slide(read: str, pads: Sequence[int] | None) -> str:
+        return op.append(
+            op_type,
+            read,
+            *weights,
+            kernel_shape=window.kernel,
+            strides=window.stride,
+            dilations=window.dilation,
+            pads=pads,
+            auto_pad=auto_pad,
+            group=group,
+        )
+
     shape, moves = op.shape(x), op.dynamic(x)
     if axis == 1 and len(shape) > 2:
         read = seen or x
         if op_type == "Conv" and _sees_places(window):
-            pads = attributes.get("pads")
-            read, attributes["pads"] = _padded(op, read, pads), pads and [0] * len(pads)
-        return op.append(op_type, read, *weights, **attributes)
+            read, pads = _padded(op, read, pads), pads and [0] * len(pads)
+        return slide(read, pads)
     if any(moves[axis:]):
         raise UnsupportedError(
             f"the sizes of {shape} from axis {axis} on must be known",
@@ -271,5 +298,5 @@ def onnx_slide(
         )
     inner = (-1, *shape[axis:], *(() if len(shape) > axis + 1 else (1,)))
     flat = op.Reshape(seen or x, op.ints(*inner))
-    y = op.append(op_type, flat, *weights, **attributes)
+    y = slide(flat, pads)
     return op.reshape(y, top, [*moves[:axis], *[False] * (len(top) - axis)])

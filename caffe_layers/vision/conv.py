@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from torch import Tensor
 from typing_extensions import Unpack
@@ -125,7 +124,15 @@ class Convolution(CrossCorrelation, type="Convolution", bottoms=(1, None), tops=
         return ", ".join(tops)
 
     def onnx_one(
-        self, op: Op, op_type: str, x: str, weights: Sequence[str], top: Shape, **attributes: Any
+        self,
+        op: Op,
+        op_type: str,
+        x: str,
+        weights: Sequence[str],
+        top: Shape,
+        pads: Sequence[int] | None,
+        *,
+        auto_pad: str | None = None,
     ) -> str:
-        y = super().onnx_one(op, op_type, x, weights, top, **attributes)
+        y = super().onnx_one(op, op_type, x, weights, top, pads, auto_pad=auto_pad)
         return onnx_rectify(op, y, self.negative_slope) if self.relu else y

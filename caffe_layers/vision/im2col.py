@@ -73,5 +73,5 @@ class Im2col(Layer, type="Im2col"):
         weight = op.array("weight", filters)
         top = op.shape(op.tops[0])
         return onnx_slide(
-            op, "Conv", x, [weight], self.window, top, axis=self.axis, pads=pads, group=channels
+            op, "Conv", x, [weight], self.window, top, pads, axis=self.axis, group=channels
         )

@@ -87,7 +87,7 @@ class Source:
         self._layer = ""
         self._net = net
 
-    def call(self, function: str, *args: Any, **options: Any) -> str:
+    def call(self, function: str, *args: object, **options: object) -> str:
         """Return a call; strings are expressions, and options of the function's default go."""
         defaults = _defaults(function)
         given = [*map(str, args)]
@@ -101,7 +101,7 @@ class Source:
         return numbers[0] if len(set(numbers)) == 1 else tuple(numbers)
 
     def module(
-        self, cls: str, *args: Any, tensors: Mapping[str, Tensor | None], **options: Any
+        self, cls: str, *args: object, tensors: Mapping[str, Tensor | None], **options: object
     ) -> str:
         """Declare a torch module with its parameters and buffers; return its expression."""
         name = self._attributes[self._layer]

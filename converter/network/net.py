@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, overload
+from typing import Any, TypedDict, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from caffe_layers import Layer, Shape
 from caffe_layers.limits import running
@@ -34,6 +35,17 @@ from .steps import Step
 
 Inputs = Mapping[str, Tensor] | Tensor
 ArrayInputs = Mapping[str, NDArray[Any]] | NDArray[Any]
+
+
+class CompileOptions(TypedDict, total=False):
+    """What `torch.compile` of every supported release is told."""
+
+    fullgraph: bool
+    dynamic: bool | None
+    backend: str | Callable[..., Any]
+    mode: str | None
+    options: dict[str, Any] | None
+    disable: bool
 
 
 class CaffeNet(nn.Module):
@@ -286,13 +298,14 @@ class CaffeNet(nn.Module):
             faster.compile(fullgraph=has_followed_rows(step.cls for step in faster.steps))
         return faster.requires_grad_(False)
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
+    def compile(self, **options: Unpack[CompileOptions]) -> None:
         """Let torch compile the passes from now on, each network apart from the others.
 
-        Options are those of `torch.compile`.
+        `options` are those of `torch.compile`: `fullgraph`, `dynamic`, `backend`, `mode`,
+        `options` and `disable`.
         """
         self.__dict__["forward"] = with_own_code(self.forward)
-        super().compile(*args, **kwargs)
+        super().compile(**options)
 
     def use_channels_last(self) -> None:
         """Lay out weights of four axes, and from now on inputs too, with the channels last."""

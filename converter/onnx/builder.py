@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from caffe_layers import Shape
 from caffe_layers.base.op import Axis, Op, Values
+from caffe_layers.base.operators import Attribute
 from prototxt.errors import UnsupportedError
 
 from .graph import Dim, Graph, makers, rename
@@ -98,7 +99,7 @@ class Builder:
         self._taken.add(full)
         return full
 
-    def takes(self, op_type: str, *inputs: str, **attributes: Any) -> bool:
+    def takes(self, op_type: str, *inputs: str, **attributes: Attribute) -> bool:
         """Tell whether what the file is written for runs an operator, and runs it rightly."""
         target = self.target.limits if self.target is not None else ()
         limits = [limit for limit in target if limit.verdict != NOTED]
@@ -277,12 +278,17 @@ class Builder:
         inputs, count = (*state, *sequences), len(sequences)
         return self._append("Scan", inputs, len(made), body=body, num_scan_inputs=count)
 
-    def append(self, op_type: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+    def append(self, op_type: str, *inputs: str, name: str = "", **attributes: Attribute) -> str:
         """Append an operator of one output whose type is known only when the layer is written."""
         return self._append(op_type, inputs, 1, name, **attributes)[0]
 
     def _append(
-        self, op_type: str, inputs: Sequence[str], outputs: int, name: str = "", **attributes: Any
+        self,
+        op_type: str,
+        inputs: Sequence[str],
+        outputs: int,
+        name: str = "",
+        **attributes: Attribute,
     ) -> tuple[str, ...]:
         schema = defs.get_schema(op_type, self.opset, "")
         given = spelt(op_type, attributes)
@@ -306,8 +312,11 @@ class Builder:
             raise AttributeError(op_type)
         schema = defs.get_schema(op_type, self.opset, "")
 
-        def add(*inputs: str, outputs: int | None = None, **words: Any) -> str | tuple[str, ...]:
-            made = self._append(op_type, inputs, outputs or max(schema.min_output, 1), **words)
+        def add(
+            *inputs: str, outputs: int | None = None, name: str = "", **attributes: Attribute
+        ) -> str | tuple[str, ...]:
+            count = outputs or max(schema.min_output, 1)
+            made = self._append(op_type, inputs, count, name, **attributes)
             return made if len(made) > 1 or schema.outputs[0].option == VARIADIC else made[0]
 
         return add

@@ -41,9 +41,9 @@ class Net(Passes):
     the layer's place; what a layer of the user's raises passes through.
     """
 
-    def __init__(self, *args: Any, **others: Any) -> None:
+    def __init__(self, *args: Any, **others: object) -> None:
         if len(args) == len(_LEGACY) and not others and isinstance(args[1], (str, PathLike)):
-            given = dict(zip(_LEGACY, args, strict=True))
+            given: dict[str, Any] = dict(zip(_LEGACY, args, strict=True))
         else:
             given = dict(zip(_NAMED, args, strict=False)) | others
             if len(args) > len(_NAMED) or given.keys() - set(_NAMED):

@@ -115,7 +115,7 @@ class Passes:
         blobs: Iterable[str] | None = None,
         start: str | None = None,
         end: str | None = None,
-        **kwargs: Any,
+        **kwargs: np.ndarray,
     ) -> Arrays:
         """Run forward, from the layer `start` up to and with `end`.
 
@@ -140,7 +140,7 @@ class Passes:
         diffs: Iterable[str] | None = None,
         start: str | None = None,
         end: str | None = None,
-        **kwargs: Any,
+        **kwargs: np.ndarray,
     ) -> Arrays:
         """Run backward, from the layer `start` down to and with `end`.
 
@@ -160,7 +160,7 @@ class Passes:
         self._backward(first, last)
         return {name: self.blobs[name].diff for name in wanted}
 
-    def forward_all(self, blobs: Iterable[str] | None = None, **kwargs: Any) -> Arrays:
+    def forward_all(self, blobs: Iterable[str] | None = None, **kwargs: np.ndarray) -> Arrays:
         """Run forward on as many samples as there are, in batches; return copies of all results."""
         results: dict[str, list[np.ndarray]] = {
             name: [] for name in [*self.outputs, *(blobs or [])]
@@ -171,7 +171,10 @@ class Passes:
         return _samples(results, _first_length(kwargs))
 
     def forward_backward_all(
-        self, blobs: Iterable[str] | None = None, diffs: Iterable[str] | None = None, **kwargs: Any
+        self,
+        blobs: Iterable[str] | None = None,
+        diffs: Iterable[str] | None = None,
+        **kwargs: np.ndarray,
     ) -> tuple[Arrays, Arrays]:
         """Run forward and backward in batches; return copies of all results and gradients."""
         results: dict[str, list[np.ndarray]] = {

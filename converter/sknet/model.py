@@ -99,11 +99,28 @@ class Bottleneck(nn.Module):
 
     expansion = 2
 
-    def __init__(self, in_channels: int, channels: int, *, stride: int = 1, **kernels: Any) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        stride: int = 1,
+        branches: int = 2,
+        groups: int = 32,
+        attention: int,
+        weigh: Weigh = weigh,
+    ) -> None:
         super().__init__()
         out_channels = self.expansion * channels
         self.reduce = ConvBN(in_channels, channels, 1)
-        self.kernels = SelectiveKernel(channels, stride=stride, **kernels)
+        self.kernels = SelectiveKernel(
+            channels,
+            stride=stride,
+            branches=branches,
+            groups=groups,
+            attention=attention,
+            weigh=weigh,
+        )
         self.increase = ConvBN(channels, out_channels, 1, relu=False)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:

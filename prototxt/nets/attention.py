@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
+
+from typing_extensions import Unpack
 
 from .definition import Definition
 from .resnext import IMAGES, MOMENTUM, conv_bn
 
 STEM = 64
+
+
+class AttentionOptions(TypedDict, total=False):
+    """`attention`'s keywords."""
+
+    groups: int
+    width: int
+    outer: int
+    last: int
+    skips: bool
+    num_classes: int
+    data: Sequence[int]
 
 
 def attention(
@@ -72,8 +86,9 @@ class Stage:
         net, middle = self.net, f"{name}/3x3g{self.groups}"
         start = bn_relu(net, f"{name}/pre", bottom) if self.normalizes_first else bottom
         top = conv_bn(net, f"{name}/1x1_reduce", start, self.inner, 1, relu=True)
-        how = {"stride": stride, "pad": 1, "group": self.groups}
-        top = conv_bn(net, middle, top, self.inner, 3, relu=True, **how)
+        top = conv_bn(
+            net, middle, top, self.inner, 3, stride=stride, pad=1, group=self.groups, relu=True
+        )
         increase, shortcut = f"{name}/1x1_increase", f"{name}/1x1_proj"
         if self.normalizes_first:
             top = net.convolution(increase, top, self.outer, 1)
@@ -118,16 +133,19 @@ def bn_relu(net: Definition, name: str, bottom: str) -> str:
     return net.relu(f"{name}/relu", net.cudnn_batch_norm(f"{name}/bn", bottom, MOMENTUM))
 
 
-def attention56(**options: Any) -> Definition:
+def attention56(**options: Unpack[AttentionOptions]) -> Definition:
     """Return Attention-56."""
-    return attention("attention56", (1, 1, 1), **{"groups": 1, "width": 64, **options})
+    given: AttentionOptions = {"groups": 1, "width": 64, **options}
+    return attention("attention56", (1, 1, 1), **given)
 
 
-def attention92(**options: Any) -> Definition:
+def attention92(**options: Unpack[AttentionOptions]) -> Definition:
     """Return Attention-92."""
-    return attention("attention92", (1, 2, 3), **{"groups": 1, "width": 64, **options})
+    given: AttentionOptions = {"groups": 1, "width": 64, **options}
+    return attention("attention92", (1, 2, 3), **given)
 
 
-def attentionnext56(**options: Any) -> Definition:
+def attentionnext56(**options: Unpack[AttentionOptions]) -> Definition:
     """Return AttentionNeXt-56."""
-    return attention("attentionnext56", (1, 1, 1), **{"groups": 32, "width": 128, **options})
+    given: AttentionOptions = {"groups": 32, "width": 128, **options}
+    return attention("attentionnext56", (1, 1, 1), **given)

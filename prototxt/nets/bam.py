@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing_extensions import Unpack
 
 from .definition import Definition
-from .resnext import Place, conv_bn, resnext
+from .resnext import Place, ResNeXtOptions, conv_bn, resnext
 
 REDUCTION = 16
 DILATION = 4
@@ -45,11 +45,11 @@ def attend(net: Definition, place: Place, x: str) -> str:
     return net.sum(name, [x, top])
 
 
-def bam_resnext50(**options: Any) -> Definition:
+def bam_resnext50(**options: Unpack[ResNeXtOptions]) -> Definition:
     """Return ResNeXt-50 with a module behind each stage but the last."""
     return resnext("bam_resnext50", (3, 4, 6, 3), between=attend, **options)
 
 
-def bam_resnext101(**options: Any) -> Definition:
+def bam_resnext101(**options: Unpack[ResNeXtOptions]) -> Definition:
     """Return ResNeXt-101 with a module behind each stage but the last."""
     return resnext("bam_resnext101", (3, 4, 23, 3), between=attend, **options)

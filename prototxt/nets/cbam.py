@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing_extensions import Unpack
 
 from .definition import Definition
-from .resnext import Place, conv_bn, resnext
+from .resnext import Place, ResNeXtOptions, conv_bn, resnext
 
 REDUCTION = 16
 KERNEL = 7
@@ -53,11 +53,11 @@ def gate_places(net: Definition, name: str, x: str, channels: int, height: int) 
     return net.product(name, [x, top])
 
 
-def cbam_resnext50(**options: Any) -> Definition:
+def cbam_resnext50(**options: Unpack[ResNeXtOptions]) -> Definition:
     """Return ResNeXt-50 with a module in each unit."""
     return resnext("cbam_resnext50", (3, 4, 6, 3), refine=refine, **options)
 
 
-def cbam_resnext101(**options: Any) -> Definition:
+def cbam_resnext101(**options: Unpack[ResNeXtOptions]) -> Definition:
     """Return ResNeXt-101 with a module in each unit."""
     return resnext("cbam_resnext101", (3, 4, 23, 3), refine=refine, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Union
+from typing import TypedDict, Union
 
 WIDTH = 80  # a message of plain values that fits in this many columns stays on one line
 
@@ -31,6 +31,17 @@ def constant(value: float) -> Message:
 def gaussian(std: float) -> Message:
     """Return the filler that draws from a normal distribution of mean 0."""
     return {"type": "gaussian", "std": std}
+
+
+class ConvolutionOptions(TypedDict, total=False):
+    """What a convolution is told beside its sizes: `Definition.convolution`'s keywords."""
+
+    stride: int
+    pad: int | tuple[int, int]
+    dilation: int
+    group: int
+    bias_term: bool
+    weight_filler: Message
 
 
 class Definition:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
+
+from typing_extensions import Unpack
 
 from prototxt.errors import UnsupportedError
 
@@ -18,6 +20,18 @@ class Paths(NamedTuple):
 
     residual: str
     dense: str
+
+
+class DPNOptions(TypedDict, total=False):
+    """`dpn`'s keywords."""
+
+    stem: int
+    width: int
+    groups: int
+    growth: Sequence[int]
+    outer: int
+    num_classes: int
+    data: Sequence[int]
 
 
 def dpn(
@@ -102,19 +116,25 @@ def bn_relu(net: Definition, name: str, bottom: str) -> str:
     return net.relu(f"{name}/relu", net.cudnn_batch_norm(f"{name}/bn", bottom, MOMENTUM))
 
 
-def dpn92(**options: Any) -> Definition:
+def dpn92(**options: Unpack[DPNOptions]) -> Definition:
     """Return DPN-92, 32x3d."""
-    return dpn(
-        "dpn92",
-        (3, 4, 20, 3),
-        **{"stem": 64, "width": 96, "groups": 32, "growth": (16, 32, 24, 128), **options},
-    )
+    given: DPNOptions = {
+        "stem": 64,
+        "width": 96,
+        "groups": 32,
+        "growth": (16, 32, 24, 128),
+        **options,
+    }
+    return dpn("dpn92", (3, 4, 20, 3), **given)
 
 
-def dpn98(**options: Any) -> Definition:
+def dpn98(**options: Unpack[DPNOptions]) -> Definition:
     """Return DPN-98, 40x4d."""
-    return dpn(
-        "dpn98",
-        (3, 6, 20, 3),
-        **{"stem": 96, "width": 160, "groups": 40, "growth": (16, 32, 32, 128), **options},
-    )
+    given: DPNOptions = {
+        "stem": 96,
+        "width": 160,
+        "groups": 40,
+        "growth": (16, 32, 32, 128),
+        **options,
+    }
+    return dpn("dpn98", (3, 6, 20, 3), **given)

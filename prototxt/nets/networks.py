@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
@@ -67,10 +67,13 @@ NETWORKS: dict[str, Network] = {
 }
 
 
+Setting = bool | int | Sequence[int] | None
+"""What an option of a network may be."""
+
 FIXED = ("data", "layers")  # options that have as many numbers as their defaults
 
 
-def build(name: str, **options: Any) -> Definition:
+def build(name: str, **options: Setting) -> Definition:
     """Return the definition of a network: `str()` of it is its prototxt.
 
     Raises UnsupportedError for a name, an option or a value that is not there.
@@ -86,7 +89,7 @@ def build(name: str, **options: Any) -> Definition:
         if not _fits(value, known_kind):
             wants = known_kind if known_kind == "bool" else f"{known_kind}, each 1 or more"
             raise UnsupportedError(f"{name}'s {option} is {value!r}, wants {wants}")
-        if option in FIXED and len(value) != len(default):
+        if option in FIXED and isinstance(value, Sequence) and len(value) != len(default):
             raise UnsupportedError(f"{name}'s {option} {value} wants {len(default)} numbers")
     return network.build(**options)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypedDict
 
-from .definition import Definition
+from typing_extensions import Unpack
+
+from .definition import ConvolutionOptions, Definition
 
 MOMENTUM = 0.95
 STEM = 64  # channels of the first convolution
@@ -29,6 +31,15 @@ class Place(NamedTuple):
 
 Unit: TypeAlias = Callable[[Definition, Place, str], str]
 """Adds a unit behind a blob, and gives its top."""
+
+
+class ResNeXtOptions(TypedDict, total=False):
+    """The numbers of `resnext`, of whose units other functions may take a part."""
+
+    groups: int
+    width: int
+    num_classes: int
+    data: Sequence[int]
 
 
 def resnext(
@@ -136,7 +147,7 @@ def conv_bn(
     size: int | tuple[int, int],
     *,
     relu: bool = False,
-    **how: Any,
+    **how: Unpack[ConvolutionOptions],
 ) -> str:
     """Add a convolution, its normalisation and, with `relu`, its ReLU."""
     top = net.convolution(name, bottom, channels, size, **how)
@@ -144,11 +155,11 @@ def conv_bn(
     return net.relu(f"{name}/relu", top) if relu else top
 
 
-def resnext50(**options: Any) -> Definition:
+def resnext50(**options: Unpack[ResNeXtOptions]) -> Definition:
     """Return ResNeXt-50, 32x4d."""
     return resnext("resnext50", (3, 4, 6, 3), **options)
 
 
-def resnext101(**options: Any) -> Definition:
+def resnext101(**options: Unpack[ResNeXtOptions]) -> Definition:
     """Return ResNeXt-101, 32x4d."""
     return resnext("resnext101", (3, 4, 23, 3), **options)

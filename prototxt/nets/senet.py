@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
+
+from typing_extensions import Unpack
 
 from .definition import Definition, Value
 
 REDUCTION = 16
 OUTER = 256  # channels of the first stage's units
+
+
+class SENetOptions(TypedDict, total=False):
+    """`senet`'s keywords."""
+
+    width: int
+    groups: int
+    inner: int | None
+    stem: Sequence[int]
+    stride_in_reduce: bool
+    projection: int
+    outer: int
+    num_classes: int
+    data: Sequence[int]
 
 
 def senet(
@@ -93,11 +109,12 @@ def conv_bn(
     channels: int,
     size: int,
     *,
+    stride: int = 1,
+    group: int = 1,
     relu: bool = False,
-    **how: Any,
 ) -> str:
     """Add a convolution and, in its place, BatchNorm, Scale and with `relu` a ReLU."""
-    top = convolution(net, name, bottom, channels, size, **how)
+    top = convolution(net, name, bottom, channels, size, stride=stride, group=group)
     param = {"use_global_stats": True}
     net.layer(f"{name}/bn", "BatchNorm", [top], [top], batch_norm_param=param)
     net.layer(f"{name}/bn/scale", "Scale", [top], [top], scale_param={"bias_term": True})
@@ -126,43 +143,51 @@ def convolution(
     return net.layer(name, "Convolution", [bottom], convolution_param=param | {"stride": stride})
 
 
-def se_resnet50(**options: Any) -> Definition:
+def se_resnet50(**options: Unpack[SENetOptions]) -> Definition:
     """Return the released SE-ResNet-50."""
     return se_resnet("SE-ResNet-50", (3, 4, 6, 3), **options)
 
 
-def se_resnet101(**options: Any) -> Definition:
+def se_resnet101(**options: Unpack[SENetOptions]) -> Definition:
     """Return the released SE-ResNet-101."""
     return se_resnet("SE-ResNet-101", (3, 4, 23, 3), **options)
 
 
-def se_resnet152(**options: Any) -> Definition:
+def se_resnet152(**options: Unpack[SENetOptions]) -> Definition:
     """Return the released SE-ResNet-152."""
     return se_resnet("SE-ResNet-152", (3, 8, 36, 3), **options)
 
 
-def se_resnet(name: str, layers: Sequence[int], **options: Any) -> Definition:
+def se_resnet(name: str, layers: Sequence[int], **options: Unpack[SENetOptions]) -> Definition:
     """Return an SE-ResNet, whose stages begin with a strided 1x1 convolution."""
-    return senet(name, layers, **{"width": 64, "stride_in_reduce": True, **options})
+    given: SENetOptions = {"width": 64, "stride_in_reduce": True, **options}
+    return senet(name, layers, **given)
 
 
-def se_resnext50(**options: Any) -> Definition:
+def se_resnext50(**options: Unpack[SENetOptions]) -> Definition:
     """Return the released SE-ResNeXt-50, 32x4d: the paper's SENet-50."""
     return se_resnext("SE-ResNeXt-50 (32 x 4d)", (3, 4, 6, 3), **options)
 
 
-def se_resnext101(**options: Any) -> Definition:
+def se_resnext101(**options: Unpack[SENetOptions]) -> Definition:
     """Return the released SE-ResNeXt-101, 32x4d: the paper's SENet-101."""
     return se_resnext("SE-ResNeXt-101 (32 x 4d)", (3, 4, 23, 3), **options)
 
 
-def se_resnext(name: str, layers: Sequence[int], **options: Any) -> Definition:
+def se_resnext(name: str, layers: Sequence[int], **options: Unpack[SENetOptions]) -> Definition:
     """Return an SE-ResNeXt of 32 groups, 4 channels wide in the first stage."""
-    return senet(name, layers, **{"width": 128, "groups": 32, **options})
+    given: SENetOptions = {"width": 128, "groups": 32, **options}
+    return senet(name, layers, **given)
 
 
-def senet154(**options: Any) -> Definition:
+def senet154(**options: Unpack[SENetOptions]) -> Definition:
     """Return the released SENet-154."""
-    stem, layers = (64, 64, 128), (3, 8, 36, 3)
-    defaults = {"width": 128, "inner": 256, "groups": 64, "stem": stem, "projection": 3}
-    return senet("SENet", layers, **{**defaults, **options})
+    given: SENetOptions = {
+        "width": 128,
+        "inner": 256,
+        "groups": 64,
+        "stem": (64, 64, 128),
+        "projection": 3,
+        **options,
+    }
+    return senet("SENet", (3, 8, 36, 3), **given)

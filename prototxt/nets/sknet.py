@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
+
+from typing_extensions import Unpack
 
 from prototxt.errors import UnsupportedError
 
@@ -11,6 +13,20 @@ from .definition import Definition, gaussian
 from .resnext import IMAGES, Place, add_shortcut, conv_bn, trunk
 
 MIN_ATTENTION = 32  # channels that the attention keeps at least
+
+
+class SKNetOptions(TypedDict, total=False):
+    """`sknet`'s keywords."""
+
+    branches: int
+    groups: int | Sequence[int]
+    dilated: bool
+    selection: bool
+    reduction: int
+    attention: Sequence[int] | None
+    width: int
+    num_classes: int
+    data: Sequence[int]
 
 
 def sknet(
@@ -151,11 +167,12 @@ def select(
     return top
 
 
-def sknet50(**options: Any) -> Definition:
+def sknet50(**options: Unpack[SKNetOptions]) -> Definition:
     """Return the released SKNet-50; `options` are those of `sknet`."""
     return sknet("sknet50_basic", (3, 4, 6, 3), **options)
 
 
-def sknet101(**options: Any) -> Definition:
+def sknet101(**options: Unpack[SKNetOptions]) -> Definition:
     """Return the released SKNet-101, whose attention is narrower in its second stage."""
-    return sknet("sknet101", (3, 4, 23, 3), **{"attention": (32, 16, 32, 64), **options})
+    given: SKNetOptions = {"attention": (32, 16, 32, 64), **options}
+    return sknet("sknet101", (3, 4, 23, 3), **given)

@@ -20,6 +20,7 @@ from torch import Tensor
 import caffe_layers
 import converter
 from caffe_layers import Layer, Op, Shape, Values
+from prototxt.nets.sknet import sknet50
 
 
 class Gate(Layer, type="Gate", fork="mine"):
@@ -50,9 +51,20 @@ MISSPELT = {
     "sclar": "op.Mul(x, op.sclar(2))",
     "opsett": "converter.convert(folder, None, folder, opsett=17)",
     "strid": "caffe_layers.Convolution(3, num_output=8, kernel_size=3, strid=2)",
+    "tranpose": "caffe_layers.TernaryInnerProduct(4, 2, tranpose=True)",
+    "min_sizes": "caffe_layers.MovedPriorBox(min_size=[9], min_sizes=[9])",
+    "num_classes": "caffe_layers.TextDetectionOutput(top_k=3)",
+    "clases": "sknet50(clases=9)",
     "meen": 'converter.preprocess(net, meen="104,117,123")',
     "grups": "converter.sknet.sknet50(grups=1)",
     "momentun": "converter.training.SGD(net.parameters(), 0.1, momentun=0.9)",
+}
+
+MISTYPED = {
+    "transpose": 'caffe_layers.TernaryInnerProduct(4, 2, transpose="yes")',
+    "kernel_size": "caffe_layers.Winograd(3, num_output=8, kernel_size=3.5)",
+    "top_k": 'caffe_layers.TextDetectionOutput(num_classes=2, top_k="all")',
+    "alpha": 'op.append("Elu", x, alpha=object())',
 }
 
 
@@ -76,8 +88,10 @@ def test_a_users_file_is_typed(tmp_path: Path) -> None:
     assert checked(tmp_path, FILE).startswith("Success")
     words = "op: Op, x: str, folder: Path, net: converter.CaffeNet"
     lines = [FILE, f"def wrong({words}) -> object:", "    return ("]
-    wrong = "\n".join([*lines, *(f"        {each}," for each in MISSPELT.values()), "    )\n"])
-    said = checked(tmp_path, wrong)
-    for name in MISSPELT:
+    wrong = [*MISSPELT.values(), *MISTYPED.values()]
+    said = checked(
+        tmp_path, "\n".join([*lines, *(f"        {each}," for each in wrong), "    )\n"])
+    )
+    for name in (*MISSPELT, *MISTYPED):
         assert f'"{name}"' in said, said
-    assert f"Found {len(MISSPELT)} errors" in said
+    assert f"Found {len(wrong)} errors" in said

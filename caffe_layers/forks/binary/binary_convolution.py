@@ -44,7 +44,7 @@ class BinaryConvolution(
         self.use_alpha, self.use_binarization = use_alpha, use_binarization
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         if "binary_convolution_param" in layer.DESCRIPTOR.fields_by_name:
             computed = cls.fields_of(layer.binary_convolution_param, **computed)
         return super().fields(layer, **computed)
@@ -102,7 +102,7 @@ class ZzBinaryConvolution(
         return is_set(layer, "debug_param")
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         debug = fork_field(layer, "debug_param")
         return super().fields(
             layer, **(computed if debug is None else cls.fields_of(debug, **computed))

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.message import fork_field, is_set
 from caffe_layers.base.shape import Shape
+from caffe_layers.common.base_inner_product import InnerProductFields
 
 from .few_values import binarized, zz_binarized
 from .used_weights import FewValuedInnerProduct
@@ -33,14 +35,14 @@ class BinaryInnerProduct(FewValuedInnerProduct, type="BinaryInnerProduct", fork=
         *,
         use_alpha: bool = False,
         use_binarization: bool = True,
-        **options: Any,
+        **options: Unpack[InnerProductFields],
     ) -> None:
         super().__init__(inputs, num_output, **options)
         require(not self.transpose, "transpose is passed over by HWGQ, wants it left out")
         self.use_alpha, self.use_binarization = use_alpha, use_binarization
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         if "binary_inner_product_param" in layer.DESCRIPTOR.fields_by_name:
             computed = cls.fields_of(layer.binary_inner_product_param, **computed)
         return super().fields(layer, **computed)
@@ -58,7 +60,12 @@ class ZzBinaryInnerProduct(FewValuedInnerProduct, type="BinaryInnerProduct", for
     """
 
     def __init__(
-        self, inputs: int, num_output: int, *, xnorno_grad: bool = False, **options: Any
+        self,
+        inputs: int,
+        num_output: int,
+        *,
+        xnorno_grad: bool = False,
+        **options: Unpack[InnerProductFields],
     ) -> None:
         super().__init__(inputs, num_output, **options)
         require(not self.transpose, "transpose takes inputs for outputs there, wants it left out")
@@ -69,7 +76,7 @@ class ZzBinaryInnerProduct(FewValuedInnerProduct, type="BinaryInnerProduct", for
         return not is_set(layer, "binary_inner_product_param")
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         debug = fork_field(layer, "debug_param")
         return super().fields(
             layer, **(computed if debug is None else cls.fields_of(debug, **computed))

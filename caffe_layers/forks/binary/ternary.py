@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.checks import require
+from caffe_layers.common.base_inner_product import InnerProductFields
 
 from .few_values import best_ternary
 from .used_weights import FewValuedConvolution, FewValuedInnerProduct
@@ -41,7 +41,7 @@ class TernaryInnerProduct(FewValuedInnerProduct, type="TernaryInnerProduct", for
     Caffe: CAS-CLab/Optimal-Ternary-Weights-Approximation at a6aee70, ternary_inner_product_layer.cu
     """
 
-    def __init__(self, inputs: int, num_output: int, **options: Any) -> None:
+    def __init__(self, inputs: int, num_output: int, **options: Unpack[InnerProductFields]) -> None:
         super().__init__(inputs, num_output, **options)
         require(not self.transpose, "transpose takes inputs for outputs there, wants it left out")
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.arithmetic.gradient import gradient_of
 from caffe_layers.base.message import is_set
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
-from caffe_layers.common.base_scale import BaseScale
+from caffe_layers.common.base_scale import BaseScale, ScaleFields
 from caffe_layers.common.covered import spread_shape, spread_value
 
 
@@ -32,7 +33,7 @@ class FaceScale(BaseScale, type="Scale", fork="happynear", bottoms=(1, 2)):
         *bottoms: Shape,
         min_value: float | None = None,
         max_value: float | None = None,
-        **options: Any,
+        **options: Unpack[ScaleFields],
     ) -> None:
         super().__init__(*bottoms, **options)
         self.min_value = None if min_value is None else float32(min_value)

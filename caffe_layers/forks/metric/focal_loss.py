@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Layer
@@ -16,6 +17,17 @@ from caffe_layers.base.shape import Shape
 from caffe_layers.loss.focal import Form, emit_focal, focal
 from caffe_layers.loss.labels import check_batch, check_labels, emit_labels, read_labels
 from caffe_layers.loss.normalizer import emit_normalized, normalized, read_normalization
+
+
+class FocalFields(TypedDict, total=False):
+    """`FocalLoss`'s keywords, but for `alpha`: a fork's layer has its own default."""
+
+    axis: int
+    ignore_label: int | None
+    normalization: str
+    type: str
+    gamma: float
+    beta: float
 
 
 class FocalLoss(Layer, type="FocalLoss", fork="arcface", param="focal_loss_param", bottoms=2):
@@ -106,7 +118,7 @@ class FaceFocalLoss(FocalLoss, type="FocalLoss", fork="happynear", bottoms=2):
     Caffe: happynear/caffe-windows, src/caffe/layers/focal_loss_layer.cpp
     """
 
-    def __init__(self, *, alpha: float = 1.0, **fields: Any) -> None:
+    def __init__(self, *, alpha: float = 1.0, **fields: Unpack[FocalFields]) -> None:
         super().__init__(alpha=alpha, **fields)
 
     @classmethod

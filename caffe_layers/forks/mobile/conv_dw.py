@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing_extensions import Unpack
 
 from caffe_layers.base.checks import require
+from caffe_layers.vision.base_conv import ChannelwiseFields
 from caffe_layers.vision.cross_correlation import CrossCorrelation
 
 
@@ -19,7 +20,12 @@ class ConvolutionDepthwise(CrossCorrelation, type="ConvolutionDepthwise", fork="
     """
 
     def __init__(
-        self, channels: int, *, num_output: int | None = None, group: int | None = None, **more: Any
+        self,
+        channels: int,
+        *,
+        num_output: int | None = None,
+        group: int | None = None,
+        **more: Unpack[ChannelwiseFields],
     ) -> None:
         super().__init__(channels, num_output=channels, group=channels, **more)
         axes = len(self.window.kernel)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.arithmetic.ramp import ramp
 from caffe_layers.base.checks import require
@@ -16,7 +17,7 @@ from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError
 
 from .bbox_reg import clip_bounds, normalization, part
-from .box_proposal import BoxProposal, emit_places
+from .box_proposal import BoxProposal, ProposalFields, emit_places
 
 Group = tuple[tuple[tuple[int, int], ...], float]
 """The fields of a group, width and height each, and how many pixels its places are apart."""
@@ -47,7 +48,7 @@ class BoxGroupOutput(
 
     pixel = 1.0
 
-    def __init__(self, *groups: Group, **settings: Any) -> None:
+    def __init__(self, *groups: Group, **settings: Unpack[ProposalFields]) -> None:
         super().__init__(**settings)
         self.groups = groups
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.arithmetic.ramp import ramp
 from caffe_layers.arithmetic.reversed import emit_reversed
@@ -16,7 +17,7 @@ from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
 from .bbox_reg import COORDINATES, clip_bounds, normalization, part
-from .box_proposal import BoxProposal, emit_places
+from .box_proposal import BoxProposal, ProposalFields, emit_places
 
 
 class BoxOutput(
@@ -50,7 +51,7 @@ class BoxOutput(
         field_h: Sequence[int] = (),
         field_w: Sequence[int] = (),
         downsample_rate: Sequence[float] = (),
-        **settings: Any,
+        **settings: Unpack[ProposalFields],
     ) -> None:
         super().__init__(**settings)
         for name, given in (("field_h", field_h), ("field_w", field_w)):

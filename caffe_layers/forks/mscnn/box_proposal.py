@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,22 @@ from .suppressed import best, emit_best, emit_or_else
 
 NOTHING = (0, 1, 1, 10, 10)
 """The region where no box is left."""
+
+
+class ProposalFields(TypedDict, total=False):
+    """What a layer that makes regions is told: `BoxProposal`'s keywords."""
+
+    fg_thr: float
+    iou_thr: float
+    nms_type: str
+    field_whr: float
+    field_xyr: float
+    max_nms_num: int
+    max_post_nms_num: int
+    min_size: float
+    bbox_mean: Four
+    bbox_std: Four
+    tops: int
 
 
 class BoxProposal(Layer):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.message import fork_field
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
+from caffe_layers.forks.rcnn.pooled_regions import PooledFields
 from caffe_layers.forks.rcnn.region_max import RegionMax
 
 from .margin import emit_enlarged, enlarged
@@ -26,7 +28,7 @@ class PaddedROIPooling(
 
     family = "pooling"
 
-    def __init__(self, *, pad_ratio: float = 0.0, **settings: Any) -> None:
+    def __init__(self, *, pad_ratio: float = 0.0, **settings: Unpack[PooledFields]) -> None:
         super().__init__(**settings)
         self.pad_ratio = float32(pad_ratio)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.op import Op
+from caffe_layers.vision.base_conv import WindowFields
 from caffe_layers.vision.cross_correlation import CrossCorrelation
 
 from .surgery import Masked, Surgery
@@ -30,12 +32,12 @@ class CConvolution(
 
     masked_twice = True
 
-    def __init__(self, channels: int, *, surgery: Surgery, **window: Any) -> None:
+    def __init__(self, channels: int, *, surgery: Surgery, **window: Unpack[WindowFields]) -> None:
         super().__init__(channels, **window)
         self.add_masks(surgery)
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         surgery = Surgery.read(layer.cconvolution_param)
         return super().fields(layer, surgery=surgery, **computed)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.op import Op
-from caffe_layers.common.base_inner_product import BaseInnerProduct
+from caffe_layers.common.base_inner_product import BaseInnerProduct, InnerProductFields
 
 from .surgery import Masked, Surgery
 
@@ -22,12 +23,19 @@ class CInnerProduct(Masked, BaseInnerProduct, type="CInnerProduct", fork="surger
     src/caffe/layers/compress_inner_product_layer.cpp
     """
 
-    def __init__(self, inputs: int, num_output: int, *, surgery: Surgery, **options: Any) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        num_output: int,
+        *,
+        surgery: Surgery,
+        **options: Unpack[InnerProductFields],
+    ) -> None:
         super().__init__(inputs, num_output, **options)
         self.add_masks(surgery)
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         surgery = Surgery.read(layer.cinner_product_param)
         return super().fields(layer, surgery=surgery, **computed)
 

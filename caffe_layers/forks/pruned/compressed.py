@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op
-from caffe_layers.common.base_inner_product import BaseInnerProduct
+from caffe_layers.common.base_inner_product import BaseInnerProduct, InnerProductFields
+from caffe_layers.vision.base_conv import WindowFields
 from caffe_layers.vision.cross_correlation import CrossCorrelation
 from prototxt.errors import UnsupportedError
 
@@ -55,12 +57,12 @@ class CmpConvolution(
     Caffe: may0324/DeepCompression-caffe at 0aff6c1, src/caffe/layers/cmp_conv_layer.cpp
     """
 
-    def __init__(self, channels: int, *, ratio: float, **window: Any) -> None:
+    def __init__(self, channels: int, *, ratio: float, **window: Unpack[WindowFields]) -> None:
         super().__init__(channels, **window)
         self.ratio = ratio
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         return super().fields(layer, ratio=read_ratio(layer.convolution_param), **computed)
 
     def drawn_weight(self) -> Tensor:
@@ -78,12 +80,14 @@ class CmpInnerProduct(BaseInnerProduct, type="CmpInnerProduct", fork="deepcompre
     Caffe: may0324/DeepCompression-caffe at 0aff6c1, src/caffe/layers/cmp_inner_product_layer.cpp
     """
 
-    def __init__(self, inputs: int, num_output: int, *, ratio: float, **options: Any) -> None:
+    def __init__(
+        self, inputs: int, num_output: int, *, ratio: float, **options: Unpack[InnerProductFields]
+    ) -> None:
         super().__init__(inputs, num_output, **options)
         self.ratio = ratio
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         return super().fields(layer, ratio=read_ratio(layer.inner_product_param), **computed)
 
     def used_weight(self) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import Required, Unpack
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.fields import arguments_of, read_fields
@@ -13,7 +14,7 @@ from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 from caffe_layers.normalization.local_response import emit_response_across, response_across
-from caffe_layers.vision.base_conv import onnx_conv_pads
+from caffe_layers.vision.base_conv import WindowFields, onnx_conv_pads
 from caffe_layers.vision.cross_correlation import CrossCorrelation
 from prototxt.errors import UnsupportedError
 
@@ -36,7 +37,7 @@ class ConvolutionReLU(
     """
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         require_flat(layer)
         return super().fields(layer, **computed)
 
@@ -47,6 +48,12 @@ class ConvolutionReLU(
         return [op.Relu(top) for top in super().onnx(op, *bottoms)]
 
 
+class PooledWindowFields(WindowFields, total=False):
+    """What a convolution with a pooling behind it is told: `ConvolutionReLUPool`'s keywords."""
+
+    pool: Required[RectifiedPool]
+
+
 class ConvolutionReLUPool(CrossCorrelation, type="ConvolutionReLUPool", fork="skimcaffe"):
     """Convolution, a ReLU and MAX Pooling by `pooling_param`. Blobs are Convolution's.
 
@@ -54,12 +61,14 @@ class ConvolutionReLUPool(CrossCorrelation, type="ConvolutionReLUPool", fork="sk
     Caffe: IntelLabs/SkimCaffe at 2f66b5a, src/caffe/layers/conv_relu_pool_layer.cpp
     """
 
-    def __init__(self, channels: int, *, pool: RectifiedPool, **window: Any) -> None:
+    def __init__(
+        self, channels: int, *, pool: RectifiedPool, **window: Unpack[WindowFields]
+    ) -> None:
         super().__init__(channels, **window)
         self.pool = pool
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         return super().fields(layer, pool=RectifiedPool(layer), **computed)
 
     def shapes(self, *bottoms: Shape) -> list[Shape]:
@@ -72,7 +81,7 @@ class ConvolutionReLUPool(CrossCorrelation, type="ConvolutionReLUPool", fork="sk
         (x,) = bottoms
         pads = onnx_conv_pads(op, x, self.drawn_window(), self.axis)
         (top,) = super().shapes(op.shape(x))
-        slid = self.onnx_one(op, "Conv", x, self.onnx_weights(op), top, pads=pads)
+        slid = self.onnx_one(op, "Conv", x, self.onnx_weights(op), top, pads)
         return self.pool.onnx(op, slid, inner=True)
 
 
@@ -101,12 +110,14 @@ class ConvolutionReLUPoolLRN(ConvolutionReLUPool, type="ConvolutionReLUPoolLRN",
     Caffe: IntelLabs/SkimCaffe at 2f66b5a, src/caffe/layers/conv_relu_pool_lrn_layer.cpp
     """
 
-    def __init__(self, channels: int, *, response: Response, **window: Any) -> None:
+    def __init__(
+        self, channels: int, *, response: Response, **window: Unpack[PooledWindowFields]
+    ) -> None:
         super().__init__(channels, **window)
         self.response = response
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         said = read_fields(layer.lrn_param, arguments_of(Response))
         return super().fields(layer, response=Response(**said), **computed)
 

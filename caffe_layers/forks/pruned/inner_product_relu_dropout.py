@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.arithmetic.rectifier import onnx_rectify, rectify
 from caffe_layers.base.message import enum_name, is_set
 from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
-from caffe_layers.common.base_inner_product import BaseInnerProduct
+from caffe_layers.common.base_inner_product import BaseInnerProduct, InnerProductFields
 from prototxt.errors import UnsupportedError
 
 
@@ -28,13 +29,18 @@ class InnerProductReLUDropout(BaseInnerProduct, type="InnerProductReLUDropout", 
     """
 
     def __init__(
-        self, inputs: int, num_output: int, *, negative_slope: float = 0.0, **options: Any
+        self,
+        inputs: int,
+        num_output: int,
+        *,
+        negative_slope: float = 0.0,
+        **options: Unpack[InnerProductFields],
     ) -> None:
         super().__init__(inputs, num_output, **options)
         self.slope = float32(negative_slope)
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         param = layer.inner_product_param
         if is_set(param, "gemm_mode") and enum_name(param, "gemm_mode") == "SPGEMM":
             raise UnsupportedError("gemm_mode SPGEMM, with which SkimCaffe's code computes nothing")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+from typing_extensions import Unpack
 
 from caffe_layers.base.checks import require
+from caffe_layers.vision.base_conv import WindowFields
 from caffe_layers.vision.cross_correlation import CrossCorrelation
 from prototxt import Blob
 from prototxt.errors import UnsupportedError
@@ -24,7 +26,7 @@ class Winograd(
     Caffe: IntelLabs/SkimCaffe at 2f66b5a, src/caffe/layers/winograd_layer.cpp
     """
 
-    def __init__(self, channels: int, **window: Any) -> None:
+    def __init__(self, channels: int, **window: Unpack[WindowFields]) -> None:
         super().__init__(channels, **window)
         kernel = self.window.kernel
         square = len(kernel) == 2 and kernel[0] == kernel[1] and kernel[0] in KERNELS

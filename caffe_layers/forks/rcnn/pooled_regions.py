@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, TypedDict
+
+from typing_extensions import Required
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.layer import Asked, Layer
@@ -12,6 +14,14 @@ from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError
 
 from .region import check_regions
+
+
+class PooledFields(TypedDict, total=False):
+    """What a pooling of regions is told: `PooledRegions`' keywords."""
+
+    pooled_h: Required[int]
+    pooled_w: Required[int]
+    spatial_scale: float
 
 
 class PooledRegions(Layer):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.op import Op, Values
-from caffe_layers.common.base_inner_product import BaseInnerProduct
+from caffe_layers.common.base_inner_product import BaseInnerProduct, InnerProductFields
 from prototxt.errors import UnsupportedError
 
 from .quantization import Quantization
@@ -23,14 +24,19 @@ class FcRistretto(BaseInnerProduct, type="FcRistretto", fork="ristretto"):
     """
 
     def __init__(
-        self, inputs: int, num_output: int, *, quantization: Quantization, **options: Any
+        self,
+        inputs: int,
+        num_output: int,
+        *,
+        quantization: Quantization,
+        **options: Unpack[InnerProductFields],
     ) -> None:
         super().__init__(inputs, num_output, **options)
         self.quantization = quantization
         self.draws = quantization.stochastic
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         return super().fields(layer, quantization=Quantization.read(layer), **computed)
 
     def used_weight(self) -> Tensor:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.op import Op, Values
-from caffe_layers.vision.base_conv import BaseConvolution
+from caffe_layers.vision.base_conv import BaseConvolution, WindowFields
 from prototxt.errors import UnsupportedError
 
 from .quantization import Quantization
@@ -16,13 +17,15 @@ from .quantization import Quantization
 class QuantizedConvolution(BaseConvolution):
     """Base beside one that slides: its numbers rounded as `Quantization` says."""
 
-    def __init__(self, channels: int, *, quantization: Quantization, **window: Any) -> None:
+    def __init__(
+        self, channels: int, *, quantization: Quantization, **window: Unpack[WindowFields]
+    ) -> None:
         super().__init__(channels, **window)
         self.quantization = quantization
         self.draws = quantization.stochastic
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         return super().fields(layer, quantization=Quantization.read(layer), **computed)
 
     def drawn_weight(self) -> Tensor:

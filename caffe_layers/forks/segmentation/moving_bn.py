@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import Unpack
+
 from caffe_layers.base.message import is_set
 from caffe_layers.base.shape import Shape
-from caffe_layers.normalization.running_norm import RunningNorm
+from caffe_layers.normalization.running_norm import RunningNorm, RunningNormFields
 from prototxt.errors import UnsupportedError
 
 
@@ -21,7 +23,12 @@ class MovingBN(RunningNorm, type="BN", fork="robert0812"):
     """
 
     def __init__(
-        self, channels: int, *, moving_average: bool = True, eps: float = 1e-7, **options: Any
+        self,
+        channels: int,
+        *,
+        moving_average: bool = True,
+        eps: float = 1e-7,
+        **options: Unpack[RunningNormFields],
     ) -> None:
         if not moving_average:
             raise UnsupportedError(

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.message import is_set
@@ -16,7 +17,7 @@ from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
 from prototxt.errors import ShapeError
 
-from .placed_boxes import SAME_RATIO, Moves, PlacedBoxes, ratios_of
+from .placed_boxes import SAME_RATIO, Moves, PlacedBoxes, PlaceFields, ratios_of
 
 LEAST = (0.0, 0.0, -FLT_MAX, -FLT_MAX)
 MOST = (FLT_MAX, FLT_MAX, 1.0, 1.0)
@@ -53,7 +54,8 @@ class DensityPriorBox(
         aspect_ratio: Sequence[float] = (),
         min_size: Sequence[float] = (),
         max_size: Sequence[float] = (),
-        **fields: Any,
+        flip: bool = True,
+        **fields: Unpack[PlaceFields],
     ) -> None:
         """Take `PriorBox`'s fields too."""
         require(len(fixed_size) > 0, "there is no fixed_size, wants at least one")
@@ -69,8 +71,8 @@ class DensityPriorBox(
             )
         require(len(fixed_ratio) <= 1, f"{len(fixed_ratio)} fixed_ratio, wants one at most")
         require(not (fixed_ratio and aspect_ratio), "aspect_ratio stands beside fixed_ratio")
-        super().__init__(min_size=fixed_size, **fields)
-        ratios = ratios_of(aspect_ratio, flip=self.flip)
+        super().__init__(min_size=fixed_size, flip=flip, **fields)
+        ratios = ratios_of(aspect_ratio, flip=flip)
         own = [ratio for ratio in ratios if abs(ratio - 1) >= SAME_RATIO]
         if fixed_ratio:
             require(fixed_ratio[0] > 0, f"fixed_ratio {fixed_ratio[0]:g} wants numbers above 0")

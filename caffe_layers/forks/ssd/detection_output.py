@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.message import is_set
@@ -14,7 +15,7 @@ from caffe_layers.base.number import float32
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
-from .detections import Detections
+from .detections import DetectionFields, Detections
 from .predictions import (
     check_refinement,
     emit_priors,
@@ -72,7 +73,9 @@ class RefinedDetectionOutput(
     Caffe: sfzhang15/RefineDet, src/caffe/layers/detection_output_layer.cpp
     """
 
-    def __init__(self, *, objectness_score: float = 0.01, **fields: Any) -> None:
+    def __init__(
+        self, *, objectness_score: float = 0.01, **fields: Unpack[DetectionFields]
+    ) -> None:
         super().__init__(**fields)
         self.objectness_score = float32(objectness_score)
         require(self.share_location, "refined prior boxes are there with share_location alone")

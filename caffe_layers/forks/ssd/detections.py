@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Required
 
 from caffe_layers.arithmetic.choosing import emit_chosen
 from caffe_layers.arithmetic.ramp import emit_ramp, ramp
@@ -27,6 +28,21 @@ from .suppression import LEAST_ADAPTED, emit_adaptive, emit_suppress, suppress
 
 IMAGE_LABEL_SCORE = 3
 """The numbers of a row before the box."""
+
+
+class DetectionFields(TypedDict, total=False):
+    """What a DetectionOutput is told: `Detections`' keywords."""
+
+    num_classes: Required[int]
+    share_location: bool
+    background_label_id: int
+    nms_threshold: float
+    top_k: int
+    eta: float
+    code_type: str
+    keep_top_k: int
+    variance_encoded_in_target: bool
+    confidence_threshold: float
 
 
 class Detections(Layer):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import Unpack
+
 from caffe_layers.base.checks import require
 from caffe_layers.base.message import is_set
 from caffe_layers.base.number import float32
 from caffe_layers.base.shape import Shape
 
-from .placed_boxes import SAME_RATIO, PlacedBoxes, ratios_of
+from .placed_boxes import SAME_RATIO, PlacedBoxes, PlaceFields, ratios_of
 
 
 class MovedPriorBox(
@@ -35,7 +37,7 @@ class MovedPriorBox(
         flip: bool = True,
         offset_w: Sequence[float] = (),
         offset_h: Sequence[float] = (),
-        **fields: Any,
+        **fields: Unpack[PlaceFields],
     ) -> None:
         few = len(max_size) in (0, len(min_size))
         require(few, f"{len(max_size)} max_size for {len(min_size)} min_size, wants as many")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import Required, Unpack
 
 from caffe_layers.arithmetic.gradient import floored, gradient_of
 from caffe_layers.base.checks import require
@@ -41,6 +42,35 @@ CHOICES = {
     "code_type": CODE_TYPES,
     "normalization": ("VALID", "FULL", "BATCH_SIZE", "NONE"),
 }
+
+
+class MultiBoxFields(TypedDict, total=False):
+    """What a loss of SSD's kind is told: `MultiBoxLoss`'s keywords."""
+
+    num_classes: Required[int]
+    loc_loss_type: str
+    conf_loss_type: str
+    loc_weight: float
+    share_location: bool
+    match_type: str
+    overlap_threshold: float
+    use_prior_for_matching: bool
+    background_label_id: int
+    use_difficult_gt: bool
+    neg_pos_ratio: float
+    neg_overlap: float
+    code_type: str
+    encode_variance_in_target: bool
+    map_object_to_agnostic: bool
+    ignore_cross_boundary_bbox: bool
+    bp_inside: bool
+    mining_type: str
+    sample_size: int
+    nms_threshold: float
+    top_k: int
+    use_prior_for_nms: bool
+    normalization: str
+    propagates: tuple[bool, bool]
 
 
 class MultiBoxLoss(
@@ -391,12 +421,14 @@ class MultiBoxFocalLoss(
     src/caffe/layers/multibox_focal_loss_layer.cpp, focal_loss_layer.cpp
     """
 
-    def __init__(self, *, alpha: float = 0.25, gamma: float = 2.0, **fields: Any) -> None:
+    def __init__(
+        self, *, alpha: float = 0.25, gamma: float = 2.0, **fields: Unpack[MultiBoxFields]
+    ) -> None:
         super().__init__(**fields)
         self.alpha, self.gamma = float32(alpha), float32(gamma)
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         focal = cls.fields_of(layer.focal_loss_param)
         return super().fields(layer, **computed, **focal)
 
@@ -427,7 +459,7 @@ class RefinedMultiBoxLoss(MultiBoxLoss, type="MultiBoxLoss", fork="refinedet", b
     Caffe: sfzhang15/RefineDet, src/caffe/layers/multibox_loss_layer.cpp
     """
 
-    def __init__(self, *, objectness_score: float = 0.01, **fields: Any) -> None:
+    def __init__(self, *, objectness_score: float = 0.01, **fields: Unpack[MultiBoxFields]) -> None:
         super().__init__(**fields)
         self.objectness_score = float32(objectness_score)
 

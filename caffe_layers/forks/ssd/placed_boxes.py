@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import sqrt
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Required
 
 from caffe_layers.base.checks import legacy_shape, require
 from caffe_layers.base.layer import Layer
@@ -20,6 +21,25 @@ from prototxt.errors import ShapeError
 SAME_RATIO = 1e-6
 Pair = tuple[float, float]
 Moves = tuple[Sequence[float], Sequence[float]]
+
+
+class PlaceFields(TypedDict, total=False):
+    """Where prior boxes are, and what they vary by, whatever their sizes."""
+
+    clip: bool
+    variance: Sequence[float]
+    image: tuple[int, int] | None
+    step: Pair | None
+    offset: float
+
+
+class BoxFields(PlaceFields, total=False):
+    """What a PriorBox is told: `PlacedBoxes`' keywords."""
+
+    min_size: Required[Sequence[float]]
+    max_size: Sequence[float]
+    aspect_ratio: Sequence[float]
+    flip: bool
 
 
 class PlacedBoxes(Layer):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from .placed_boxes import PlacedBoxes
+from typing_extensions import Unpack
+
+from .placed_boxes import BoxFields, PlacedBoxes
 
 
 class PriorBox(PlacedBoxes, type="PriorBox", fork="ssd", param="prior_box_param", bottoms=2):
@@ -26,7 +28,7 @@ class PriorBox(PlacedBoxes, type="PriorBox", fork="ssd", param="prior_box_param"
 
     fork_fields: ClassVar[tuple[str, ...]] = ("prior_box_param.reduce_boxes",)
 
-    def __init__(self, *, reduce_boxes: bool = False, **fields: Any) -> None:
+    def __init__(self, *, reduce_boxes: bool = False, **fields: Unpack[BoxFields]) -> None:
         super().__init__(**fields)
         if reduce_boxes:
             each = len(self.sizes) // len(fields["min_size"])

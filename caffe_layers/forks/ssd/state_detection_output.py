@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.arithmetic.ramp import ramp
 from caffe_layers.base.checks import require
@@ -16,7 +17,7 @@ from caffe_layers.base.message import fork_field
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
 
-from .detections import IMAGE_LABEL_SCORE, Detections
+from .detections import IMAGE_LABEL_SCORE, DetectionFields, Detections
 from .predictions import emit_priors, read_priors
 from .suppression import LEAST_ADAPTED, emit_adaptive, emit_suppress, suppress
 
@@ -49,7 +50,7 @@ class StateDetectionOutput(
         "detection_output_param.num_states",
     )
 
-    def __init__(self, *, num_states: int = 6, **fields: Any) -> None:
+    def __init__(self, *, num_states: int = 6, **fields: Unpack[DetectionFields]) -> None:
         super().__init__(**fields)
         require(num_states > 0, f"num_states {num_states} wants 1 or more")
         require(self.share_location, "share_location false, with which the fork mixes up classes")

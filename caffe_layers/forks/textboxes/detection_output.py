@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.message import is_set
 from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
 from caffe_layers.forks.ssd.bbox import decode, emit_decode
-from caffe_layers.forks.ssd.detections import Detections
+from caffe_layers.forks.ssd.detections import DetectionFields, Detections
 
 AROUND = (0, 1, 2, 1, 2, 3, 0, 3)
 """Corners of a box, from the upper left one clockwise, among xmin, ymin, xmax, ymax."""
@@ -46,7 +47,7 @@ class TextDetectionOutput(
 
     locations: ClassVar[tuple[int, ...]] = (9, 12)
 
-    def __init__(self, *, use_polygon: bool = True, **fields: Any) -> None:
+    def __init__(self, *, use_polygon: bool = True, **fields: Unpack[DetectionFields]) -> None:
         """Take `DetectionOutput`'s fields too."""
         super().__init__(**fields)
         require(

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from typing_extensions import Unpack
+
 from caffe_layers.base.message import fork_field
 from caffe_layers.base.shape import Shape
-from caffe_layers.forks.ssd.placed_boxes import PlacedBoxes
+from caffe_layers.forks.ssd.placed_boxes import BoxFields, PlacedBoxes
 from prototxt.schema import dialect_of
 
 
 class _Twice(PlacedBoxes):
     """Base of the layers that make each box twice, at its place and at that one's lower edge."""
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, **fields: Unpack[BoxFields]) -> None:
         """`fields` are `PriorBox`'s."""
         super().__init__(**fields)
         self.sizes = [size for size in self.sizes for _ in range(2)]

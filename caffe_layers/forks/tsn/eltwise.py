@@ -31,7 +31,7 @@ class StochasticSum(EltwiseOperation, type="Eltwise", fork="tsn", bottoms=(2, No
         self.coeff = tuple(map(float32, coeff))
 
     @classmethod
-    def fields(cls, layer: Any, **computed: Any) -> dict[str, Any]:
+    def fields(cls, layer: Any, **computed: object) -> dict[str, Any]:
         coeff = tuple(layer.eltwise_param.coeff) or (1.0,) * len(layer.bottom)
         return super().fields(layer, coeff=coeff, **computed)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from caffe_layers.base.checks import require
 from caffe_layers.base.message import is_set
@@ -14,6 +15,16 @@ from caffe_layers.base.op import Op
 from caffe_layers.base.shape import Shape
 
 from .grid_detection import GridDetection
+
+
+class YoloFields(TypedDict, total=False):
+    """`YoloDetectionOutput`'s keywords beside its `biases`."""
+
+    num_classes: int
+    num_box: int
+    coords: int
+    confidence_threshold: float
+    nms_threshold: float
 
 
 class YoloDetectionOutput(
@@ -101,7 +112,9 @@ class RegionDetectionOutput(
     centred = True
     first_label = 0
 
-    def __init__(self, *, side: int = 13, biases: Sequence[float], **fields: Any) -> None:
+    def __init__(
+        self, *, side: int = 13, biases: Sequence[float], **fields: Unpack[YoloFields]
+    ) -> None:
         super().__init__(biases=biases, **fields)
         self.side = side
 

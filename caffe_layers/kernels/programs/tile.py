@@ -38,7 +38,7 @@ def program_tile(rows, size, row_stride, step, chunk, ROWS: tl.constexpr, SIZE: 
     return base, inner, group * rows + row + in_tile, row + in_tile < rows, begin, end, part
 
 
-def launch(kernel: Any, x: Tensor, tiling: Tiling, *arguments: Any, **constants: Any) -> None:
+def launch(kernel: Any, x: Tensor, tiling: Tiling, *arguments: Any, **constants: int) -> None:
     """Launch a kernel on x's device: its arguments, and then those of `program_tile`."""
     layout = tiling.layout
     if not x.numel():

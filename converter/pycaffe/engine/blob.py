@@ -83,7 +83,7 @@ class Blob:
             )
         return self._shape[axis] if axis < len(self._shape) else 1
 
-    def reshape(self, *dims: int, **others: Any) -> None:
+    def reshape(self, *dims: int, **others: object) -> None:
         """Give the blob this shape; what had no room for it gets new memory, zeros."""
         if others:
             raise RuntimeError("Blob.reshape takes no kwargs")

@@ -35,7 +35,7 @@ class Layer:
     param_str_: str = ""
     phase: Phase = Phase(0)
 
-    def __new__(cls, *args: Any, **others: Any) -> Layer:
+    def __new__(cls, *args: object, **others: object) -> Layer:
         made = super().__new__(cls)
         made.blobs = BlobVec()
         return made

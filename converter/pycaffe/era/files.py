@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import builtins
 import io
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+from typing_extensions import Unpack
 
 ENCODING, ERRORS = "utf-8", "surrogateescape"
 """Bytes that are no text survive as text that becomes the same bytes again."""
@@ -22,7 +25,18 @@ class File(io.TextIOWrapper):
         return int(written)
 
 
-def opened(file: Any, mode: str = "r", *args: Any, **others: Any) -> Any:
+class OpenOptions(TypedDict, total=False):
+    """What `open` is told beside the file and the mode."""
+
+    buffering: int
+    encoding: str | None
+    errors: str | None
+    newline: str | None
+    closefd: bool
+    opener: Callable[[str, int], int] | None
+
+
+def opened(file: Any, mode: str = "r", *args: Any, **others: Unpack[OpenOptions]) -> Any:
     """Open a file as Python 2 did: of one that is opened as text any bytes are read and written."""
     kept = mode.replace("U", "")
     if "b" in mode or others or len(args) > 1:

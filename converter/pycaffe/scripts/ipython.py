@@ -50,7 +50,7 @@ def magic(word: str, text: str) -> None:
 class _Shown:
     """A picture, as a notebook would show it: here nothing is."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         self.args = args
 
     def __repr__(self) -> str:

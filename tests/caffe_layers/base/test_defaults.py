@@ -89,6 +89,7 @@ PARAMS = {
 
 FILLED = {
     ("Scale", "filler"): ONE,
+    ("BatchNorm", "scale_filler"): ONE,
     ("PReLU", "filler"): Filler(value=0.25),
     ("EltwiseAffine", "slope_filler"): Filler(value=1.0001),
     ("EltwiseAffine", "bias_filler"): Filler(value=0.0001),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from google.protobuf import text_format
+from typing_extensions import Unpack
 
 import caffe_layers
 from caffe_layers import Filler, Layer, Shape
@@ -212,3 +214,47 @@ def test_what_needs_nothing_of_the_file_is_left_alone() -> None:
 
     for cls in (ByHand, Derived, Elsewhere, Built):
         check(cls)
+
+
+class Own(Options):
+    def __init__(self, *places: int, norm_region: str = "own", **options: Any) -> None:
+        super().__init__(norm_region=norm_region, **options)
+        self.places = places
+
+
+class Given(TypedDict, total=False):
+    beta: float
+    local_size: int
+
+
+class Declared(Options):
+    def __init__(self, **options: Unpack[Given]) -> None:
+        super().__init__(**options)
+
+
+class Handing(Shaped):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+
+
+def test_a_signature_has_its_own_defaults_and_its_bases_names() -> None:
+    said = inspect.signature(Own)
+    assert str(said) == (
+        "(*places: 'int', norm_region: 'str' = 'own', beta: 'float' = 0.0, "
+        "local_size: 'int' = 99, inner: 'int' = 7, **options: 'Any')"
+    )
+    own = Own(1, 2, norm_region="a", beta=1.0, local_size=3)
+    assert (own.places, own.beta, own.given) == ((1, 2), 1.0, (3, "a", 7))
+
+
+def test_what_a_base_takes_by_place_is_handed_on_by_name() -> None:
+    said = "(*, shape: 'Sequence[int]' = (1,), axis: 'int | None' = None, **options: 'Any')"
+    assert str(inspect.signature(Handing)) == said
+
+
+def test_what_a_typed_dict_says_is_all() -> None:
+    assert not str(inspect.signature(Declared)).endswith("Any')")
+
+
+def test_a_signature_ends_where_nothing_is_handed_on() -> None:
+    assert str(inspect.signature(Fixed)) == "(*, beta: 'float' = 0.0)"
