@@ -197,7 +197,7 @@ def _engine(target: str | None) -> tuple[str | None, list[str]]:
 
 def _checked(name: str) -> str:
     """Return a name for files; UsageError for one that is a path or none."""
-    if not name or Path(name).name != name:
+    if not name or Path(name).name != name or name.startswith("."):
         raise UsageError(f"name {name!r} is no file's name", fix="a word, as alexnet")
     return name
 

@@ -17,14 +17,15 @@ def meant(word: str, known: Iterable[str], *, shortest: int = 3) -> str:
     """Return the known name that differs in case and underscores alone, or by one slip; else "".
 
     A slip is a letter too few or too many, a wrong one or two that changed places, but for the
-    first; words shorter than `shortest` have none, since theirs are names of their own.
+    first and for capitals, which stand for words (AdamW, PRoIPooling and PSROIPooling); words
+    shorter than `shortest` have none, since theirs are names of their own.
     """
     names = list(known)
     plain = normal(word)
     same = next((name for name in names if normal(name) == plain), "")
     if same or len(plain) < shortest:
         return same
-    return next((name for name in names if _is_slip(plain, normal(name))), "")
+    return next((name for name in names if _is_slip(word, name)), "")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -46,15 +47,24 @@ def normal(word: str) -> str:
     return word.replace("_", "").lower()
 
 
-def _is_slip(word: str, other: str) -> bool:
+def _is_slip(written: str, name: str) -> bool:
+    word, other = normal(written), normal(name)
     if word[:1] != other[:1] or _digits(word) != _digits(other):
         return False
-    start = next((at for at, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), None)
-    if start is None:
-        return abs(len(word) - len(other)) == 1
+    same = (at for at, (a, b) in enumerate(zip(word, other, strict=False)) if a != b)
+    start = next(same, min(len(word), len(other)))
     mine, theirs = word[start:], other[start:]
-    swapped = mine[:2] == theirs[1::-1] and mine[2:] == theirs[2:]
-    return mine[1:] == theirs[1:] or mine[1:] == theirs or mine == theirs[1:] or swapped
+    if mine[:2] == theirs[1::-1] and mine[2:] == theirs[2:]:
+        return True
+    wrong, many, few = mine[1:] == theirs[1:], mine[1:] == theirs, mine == theirs[1:]
+    if (wrong or many) and _is_capital(written, start):
+        return False
+    return many or ((wrong or few) and not _is_capital(name, start))
+
+
+def _is_capital(word: str, at: int) -> bool:
+    """Tell whether a letter of a name, underscores not counted, is a capital among small ones."""
+    return word != word.upper() and word.replace("_", "")[at : at + 1].isupper()
 
 
 def _digits(word: str) -> str:

@@ -303,7 +303,7 @@ def add_golden(parser: ArgumentParser) -> None:
         "twice what it shows against --golden",
     )
     parser.add_argument(
-        "--tolerance", type=float, help="of a blob's largest value (float64 1e-9, float32 1e-4)"
+        "--tolerance", type=_limit, help="of a blob's largest value (float64 1e-9, float32 1e-4)"
     )
 
 
@@ -363,6 +363,13 @@ def say(args: Namespace, text: str) -> None:
     """Print unless `--quiet`."""
     if not args.quiet:
         print(text)
+
+
+def _limit(text: str) -> float:
+    value = float(text)
+    if not value >= 0:
+        raise ArgumentTypeError(f"{text!r} is no limit of an error")
+    return value
 
 
 def _value(text: str) -> tuple[str, str]:

@@ -76,7 +76,7 @@ def run(args: Namespace) -> int:
         report = _converted(args, Model(args.net, args.weights, args.name or ""))
         _tell(args, report)
         return 0 if report.passed else 1
-    if args.name:
+    if args.name is not None:
         raise UsageError("--name is one network's", fix="name each in a list for --from")
     models = read_list(args.list) if args.list else models_of(words)
     outcomes = convert_all(models, args.out, lambda model: _converted(args, model))
@@ -101,7 +101,7 @@ def _converted(args: Namespace, model: Model) -> Report:
         tolerance=args.tolerance,
         embed_preprocessing=args.embed_preprocessing,
         preprocessing=preprocessing_options(args),
-        name=model.name or None,
+        name=model.name or args.name,
         quiet=args.quiet,
         **load_options(args),
         **export_options(args),

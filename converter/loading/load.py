@@ -85,7 +85,7 @@ def load(
         global_pool: an average pool over the whole map follows other sizes of the input.
         dialect: the fork by whose reading a file is taken where several fit.
         allow_unknown: fields that no schema here has are passed over, each with a note.
-        require_weights: WeightError where no weights are given.
+        require_weights: WeightError where a layer would keep its fillers' values.
         rename: layers of the weights by the network's layers that they fill, one or several.
         ignore: layers that the weights leave unset.
         allow_missing: layers that the weights lack keep their fillers' values.
@@ -167,6 +167,11 @@ def load(
         ),
     ):
         loaded = _build(draft, filled, dtype, weightless=weightless)
+    if require_weights and loaded.missing:
+        raise WeightError(
+            f"{definition.source}: fillers' values are left for {', '.join(loaded.missing)}",
+            fix="leave out --require-weights, or what leaves them unset",
+        )
     if not files and phase == "TEST" and not weightless:
         drawn = draft.layers.items()
         loaded.drawn.extend(key for key, layer in drawn if layer.draw_statistics())

@@ -13,6 +13,7 @@ from prototxt.errors import CaffeError, within
 from prototxt.faults import Fault
 from prototxt.passes.align_crops import align_crops
 from prototxt.passes.end_at import end_at
+from prototxt.passes.filter import refuse_idle
 from prototxt.passes.merged_scale import merge_scales
 from prototxt.passes.saved_form import unstamp
 from prototxt.passes.skip_layers import skip_layers
@@ -115,6 +116,7 @@ def remove_stamps(net: Net, request: Request) -> tuple[Net, list[str]]:
 
 def pick_layers(net: Net, request: Request) -> tuple[Net, list[str]]:
     """Keep the layers of the phase, the level and the stages."""
+    refuse_idle(net, request.level, request.stages)
     return filter_net(net, request.phase, request.level, request.stages), []
 
 

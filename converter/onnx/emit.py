@@ -64,6 +64,8 @@ def emit(
             builder.write(step.key, net.layers[step.key].onnx, step.bottoms, step.tops)
         for top in step.tops:
             graph.values[top] = (onnx_type, dims[top])
+    if asked["with_losses"] and not any(s.cls.is_loss or s.cls.is_metric for s in plan.steps):
+        graph.notes.append("--with-losses changes nothing: the network computes none")
     outputs = list(plan.outputs.values())
     if asked["softmax"]:
         outputs = [_append_softmax(builder, plan)]
@@ -89,6 +91,7 @@ def _append_softmax(builder: Builder, plan: Plan) -> str:
     (logits,) = outputs
     last = next(step for step in reversed(plan.steps) if logits in step.tops)
     if last.cls.caffe_type == "Softmax":
+        builder.graph.notes.append(f"--softmax changes nothing: {logits!r} is a Softmax's already")
         return logits
     graph = builder.graph
     name = "softmax" if "softmax" not in graph.values.keys() | graph.inputs.keys() else "softmax_"

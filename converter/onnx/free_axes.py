@@ -43,20 +43,18 @@ def with_free_axes(
 
     Free are those that the user asked for, or the batch where that is not said (None), but for
     those that are `known` to fail, and those for which `make` raises FreeAxisError. Where nobody
-    asked, any error fixes the batch. Raises the first error where fixing does not help.
+    asked, any error fixes the batch. Raises the error that is left where fixing does not help.
     """
     fixed = dict(known)
     free = [axis for axis in (("batch",) if axes is None else axes) if axis not in fixed]
-    first: CaffeError | None = None
     while True:
         try:
             return make(tuple(free)), fixed
         except CaffeError as error:
-            first = first or error
             axis = error.axis if isinstance(error, FreeAxisError) else ""
             axis = "batch" if axes is None else axis
             if axis not in free:
-                raise first from None
+                raise
             free.remove(axis)
             fixed[axis] = error
 

@@ -19,7 +19,12 @@ and OpenVINO 2022 read it, and nothing that the layers emit is better in a newer
 
 
 def _axes(text: str) -> tuple[str, ...]:
-    return tuple(axis for axis in text.split(",") if axis and axis != "none")
+    axes = tuple(text.split(","))
+    if axes == ("none",):
+        return ()
+    if "none" in axes or "" in axes:
+        raise ArgumentTypeError(f"{text!r} is neither none nor axes with commas between")
+    return axes
 
 
 class GraphOptions(TypedDict, total=False):

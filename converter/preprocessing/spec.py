@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,13 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise UsageError(f"channels {self.order!r}, wants one of {', '.join(ORDERS)}")
+        if not (isfinite(self.scale) and self.scale):
+            raise UsageError(f"the scale is {self.scale}: no image is left")
+        if not all(map(isfinite, self.mean)):
+            raise UsageError(f"the mean is {self.mean}, wants finite values")
         if self.mean_image is None and len(self.mean) not in (1, self.channels):
-            raise ShapeError(f"{len(self.mean)} mean values, wants 1 or {self.channels}")
+            wants = " or ".join(map(str, sorted({1, self.channels})))
+            raise ShapeError(f"{len(self.mean)} mean values, wants {wants}")
         if self.mean_image is not None and self.mean_image.shape[0] != self.channels:
             shape = self.mean_image.shape
             raise ShapeError(f"the mean image is {shape}, wants {self.channels} channels")
@@ -119,9 +125,10 @@ def read_mean(text: str) -> dict[str, Any]:
     """Read `104,117,123` or the path of a mean file, as arguments of `Preprocessing`."""
     if re.fullmatch(r"[-+.\deE]+(,[-+.\deE]+)*", text):
         try:
-            return {"mean": tuple(map(float, text.split(","))), "mean_image": None}
+            values = tuple(map(float, text.split(",")))
         except ValueError:
             raise UsageError(f"{text!r} are no mean values; write 104,117,123") from None
+        return {"mean": values, "mean_image": None}
     return mean_file(text)
 
 

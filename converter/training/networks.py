@@ -17,6 +17,7 @@ from converter.network.build import UnsaidShapeError
 from converter.network.net import CaffeNet
 from converter.network.parameters import learnable
 from prototxt.errors import ShapeError, UnsupportedError, WeightError, within
+from prototxt.passes.filter import has_levels, stages_of
 from prototxt.paths import split_list
 
 from .definitions import SolverNet
@@ -37,7 +38,8 @@ def load_net(
 ) -> CaffeNet:
     """Load one network of a solver; layers that no weights have keep their fillers' values.
 
-    What is mapped to a layer that this network lacks is another one's.
+    What is mapped to a layer that this network lacks is another one's; a state may ask for more
+    than the network's rules do.
     """
     own = {layer.name for layer in net.definition.layers}
     here = {
@@ -48,8 +50,8 @@ def load_net(
         net.definition,
         weights,
         phase=net.phase,
-        level=net.level,
-        stages=net.stages,
+        level=net.level if has_levels(net.definition) else 0,
+        stages=[stage for stage in net.stages if stage in stages_of(net.definition)],
         dtype=dtype,
         device=device,
         dialect=dialect,
@@ -137,8 +139,8 @@ def check_fed(net: CaffeNet) -> None:
                 if layer.read_error is not None:
                     raise layer.read_error
                 raise UnsupportedError(
-                    f"{', '.join(map(repr, step.blobs))} would have to be fed, and a solver's file "
-                    "feeds nothing",
+                    f"{', '.join(map(repr, step.blobs))} would have to be fed, and the network's "
+                    "own data layers are all that is read",
                     fix="read data with HDF5Data, Data or ImageData, or in Python pass `feed`",
                 )
 

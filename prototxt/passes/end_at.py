@@ -33,12 +33,12 @@ def end_at(net: Net, names: Iterable[str]) -> tuple[Net, list[str]]:
         if value is None:
             made = (top for layer in net.layers for top in layer.top)
             raise UsageError(
-                f"{net.source}: --end: no layer makes a blob {name!r}", fix=nearest(name, made)
+                f"{net.source}: no layer makes a blob {name!r} to end at", fix=nearest(name, made)
             )
         if not net.layers[value.maker].bottom:
             raise UsageError(
-                f"{net.source}: --end: {name!r} is of {describe(net.layers[value.maker])}, which "
-                "computes nothing",
+                f"{net.source}: {name!r} is of {describe(net.layers[value.maker])}, which computes "
+                "nothing: the network cannot end at it",
                 fix="name a blob that comes after it",
             )
         ends.append(value)

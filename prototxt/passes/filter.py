@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
-from prototxt.errors import FormatError, within
+from prototxt.errors import FormatError, UsageError, within
 from prototxt.net import Net
+from prototxt.spelling import nearest
 
 PHASES = {"TRAIN": 0, "TEST": 1}
 
@@ -35,6 +36,32 @@ def filter_net(
             else:
                 left_out.append(layer)
     return replace(net.keeping(kept), phase=phase, left_out=(*net.left_out, *left_out))
+
+
+def stages_of(net: Net) -> list[str]:
+    """Return the stages that the layers' rules name."""
+    named = (stage for rule in _rules(net) for stage in (*rule.stage, *rule.not_stage))
+    return list(dict.fromkeys(named))
+
+
+def has_levels(net: Net) -> bool:
+    """Tell whether a layer's rule asks for a level."""
+    return any(rule.HasField("min_level") or rule.HasField("max_level") for rule in _rules(net))
+
+
+def refuse_idle(net: Net, level: int, stages: Iterable[str]) -> None:
+    """Raise UsageError for a level or a stage that no layer's rule asks for: it picks nothing."""
+    named = stages_of(net)
+    for stage in stages:
+        if stage not in named:
+            fix = nearest(stage, named) if named else "no rule names any: leave out --stage"
+            raise UsageError(f"{net.source}: no layer's rule names stage {stage!r}", fix=fix)
+    if level and not has_levels(net):
+        raise UsageError(f"{net.source}: no layer's rule asks for a level", fix="leave out --level")
+
+
+def _rules(net: Net) -> Iterator[Any]:
+    return (rule for layer in net.layers for rule in (*layer.include, *layer.exclude))
 
 
 def rules_of(layer: Any) -> str:

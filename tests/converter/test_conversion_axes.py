@@ -166,3 +166,11 @@ def test_an_axis_that_the_definition_fixes_is_fixed_where_it_is_asked_for(tmp_pa
     for name in ("net.onnx", "net.pt2"):
         begin = f"the height of {name} is fixed, since a free one fails: with another height: "
         assert any(note.startswith(f"{begin}layer 'r' (Reshape)") for note in report.notes), name
+
+
+def test_what_is_wrong_beside_a_fixed_batch_is_what_is_said(tmp_path):
+    text = FIXED.replace("dim: 0 dim: 2 dim: 16", "dim: 1 dim: -1")
+    other = 'layer { name: "s" type: "ReLU" bottom: "data" top: "s" }'
+    (tmp_path / "net.prototxt").write_text(text + other)
+    with pytest.raises(UnsupportedError, match="softmax wants one output, the network has 2"):
+        converter.convert(tmp_path / "net.prototxt", None, tmp_path / "out", softmax=True)

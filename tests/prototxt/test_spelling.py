@@ -45,6 +45,7 @@ def test_the_same_type_written_otherwise_is_suggested(written, means):
             "Poolings3",
         ),
         *("SigmoidCrossEntropyBalanceLoss", "UnPooling", "Convolution4D", "CReLU", "LReLU", "BNN"),
+        *("PRoIPooling", "TanG", "LRNs", "ELUx"),
         *("XConvolution", "QuantConvolution", "LRNPruned", "SoftmaxWithFocalLoss"),
     ],
 )

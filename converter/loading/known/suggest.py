@@ -27,6 +27,8 @@ COLOURS = 3
 
 IMAGES = (224, 227, 299, 300)
 """The sizes of images that are tried where nothing says one."""
+LEARNT = (28, 32, 64, 96, 112, 128, 12, 24, 48, 160, 192, 256, 320, 384, 416, 448, 512)
+"""Those that are tried besides where weights tell: MNIST's, CIFAR's and other networks'."""
 CLIP = (16, 112, 112)
 """Of a clip of frames."""
 MOST = 100
@@ -159,7 +161,9 @@ class Suggestions:
         ways += [(way, sizes[0], False) for way in range(1, most)]
         lengths = {name: self._length(name) for name in names}
         ways += [(0, size, True) for size in sizes]
-        for way, size, deep in ways:
+        learnt: list[tuple[int, Shape, bool]] = [(0, (size, size), False) for size in LEARNT]
+        told = False
+        for way, size, deep in chain(ways, (one for one in learnt if told)):
             tried = {
                 name: (
                     self._batch,
@@ -170,19 +174,26 @@ class Suggestions:
                 for name, count in counts.items()
             }
             tried.update(examples)
-            faults = self._faults(self.parts({**self.request.input_shapes, **tried}))
+            parts = self.parts({**self.request.input_shapes, **tried})
+            faults = self._faults(parts)
             if faults < least:
                 best, least = tried, faults
+                told = None in said.values() and self._unlike(parts) > 0
             if not faults:
                 break
         return best
 
     def _faults(self, parts: Iterable[Part]) -> int:
         """Count the layers that nothing reaches which they take, and the blobs unlike weights."""
+        every = [*parts]
+        lost = (isinstance(part.error, ShapeError) or not part.seen for part in every)
+        fed = sum(one and bool(part.layer.bottom) for one, part in zip(lost, every, strict=True))
+        return fed + self._unlike(every)
+
+    def _unlike(self, parts: Iterable[Part]) -> int:
+        """Count the blobs of other sizes than the weights'."""
         found = 0
         for part in parts:
-            lost = isinstance(part.error, ShapeError) or not part.seen
-            found += lost and bool(part.layer.bottom)
             own = part.module.blobs if part.module is not None else ()
             weights = self._weights.get(part.layer.name, ())
             pairs = zip(own, weights, strict=False)

@@ -334,6 +334,18 @@ def test_an_option_is_heeded_or_refused(command, files, quick, monkeypatch, caps
 IDLE = {
     "show net.prototxt --map a=fc": "no weights are given whose layers could be mapped",
     "show net.prototxt --ignore fc": "no weights are given whose layers could be mapped",
+    "show net.prototxt --stage moer": "names stage 'moer'\n  fix: did you mean 'more'",
+    "show net.prototxt w.caffemodel --require-weights --ignore fc": "values are left for fc",
+    "convert net.prototxt w.caffemodel -o out --name ..": "name '..' is no file's name",
+    "convert net.prototxt w.caffemodel -o out --name=": "name '' is no file's name",
+    "convert net.prototxt w.caffemodel -o out --dynamic batch,none": "neither none nor axes",
+    "convert net.prototxt w.caffemodel -o out --tolerance nan": "is no limit of an error",
+    "eval net.prototxt w.caffemodel --data images --mean 5 --scale nan": "the scale is nan",
+    "eval net.prototxt w.caffemodel --data images --mean 5 --scale 0": "the scale is 0",
+    "eval net.prototxt w.caffemodel --data images --mean 1e999": "wants finite values",
+    "features net.prototxt w.caffemodel --data images --mean 5 --blobs data -o f.npz": (
+        "computes nothing: the network cannot end at it"
+    ),
     "show net.prototxt --seed 5": "unrecognized arguments: --seed",
     "draw net.prototxt -o net.svg --dtype float64": "unrecognized arguments: --dtype",
     "check net.prototxt --device cpu": "unrecognized arguments: --device",

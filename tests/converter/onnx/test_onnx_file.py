@@ -270,7 +270,10 @@ def test_softmax_ends_in_probabilities(net: converter.CaffeNet, tmp_path: Path) 
 
 def test_softmax_of_a_softmax_is_not_taken(tmp_path: Path) -> None:
     text = INPUT + 'layer { name: "prob" type: "Softmax" bottom: "x" top: "prob" }'
-    graph = emit(converter.load(write(tmp_path, text)), softmax=True)
+    net = converter.load(write(tmp_path, text))
+    assert len(emit(net, with_losses=True).notes) == 1
+    graph = emit(net, softmax=True)
+    assert "--softmax changes nothing" in graph.notes[0]
     assert [node.op_type for node in graph.nodes] == ["Softmax"]
     assert list(graph.outputs) == ["prob"]
 

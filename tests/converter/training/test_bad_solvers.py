@@ -177,7 +177,9 @@ def test_a_network_that_nothing_feeds(fails: Fails, digits: Path) -> None:
     body = net[net.index('layer { name: "conv"') :]
     (digits / "net.prototxt").write_text(fed + label + body)
     said = fails()
-    assert said.startswith("net.prototxt: layer 'in' (Input): 'data' would have to be fed, and a ")
+    assert said.startswith(
+        "net.prototxt: layer 'in' (Input): 'data' would have to be fed, and the "
+    )
 
 
 def test_a_network_without_a_loss(fails: Fails, digits: Path) -> None:

@@ -66,8 +66,8 @@ def test_unknown_blobs_and_inputs_are_refused() -> None:
     with pytest.raises(UsageError) as caught:
         end_at(net, ["labels"])
     assert str(caught.value) == (
-        "net.prototxt: --end: no layer makes a blob 'labels'\n  fix: did you mean 'label'?"
+        "net.prototxt: no layer makes a blob 'labels' to end at\n  fix: did you mean 'label'?"
     )
-    said = r"^net\.prototxt: --end: 'data' is of layer 'in' \(Input\), which computes nothing"
+    said = r"^net\.prototxt: 'data' is of layer 'in' \(Input\), which computes nothing"
     with pytest.raises(UsageError, match=said):
         end_at(net, ["w", "data"])

@@ -311,3 +311,12 @@ def test_what_a_blob_in_place_is_read_beside(tmp_path: Path) -> None:
         guided.replace('"conv"', '"conv1"'),
     )
     assert advised(net)["g"] == "5,4,1,1"
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_a_size_that_the_weights_were_learnt_at(tmp_path: Path, size: int) -> None:
+    net = write(tmp_path, 'layer { name: "in" type: "Input" top: "data" }\n', CONV % "", FC)
+    weights = tmp_path / "net.caffemodel"
+    given = {"data": (1, 3, size, size)}
+    converter.save_caffemodel(load(net, input_shapes=given), weights)
+    assert advised(net, weights) == {"data": f"1,3,{size},{size}"}
