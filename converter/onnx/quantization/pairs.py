@@ -10,6 +10,7 @@ from onnx import helper
 
 from converter.onnx.graph import Graph, makers, rename
 
+from .apart import keep_apart
 from .numbers import Rounding, least_scales, quantized_bias, quantized_weight
 from .units import Unit, Units
 
@@ -45,6 +46,7 @@ class PairsWriter:
                 if name in values:
                     nodes += self._rounded(node, name)
         self.graph.nodes[:] = head + nodes
+        keep_apart(self.graph, self._fresh)
         self.graph.drop_unread(biases)
 
     def _input(self, name: str) -> list[onnx.NodeProto]:
