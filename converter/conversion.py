@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from typing_extensions import Unpack
 
@@ -27,6 +28,7 @@ from .network.net import CaffeNet
 from .network.origin import FileInfo
 from .onnx.model import OnnxModel
 from .onnx.options import CalibrationOptions, FormatOptions
+from .onnx.quantization.batches import batches_for
 from .onnx.quantization.calibration import Calibration
 from .onnx.quantization.file_scales import scales_of
 from .preprocessing import ImageSettings, Preprocessing, image_input, preprocessing_of
@@ -133,8 +135,7 @@ def convert(
     report.notes += [note for note in said if note not in report.notes]
     fed = as_arrays(loaded, inputs or {}, settings, whole=embed_preprocessing)
     report.sources = _infos(loaded, quiet=quiet)
-    if calibration is not None and not fed and embedded is None:
-        fed = dict(calibration.feeds[0])  # noise is nothing that ranges were measured for
+    told = None if fed or embedded is not None else calibration
     chosen = Options(asked, embedded, images, half, calibration, int8)
     report.notes += unheeded
     engine, unrun = _engine(asked["target"]) if verify_it else (None, [])
@@ -145,7 +146,6 @@ def convert(
         prove = partial(
             verify,
             loaded,
-            inputs=fed,
             golden=golden,
             golden_float=golden_float,
             tolerance=tolerance,
@@ -155,12 +155,12 @@ def convert(
             quiet=quiet,
         )
         model = OnnxModel(written["onnx"]) if "onnx" in written else None
-        proof = prove(model) if verify_it else None
+        proof = prove(model, inputs=_fed(told, model) or fed) if verify_it else None
         while model is not None and proof is not None and proof.wrong_axes.keys() - chosen.fixed:
             chosen = replace(chosen, fixed={**chosen.fixed, **proof.wrong_axes})
             notes["onnx"] = writers["onnx"].write(loaded, model.path, chosen)
             model = OnnxModel(model.path)
-            proof = prove(model)
+            proof = prove(model, inputs=_fed(told, model) or fed)
         report.notes += chain.from_iterable(notes.values())
         if proof is not None:
             report.include(proof)
@@ -173,6 +173,18 @@ def convert(
             report.written.append(replace(info, path=str(Path(out, path.name))))
         report.write(folder, report_stem)
     return report
+
+
+def _fed(calibration: Calibration | None, model: OnnxModel | None) -> dict[str, np.ndarray]:
+    """Return the first of the calibration's samples, as many as a model takes at once.
+
+    Noise is nothing that ranges were measured for. Empty without a calibration.
+    """
+    if calibration is None or model is None:
+        return {}
+    shapes = model.inputs.shapes
+    taken = {name: [size or None for size in shape] for name, shape in shapes.items()}
+    return dict(batches_for(taken, calibration.feeds)[0])
 
 
 def _refuse_unused(given: Mapping[str, object], *, verify_it: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from caffe_layers import Shape
 from converter.network.example_inputs import random_inputs
@@ -46,7 +48,7 @@ def wrong_as_fed(
     free = _free_axes(net, model, fed, at_own_size=False)
     if not free:
         return {}
-    own = _fed(net, model, fed, seed, {name: net.input_shapes[name] for name in fed.shapes})
+    own = _fed(net, model, fed, judge, seed, {name: net.input_shapes[name] for name in fed.shapes})
     if not _passed(_compare(net, model, own, judge, "with the file's size")):
         return {}
     why = _first_wrong(net, model, fed, judge)
@@ -76,7 +78,7 @@ def wrong_axes(
     return {
         axis: FreeAxisError(axis, f"with another {axis}: {_first_wrong(net, model, other, judge)}")
         for axis, some in alone.items()
-        if (other := _grown_feed(net, model, fed, seed, some)) is not None
+        if (other := _grown_feed(net, model, fed, judge, seed, some)) is not None
     }
 
 
@@ -95,7 +97,7 @@ def _compare_grown(
     """Compare the outputs of other sizes along these axes."""
     said = ", ".join(f"{axis} of {name}" for name, axes in free.items() for axis in axes)
     what = f"with another size ({said})"
-    other = _grown_feed(net, model, fed, seed, free)
+    other = _grown_feed(net, model, fed, judge, seed, free)
     if other is None:
         return [Comparison(_title(what), skipped="the network admits no other")]
     return _compare(net, model, other, judge, what)
@@ -146,24 +148,54 @@ def _first_wrong(net: CaffeNet, model: OnnxModel, fed: Feed, judge: Judge) -> st
 
 
 def _grown_feed(
-    net: CaffeNet, model: OnnxModel, fed: Feed, seed: int, free: Mapping[str, list[str]]
+    net: CaffeNet,
+    model: OnnxModel,
+    fed: Feed,
+    judge: Judge,
+    seed: int,
+    free: Mapping[str, list[str]],
 ) -> Feed | None:
     """Return inputs of other sizes along these axes; None where the network admits no other."""
     shapes = _grown(net, fed.shapes, free)
-    return None if shapes is None else _fed(net, model, fed, seed, shapes)
+    return None if shapes is None else _fed(net, model, fed, judge, seed, shapes)
 
 
 def _fed(
-    net: CaffeNet, model: OnnxModel, fed: Feed, seed: int, shapes: Mapping[str, Shape]
+    net: CaffeNet,
+    model: OnnxModel,
+    fed: Feed,
+    judge: Judge,
+    seed: int,
+    shapes: Mapping[str, Shape],
 ) -> Feed:
-    """Return inputs of these shapes, images where images were fed."""
+    """Return inputs of these shapes, images where images were fed.
+
+    A model of fewer bits gets more of what it was fed: values have ranges that noise may leave.
+    """
     other = Feed(random_inputs(net, seed, losses=True, shapes=shapes))
     if fed.images is None or fed.preprocessing is None:
-        return other
+        if isinstance(judge, FloatJudge):
+            return other
+        more = {name: _more(value, shapes[name]) for name, value in fed.tensors.items()}
+        return Feed({**other.tensors, **more})
     image = shapes[image_input(net)]
     fixed = model.inputs.shapes[model.inputs.image]
     size = (301, 298)  # not those of the first run
     return images_for(net, other.tensors, fed.preprocessing, fixed, image[0], seed, size)
+
+
+def _more(value: Tensor, shape: Shape) -> Tensor:
+    """Return a value over and over up to a shape; further images of a batch are half as bright.
+
+    Those are others, and within the ranges that values have.
+    """
+    batch = len(value) if value.dim() else 0
+    for axis, size in enumerate(shape):
+        places = torch.arange(size, device=value.device) % value.shape[axis]
+        value = value.index_select(axis, places)
+    if value.dim() == 4:
+        value[batch:] /= 2
+    return value
 
 
 def _free_axes(

@@ -1,23 +1,23 @@
-"""Samples as a graph takes them."""
+"""Samples as a graph or a file takes them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from converter.onnx.graph import Dim, Graph
+from converter.onnx.graph import Dim
 from converter.onnx.runtime import Arrays
 from prototxt.errors import ShapeError, UsageError
 
 
-def batches_for(graph: Graph, feeds: Sequence[Arrays]) -> list[Arrays]:
-    """Return feeds in batches of the size that a graph is fixed to; as they are if it is free.
+def batches_for(inputs: Mapping[str, Sequence[Dim]], feeds: Sequence[Arrays]) -> list[Arrays]:
+    """Return feeds in batches of the size that inputs are fixed to; as they are if it is free.
 
     The last batch is filled with the last sample. Raises UsageError where an input is lacking, and
-    ShapeError for one of another shape than the graph's.
+    ShapeError for one of another shape than the input's.
     """
-    size = _batch(graph)
+    size = _batch(inputs)
     batches: list[Arrays] = []
     for at in range(0, len(feeds), size):
         some = [*feeds[at : at + size]]
@@ -25,17 +25,17 @@ def batches_for(graph: Graph, feeds: Sequence[Arrays]) -> list[Arrays]:
         batches.append(
             {
                 name: _joined([_input(feed, name) for feed in some], dims)
-                for name, (_, dims) in graph.inputs.items()
+                for name, dims in inputs.items()
             }
         )
-    for name, (_, dims) in graph.inputs.items():
+    for name, dims in inputs.items():
         _check(name, batches[0][name].shape, dims)
     return batches
 
 
-def _batch(graph: Graph) -> int:
+def _batch(inputs: Mapping[str, Sequence[Dim]]) -> int:
     """Return how many samples one batch has."""
-    sizes = [dims[0] for _, dims in graph.inputs.values() if dims]
+    sizes = [dims[0] for dims in inputs.values() if dims]
     return next((size for size in sizes if isinstance(size, int) and size > 1), 1)
 
 

@@ -68,7 +68,8 @@ def quantize(graph: Graph, calibration: Calibration, target: str | None = None) 
             f"ONNX Runtime runs no eight bits of opset {graph.opset}",
             fix=f"an opset up to {NEWEST_OPSET}",
         )
-    calibration = replace(calibration, feeds=batches_for(graph, calibration.feeds))
+    taken = {name: dims for name, (_, dims) in graph.inputs.items()}
+    calibration = replace(calibration, feeds=batches_for(taken, calibration.feeds))
     with TemporaryDirectory() as folder:
         path = Path(folder, "float.onnx")
         write_onnx(graph, path, "")

@@ -88,7 +88,8 @@ class RoundedJudge(ABC):
             exposed.rows += errors_of(
                 {name: got[name] for name in got if name not in appended}, want, limits, measure
             )
-        against = f"against torch in double (rounding to {self.DTYPE} alone: off by {noise:.1g})"
+        off = f"rounding to {self.DTYPE} alone: off by {noise:.1g}{self._advice(noise)}"
+        against = f"against torch in double ({off})"
         shipped.title = f"ONNX Runtime, {runs.model.what}, {against}"
         exposed.title = f"ONNX Runtime, every value exposed, {against}"
         exposed.rows = [
@@ -107,6 +108,12 @@ class RoundedJudge(ABC):
             if name in names
         ]
         return agreement(runs.model.shipped, dict(ours))
+
+    def _advice(self, noise: float) -> str:
+        """Say what to feed where rounding alone leaves too little to judge by."""
+        if self.asked is not None or TIMES_ROUNDING * noise < self.LARGEST:
+            return ""
+        return ", which proves nothing: feed (--input) what the model is made for"
 
     def _limit(self, noise: float) -> float:
         if self.asked is not None:

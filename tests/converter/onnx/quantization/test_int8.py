@@ -398,7 +398,7 @@ def convert(folder: Path, **options: Any) -> None:
     ("arrays", "error", "match"),
     [
         ({"other": samples(), "data2": samples()}, FormatError, "no array 'data', which the net"),
-        ({"data": samples(2, 3, 10, 12)}, ShapeError, "1 x 3 x 10 x 12, the network takes any x 3"),
+        ({"data": samples(2, 3, 10, 12)}, ShapeError, "2 x 3 x 10 x 12, the network takes 2 x 3"),
         ({"data": samples() * np.nan}, UnsupportedError, "on the calibration data"),
         ({"data": np.float32(1)}, FormatError, "'data' holds no samples"),
     ],
