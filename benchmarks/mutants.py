@@ -160,7 +160,10 @@ def mutated_bytes(data: bytes, random: Random) -> bytes:
     if random.random() < 0.1:
         return _broken_bytes(data, random)
     for _ in range(random.choice((1, 1, 2))):
-        data = _change_message(data, random, 0)
+        try:
+            data = _change_message(data, random, 0)
+        except ValueError:  # the first change left no message
+            data = _broken_bytes(data, random)
     return data
 
 

@@ -69,6 +69,11 @@ def reads(node: onnx.NodeProto) -> Iterable[str]:
             yield from reads(inner)
 
 
+def rounds(node: onnx.NodeProto) -> bool:
+    """Tell whether a node makes whole numbers of a value's floats, or floats of them."""
+    return node.op_type in ("QuantizeLinear", "DequantizeLinear")
+
+
 def makers(nodes: Iterable[onnx.NodeProto]) -> dict[str, onnx.NodeProto]:
     """Return the node that makes each value."""
     return {name: node for node in nodes for name in node.output}

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from converter.text import format_shape
 from prototxt.errors import FormatError, ShapeError
 
-from .graph import makers, reads
+from .graph import makers, reads, rounds
 from .images import Images
 from .runtime import Arrays, open_onnx
 from .skeleton import read_skeleton
@@ -86,9 +86,9 @@ class OnnxModel:
     def walk(self, inputs: Arrays, stretches: Sequence[Sequence[str]]) -> Iterator[Arrays]:
         """Yield these values of the graph, a stretch of them at a time, each made an output.
 
-        Exposing a value keeps ONNX Runtime from fusing what computes it, so that the first wrong
-        one can be told. Each stretch is run by itself from the values of those before: what no
-        later one reads is let go. With the last come the graph's own outputs.
+        So ONNX Runtime fuses nothing of what computes it, and the first wrong one can be told. Each
+        stretch is run by itself from the values of those before: what no later one reads is let go.
+        With the last come the graph's own outputs.
         """
         parts = self._parts(inputs.keys(), stretches)
         reads_later = [set[str]()]
@@ -96,7 +96,7 @@ class OnnxModel:
             reads_later.append(reads_later[-1] | {value.name for value in part.graph.input})
         known = dict(inputs)
         for part, read_later in zip(parts, reads_later[-2::-1], strict=True):
-            values = self._run(part, known) if part.graph.output else {}
+            values = self._run_part(part, known) if part.graph.output else {}
             known = {name: one for name, one in (known | values).items() if name in read_later}
             yield values
             del values
@@ -112,7 +112,7 @@ class OnnxModel:
         Empty where `inputs` do not determine them.
         """
         part = self._part(inputs.keys(), names)
-        return {} if part is None else self._run(part, inputs)
+        return {} if part is None else self._run_part(part, inputs)
 
     def _parts(
         self, inputs: Iterable[str], stretches: Sequence[Sequence[str]]
@@ -194,9 +194,16 @@ class OnnxModel:
         """Return the outputs of the file as it ships, ONNX Runtime's optimisations included."""
         return self._run(self.proto, inputs)
 
-    def _run(self, proto: onnx.ModelProto, inputs: Arrays) -> dict[str, np.ndarray]:
+    def _run_part(self, part: onnx.ModelProto, inputs: Arrays) -> dict[str, np.ndarray]:
+        # What rounds becomes ONNX Runtime's arithmetic of whole numbers where it may fuse.
+        return self._run(part, inputs, fusing=any(map(rounds, part.graph.node)))
+
+    def _run(
+        self, proto: onnx.ModelProto, inputs: Arrays, *, fusing: bool = True
+    ) -> dict[str, np.ndarray]:
         model, folder = proto.SerializeToString(), self._weights_near.parent
-        return open_onnx(self.path, model, folder, spinning=False)(inputs)
+        run = open_onnx(self.path, model, folder, for_one_run=True, fusing=fusing)
+        return run(inputs)
 
 
 def _keeps_weights_beside(proto: onnx.ModelProto, name: str) -> bool:

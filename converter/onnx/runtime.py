@@ -37,18 +37,24 @@ def open_onnx(
     model: bytes | None = None,
     folder: Path = Path(),
     *,
-    spinning: bool = True,
+    for_one_run: bool = False,
+    fusing: bool = True,
 ) -> Callable[[Arrays], dict[str, np.ndarray]]:
     """Open a model once for many runs: the function gives the outputs of some inputs.
 
     `model` stands for the file's content, whose external weights lie in `folder`; errors name
-    `path` all the same. Threads without work are `spinning` for a while, which lets calls that
-    follow each other begin sooner, and takes from others that compute meanwhile.
+    `path` all the same. One that is opened `for_one_run` keeps no memory for the next, and its
+    threads without work do not spin: that lets calls which follow each other begin sooner, and
+    takes from others that compute meanwhile. Without `fusing` each node is computed by itself, in
+    the layout that it has.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised
-    if not spinning:
+    if for_one_run:
         options.add_session_config_entry(_SPINNING, "0")
+        options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+    if not fusing:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     if model is None:
         session = _session(path, str(path), options)
     elif _TAKES_FOLDER:

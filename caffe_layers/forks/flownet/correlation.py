@@ -41,11 +41,12 @@ class Correlation(Layer, type="Correlation", fork="flownet2", param="correlation
         check_settings(kernel_size, stride_1, stride_2)
         assert correlation_type in (MULTIPLY, SUBTRACT)
         reach = max_displacement // stride_2
-        steps = [step * stride_2 for step in range(-reach, reach + 1)]
+        steps = range(-reach * stride_2, (reach + 1) * stride_2, stride_2)
         self.volume = CostVolume(
             pad=(pad, pad),
             margin=(max_displacement, max_displacement),
-            shifts=tuple((rows, columns) for rows in steps for columns in steps),
+            rows=steps,
+            columns=steps,
             kernel=kernel_size,
             stride=stride_1,
             operation=correlation_type,

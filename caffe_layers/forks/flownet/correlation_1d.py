@@ -46,8 +46,10 @@ class Correlation1D(
         if single_direction not in (-1, 0, 1):
             raise ShapeError(f"single_direction is {single_direction}, wants -1, 0 or 1")
         reach = max_displacement // stride_2
-        steps = {-1: range(-reach - 1, 0), 0: range(-reach, reach + 1), 1: range(reach + 1)}
-        columns = [step * stride_2 for step in steps[single_direction]]
+        first, end = {-1: (-reach - 1, 0), 0: (-reach, reach + 1), 1: (0, reach + 1)}[
+            single_direction
+        ]
+        columns = range(first * stride_2, end * stride_2, stride_2)
         if (beyond := -columns[0] - max_displacement) > pad:
             raise UnsupportedError(
                 f"single_direction -1 reads {beyond} columns before the row, which are the end of "
@@ -57,7 +59,8 @@ class Correlation1D(
         self.volume = CostVolume(
             pad=(0, pad),
             margin=(0, max_displacement),
-            shifts=tuple((0, shift) for shift in columns),
+            rows=range(1),
+            columns=columns,
             kernel=kernel_size,
             stride=stride_1,
             operation=correlation_type,

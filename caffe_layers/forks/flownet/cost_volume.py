@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,15 +21,17 @@ END = int(np.iinfo(np.int64).max)
 
 
 class CostVolume(NamedTuple):
-    """How two images are padded, which shifts (rows, columns) of the second meet the first.
+    """How two images are padded, which shifts of the second meet the first: by rows and columns.
 
-    `margin` rows and columns of the padded first image are left out on every side, so that each
-    shift finds values there; windows of `kernel` x `kernel` are averaged every `stride` places.
+    They are ranges, since a definition may ask for more of them than memory holds. `margin` rows
+    and columns of the padded first image are left out on every side, so that each shift finds
+    values there; windows of `kernel` x `kernel` are averaged every `stride` places.
     """
 
     pad: tuple[int, int]
     margin: tuple[int, int]
-    shifts: tuple[tuple[int, int], ...]
+    rows: range
+    columns: range
     kernel: int
     stride: int
     operation: str
@@ -48,7 +50,7 @@ class CostVolume(NamedTuple):
                 f"neighbourhood and kernel do not fit into {a[2:]} with pad {self.pad}"
             )
         height, width = ((size - self.kernel) // self.stride + 1 for size in inner)
-        return a[0], len(self.shifts), height, width
+        return a[0], len(self.rows) * len(self.columns), height, width
 
     def compute(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the volume."""
@@ -59,7 +61,7 @@ class CostVolume(NamedTuple):
         height, width = a.shape[2] - 2 * top, a.shape[3] - 2 * left
         a = a[:, :, top : top + height, left : left + width]
         costs = []
-        for rows, columns in self.shifts:
+        for rows, columns in product(self.rows, self.columns):
             y, x = top + down + rows, left + right + columns
             seen = b[:, :, y : y + height, x : x + width]
             cost = a * seen if self.operation == MULTIPLY else (a - seen).abs()
@@ -72,8 +74,8 @@ class CostVolume(NamedTuple):
     def _slack(self) -> tuple[int, int]:
         """Return how many rows and columns of zeros the first shifts need before the padding."""
         rows, columns = (
-            max(0, -min(shift) - margin)
-            for shift, margin in zip(zip(*self.shifts, strict=True), self.margin, strict=True)
+            max(0, -shifts[0] - margin)
+            for shifts, margin in zip((self.rows, self.columns), self.margin, strict=True)
         )
         return rows, columns
 
@@ -95,11 +97,8 @@ class CostVolume(NamedTuple):
         A row of a and one of b give W x W' sums, of which column x of a wants those from x on:
         read with rows that are one longer, they stand below each other.
         """
-        rows, columns = (sorted({*axis}) for axis in zip(*self.shifts, strict=True))
-        grid = tuple((y, x) for y in rows for x in columns)
-        steps = {after - before for before, after in pairwise(columns)}
-        free = any((*op.dynamic(a)[1:], *op.dynamic(b)[1:]))
-        if free or self.operation != MULTIPLY or grid != self.shifts or len(steps) > 1:
+        columns = self.columns
+        if self.operation != MULTIPLY or any((*op.dynamic(a)[1:], *op.dynamic(b)[1:])):
             return ""
         _, channels, *sizes = op.shape(a)
         height, width = (
@@ -113,7 +112,7 @@ class CostVolume(NamedTuple):
         seen = width + reach
         left = first_column + columns[0]
         costs = []
-        for y in rows:
+        for y in self.rows:
             top = first_row + y
             ends, axes = op.ints(top + height, left + seen), op.ints(1, 3)
             sums = op.MatMul(a, op.Slice(b, op.ints(top, left), ends, axes))
@@ -121,7 +120,7 @@ class CostVolume(NamedTuple):
             longer = op.Pad(flat, op.ints(0, 0, 0, 0, 0, width))
             lines = op.Reshape(longer, op.ints(0, height, width, seen + 1))
             ends, axes = op.ints(reach + 1), op.ints(3)
-            costs.append(op.Slice(lines, op.ints(0), ends, axes, op.ints(*(steps or (1,)))))
+            costs.append(op.Slice(lines, op.ints(0), ends, axes, op.ints(columns.step)))
         whole = op.Concat(*costs, axis=3) if len(costs) > 1 else costs[0]
         return op.Transpose(whole, perm=[0, 3, 1, 2])
 
@@ -129,7 +128,7 @@ class CostVolume(NamedTuple):
         """Append one Scan over the shifts."""
         a, b, frame = self._emit_framed(op, a, b)
         size = op.Slice(op.Shape(a), op.ints(2), op.ints(4))
-        firsts = np.add(self.shifts, frame)
+        firsts = np.add([*product(self.rows, self.columns)], frame)
         axes = op.ints(2, 3)
 
         def step(first: str) -> Sequence[str]:

@@ -86,7 +86,7 @@ class Suggestions:
         """Return a shape for each input that lacks one."""
         given = self.request.input_shapes
         parts = self.parts(given)
-        names = [*self._missing, *_unsaid(parts)]
+        names = [name for name in (*self._missing, *_unsaid(parts)) if name]  # "" cannot be given
         examples = self._replaced(names) | _examples(parts)
         beside = [name for name in names if self._is_beside(name) and name not in examples]
         images = [name for name in names if name not in beside]
@@ -305,12 +305,12 @@ class Suggestions:
         said = (_number(layer, "new_length") for layer in self._sources(name))
         return next(((length,) for length in said if length > 1), CLIP[:1])
 
-    def _sources(self, name: str = "") -> Iterator[Any]:
+    def _sources(self, name: str | None = None) -> Iterator[Any]:
         """Yield the layers that bring a blob, or any, in the network's phase before the others."""
         request = self.request
         own = filter_net(self.definition, request.phase, request.level, request.stages).layers
         for layer in [*own, *self.definition.layers]:
-            if not layer.bottom and (not name or name in layer.top):
+            if not layer.bottom and (name is None or name in layer.top):
                 yield layer
 
     def _is_beside(self, name: str) -> bool:

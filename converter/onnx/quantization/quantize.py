@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from converter.onnx.dtypes import dtypes_of
 from converter.onnx.file import write_onnx
-from converter.onnx.graph import Graph
+from converter.onnx.graph import Graph, rounds
 from converter.onnx.runtime import Arrays, open_onnx
 from prototxt.errors import UnsupportedError
 
@@ -196,9 +196,8 @@ def _others(graph: Graph, units: Units, dtypes: Mapping[str, int]) -> dict[str, 
         computes = any(
             dtypes.get(name) == TensorProto.FLOAT for name in (*node.input, *node.output)
         )
-        rounds = node.op_type in ("QuantizeLinear", "DequantizeLinear")
         apart = layer not in eight and id(node) not in taken
-        if layer is not None and apart and computes and not rounds:
+        if layer is not None and apart and computes and not rounds(node):
             found.setdefault(layer, node.op_type)
     return found
 

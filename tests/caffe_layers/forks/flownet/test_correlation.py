@@ -136,6 +136,8 @@ def test_gradients(tmp_path: Path) -> None:
         ("Correlation", {"max_displacement": 1}, "kernel_size is missing, it is required"),
         ("Correlation", {"kernel_size": 1}, "max_displacement is missing, it is required"),
         ("Correlation", {"kernel_size": 1, "max_displacement": 3}, "do not fit into"),
+        ("Correlation", {"kernel_size": 1, "max_displacement": 2**31 - 1}, "do not fit into"),
+        ("Correlation1D", {"kernel_size": 1, "max_displacement": 2**31 - 1}, "do not fit into"),
         (
             "Correlation1D",
             {"kernel_size": 1, "max_displacement": 1, "single_direction": 2},

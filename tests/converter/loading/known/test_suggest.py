@@ -162,6 +162,18 @@ def test_check_asks_for_all_too(tmp_path: Path) -> None:
     )
 
 
+def test_a_bottom_without_a_name_cannot_be_given(tmp_path: Path) -> None:
+    data = """layer { name: "d" type: "Python" top: "data" top: "label"
+      python_param { module: "siftflow_layers" layer: "SIFTFlowSegDataLayer"
+        param_str: "{'siftflow_dir': 'd', 'seed': 1, 'split': 'val'}" } }
+    """
+    with pytest.raises(CaffeError) as caught:
+        load(write(tmp_path, data, CONV % "", FC, LOSS % ""), weightless=True)
+    assert OPTION.findall(caught.value.fix)
+    assert all(name for name, _ in OPTION.findall(caught.value.fix))
+    assert "--input-shape =" not in caught.value.fix
+
+
 def test_a_bottom_of_a_misspelt_name_may_be_that(tmp_path: Path) -> None:
     net = write(tmp_path, 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" }')
     with pytest.raises(CaffeError) as caught:
