@@ -16,12 +16,15 @@ def roundings_of(
     """Return the rounding of each value by its range.
 
     What only moves values keeps theirs. What is read by a Concat alone has that one's: it would be
-    rounded twice otherwise. With `plain` zeros are 0: what goes below it is signed.
+    rounded twice otherwise. With `plain`, for OpenVINO, zeros are 0: what goes below it is signed.
+    Not so beside a Concat: OpenVINO 2026.4 is wrong of signed numbers that are joined.
     """
+    unsigned = _beside_concats(units) if plain else set()
 
     def rounding(name: str) -> Rounding:
         least, most = ranges[name]
-        return rounding_of(least, most, signed=signed or (plain and least < 0))
+        below = (signed or (plain and least < 0)) and name not in unsigned
+        return rounding_of(least, most, signed=below)
 
     joined = _joined(units)
     found: dict[str, Rounding] = {}
@@ -34,6 +37,16 @@ def roundings_of(
                 found[name] = found[unit.reads[0]]
             else:
                 found[name] = rounding(joined.get(name, name))
+    return found
+
+
+def _beside_concats(units: Units) -> set[str]:
+    """Return what Concats read and make, and what that is moved from."""
+    found: set[str] = set()
+    for unit in reversed(units.units):
+        joins = unit.nodes[0].op_type == "Concat"
+        if joins or (unit.keeps and not found.isdisjoint(unit.makes)):
+            found.update(unit.reads, unit.makes)
     return found
 
 

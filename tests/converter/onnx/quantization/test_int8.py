@@ -14,6 +14,7 @@ from onnx import TensorProto, numpy_helper
 
 import converter
 from converter.__main__ import main
+from converter.engines import get_engine
 from converter.onnx.graph import makers
 from converter.onnx.model import OnnxModel
 from converter.onnx.quantization import quantize
@@ -282,11 +283,39 @@ def test_openvino_adds_to_products_that_are_not_rounded(tmp_path: Path) -> None:
     assert found is not None
     assert "back" not in found.roundings
     assert {"sum", "pool1"} <= found.roundings.keys()
-    assert {int(one.zero) for one in found.roundings.values()} == {0}
-    kinds = {found.roundings[name].zero.dtype.name for name in ("data", "left")}
-    assert kinds == {"int8"}  # the others are not below 0
-    assert found.roundings["pool1"].zero.dtype == np.uint8
+    joined = {"left", "right", "both"}
+    zeros = {name: one.zero for name, one in found.roundings.items() if name not in joined}
+    assert {int(zero) for zero in zeros.values()} == {0}
+    assert zeros["data"].dtype == np.int8
+    assert zeros["pool1"].dtype == np.uint8  # it is not below 0
     assert converter.verify(net, path, inputs={"data": samples()[:2]}).passed
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_openvino_joins_unsigned_numbers(tmp_path: Path, signed: bool) -> None:
+    text = (
+        INPUT
+        + convolution("left", "data", 8, 3)
+        + convolution("right", "data", 8, 3)
+        + convolution("beside", "right", 4)
+        + layer("small", "Pooling", "left", "small", POOL)
+        + layer("less", "Pooling", "right", "less", POOL)
+        + layer("both", "Concat", "small less", "both")
+        + layer("least", "Pooling", "both", "least", POOL)
+        + convolution("last", "least", 4)
+    )
+    net, path = load(tmp_path, text), tmp_path / "net.onnx"
+    exported(net, path, calibration(signed=signed), target="openvino")
+    found = int8_model(OnnxModel(path))
+    assert found is not None
+    kinds = {name: one.zero.dtype.name for name, one in found.roundings.items()}
+    joined = ("left", "right", "small", "less", "both", "least")
+    assert {kinds.pop(name) for name in joined} == {"uint8"}
+    assert set(kinds.values()) == {"int8"}
+    assert converter.verify(net, path, inputs={"data": samples()[:2]}).passed
+    if not get_engine("openvino").lacks():
+        in_both = converter.verify(net, path, inputs={"data": samples()[:1]}, engine="openvino")
+        assert in_both.passed, in_both
 
 
 def test_openvino_gets_strides_as_pools(tmp_path: Path) -> None:
