@@ -13,9 +13,9 @@ CHANNEL_BLOCK = 16
 """Channels that ONNX Runtime's kernels take at a time on a processor with AVX-512; on others 8."""
 MOST_GROUPS_JOINED = 4
 """Each group that is joined makes as many times the products."""
-BLOCK_OF_EIGHT_BITS = 32
-"""Channels a group that take the least time in eight bits, for which products are cheap."""
-MOST_JOINED_OF_EIGHT_BITS = 8
+BLOCKS_OF_EIGHT_BITS = {4: 16, 8: 16, 16: 32}
+"""The channels that groups are joined to in eight bits, by a group's own: what takes least time.
+Products are cheap there; groups of 16 lie on small maps, where a convolution's start is not."""
 
 
 def join_groups(graph: Graph, request: Request) -> str:
@@ -24,19 +24,17 @@ def join_groups(graph: Graph, request: Request) -> str:
     ONNX Runtime computes a convolution whose groups are no multiple of its block by a general
     matrix product for each group, out of the layout that the others share. Joined, with zeros where
     groups do not meet, there are more products, and yet it takes less time, most of all with eight
-    channels a group. In eight bits groups of 32 take the least.
+    channels a group. In eight bits groups of 16 become groups of 32.
     Convolutions with one channel a group have kernels of their own and stay.
     """
     if not request.optimized:
         return ""
-    block, most = CHANNEL_BLOCK, MOST_GROUPS_JOINED
-    if request.calibration is not None:
-        block, most = BLOCK_OF_EIGHT_BITS, MOST_JOINED_OF_EIGHT_BITS
+    eight = request.calibration is not None
     replaced = []
     for node in graph.nodes:
         weight = graph.initializers.get(node.input[1]) if node.op_type == "Conv" else None
         groups = attribute(node, "group", 1)
-        times = _times(weight, groups, block, most) if weight is not None else 1
+        times = _times(weight, groups, eight) if weight is not None else 1
         if weight is None or times == 1:
             continue
         name = f"{node.name}.joined_weight"
@@ -51,12 +49,13 @@ def join_groups(graph: Graph, request: Request) -> str:
     return f"joined the small groups of {len(replaced)} convolutions, zeros between them"
 
 
-def _times(weight: np.ndarray, groups: int, block: int, most: int) -> int:
+def _times(weight: np.ndarray, groups: int, eight: bool) -> int:
     """Return how many groups become one; 1 where they stay."""
     outputs, channels = weight.shape[:2]
+    block = BLOCKS_OF_EIGHT_BITS.get(channels, channels) if eight else CHANNEL_BLOCK
     times = block // channels if channels else 1
     whole = channels * times == block and outputs % groups == 0 and groups % times == 0
-    return times if whole and times <= most else 1
+    return times if whole and (eight or times <= MOST_GROUPS_JOINED) else 1
 
 
 def _set_groups(node: onnx.NodeProto, groups: int) -> None:

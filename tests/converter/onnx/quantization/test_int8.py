@@ -257,23 +257,41 @@ def test_signed_activations(tmp_path: Path) -> None:
     assert converter.verify(net, path, inputs={"data": samples()[:2]}).passed
 
 
-def test_an_optimised_network_takes_other_forms_of_the_same_numbers(tmp_path: Path) -> None:
-    group = "group: 4 bias_term: false"
+@pytest.mark.parametrize(
+    ("near", "far", "parts", "splits"),
+    [
+        pytest.param(2, 2, 4, 1, id="of 32 channels as they are"),
+        pytest.param(4, 4, 4, 1, id="of 16 joined to 32"),
+        pytest.param(8, 8, 8, 1, id="of 8 joined to 16"),
+        pytest.param(16, 16, 8, 1, id="of 4 joined to 16"),
+        pytest.param(4, 8, 6, 2, id="of 16 and of 8"),
+        pytest.param(32, 32, 2, 0, id="of 2 stay together"),
+    ],
+)
+def test_groups_of_an_optimised_network_are_convolutions_of_their_own(
+    tmp_path: Path, near: int, far: int, parts: int, splits: int
+) -> None:
     text = (
         INPUT
         + convolution("wide", "data", 64, 3)
-        + convolution("grouped", "wide", 64, 3, group)
-        + layer("relu", "ReLU", "grouped", "grouped")
-        + convolution("last", "grouped", 4)
+        + convolution("near", "wide", 64, 3, f"group: {near} bias_term: false")
+        + layer("near/relu", "ReLU", "near", "near")
+        + convolution("far", "wide", 64, 5, f"group: {far}")
+        + layer("sum", "Eltwise", "near far", "sum")
+        + convolution("last", "sum", 4)
     )
     net, path = load(tmp_path, text), tmp_path / "net.onnx"
     graph, notes = exported(net.optimize(channels_last=False), path)
-    assert "joined the small groups of 1 convolutions, zeros between them" in notes
-    assert "the groups of 1 convolutions are convolutions of their own" in notes
-    assert sum(node.op_type == "Conv" for node in graph.node) == 4
+    joined = "joined the small groups of 2 convolutions, zeros between them"
+    assert (joined in notes) == (near in (4, 8, 16))
+    own = "the groups of 2 convolutions are convolutions of their own"
+    assert (own in notes) == (splits > 0)
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("Conv") == 2 + parts
+    assert kinds.count("Split") == splits  # both read what one has taken apart
     assert converter.verify(net, path, inputs={"data": samples()[:2]}).passed
     graph, notes = exported(net.optimize(channels_last=False), path, target="openvino")
-    assert sum(node.op_type == "Conv" for node in graph.node) == 3
+    assert sum(node.op_type == "Conv" for node in graph.node) == 4
 
 
 def test_openvino_adds_to_products_that_are_not_rounded(tmp_path: Path) -> None:
