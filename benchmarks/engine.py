@@ -1,10 +1,11 @@
-"""One engine with one model loaded, run in the engine's own environment by `inference.py`.
+"""One engine with one model loaded, run in its own environment by `inference.py` and `int8.py`.
 
     python engine.py ENGINE THREADS FILES...
 
 A line of JSON on standard input, `[input.npy, output.npy or null, runs]`, runs the model on an
-input so often; the answer is `{"seconds": [...]}`, or `{"error": ...}`. FILES are the definition
-and the weights, or the one file of a format that has both.
+input so often; the answer is `{"seconds": [...], "processor": [...]}`, those of the clock and of
+the processor, or `{"error": ...}`. FILES are the definition and the weights, or the one file of a
+format that has both.
 """
 
 from __future__ import annotations
@@ -199,14 +200,15 @@ def main() -> None:
             if x.shape not in prepared:
                 prepared[x.shape] = prepare(x.shape)
             run = prepared[x.shape]
-            seconds = []
+            seconds, processor = [], []
             for _ in range(runs):
-                begin = time.perf_counter()
+                begin, busy = time.perf_counter(), time.process_time()
                 y = run(x)
+                processor.append(time.process_time() - busy)
                 seconds.append(time.perf_counter() - begin)
             if target:
                 np.save(target, np.asarray(y, np.float32))
-            answer: dict[str, Any] = {"seconds": seconds}
+            answer: dict[str, Any] = {"seconds": seconds, "processor": processor}
         except Exception as error:  # whatever an engine raises is its answer
             answer = {"error": f"{type(error).__name__}: {error}".partition("\n")[0][:200]}
         answers.write(json.dumps(answer) + "\n")

@@ -50,8 +50,10 @@ import converter
 from converter.network.summary import summarize
 
 OURS = "ONNX Runtime, optimised export"
+CAFFE = "Caffe itself"
 LIMIT = "its products, at a large matrix product's rate"
 ENVIRONMENTS = ("openvino", "openvino2023", "opencv", "caffe", "mnn", "ncnn")
+WRONG = "wrong numbers"
 REST = 0.1
 """Seconds between turns, in which the last engine's threads go to sleep."""
 
@@ -77,8 +79,13 @@ class Engine:
     seconds: dict[int, list[float]] = field(default_factory=dict)
     said: str = ""
 
-    def ask(self, source: Path, target: Path | None, runs: int) -> list[float]:
-        """Let it run; no times if it failed, and `said` is why."""
+    def ask(
+        self, source: Path, target: Path | None, runs: int, clock: str = "seconds"
+    ) -> list[float]:
+        """Let it run; return seconds of the clock, or of the "processor".
+
+        None are there if it failed, and `said` is why.
+        """
         if self.said:
             return []
         assert self.process.stdin is not None
@@ -91,7 +98,7 @@ class Engine:
         except BrokenPipeError:
             answer = {"error": "died"}
         self.said = answer.get("error", "")
-        return list(answer.get("seconds", []))
+        return list(answer.get(clock, []))
 
 
 def main() -> None:
@@ -169,7 +176,7 @@ def measure(network: Network, args: argparse.Namespace, folder: Path) -> list[di
                         engine.seconds.setdefault(batch, []).extend(seconds)
                     elif not engine.said:
                         wanted = truth[batch, engine.one_by_one]
-                        engine.said = "" if near(target, wanted) else "wrong numbers"
+                        engine.said = "" if near(target, wanted) else WRONG
         return [
             {
                 "engine": engine.name,
@@ -246,7 +253,7 @@ def commands(network: Network, peers: Path, folder: Path) -> Iterator[tuple[str,
     if "opencv" in python:
         yield "OpenCV, its own import", python["opencv"], ["opencv", *caffe]
     if "caffe" in python:
-        yield "Caffe itself", python["caffe"], ["caffe", *caffe]
+        yield CAFFE, python["caffe"], ["caffe", *caffe]
     if "mnn" in python:
         tool = [python["mnn"].with_name("mnnconvert"), "-f", "CAFFE", "--prototxt", caffe[0]]
         made(*tool, "--modelFile", caffe[1], "--MNNModel", folder / "net.mnn", "--bizCode", "x")

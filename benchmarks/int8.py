@@ -1,19 +1,23 @@
 """How fast models of eight bits are: beside float32, in turns of one run.
 
     python benchmarks/int8.py CHECKPOINTS SHARED [--only NAME] [--batch 1 8] [--openvino]
+        [--peers FOLDER]
 
 CHECKPOINTS and SHARED are those of inference.py. Each network is optimised; its float32 file and
-its files of eight bits run in ONNX Runtime on one thread, one after the other in drawn orders. A
-time is processor time, the median of the rounds, so that what else the machine does counts little.
-Printed are milliseconds and how many times as fast as float32 a file is:
+its files of eight bits run in ONNX Runtime on one thread, one after the other in drawn orders.
+Times are processor time, so that what else the machine does counts little. Printed are the rounds'
+median milliseconds, and the median of the rounds' own ratios: how many times as fast as float32 a
+file is.
 
     eight bits            what `convert --dtype int8 --optimize` writes
     signed                the same with --signed
     onnxruntime's own     `quantize_static` of onnxruntime on our float32 file, per channel
 
 With --openvino (pip install openvino nncf) the first two run in OpenVINO too, beside NNCF's own
-quantisation of our float32 file. Ranges are measured on seeded noise, which speed does not depend
-on. How exact the files are: int8_accuracy.py.
+quantisation of our float32 file. With --peers the network runs in Caffe itself too, in float32 in a
+process of its own, if FOLDER has the environment `caffe` of inference.py; its output must be that
+of our torch network in double, or nothing is measured. Ranges are measured on seeded noise, which
+speed does not depend on. How exact the files are: int8_accuracy.py.
 """
 
 from __future__ import annotations
@@ -23,18 +27,23 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import onnx
 import onnxruntime
-from inference import Network, networks
+from bvlc import in_bvlc_layers
+from inference import CAFFE, WRONG, Network, exact, near, networks, opened
 
 import converter
 
-Run = Callable[[np.ndarray], object]
+Run = Callable[[np.ndarray], float]
+"""Runs an input; returns the seconds of processor time."""
+Took = dict[str, list[float]]
+"""What each file took in each round."""
 FLOAT = "float32"
 SAMPLES = 8
 
@@ -48,18 +57,25 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--openvino", action="store_true")
+    parser.add_argument("--peers", type=Path, help="a folder with the environment caffe")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     args = parser.parse_args()
+    python = args.peers and args.peers / "caffe" / "bin" / "python"
+    if python and not python.exists():
+        parser.error(f"there is no {python}: inference.py says what it is")
     logging.disable(logging.WARNING)  # of onnxruntime's and NNCF's tools
     results = {}
     with tempfile.TemporaryDirectory() as scratch:
         for network in networks(args.checkpoints, args.shared, Path(scratch)):
             if args.only in (None, network.name):
                 folder = Path(tempfile.mkdtemp(dir=scratch))
-                runs = in_onnxruntime(network, folder)
-                if args.openvino:
-                    runs |= in_openvino(network, folder)
-                took = {batch: measure(network, runs, batch, args.rounds) for batch in args.batch}
+                with ExitStack() as stack:
+                    runs = in_onnxruntime(network, folder)
+                    if args.openvino:
+                        runs |= in_openvino(network, folder)
+                    if python:
+                        runs[CAFFE] = stack.enter_context(in_caffe(network, python, folder))
+                    took = {b: measure(network, runs, b, args.rounds) for b in args.batch}
                 results[network.name] = took
                 show(network.name, took)
     if args.json:
@@ -114,7 +130,7 @@ def onnxruntime_run(path: Path, data: str) -> Run:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda x: session.run(None, {data: x})
+    return timed(lambda x: session.run(None, {data: x}))
 
 
 def in_openvino(network: Network, folder: Path) -> dict[str, Run]:
@@ -144,35 +160,70 @@ def in_openvino(network: Network, folder: Path) -> dict[str, Run]:
 def openvino_run(compiled: object) -> Run:
     """Return what runs a compiled model."""
     request = compiled.create_infer_request()  # type: ignore[attr-defined]
-    return lambda x: request.infer([x])
+    return timed(lambda x: request.infer([x]))
 
 
-def measure(network: Network, runs: dict[str, Run], batch: int, rounds: int) -> dict[str, float]:
-    """Return each file's median processor time, after a round unmeasured."""
+@contextmanager
+def in_caffe(network: Network, python: Path, folder: Path) -> Iterator[Run]:
+    """Yield what runs the network in Caffe itself, in a process that ends with the block."""
+    files = map(str, in_bvlc_layers(network.net, network.weights, folder))
+    source, target = folder / "bottom.npy", folder / "top.npy"
+    met = set()
+    with opened(CAFFE, python, ["caffe", *files], threads=1) as engine:
+
+        def run(x: np.ndarray) -> float:
+            np.save(source, x)
+            took = engine.ask(source, target, 1, clock="processor")
+            if x.shape not in met and not engine.said:
+                met.add(x.shape)
+                engine.said = "" if near(target, exact(network, x, alone=False)) else WRONG
+            if engine.said:
+                raise SystemExit(f"{network.name} in Caffe itself: {engine.said}")
+            return took[0]
+
+        yield run
+
+
+def timed(run: Callable[[np.ndarray], object]) -> Run:
+    """Return what runs a model of this process, and says how long it took."""
+
+    def once(x: np.ndarray) -> float:
+        begin = time.process_time()
+        run(x)
+        return time.process_time() - begin
+
+    return once
+
+
+def measure(network: Network, runs: dict[str, Run], batch: int, rounds: int) -> Took:
+    """Return each file's processor time in each round, after a round unmeasured."""
     x = noise(network, batch, 1701)
     random = np.random.default_rng(1701)
-    took: dict[str, list[float]] = {name: [] for name in runs}
+    took: Took = {name: [] for name in runs}
     for turn in range(rounds + 1):
         for name in random.permutation(list(runs)):
-            begin = time.process_time()
-            runs[name](x)
+            seconds = runs[name](x)
             if turn:
-                took[name].append(time.process_time() - begin)
-    return {name: median(seconds) for name, seconds in took.items()}
+                took[name].append(seconds)
+    return took
 
 
-def show(name: str, took: dict[int, dict[str, float]]) -> None:
+def times_as_fast(took: Took, name: str, other: str) -> float:
+    """Return the median of the rounds' own ratios."""
+    return median(theirs / ours for ours, theirs in zip(took[name], took[other], strict=True))
+
+
+def show(name: str, took: dict[int, Took]) -> None:
     """Print a network's table."""
     batches = list(took)
-    print(
-        f"\n| {name} | " + " | ".join(f"batch {batch}, ms | x float32" for batch in batches) + " |"
-    )
-    print("|---|" + "---|---|" * len(batches))
+    others = [other for other in (FLOAT, CAFFE) if other in took[batches[0]]]
+    heads = [head for b in batches for head in (f"batch {b}, ms", *(f"x {o}" for o in others))]
+    print(f"\n| {name} | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
     for file in took[batches[0]]:
         cells = []
-        for batch in batches:
-            seconds = took[batch][file]
-            cells += [f"{1000 * seconds:.1f}", f"{took[batch][FLOAT] / seconds:.2f}"]
+        for one in took.values():
+            cells.append(f"{1000 * median(one[file]):.1f}")
+            cells += [f"{times_as_fast(one, file, other):.2f}" for other in others]
         print(f"| {file} | " + " | ".join(cells) + " |", flush=True)
 
 
