@@ -69,6 +69,15 @@ def test_a_plain_export_has_the_groups_as_they_are(tmp_path):
     assert graph.notes == []
 
 
+def test_openvino_gets_the_groups_as_they_are(tmp_path):
+    (tmp_path / "net.prototxt").write_text(NET.format(channels=32, outputs=32, group=8))
+    net = converter.load(tmp_path / "net.prototxt").optimize()
+    graph = converter.export_onnx(net, tmp_path / "net.onnx", target="openvino")
+    (conv,) = onnx.load(tmp_path / "net.onnx").graph.node
+    assert {each.name: each.i for each in conv.attribute}["group"] == 8
+    assert not any("joined" in note for note in graph.notes)
+
+
 def test_a_shared_weight_stays_for_who_reads_it(tmp_path):
     """The same filters in groups of 4, and as those of one convolution without groups."""
     shared = ' param { name: "w" } param { name: "b" }'

@@ -292,6 +292,7 @@ def test_groups_of_an_optimised_network_are_convolutions_of_their_own(
     assert converter.verify(net, path, inputs={"data": samples()[:2]}).passed
     graph, notes = exported(net.optimize(channels_last=False), path, target="openvino")
     assert sum(node.op_type == "Conv" for node in graph.node) == 4
+    assert joined not in notes
 
 
 def test_openvino_adds_to_products_that_are_not_rounded(tmp_path: Path) -> None:
