@@ -37,6 +37,11 @@ def calibration_feeds(
     """
     if Path(data).suffix == ".npz":
         return _arrays(net, Path(data), most)
+    if Path(data).suffix == ".npy":
+        raise UsageError(
+            f"{data}: an array without a name",
+            fix="np.savez(FILE, INPUT=array) makes an .npz of it",
+        )
     if len(inputs := list(net.exported().inputs)) > 1:
         raise UsageError(
             f"{data}: images alone do not do, the network reads {', '.join(inputs)}",
@@ -61,9 +66,12 @@ def _arrays(net: CaffeNet, path: Path, most: int) -> list[dict[str, np.ndarray]]
     if len(inputs) == len(arrays) == 1:
         arrays = dict(zip(inputs, arrays.values(), strict=True))
     if lacking := [name for name in inputs if name not in arrays]:
-        held = ", ".join(arrays)
+        held = ", ".join(arrays) or "none"
         raise FormatError(f"{path}: no array {lacking[0]!r}, which the network reads, among {held}")
-    taken = {name: np.asarray(arrays[name], np.float32) for name in inputs}
+    taken = {}
+    for name in inputs:
+        with within(f"{path}: {name!r}"):
+            taken[name] = _numbers(arrays[name])
     if flat := [name for name, array in taken.items() if not (array.ndim and len(array))]:
         raise FormatError(f"{path}: {flat[0]!r} holds no samples along a first axis")
     count = max(len(array) for array in taken.values())
@@ -76,6 +84,18 @@ def _arrays(net: CaffeNet, path: Path, most: int) -> list[dict[str, np.ndarray]]
         }
         for index in _spaced(count, most)
     ]
+
+
+def _numbers(array: np.ndarray) -> np.ndarray:
+    """Return an array in float32; FormatError for what float32 does not hold."""
+    if array.dtype.kind not in "fiub":
+        raise FormatError(f"an array of {array.dtype}, wants numbers")
+    with np.errstate(over="ignore"):
+        taken = array.astype(np.float32, copy=False)
+    if not (finite := np.isfinite(taken)).all():
+        place = [int(index) for index in np.argwhere(~finite)[0]]
+        raise FormatError(f"{array[tuple(place)]} at {place}, wants finite numbers of float32")
+    return taken
 
 
 def _spaced(count: int, most: int) -> list[int]:

@@ -57,6 +57,8 @@ def open_samples(
         return LabelledDatabase(BACKENDS[backend](path))
     if path.is_dir():
         images = [] if labelled else _images(path.iterdir())
+        if not labelled and not images and not any(entry.is_dir() for entry in path.iterdir()):
+            raise FormatError(f"{path}: no images in it, of {', '.join(sorted(IMAGE_SUFFIXES))}")
         return LabelledFiles([(file, -1) for file in images]) if images else _tree(path, labels)
     if path.is_file():
         folder = Path(root) if root is not None else path.parent

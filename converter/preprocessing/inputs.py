@@ -103,7 +103,9 @@ def _read_input(name: str, path: Path) -> np.ndarray | Photo:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of an `.npz`; FormatError for what is none."""
+    """Return the arrays of an `.npz`; FormatError for what is none, UsageError if none is there."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: np.asarray(archive[name]) for name in archive.files}

@@ -8,14 +8,14 @@ import numpy as np
 
 from converter.onnx.graph import Dim
 from converter.onnx.runtime import Arrays
-from prototxt.errors import ShapeError, UsageError
+from prototxt.errors import ShapeError, UnsupportedError, UsageError
 
 
 def batches_for(inputs: Mapping[str, Sequence[Dim]], feeds: Sequence[Arrays]) -> list[Arrays]:
     """Return feeds in batches of the size that inputs are fixed to; as they are if it is free.
 
-    The last batch is filled with the last sample. Raises UsageError where an input is lacking, and
-    ShapeError for one of another shape than the input's.
+    The last batch is filled with the last sample. Raises UsageError where an input is lacking,
+    ShapeError for one of another shape than the input's, and UnsupportedError for NaN and infinity.
     """
     size = _batch(inputs)
     batches: list[Arrays] = []
@@ -30,6 +30,12 @@ def batches_for(inputs: Mapping[str, Sequence[Dim]], feeds: Sequence[Arrays]) ->
         )
     for name, dims in inputs.items():
         _check(name, batches[0][name].shape, dims)
+    for at, batch in enumerate(batches):
+        if broken := [name for name, array in batch.items() if not np.isfinite(array).all()]:
+            raise UnsupportedError(
+                f"the calibration data's {broken[0]!r} is not finite in batch {at + 1}",
+                fix="calibrate on inputs that the network is made for",
+            )
     return batches
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ import numpy as np
 
 from converter.onnx.options import METHODS
 from converter.onnx.runtime import Arrays, stopped
-from prototxt.errors import UnsupportedError, UsageError
+from prototxt.errors import CaffeError, UnsupportedError, UsageError
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,23 @@ def ranges_of(
     and `entropy` cuts where the histogram loses least. Raises UnsupportedError for a value that is
     not finite, and CaffeError where the model does not run.
     """
+    try:
+        found = _measured(model, operators, calibration)
+    except ValueError as error:  # of a histogram
+        if isinstance(error, CaffeError) or calibration.method == METHODS[0]:
+            raise
+        ranges_of(model, operators, replace(calibration, method=METHODS[0]))  # this names the value
+        raise UnsupportedError(
+            f"{calibration.method} finds no ranges on the calibration data: {error}",
+            fix=f"--calibration-method {METHODS[0]}",
+        ) from None
+    return {name: _checked(name, range_) for name, range_ in found.items()}
+
+
+def _measured(
+    model: Path, operators: Collection[str], calibration: Calibration
+) -> dict[str, tuple[Any, Any]]:
+    """Return what onnxruntime's calibrator says; it raises ValueError for what it cannot count."""
     from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
     method = {
@@ -60,7 +77,7 @@ def ranges_of(
     }[calibration.method]
     said = StringIO()  # it prints what it does
     with TemporaryDirectory() as folder, redirect_stdout(said), catch_warnings():
-        simplefilter("ignore", RuntimeWarning)  # of NaN, which is an error below
+        simplefilter("ignore", RuntimeWarning)  # of NaN, which is an error above
         large = model.with_name(f"{model.name}.data").exists()
         calibrator = create_calibrator(
             model,
@@ -73,7 +90,7 @@ def ranges_of(
             with stopped("calibration"):
                 calibrator.collect_data(_Reader([feed]))
         found = calibrator.compute_data()
-    return {name: _checked(name, found[name].range_value) for name in found}
+        return {name: found[name].range_value for name in found}
 
 
 class _Reader:

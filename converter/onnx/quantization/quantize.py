@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from onnx import TensorProto
 
 from converter.onnx.dtypes import dtypes_of
@@ -18,7 +19,7 @@ from prototxt.errors import UnsupportedError
 from .agreement import Agreement, agreements
 from .alone import alone, copied
 from .batches import batches_for
-from .calibration import Calibration, ranges_of
+from .calibration import Calibration, Range, ranges_of
 from .file_scales import LayerScales, by_file
 from .numbers import Rounding
 from .pairs import PairsWriter
@@ -85,6 +86,7 @@ def quantize(graph: Graph, calibration: Calibration, target: str | None = None) 
         some = calibration.feeds[:MOST_FEEDS_ALONE]
         measured = _by_layer(units, alone(graph, units, roundings, some))
         wanted = [*map(open_onnx(path), calibration.feeds)]
+        _check_finite(wanted)
         best = None
         least = LEAST_ALONE
         while least <= MOST_ALONE and (best is None or best.worst < LEAST_OUTPUT):
@@ -106,7 +108,18 @@ def quantize(graph: Graph, calibration: Calibration, target: str | None = None) 
         )
     for name, value in vars(best.graph).items():
         setattr(graph, name, value)
-    return _sentences(graph, best, dtypes, calibration)
+    said = _sentences(graph, best, dtypes, calibration)
+    return said + _unknown(best.units, ranges)
+
+
+def _check_finite(outputs: Sequence[Arrays]) -> None:
+    """Raise UnsupportedError where the float network itself makes NaN or infinity."""
+    for made in outputs:
+        if broken := [name for name, value in made.items() if not np.isfinite(value).all()]:
+            raise UnsupportedError(
+                f"in float32 too {broken[0]!r} is not finite on the calibration data",
+                fix="calibrate on inputs that the network is made for",
+            )
 
 
 def quantize_by_file(graph: Graph, scales: Mapping[str, LayerScales]) -> list[str]:
@@ -179,6 +192,13 @@ def _sentences(
     if rest := [f"{layer} ({kind})" for layer, kind in others.items() if layer not in best.floats]:
         said.append(f"in float32 for other reasons: {_listed(rest)}")
     return [*said, *(f"on the calibration data {one}" for one in best.outputs)]
+
+
+def _unknown(units: Units, ranges: Mapping[str, Range]) -> list[str]:
+    """Say which values the calibration data tell nothing of."""
+    if names := [name for name in units.values if not any(ranges.get(name, (1,)))]:
+        return [f"0 throughout on the calibration data, so of unknown range: {_listed(names)}"]
+    return []
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -71,3 +71,46 @@ def test_what_is_no_data(tmp_path: Path) -> None:
         calibration_feeds(net, tmp_path / "x.npz")
     with pytest.raises(CaffeError, match="nowhere"):
         calibration_feeds(net, tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=r"nowhere\.npz: no such file"):
+        calibration_feeds(net, tmp_path / "nowhere.npz")
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    with pytest.raises(UsageError, match=r"x\.npy: an array without a name\n  fix: np\.savez"):
+        calibration_feeds(net, tmp_path / "x.npy")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FormatError, match=r"empty: no images in it, of \.bmp"):
+        calibration_feeds(net, tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.array(["a", "b"]), "an array of <U1, wants numbers"),
+        (np.ones((1, 3, 6, 6), np.complex64), "an array of complex64, wants numbers"),
+        (
+            np.full((1, 3, 6, 6), 1e200),
+            r"1e\+200 at \[0, 0, 0, 0\], wants finite numbers of float32",
+        ),
+        (
+            np.full((1, 3, 6, 6), -np.inf),
+            r"-inf at \[0, 0, 0, 0\], wants finite numbers of float32",
+        ),
+    ],
+)
+def test_arrays_of_no_numbers(tmp_path: Path, array: np.ndarray, said: str) -> None:
+    np.savez(tmp_path / "x.npz", data=array)
+    with pytest.raises(FormatError, match=rf"x\.npz: 'data': {said}"):
+        calibration_feeds(load(tmp_path), tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("kind", ["<f8", "<i8", "|u1", "|b1", "<f2"])
+def test_numbers_of_every_type(tmp_path: Path, kind: str) -> None:
+    np.savez(tmp_path / "x.npz", data=np.ones((2, 3, 6, 6), kind))
+    for feed in calibration_feeds(load(tmp_path), tmp_path / "x.npz"):
+        assert feed["data"].dtype == np.float32
+        assert (feed["data"] == 1).all()
+
+
+def test_an_archive_of_nothing(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz")
+    with pytest.raises(FormatError, match="no array 'data', which the network reads, among none"):
+        calibration_feeds(load(tmp_path), tmp_path / "x.npz")

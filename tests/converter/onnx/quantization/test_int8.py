@@ -447,7 +447,7 @@ def convert(folder: Path, **options: Any) -> None:
     [
         ({"other": samples(), "data2": samples()}, FormatError, "no array 'data', which the net"),
         ({"data": samples(2, 3, 10, 12)}, ShapeError, "2 x 3 x 10 x 12, the network takes 2 x 3"),
-        ({"data": samples() * np.nan}, UnsupportedError, "on the calibration data"),
+        ({"data": samples() * np.nan}, FormatError, r"nan at \[0, 0, 0, 0\], wants finite numbers"),
         ({"data": np.float32(1)}, FormatError, "'data' holds no samples"),
     ],
 )
