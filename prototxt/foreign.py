@@ -16,6 +16,7 @@ _KINDS: tuple[tuple[re.Pattern[bytes], str, str], ...] = (
     (re.compile(rb".{8}\{\s*\"", re.DOTALL), "a safetensors file", _WEIGHTS),
     (re.compile(rb"PK\x03\x04"), "a zip archive, as PyTorch's .pth and NumPy's .npz are", _TORCH),
     (re.compile(rb"\x80[\x02-\x05]"), "a Python pickle, as PyTorch's older .pth is", _TORCH),
+    (re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8"), "an image", "is it another argument's?"),
     (re.compile(rb"\x1f\x8b"), "a gzip file", "unpack it with gunzip"),
     (re.compile(rb"7z\xbc\xaf\x27\x1c|Rar!"), "an archive", "unpack it"),
     (re.compile(rb"version https://git-lfs"), "a Git LFS pointer", "fetch it with `git lfs pull`"),

@@ -139,6 +139,7 @@ def read_blob(path: str | Path) -> Blob:
     if file.form == "text":
         _refuse_text(path, data, "a blob")
     with within(str(path)):
+        refuse_foreign(data, "a blob")
         return blob.read(data, 0, len(data))
 
 

@@ -14,7 +14,11 @@ import onnxruntime
 from prototxt.errors import FormatError, ShapeError, UnsupportedError
 
 Arrays = Mapping[str, np.ndarray]
-FLOATS_BY_NAME = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+FLOATS_BY_NAME = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
 
 _STATE = onnxruntime.capi.onnxruntime_pybind11_state
 UNREADABLE = (_STATE.Fail, _STATE.InvalidProtobuf, _STATE.InvalidGraph, _STATE.InvalidArgument)
@@ -104,7 +108,6 @@ def stopped(what: object) -> Iterator[None]:
 
 
 def _fitting(array: np.ndarray, dtype: str) -> np.ndarray:
-    """Return an input as the model takes it: half models may take either."""
+    """Return an input as the model takes it: numbers of any type for floats, as a network does."""
     wanted = FLOATS_BY_NAME.get(dtype)
-    either = wanted is not None and array.dtype in FLOATS_BY_NAME.values()
-    return array.astype(wanted, copy=False) if either else array
+    return array.astype(wanted, copy=False) if wanted and array.dtype.kind in "fiub" else array

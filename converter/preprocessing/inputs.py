@@ -14,11 +14,11 @@ import numpy as np
 from converter.network.arrays import array_of
 from converter.network.net import CaffeNet
 from prototxt.data.images import read_image
-from prototxt.errors import FormatError, UsageError
+from prototxt.errors import CaffeError, FormatError, UsageError
 
 from .families import image_input, image_inputs, preprocessing_of
 from .settings import ImageSettings
-from .spec import Preprocessing
+from .spec import Preprocessing, numbers
 from .transform import Transform
 
 ARRAY_SUFFIXES = {".npy", ".npz"}
@@ -108,9 +108,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise UsageError(f"{path}: no such file")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name]) for name in archive.files}
+            arrays = {name: np.asarray(archive[name]) for name in archive.files}
     except (ValueError, TypeError, EOFError, OSError, KeyError, BadZipFile, zlib.error):
         raise FormatError(f"{path}: no .npz file, or a damaged one") from None
+    return {name: numbers(array, path) for name, array in arrays.items()}
 
 
 def _read_array(name: str, path: Path) -> np.ndarray:
@@ -122,13 +123,13 @@ def _read_array(name: str, path: Path) -> np.ndarray:
     try:
         loaded: Any = np.load(path, allow_pickle=False)
         if path.suffix == ".npy":
-            return np.asarray(loaded)
+            return numbers(np.asarray(loaded), path)
         with loaded as archive:
-            if name in archive:
-                return np.asarray(archive[name])
-            if len(archive.files) == 1:
-                return np.asarray(archive[archive.files[0]])
-            held = ", ".join(archive.files)
+            held = archive.files
+            if name in held or len(held) == 1:
+                return numbers(np.asarray(archive[name if name in held else held[0]]), path)
+    except CaffeError:
+        raise
     except (ValueError, TypeError, EOFError, OSError, KeyError, BadZipFile, zlib.error):
         raise FormatError(f"{path}: no {path.suffix} file, or a damaged one") from None
-    raise FormatError(f"{path}: no array {name!r} among {held}")
+    raise FormatError(f"{path}: no array {name!r} among {', '.join(held) or 'none'}")

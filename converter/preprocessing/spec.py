@@ -17,6 +17,9 @@ ORDERS = ("BGR", "RGB", "GRAY")
 LUMA = (0.299, 0.587, 0.114)
 """The weights of R, G and B in a gray value (BT.601), as OpenCV reads gray images."""
 
+CHANNELS = (1, 3)
+"""Of images."""
+
 Size = tuple[int, int]
 
 
@@ -136,14 +139,24 @@ def mean_file(path: str | Path) -> dict[str, Any]:
     """Read a mean file, `.binaryproto` or `.npy`, as arguments of `Preprocessing`.
 
     It is an image, channels x height x width or height x width of a single channel, or, as NumPy's
-    arrays of Caffe's scripts are, one value for each channel.
+    arrays of Caffe's scripts are, one value for each channel, channels or channels x 1 x 1. Raises
+    CaffeError, with the file's name, for what is no mean of finite numbers.
     """
+    if Path(path).suffix == ".npz":
+        raise UsageError(f"{path}: an archive of arrays, wants one", fix="write it with np.save")
     try:
         mean = _numpy_array(Path(path)) if Path(path).suffix == ".npy" else read_blob(path).array
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    if mean.ndim == 1:
-        return {"mean": tuple(map(float, mean)), "mean_image": None}
+    if not (mean.size and (np.abs(mean) <= np.finfo(np.float32).max).all()):
+        raise FormatError(f"{path}: a mean of {mean.shape}, wants finite numbers")
+    if mean.ndim == 1 or (mean.ndim == 3 and mean.shape[1:] == (1, 1)):
+        return {"mean": tuple(map(float, mean.ravel())), "mean_image": None}
+    if mean.ndim == 3 and mean.shape[2] in CHANNELS and mean.shape[0] not in CHANNELS:
+        raise ShapeError(
+            f"{path}: a mean of {mean.shape}, wants channels x height x width",
+            fix="turn it with mean.transpose(2, 0, 1), its channels in the input's order",
+        )
     if not 2 <= mean.ndim <= 4 or (mean.ndim == 4 and mean.shape[0] != 1):
         raise ShapeError(f"{path}: a mean of {mean.shape}, wants one image, or a value a channel")
     image = np.asarray(mean, np.float32)
@@ -152,6 +165,14 @@ def mean_file(path: str | Path) -> dict[str, Any]:
 
 def _numpy_array(path: Path) -> np.ndarray:
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
+        loaded = np.load(path, allow_pickle=False)
     except (ValueError, EOFError):
         raise FormatError(f"{path}: no .npy file, or a damaged one") from None
+    return numbers(np.asarray(loaded), path)
+
+
+def numbers(array: np.ndarray, path: Path) -> np.ndarray:
+    """Return a file's array; FormatError for one that holds no real numbers."""
+    if array.dtype.kind not in "fiub":
+        raise FormatError(f"{path}: an array of {array.dtype}, wants numbers")
+    return array

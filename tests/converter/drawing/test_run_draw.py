@@ -401,6 +401,31 @@ def test_an_option_is_no_preprocessing(
         assert "nothing says how images become" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int64", "uint8", "bool"])
+def test_arrays_of_any_numbers_are_fed_to_networks_and_models(folder: Path, dtype: str) -> None:
+    assert main(["convert", "net.prototxt", "-o", "out"]) == 0
+    np.save("x.npy", (np.random.default_rng(1701).random((1, 3, 6, 9)) * 2).astype(dtype))
+    for net in ("net.prototxt", "out/net.onnx"):
+        out = ["--output", f"{Path(net).suffix}.npz"]
+        assert main(["run", net, "--input", "data=x.npy", *out]) == 0, net
+    with np.load(".prototxt.npz") as torch, np.load(".onnx.npz") as onnx:
+        assert np.allclose(torch["prob"], onnx["prob"], atol=1e-6)
+
+
+@pytest.mark.parametrize("array", [np.full((1, 3, 6, 9), "a"), np.zeros((1, 3, 6, 9), complex)])
+def test_arrays_of_no_numbers_are_named(
+    folder: Path, array: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "net.prototxt", "-o", "out"]) == 0
+    np.save("x.npy", array)
+    np.savez("x.npz", data=array)
+    for net in ("net.prototxt", "out/net.onnx"):
+        for file in ("x.npy", "x.npz"):
+            assert main(["run", net, "--input", f"data={file}", "--output", "out.npz"]) == 1
+            said = f"caffeport: {file}: an array of {array.dtype}, wants numbers\n"
+            assert capsys.readouterr().err == said
+
+
 def test_a_photo_is_looked_at_upright(folder: Path) -> None:
     """As OpenCV reads it, and so the program in the report: as its camera says."""
     turned = Image.Exif()

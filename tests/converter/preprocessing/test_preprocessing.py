@@ -272,6 +272,34 @@ def test_means_are_read_in_every_form(tmp_path):
     assert found.mean_image.shape == (1, 8, 8)
 
 
+@pytest.mark.parametrize(
+    ("mean", "said"),
+    [
+        (np.array(["a", "b", "c"]), "an array of <U1, wants numbers"),
+        (np.zeros((3, 8, 8), complex), "an array of complex128, wants numbers"),
+        (np.full((3, 8, 8), np.nan), r"a mean of \(3, 8, 8\), wants finite numbers"),
+        (np.full((3, 8, 8), 1e300), r"a mean of \(3, 8, 8\), wants finite numbers"),
+        (np.zeros((3, 0, 0)), r"a mean of \(3, 0, 0\), wants finite numbers"),
+        (np.zeros((8, 9, 3)), r"wants channels x height x width\n  fix: turn it with"),
+    ],
+)
+def test_means_that_are_none(tmp_path, mean, said):
+    np.save(tmp_path / "m.npy", mean)
+    with pytest.raises(CaffeError, match=rf"m\.npy: .*{said}"):
+        converter.preprocess(load(tmp_path, NET), mean=str(tmp_path / "m.npy"))
+
+
+def test_other_files_than_means(tmp_path):
+    np.savez(tmp_path / "m.npz", np.zeros(3))
+    (tmp_path / "m.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(90))
+    for name, said in (("m.npz", "an archive of arrays, wants one"), ("m.jpg", "an image, wants")):
+        with pytest.raises(CaffeError, match=said):
+            converter.preprocess(load(tmp_path, NET), mean=str(tmp_path / name))
+    np.save(tmp_path / "m.npy", np.arange(3.0).reshape(3, 1, 1))
+    found = converter.preprocess(load(tmp_path, NET), mean=str(tmp_path / "m.npy"))
+    assert found.preprocessing.mean == (0, 1, 2)
+
+
 def test_a_mean_larger_than_the_input_is_resized_to_and_cropped(tmp_path):
     net = load(tmp_path, NET)
     mean = np.random.default_rng(2).uniform(0, 255, (3, 10, 12)).astype(np.float32)
