@@ -9,41 +9,77 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
+from types import FrameType
 from typing import Any
 
 from prototxt.errors import CaffeError
 
 from .commands import COMMANDS, get_command
+from .commands._start import STARTING
 from .version import VERSION
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE = 5.0
+"""How many seconds an import may keep a signal waiting."""
 
-class TerminatedError(BaseException):
-    """SIGTERM came."""
+
+class StoppedError(BaseException):
+    """A signal came that ends the command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 @contextmanager
-def raising_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM raise TerminatedError inside the block, as SIGINT raises KeyboardInterrupt.
+def raising_on_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise StoppedError inside the block.
 
-    So what writes files takes back what is half done. Other processes that begin inside, workers,
-    end by the signal itself. Nothing changes in a thread that may set no handlers.
+    So what writes files takes back what is half done. While a module is imported a signal waits:
+    what is raised there is lost, or becomes another error, or aborts the process, as the import's
+    code has it; while the command starts, nothing is written yet, and the process ends. Other
+    processes that begin inside, workers, end by the signal itself, or with this one. Nothing
+    changes in a thread that may set no handlers, nor for a signal that is ignored (`nohup`).
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     ours = os.getpid()
+    first: dict[int, float] = {}
 
-    def terminate(number: int, frame: Any) -> None:
-        if os.getpid() == ours:
-            raise TerminatedError
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+    def stop(number: int, frame: Any) -> None:
+        if os.getpid() != ours:
+            if number != signal.SIGINT:  # which this process got too, and ends its workers
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+        elif STARTING:
+            _stopped(number)
+            sys.stderr.flush()
+            os._exit(128 + number)
+        elif _imports(frame) and monotonic() - first.setdefault(number, monotonic()) < PATIENCE:
+            again = threading.Timer(0.02, os.kill, (ours, number))
+            again.daemon = True
+            again.start()
+        else:
+            raise StoppedError(number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    heeded = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Tell whether a frame is within an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,25 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Wrong usage exits with 2, as argparse does.
     """
-    parser = argparse.ArgumentParser(
-        prog="caffeport", description="Caffe models to PyTorch and ONNX, verified blob by blob."
-    )
-    parser.add_argument("--version", action="version", version=f"caffeport {VERSION}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    argv = sys.argv[1:] if argv is None else argv
-    for name in COMMANDS:
-        command = get_command(name)
-        own = commands.add_parser(name, help=command.HELP, description=command.HELP)
-        if name in argv[:1]:  # the others' arguments would import what they alone need
-            command.add_arguments(own)
-    args = parser.parse_args(argv)
     try:
-        with raising_on_sigterm():
+        with raising_on_signals():
+            args = _parsed(sys.argv[1:] if argv is None else argv)
             return get_command(args.command).run(args)
-    except KeyboardInterrupt:
-        return _stopped("interrupted", signal.SIGINT)
-    except TerminatedError:
-        return _stopped("terminated", signal.SIGTERM)
+    except StoppedError as error:
+        return _stopped(error.number)
+    except KeyboardInterrupt:  # of a handler that somebody else set
+        return _stopped(signal.SIGINT)
     except CaffeError as error:
         print(f"caffeport: {error}", file=sys.stderr)
     except OSError as error:
@@ -78,8 +103,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _stopped(how: str, number: int) -> int:
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="caffeport", description="Caffe models to PyTorch and ONNX, verified blob by blob."
+    )
+    parser.add_argument("--version", action="version", version=f"caffeport {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        command = get_command(name)
+        own = commands.add_parser(name, help=command.HELP, description=command.HELP)
+        if name in argv[:1]:  # the others' arguments would import what they alone need
+            command.add_arguments(own)
+    return parser.parse_args(argv)
+
+
+def _stopped(number: int) -> int:
     """Say what ended the command; return the status that shells give for the signal."""
+    how = "interrupted" if number == signal.SIGINT else "terminated"
     print(f"caffeport: {how}", file=sys.stderr)
     return 128 + number
 

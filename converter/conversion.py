@@ -113,7 +113,8 @@ def convert(
         )
     stem = _stem(net) if name is None else _checked(name)
     report_stem = "report" if name is None else f"{name}.report"
-    _refuse_mixing(Path(out, f"{report_stem}.json"), net)
+    names = {f"{stem}{one.SUFFIX}" for one in writers.values()}
+    _refuse_mixing(Path(out), net, names | {f"{report_stem}.json"})
     int8 = "dtype" in options and is_int8(options["dtype"])
     half = not int8 and "dtype" in options and as_dtype(options["dtype"]) == torch.float16
     _check_half(writers, half=half, half_io=options.get("half_io", False))
@@ -214,18 +215,21 @@ def _checked(name: str) -> str:
     return name
 
 
-def _refuse_mixing(report: Path, net: PathName) -> None:
-    """Raise UsageError where a folder has the report of another network's conversion."""
-    try:
-        sources = json.loads(report.read_text(encoding="utf-8"))["sources"]
-        earlier = Path(sources[0]["path"]).resolve()
-    except (OSError, ValueError, LookupError, TypeError):
-        return  # none there, or not ours: `filling` says what stands in the way
-    if earlier != Path(net).resolve() and earlier.exists():
-        raise UsageError(
-            f"{report.parent} holds the conversion of {earlier}, whose report would be overwritten",
-            fix="write into another folder, or tell them apart with --name",
-        )
+def _refuse_mixing(folder: Path, net: PathName, names: set[str]) -> None:
+    """Raise UsageError where another network's conversion has files of these names in a folder."""
+    for report in sorted(folder.glob("*report.json")):
+        try:
+            said = json.loads(report.read_text(encoding="utf-8"))
+            earlier = Path(said["sources"][0]["path"]).resolve()
+            written = {report.name, *(Path(file["path"]).name for file in said["written"])}
+        except (OSError, ValueError, LookupError, TypeError):
+            continue  # not ours: `filling` says what stands in the way
+        if earlier != Path(net).resolve() and earlier.exists() and (lost := written & names):
+            raise UsageError(
+                f"{folder} holds the conversion of {earlier}, whose {min(lost)} would be "
+                "overwritten",
+                fix="write into another folder, or tell them apart with --name",
+            )
 
 
 def _refuse_overwriting(net: CaffeNet, folder: Path, out: Path) -> None:

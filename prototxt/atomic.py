@@ -15,8 +15,9 @@ from typing import BinaryIO
 def writing(path: str | Path) -> Iterator[BinaryIO]:
     """Open a binary file for writing; it takes its name when the block ends without an error.
 
-    Until then the bytes are in a file beside it. After an error, a full disk included, nothing is
-    left behind and a file that was there before is untouched; an OSError names `path`.
+    Until then the bytes are in a file beside it. Folders that are not there are made. After an
+    error, a full disk included, nothing is left behind and a file that was there before is
+    untouched; an OSError names `path`.
     """
     with replacing(path) as part, open(part, "wb") as file:
         yield file
@@ -31,10 +32,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     part = target.with_name(f".{os.getpid()}.{target.name}")
+    made = [folder for folder in target.parents if not folder.exists()]
     try:
         if target.exists() and not target.is_file():  # a device or a pipe: nothing to replace
             yield target
             return
+        if made:
+            target.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
         mode = part.stat().st_mode
         yield part
@@ -43,6 +47,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+        with suppress(OSError):  # somebody else's files may lie there by now
+            for folder in made:
+                folder.rmdir()
         if isinstance(error, OSError) and error.filename in (None, part, str(part)):
             error.filename, error.filename2 = str(path), None
         raise

@@ -387,7 +387,10 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
+    names = text.split(",")
+    if not all(names):
+        raise ArgumentTypeError(f"{text!r} wants names with commas between")
+    return names
 
 
 def _shape(text: str) -> tuple[str, Shape]:

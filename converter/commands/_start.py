@@ -11,6 +11,10 @@ _ASLEEP = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 """Read by GNU's, LLVM's and Intel's OpenMP when torch is first imported."""
 
 
+STARTING: list[str] = []
+"""The modules that are being imported, before a command does anything."""
+
+
 def start(*modules: str, asleep: bool = False) -> None:
     """Import modules with all that they need; no collection of garbage goes over it, then or later.
 
@@ -23,10 +27,12 @@ def start(*modules: str, asleep: bool = False) -> None:
             os.environ.setdefault(name, value)
     collecting = gc.isenabled()
     gc.disable()
+    STARTING.extend(modules)
     try:
         for module in modules:
             import_module(module)
     finally:
+        STARTING.clear()
         if collecting:
             gc.enable()
     gc.freeze()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from ._start import start
+
 HELP = "convert the network that comes along, verify it, classify held-out digits with it"
 
 
@@ -14,6 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the demo."""
+    start("converter.demo.run")
     from converter.demo import run_demo
 
     return run_demo(args.out, quiet=False)

@@ -39,6 +39,8 @@ def run(args: Namespace) -> int:
     if args.end:
         raise UsageError("--end is said by --blobs here")
     args.end = [name for name in args.blobs.split(",") if name]
+    if not args.end:
+        raise UsageError("--blobs names no blob", fix="name those whose values are wanted: fc7")
     net, preprocessing = load_classifier(args)
     samples = open_samples(args.data, labels=args.labels, root=args.root, labelled=False)
     shapes = extract(

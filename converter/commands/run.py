@@ -10,6 +10,7 @@ from prototxt.errors import UsageError
 from ._options import ASKING, LEAST, add_inputs, add_net, add_preprocessing, say
 from ._start import start
 
+SUFFIX = ".npz"
 HELP = "run the network: say what is on a photo, draw it there, write every blob by name"
 
 
@@ -40,6 +41,8 @@ def run(args: Namespace) -> int:
     """
     if not (args.output or args.draw or args.input):
         raise UsageError("nothing is asked for", fix=ASKING)
+    if args.output and Path(args.output).suffix != SUFFIX:
+        raise UsageError(f"--output {args.output}: blobs are written as {SUFFIX}")
     start("converter.commands._running")
     from converter.evaluation.samples import read_labels
     from converter.npz import write_npz

@@ -25,7 +25,6 @@ def write_picture(svg: str, path: Path) -> None:
         known = ", ".join(FORMS)
         raise UsageError(f"{path}: a picture's name ends in one of {known}")
     data = form(svg)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as file:
         file.write(data)
 

@@ -15,7 +15,7 @@ from converter.network.origin import Loaded
 from converter.network.steps import Step
 from prototxt import Blob, Weights
 from prototxt.binary.caffemodel import LayerWeights
-from prototxt.errors import WeightError, within
+from prototxt.errors import UsageError, WeightError, within
 from prototxt.paths import split_list
 from prototxt.spelling import nearest
 
@@ -52,6 +52,8 @@ def fill(
         old: split_list(new) if isinstance(new, str) else list(new)
         for old, new in (rename or {}).items()
     }
+    if both := sorted(ignore & renamed.keys()):
+        raise UsageError(f"layer {both[0]!r} is mapped and ignored, wants one of them")
     unknown = ignore - {step.layer.name for step in steps}
     for weights in files:
         unknown -= {layer.name for layer in weights.layers}

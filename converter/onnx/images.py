@@ -38,6 +38,7 @@ class Images:
             "scale": wanted.scale,
             "resize": wanted.resize,
             "crop": wanted.crop,
+            "exact": wanted.exact,
             "words": str(wanted),
         }
 
@@ -60,6 +61,7 @@ class Images:
             scale=said["scale"],
             resize=_size(said["resize"]),
             crop=_size(said["crop"]),
+            exact=said.get("exact", False),
             origin="as the model's metadata say",
         )
         if mean and said["mean_file"]:

@@ -92,7 +92,7 @@ def _resized(wanted: Preprocessing, *, gray: bool) -> list[str]:
 
 
 def _crop(wanted: Preprocessing) -> list[str]:
-    if wanted.crop is None or wanted.crop == wanted.resize:
+    if wanted.crop is None or wanted.exact or wanted.crop == wanted.resize:
         return []
     height, width = wanted.crop
     return [

@@ -142,8 +142,8 @@ def parse_binary(
 def _refuse_other_format(entries: Sequence[wire.Field]) -> NoReturn:
     """Say what a file is whose first field is no network's name."""
     if {entry.number for entry in entries if entry.wire_type == wire.BYTES} >= _ONNX:
-        fix = "give the .caffemodel here; `verify` takes the model after it"
-        raise FormatError("an ONNX model where the weights belong", fix=fix)
+        fix = "give what it was made of; `run` takes the model itself, `verify` after both files"
+        raise FormatError("an ONNX model, wants a network or weights of Caffe's", fix=fix)
     raise FormatError("no network: its first field is no name, as in a .solverstate")
 
 

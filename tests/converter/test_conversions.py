@@ -110,6 +110,17 @@ def test_wrong_usage(words, said, folder, capsys):
     assert not Path("out").exists()
 
 
+def test_a_name_that_another_networks_files_have(folder, capsys):
+    assert main(["convert", "a.prototxt", "-o", "out"]) == 0
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    assert main(["convert", "b.prototxt", "-o", "out", "--name", "a"]) == 1
+    said = capsys.readouterr().err
+    assert f"out holds the conversion of {folder / 'a.prototxt'}, whose a.onnx would be" in said
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+    assert main(["convert", "b.prototxt", "-o", "out", "--name", "b"]) == 0
+    assert main(["convert", "b.prototxt", "-o", "out", "--name", "b"]) == 0
+
+
 def test_two_networks_in_one_folder(folder, capsys):
     assert main(["convert", "a.prototxt", "-o", "out"]) == 0
     before = {path.name: path.read_bytes() for path in Path("out").iterdir()}

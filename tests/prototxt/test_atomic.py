@@ -50,11 +50,11 @@ def test_a_full_device_is_an_error():
         file.write(b"x" * 100_000)
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
-    path = tmp_path / "missing" / "out.bin"
-    with pytest.raises(FileNotFoundError) as caught, writing(path):
-        pass
-    assert caught.value.filename == str(path)
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "out.bin", tmp_path / "file" / "missing" / "out.bin"):
+        with pytest.raises(NotADirectoryError, match="Not a directory"), writing(path):
+            pass
 
 
 def test_a_folder_as_target_is_an_error(tmp_path):
@@ -88,3 +88,14 @@ def test_replacing_gives_a_path_with_the_same_ending(tmp_path):
         assert part.parent == tmp_path
         part.write_bytes(b"x")
     assert os.listdir(tmp_path) == ["model.pt2"]
+
+
+def test_folders_that_are_not_there_are_made_for_a_file_that_is_written(tmp_path):
+    path = tmp_path / "a" / "b" / "out.bin"
+    with pytest.raises(ValueError, match="no"):
+        fail(path, ValueError("no"))
+    assert not os.listdir(tmp_path)
+    with writing(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(path.parent) == ["out.bin"]

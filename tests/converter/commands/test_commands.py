@@ -283,7 +283,7 @@ def test_verify(tiny: tuple[str, str], out: Path, data: Path, capsys: Printed) -
 def test_verify_without_weights(tiny: tuple[str, str], out: Path, capsys: Printed) -> None:
     model = out / "tiny_sk.onnx"
     assert main(["verify", tiny[0], str(model)]) == 1
-    said = f"caffeport: {model}: an ONNX model where the weights belong\n  fix: "
+    said = f"caffeport: {model}: an ONNX model, wants a network or weights of Caffe's\n  fix: "
     assert capsys.readouterr().err.startswith(said)
 
 

@@ -337,6 +337,11 @@ IDLE = {
     "show net.prototxt --stage moer": "names stage 'moer'\n  fix: did you mean 'more'",
     "show net.prototxt w.caffemodel --require-weights --ignore fc": "values are left for fc",
     "convert net.prototxt w.caffemodel -o out --name ..": "name '..' is no file's name",
+    "show net.prototxt w.caffemodel --ignore fc --map fc=fc": "'fc' is mapped and ignored",
+    "show net.prototxt w.caffemodel --end ,": "',' wants names with commas between",
+    "features net.prototxt w.caffemodel --data images --mean 5 --blobs , -o f.npz": (
+        "--blobs names no blob"
+    ),
     "convert net.prototxt w.caffemodel -o out --name=": "name '' is no file's name",
     "convert net.prototxt w.caffemodel -o out --dynamic batch,none": "neither none nor axes",
     "convert net.prototxt w.caffemodel -o out --tolerance nan": "is no limit of an error",
@@ -352,6 +357,7 @@ IDLE = {
     "check net.prototxt --opset 3": "opset 3 is not in 13",
     "check net.prototxt --target litert --dtype float16 --opset 99": "opset 99 is not in 13",
     "run net.prototxt --output out.npz --mean 100": "--mean: none of the inputs are photos",
+    "run net.prototxt --output out.npy": "blobs are written as .npz",
     "run net.prototxt --output out.npz --labels names.txt": "--labels: none of the inputs",
     "run net.prototxt --input data=photo.png --mean 5 --output out.npz --blob no": (
         "there is no output 'no'"

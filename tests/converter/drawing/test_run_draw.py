@@ -401,6 +401,20 @@ def test_an_option_is_no_preprocessing(
         assert "nothing says how images become" in capsys.readouterr().err
 
 
+def test_a_model_of_raw_photos_takes_those_of_its_size(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "net.prototxt", "-o", "out", "--raw"]) == 0
+    args = ["run", "out/net.onnx", "--output", "blobs.npz", "--input"]
+    capsys.readouterr()
+    assert main([*args, "data=photo.png"]) == 1
+    assert "the image is 12x18, the input 6x9" in capsys.readouterr().err
+    assert "photo = photo[" not in Path("out/report.md").read_text()
+    Image.open("photo.png").resize((9, 6)).save("small.png")
+    assert main([*args, "data=small.png"]) == 0
+    assert "6x9 as it is" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float16", "int64", "uint8", "bool"])
 def test_arrays_of_any_numbers_are_fed_to_networks_and_models(folder: Path, dtype: str) -> None:
     assert main(["convert", "net.prototxt", "-o", "out"]) == 0

@@ -270,8 +270,9 @@ def test_broken_blobs(parts, said):
         ),
         (
             (number(1, 10), chunk(7, b""), chunk(8, b"")),
-            "an ONNX model where the weights belong\n"
-            "  fix: give the .caffemodel here; `verify` takes the model after it",
+            "an ONNX model, wants a network or weights of Caffe's\n"
+            "  fix: give what it was made of; `run` takes the model itself, `verify` after both "
+            "files",
         ),
         ((number(100, 1),), "byte 0: a layer has wire type 0"),
         ((chunk(100, chunk(1, b"\xff")),), "byte 5: a name that is not UTF-8"),
