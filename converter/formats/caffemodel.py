@@ -35,4 +35,5 @@ def write(net: CaffeNet, path: Path, options: Options) -> list[str]:
     with writing(beside) as file:
         file.write(format_text(folded.definition).encode())
     done = [note for note in folded.notes if note not in net.notes]
+    done = done or ["--fold-bn changes nothing: no convolution takes in what follows it"]
     return [*said, *(f"{path.name} is the network of {beside.name}: {note}" for note in done)]

@@ -38,9 +38,13 @@ def fold(net: CaffeNet) -> CaffeNet:
     messages = {step.key: layer for step, layer in written}
     steps = []
     for step in wiring.steps:
-        before, now = net.layers[step.key].blob_names, wiring.layers[step.key].blob_names
+        before, now = source.layers[step.key], wiring.layers[step.key]
         with within(step.place):
-            layer = _message(step, messages[step.key], new_bias=len(now) > len(before))
+            new_bias = len(now.blob_names) > len(before.blob_names)
+            layer = _message(step, messages[step.key], new_bias=new_bias)
+        if now is not before:  # its numbers are its own now: what shared them keeps the old ones
+            for param in layer.param:
+                param.ClearField("name")
         steps.append(replace(step, layer=layer))
     definition = replace(net.definition, layers=[step.layer for step in steps], lines=[])
     return source.rewired(steps, wiring.layers, notes=[said], definition=definition)

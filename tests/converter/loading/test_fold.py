@@ -37,6 +37,15 @@ CHAINS = {
         ["in", "conv1", "bn1", "scale1"],  # it takes nothing in
     ),
     "two in a row": (IN_PLACE + RELU_IN_PLACE + SECOND, ["in", "conv1", "relu1", "conv2"]),
+    "shared numbers": (
+        (IN_PLACE + SECOND.replace('"c"', '"x"', 1))
+        .replace('top: "c" convolution', 'top: "c" param { name: "w" } convolution')
+        .replace('top: "d" convolution', 'top: "d" param { name: "w" } convolution')
+        + (CONV % ("3", "x", "e", "false")).replace(
+            "convolution_param", 'param { name: "w" } convolution_param'
+        ),
+        ["in", "conv1", "conv2", "conv3"],
+    ),
     "read twice": (RENAMED + SUM, ["in", "conv1", "bn1", "scale1", "sum"]),
 }
 """Definitions, and the layers that are left of them."""
