@@ -17,6 +17,8 @@ from converter.onnx.options import METHODS
 from converter.onnx.runtime import Arrays, stopped
 from prototxt.errors import CaffeError, UnsupportedError, UsageError
 
+from .units import Units
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -42,26 +44,25 @@ class Calibration:
 Range = tuple[float, float]
 
 
-def ranges_of(
-    model: Path, operators: Collection[str], calibration: Calibration
-) -> dict[str, Range]:
-    """Return the least and the largest value of all that these operators read and make.
+def ranges_of(model: Path, units: Units, calibration: Calibration) -> dict[str, Range]:
+    """Return the least and the largest value of all that the units' operators read and make.
 
     `minmax` are the extremes, `percentile` leaves out the outermost of a hundred thousand values,
     and `entropy` cuts where the histogram loses least. Raises UnsupportedError for a value that is
-    not finite, and CaffeError where the model does not run.
+    not finite, the first in the units' order, and CaffeError where the model does not run.
     """
     try:
-        found = _measured(model, operators, calibration)
+        found = _measured(model, units.operators, calibration)
     except ValueError as error:  # of a histogram
         if isinstance(error, CaffeError) or calibration.method == METHODS[0]:
             raise
-        ranges_of(model, operators, replace(calibration, method=METHODS[0]))  # this names the value
+        ranges_of(model, units, replace(calibration, method=METHODS[0]))  # this names the value
         raise UnsupportedError(
             f"{calibration.method} finds no ranges on the calibration data: {error}",
             fix=f"--calibration-method {METHODS[0]}",
         ) from None
-    return {name: _checked(name, range_) for name, range_ in found.items()}
+    names = [*(name for name in units.values if name in found), *found]
+    return {name: _checked(name, found[name]) for name in names}
 
 
 def _measured(

@@ -80,7 +80,7 @@ def quantize(graph: Graph, calibration: Calibration, target: str | None = None) 
             raise UnsupportedError(
                 "there is nothing to compute in eight bits: no product by weights of float32"
             )
-        ranges = ranges_of(path, units.operators, calibration)
+        ranges = ranges_of(path, units, calibration)
         plain = target in SUMS_INSIDE
         roundings = roundings_of(units, ranges, signed=calibration.signed, plain=plain)
         some = calibration.feeds[:MOST_FEEDS_ALONE]
