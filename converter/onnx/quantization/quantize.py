@@ -78,7 +78,8 @@ def quantize(graph: Graph, calibration: Calibration, target: str | None = None) 
         units = _units(graph, dtypes, target)
         if not any(unit.product for unit in units.units):
             raise UnsupportedError(
-                "there is nothing to compute in eight bits: no product by weights of float32"
+                "there is nothing to compute in eight bits: no convolution, and no inner product "
+                "along axis 1, of float32 weights"
             )
         ranges = ranges_of(path, units, calibration)
         plain = target in SUMS_INSIDE
