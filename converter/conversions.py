@@ -38,11 +38,15 @@ class Outcome:
     worst: float | None = None
     """The largest error of all blobs, None where nothing was compared."""
     error: str = ""
+    verified: bool = True
+    caveats: tuple[str, ...] = ()
+    """What a reader has to know of a verification that shows less than it seems to."""
 
     @property
     def word(self) -> str:
         """How it went, in a word."""
-        return "failed" if self.error else "passed" if self.passed else "differs"
+        passed = "passed" if self.verified else "written"
+        return "failed" if self.error else passed if self.passed else "differs"
 
 
 def models_of(words: Sequence[str]) -> list[Model]:
@@ -134,14 +138,22 @@ def _outcome(model: Model, convert: Callable[[Model], Report]) -> Outcome:
     errors = [row.error for one in report.comparisons for row in one.rows]
     worst = max(errors, default=None)
     finite = worst is None or worst - worst == 0
-    return Outcome(model.net, model.name, report.passed, worst if finite else None)
+    return Outcome(
+        model.net,
+        model.name,
+        report.passed,
+        worst if finite else None,
+        verified=bool(report.comparisons),
+        caveats=tuple(report.caveats),
+    )
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Return a line for each network, and below it the message of each that failed."""
+    """Return a line for each network, and below them messages, of each that failed above all."""
     rows = [("network", "files", "outcome", "worst error")]
     for one in outcomes:
         worst = "" if one.worst is None else f"{one.worst:.2g}"
         rows.append((one.net, one.name, one.word, worst))
     failed = [f"{one.net}: {one.error}" for one in outcomes if one.error]
-    return "\n".join([format_table(rows), *failed])
+    caveats = [f"{one.net}: {said}" for one in outcomes for said in one.caveats]
+    return "\n".join([format_table(rows), *failed, *caveats])

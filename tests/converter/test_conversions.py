@@ -140,6 +140,21 @@ def test_two_networks_in_one_folder(folder, capsys):
 ZERO = NET.replace('weight_filler { type: "xavier" }', "")
 
 
+def test_a_table_says_of_each_what_its_verification_does_not_show(folder, capsys):
+    Path("zero.prototxt").write_text(ZERO)
+    words = ["a.prototxt", "a.caffemodel", "zero.prototxt", "-o", "out"]
+    assert main(["convert", *words]) == 0
+    assert capsys.readouterr().out.splitlines()[3:-1] == [
+        "zero.prototxt: every value that was compared is 0: this verification shows nothing",
+        "zero.prototxt: no weights were given: the files hold fillers' values, and no model",
+    ]
+    first, second = json.loads(Path("out/summary.json").read_text())
+    assert (len(first["caveats"]), len(second["caveats"])) == (0, 2)
+    assert main(["convert", *words, "--no-verify"]) == 0
+    assert "passed" not in capsys.readouterr().out
+    assert json.loads(Path("out/summary.json").read_text())[0]["outcome"] == "written"
+
+
 @pytest.mark.parametrize("command", ["convert", "verify"])
 def test_what_a_verification_does_not_show_stands_last(command, folder, capsys):
     Path("zero.prototxt").write_text(ZERO)
