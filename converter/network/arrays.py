@@ -42,10 +42,13 @@ def blob_array(blob: Tensor) -> np.ndarray:
 
 
 def tensors_of(net: Placed, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return arrays as tensors of the network's type and device."""
-    return {
-        name: torch.as_tensor(np.asarray(value, order="C")).to(net.device, net.dtype)
+    """Return tensors, and arrays or numbers, as tensors of the network's type and device."""
+    given = {
+        name: value if isinstance(value, Tensor) else np.asarray(value)
         for name, value in inputs.items()
+    }
+    return {
+        name: as_tensor(name, value, net).to(net.device, net.dtype) for name, value in given.items()
     }
 
 
@@ -54,9 +57,16 @@ def as_tensor(name: str, value: Any, net: Placed) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return torch.as_tensor(np.asarray(value, order="C")).to(net.device, net.dtype)
+        return torch.as_tensor(_held_by_torch(value)).to(net.device, net.dtype)
     kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
     raise UsageError(f"input {name!r} is {kind}, wants a tensor or an array of numbers")
+
+
+def _held_by_torch(array: np.ndarray) -> np.ndarray:
+    """Return an array's numbers as torch can have them: in this machine's order, of its types."""
+    wide = array.dtype.kind == "f" and array.dtype.itemsize > np.dtype(np.float64).itemsize
+    dtype = np.dtype(np.float64) if wide else array.dtype.newbyteorder("=")
+    return np.asarray(array, dtype, order="C")
 
 
 def as_given(values: dict[str, Tensor], inputs: Any) -> dict[str, Any]:

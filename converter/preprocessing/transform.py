@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from converter.network.net import CaffeNet
-from prototxt.errors import ShapeError
+from prototxt.errors import ShapeError, UsageError
 
 from .families import preprocessing_of
 from .settings import ImageSettings
@@ -23,8 +24,9 @@ class Transform(nn.Module):
     """RGB images, N x H x W x 3 bytes of any size, to a network's input, N x C x H x W.
 
     Takes a tensor or array of one image (H x W x 3) or several, a Pillow image, or a list of
-    either, whose sizes may differ: then each is resized and cropped alone. Raises ShapeError for
-    what is no RGB image, and for one that is smaller than the crop.
+    either, whose sizes may differ: then each is resized and cropped alone. Raises UsageError for a
+    path and for no image at all, ShapeError for what is no RGB image, and for one that is smaller
+    than the crop.
     """
 
     mean: Tensor
@@ -36,7 +38,11 @@ class Transform(nn.Module):
         self.register_buffer("mean", mean.to(dtype), persistent=False)
 
     def forward(self, images: Any) -> Tensor:
+        if isinstance(images, (str, bytes, PathLike)):
+            raise UsageError(f"{images!r} is no image", fix="open it: PIL.Image.open(path)")
         if isinstance(images, Sequence):
+            if not images:
+                raise UsageError("no image is given")
             return torch.cat([self(image) for image in images])
         if not isinstance(images, Tensor):
             images = torch.from_numpy(np.array(images))

@@ -94,3 +94,16 @@ def test_what_is_no_input(value, net):
 def test_the_command_line_says_the_same(capsys):
     assert main(["show", "nope.prototxt"]) == 1
     assert capsys.readouterr().err == "caffeport: nope.prototxt: No such file or directory\n"
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f8", ">i2", "u2", "longdouble"])
+def test_arrays_of_any_order_and_width_are_fed(dtype: str, tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text("""
+    layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [1, 3] } } }
+    layer { name: "y" type: "Power" bottom: "x" top: "y" power_param { scale: 2 } }""")
+    net = converter.load(tmp_path / "net.prototxt")
+    x = np.arange(3).reshape(1, 3).astype(dtype)
+    assert net({"x": x})["y"].tolist() == [[0, 2, 4]]
+    assert converter.verify(net, inputs={"x": x}).passed
+    with pytest.raises(converter.UsageError, match="wants a tensor or an array of numbers"):
+        converter.verify(net, inputs={"x": "x.npy"})

@@ -120,6 +120,10 @@ def test_images_of_different_sizes_and_kinds():
     assert torch.equal(got[1:], Transform(what)(large[None]))
     with pytest.raises(ShapeError, match="wants N x H x W x 3"):
         Transform(what)(np.zeros((4, 4), np.uint8))
+    with pytest.raises(UsageError, match=r"'a\.jpg' is no image\n  fix: open it"):
+        Transform(what)("a.jpg")
+    with pytest.raises(UsageError, match="no image is given"):
+        Transform(what)([])
     with pytest.raises(ShapeError, match=r"image is 5x9, the crop 8x8\n  fix: bring it.* --resize"):
         Transform(Preprocessing("RGB", crop=(8, 8)))(images(5, 9))
 
