@@ -170,6 +170,11 @@ def _judge_whole(checked: Check, found: Survey, asked: GraphOptions) -> None:
     emits = checked.passed
     try:
         loaded = found.load()
+        unsaid = (note for note in loaded.notes if note not in found.notes)
+        lacking = "" if loaded.loaded and loaded.loaded.sources else ": `convert` wants weights"
+        checked.notes += [
+            f"note: {one}{lacking}" for one in unsaid if one.startswith("passed over")
+        ]
         if emits:
             _, fixed = with_free_axes(
                 asked["dynamic"],

@@ -43,6 +43,7 @@ def run(args: Namespace) -> int:
         workers=args.workers,
         quiet=args.quiet,
     )
+    say(args, f"preprocessing: {preprocessing}")
     names = read_labels(args.labels) if args.labels else []
     with filling(Path(args.out)) as folder:
         written = write_tables(attention, folder, names) + draw_attention(attention, folder, names)

@@ -47,7 +47,8 @@ def exported_part(
     fed = _fed(steps, layers, input_shapes)
     known = set(fed)
     kept: list[Step] = []
-    for step in running_steps(steps, layers, fed):
+    running = list(running_steps(steps, layers, fed))
+    for step in running:
         dropped = not with_losses and (step.cls.is_loss or step.cls.is_metric)
         if not dropped and known.issuperset(step.bottoms):
             known.update(step.tops)
@@ -57,7 +58,8 @@ def exported_part(
     kept = [step for step in kept if not (step.cls.is_sink and silenced.issuperset(step.bottoms))]
     plan = make_plan(kept, named)
     if not plan.outputs:
-        fix = "" if with_losses else "--with-losses keeps the loss layers"
+        losses = any(step.cls.is_loss or step.cls.is_metric for step in running)
+        fix = "--with-losses keeps the loss layers" if losses and not with_losses else ""
         raise UnsupportedError("nothing is left to export: no layer makes an output", fix=fix)
     used = {bottom for step in kept for bottom in step.bottoms}
     inputs = {name: shape for name, shape in fed.items() if name in used}

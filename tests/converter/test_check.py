@@ -228,3 +228,22 @@ def test_it_judges_by_what_convert_is_asked_for(tmp_path, capsys):
         assert (said in checked.out) == (words != ["--dynamic", "none"])
         assert (said in converted.out + converted.err) == (said in checked.out)
     assert main(["check", str(net), "--softmax", "--with-losses", "--opset", "13"]) == 0
+
+
+def test_a_filler_that_nobody_knows_is_said(tmp_path):
+    (tmp_path / "net.prototxt").write_text("""
+    layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [2, 3] } } }
+    layer { name: "fc" type: "InnerProduct" bottom: "x" top: "y"
+            inner_product_param { num_output: 2 weight_filler { type: "xaver" } } }""")
+    said = "filler type 'xaver': `convert` wants weights"
+    checked = check(tmp_path / "net.prototxt")
+    assert checked.passed
+    assert checked.notes[-1].endswith(said)
+
+
+def test_a_network_of_an_input_alone_has_no_losses_to_keep(tmp_path):
+    (tmp_path / "net.prototxt").write_text("""
+    layer { name: "in" type: "Input" top: "x" input_param { shape { dim: [2, 3] } } }
+    layer { name: "r" type: "ReLU" bottom: "x" top: "y" include { phase: TRAIN } }""")
+    (problem,) = check(tmp_path / "net.prototxt").problems
+    assert problem == "nothing is left to export: no layer makes an output"

@@ -166,7 +166,9 @@ def test_the_command(files, tree, tmp_path, capsys):
     args += ["--input-shape", "data=1,3,56,56", "--input-shape", "label=1"]
     assert main([*args, "-o", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("SK_2_1      1x ")
+    said, _, units = printed.partition("\n")
+    assert said.startswith("preprocessing: resize to shorter side 60, crop the middle 56x56, BGR")
+    assert units.startswith("SK_2_1      1x ")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     tables = {"units.csv", "classes.csv", "images.csv", "channels.csv"}
     assert names == tables | {"units.png", "classes.png", "channels.png"}
