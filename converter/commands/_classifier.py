@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from converter.loading.load import load
+from converter.network.global_pool import fixed_pools
 from converter.network.net import CaffeNet
 from converter.preprocessing import Preprocessing, image_input, preprocessing_of
 
@@ -26,7 +27,8 @@ def load_classifier(args: Namespace) -> tuple[CaffeNet, Preprocessing]:
         return net, wanted
     shapes = {name: (1, *shape[1:]) for name, shape in net.input_shapes.items() if shape}
     shapes[data] = (1, channels, args.size, args.size)
-    options = {**options, "input_shapes": shapes, "global_pool": True}
+    pools = fixed_pools(net.steps, net.layers, net.shapes())
+    options = {**options, "input_shapes": shapes, "global_pool": bool(pools)}
     resize = wanted.resize if "resize" in settings else _grown(wanted.resize, args.size, size[0])
     larger = replace(wanted, resize=resize, crop=(args.size, args.size))
     return load(args.net, args.weights, **options), larger

@@ -257,3 +257,26 @@ def test_another_size_pools_the_whole_map(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "resize to shorter side 512, crop the middle 16x16, BGR, minus 0" in said
     assert "top-1 error 100.00 % (1 images" in said
+
+
+def test_a_size_that_the_networks_own_global_pool_follows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("net.prototxt").write_text("""
+    layer { name: "in" type: "Input" top: "data" input_param { shape { dim: [1, 3, 8, 8] } } }
+    layer { name: "pool" type: "Pooling" bottom: "data" top: "pool"
+            pooling_param { pool: AVE global_pooling: true } }""")
+    Path("images/0").mkdir(parents=True)
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save("images/0/a.png")
+    args = ["net.prototxt", "--data", "images", "--mean", "0", "--size", "12", "--workers", "0"]
+    assert main(["eval", *args]) == 0
+    assert "resize to 12x12, crop the middle 12x12" in capsys.readouterr().out
+    Path("net.prototxt").write_text(
+        Path("net.prototxt")
+        .read_text()
+        .replace('"Pooling"', '"InnerProduct"')
+        .replace(
+            "pooling_param { pool: AVE global_pooling: true }",
+            "inner_product_param { num_output: 3 }",
+        )
+    )
+    assert main(["eval", *args]) == 0
