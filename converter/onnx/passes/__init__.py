@@ -17,6 +17,7 @@ from .mark_batch import mark_batch
 from .pool_strides import pool_strides
 from .request import Request
 from .spell_identities import spell_identities
+from .spell_prelu import spell_prelu
 from .split_groups import split_groups
 from .to_half import to_half
 from .to_int8 import to_int8
@@ -33,6 +34,7 @@ PASSES: tuple[Callable[[Graph, Request], str], ...] = (
     split_groups,
     weigh_each,
     pool_strides,
+    spell_prelu,
     # Of the network's own inputs, which images become outside of eight bits.
     to_int8,
     # Before half precision, which leaves resizing in float32.

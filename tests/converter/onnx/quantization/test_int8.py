@@ -337,6 +337,29 @@ def test_openvino_joins_unsigned_numbers(tmp_path: Path, signed: bool) -> None:
         assert in_both.passed, in_both
 
 
+@pytest.mark.parametrize(("kernel", "spelt"), [(12, True), (3, False)])
+def test_openvino_gets_prelus_of_one_place_spelt(tmp_path: Path, kernel: int, spelt: bool) -> None:
+    wide = f"""convolution_param {{ num_output: 16 kernel_size: {kernel}
+        weight_filler {{ type: "msra" }} }}"""
+    text = (
+        INPUT.replace("dim: [2,", "dim: [1,")
+        + layer("conv", "Convolution", "data", "conv", wide)
+        + layer("prelu", "PReLU", "conv", "conv", "prelu_param { filler { value: -0.5 } }")
+        + convolution("last", "conv", 4)
+    )
+    net, path = load(tmp_path, text), tmp_path / "net.onnx"
+    graph, notes = exported(net, path, target="openvino")
+    assert ("PRelu" in [node.op_type for node in graph.node]) is not spelt
+    said = "1 PReLUs are spelt as the larger and the smaller than 0"
+    assert (said in notes) is spelt
+    if not get_engine("openvino").lacks():
+        in_both = converter.verify(net, path, inputs={"data": samples()[:1]}, engine="openvino")
+        assert in_both.passed, in_both
+    assert converter.verify(net, path, inputs={"data": samples()[:1]}).passed
+    graph, _ = exported(net, path)
+    assert "PRelu" in [node.op_type for node in graph.node]
+
+
 def test_openvino_gets_strides_as_pools(tmp_path: Path) -> None:
     text = (
         INPUT
