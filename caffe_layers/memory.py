@@ -17,7 +17,7 @@ from prototxt.errors import UnsupportedError
 
 _REFUSED = re.compile(r"can't allocate memory|out of memory|Storage size calculation overflowed")
 SIZES = "are its sizes those that the network is for?"
-FIX = f"{SIZES} `caffeport show` and `check` need no memory for weights"
+FIX = f"{SIZES} `caffeport show` and `check` need no memory for weights that are not given"
 LARGE = 1 << 28
 """Blobs that together are smaller are made without a look at what is free."""
 

@@ -41,7 +41,7 @@ def run(args: Namespace) -> int:
     """
     if not (args.output or args.draw or args.input):
         raise UsageError("nothing is asked for", fix=ASKING)
-    if args.output and Path(args.output).suffix != SUFFIX:
+    if args.output and Path(args.output).suffix not in ("", SUFFIX):
         raise UsageError(f"--output {args.output}: blobs are written as {SUFFIX}")
     start("converter.commands._running")
     from converter.evaluation.samples import read_labels

@@ -293,7 +293,7 @@ def test_an_output_that_cannot_be_written(
     with full_disk(100):
         assert main([*args, str(tmp_path / "blobs.npz")]) == 1
     assert capsys.readouterr().err == f"caffeport: {tmp_path / 'blobs.npz'}: File too large\n"
-    assert main([*args, str(tmp_path / "gone" / "blobs.npz")]) == 1
+    assert main([*args, str(good[0] / "blobs.npz")]) == 1
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -219,4 +219,6 @@ def test_every_command_that_reads_a_network_takes_them(net: Path, tmp_path: Path
 
 def test_a_misspelt_name_is_refused_with_the_nearest(net: Path, capsys) -> None:
     assert main(["show", str(net), "--end", "c3", "--skip", "foreign"]) == 1
-    assert "no layer makes a blob 'c3'\n  fix: did you mean 'c2'?" in capsys.readouterr().err
+    assert (
+        "no layer makes a blob 'c3' to end at\n  fix: did you mean 'c2'?" in capsys.readouterr().err
+    )
