@@ -71,7 +71,7 @@ def _arrays(net: CaffeNet, path: Path, most: int) -> list[dict[str, np.ndarray]]
     taken = {}
     for name in inputs:
         with within(f"{path}: {name!r}"):
-            taken[name] = _numbers(arrays[name])
+            taken[name] = _in_float32(arrays[name])
     if flat := [name for name, array in taken.items() if not (array.ndim and len(array))]:
         raise FormatError(f"{path}: {flat[0]!r} holds no samples along a first axis")
     count = max(len(array) for array in taken.values())
@@ -86,10 +86,8 @@ def _arrays(net: CaffeNet, path: Path, most: int) -> list[dict[str, np.ndarray]]
     ]
 
 
-def _numbers(array: np.ndarray) -> np.ndarray:
-    """Return an array in float32; FormatError for what float32 does not hold."""
-    if array.dtype.kind not in "fiub":
-        raise FormatError(f"an array of {array.dtype}, wants numbers")
+def _in_float32(array: np.ndarray) -> np.ndarray:
+    """Return an array in float32; FormatError for what that does not hold."""
     with np.errstate(over="ignore"):
         taken = array.astype(np.float32, copy=False)
     if not (finite := np.isfinite(taken)).all():

@@ -111,7 +111,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             arrays = {name: np.asarray(archive[name]) for name in archive.files}
     except (ValueError, TypeError, EOFError, OSError, KeyError, BadZipFile, zlib.error):
         raise FormatError(f"{path}: no .npz file, or a damaged one") from None
-    return {name: numbers(array, path) for name, array in arrays.items()}
+    return {name: numbers(array, f"{path}: {name!r}") for name, array in arrays.items()}
 
 
 def _read_array(name: str, path: Path) -> np.ndarray:

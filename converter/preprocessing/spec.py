@@ -171,8 +171,8 @@ def _numpy_array(path: Path) -> np.ndarray:
     return numbers(np.asarray(loaded), path)
 
 
-def numbers(array: np.ndarray, path: Path) -> np.ndarray:
+def numbers(array: np.ndarray, place: Path | str) -> np.ndarray:
     """Return a file's array; FormatError for one that holds no real numbers."""
     if array.dtype.kind not in "fiub":
-        raise FormatError(f"{path}: an array of {array.dtype}, wants numbers")
+        raise FormatError(f"{place}: an array of {array.dtype}, wants numbers")
     return array
