@@ -1,13 +1,13 @@
 """How fast models of eight bits are: beside float32, in turns of one run.
 
     python benchmarks/int8.py CHECKPOINTS SHARED [--only NAME] [--batch 1 8] [--openvino]
-        [--peers FOLDER]
+        [--peers FOLDER] [--threads 1]
 
 CHECKPOINTS and SHARED are those of inference.py. Each network is optimised; its float32 file and
-its files of eight bits run in ONNX Runtime on one thread, one after the other in drawn orders.
-Times are processor time, so that what else the machine does counts little. Printed are the rounds'
-median milliseconds, and the median of the rounds' own ratios: how many times as fast as float32 a
-file is.
+its files of eight bits run in ONNX Runtime, one after the other in drawn orders. On one thread
+times are processor time, so that what else the machine does counts little; on several they are the
+clock's, for a machine without other work. Printed are the rounds' median milliseconds, and the
+median of the rounds' own ratios: how many times as fast as float32 a file is.
 
     eight bits            what `convert --dtype int8 --optimize` writes
     signed                the same with --signed
@@ -36,12 +36,12 @@ import numpy as np
 import onnx
 import onnxruntime
 from bvlc import in_bvlc_layers
-from inference import CAFFE, WRONG, Network, exact, near, networks, opened
+from inference import CAFFE, REST, WRONG, Network, exact, near, networks, opened
 
 import converter
 
 Run = Callable[[np.ndarray], float]
-"""Runs an input; returns the seconds of processor time."""
+"""Runs an input; returns the seconds that it took."""
 Took = dict[str, list[float]]
 """What each file took in each round."""
 FLOAT = "float32"
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     parser.add_argument("--only", help="measure this network alone")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--openvino", action="store_true")
     parser.add_argument("--peers", type=Path, help="a folder with the environment caffe")
@@ -70,11 +71,12 @@ def main() -> None:
             if args.only in (None, network.name):
                 folder = Path(tempfile.mkdtemp(dir=scratch))
                 with ExitStack() as stack:
-                    runs = in_onnxruntime(network, folder)
+                    runs = in_onnxruntime(network, folder, args.threads)
                     if args.openvino:
-                        runs |= in_openvino(network, folder)
+                        runs |= in_openvino(network, folder, args.threads)
                     if python:
-                        runs[CAFFE] = stack.enter_context(in_caffe(network, python, folder))
+                        caffe = in_caffe(network, python, folder, args.threads)
+                        runs[CAFFE] = stack.enter_context(caffe)
                     took = {b: measure(network, runs, b, args.rounds) for b in args.batch}
                 results[network.name] = took
                 show(network.name, took)
@@ -87,7 +89,7 @@ def noise(network: Network, batch: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((batch, *network.image)).astype(np.float32)
 
 
-def in_onnxruntime(network: Network, folder: Path) -> dict[str, Run]:
+def in_onnxruntime(network: Network, folder: Path, threads: int) -> dict[str, Run]:
     """Write the files; return what runs each in ONNX Runtime."""
     net = converter.load(network.net, network.weights).optimize(channels_last=False)
     (data,) = net.exported().inputs
@@ -101,7 +103,7 @@ def in_onnxruntime(network: Network, folder: Path) -> dict[str, Run]:
         converter.export_onnx(net, files[name], calibration=given)
     files["onnxruntime's own"] = folder / "own.onnx"
     by_onnxruntime(plain, files["onnxruntime's own"], feeds)
-    return {name: onnxruntime_run(path, data) for name, path in files.items()}
+    return {name: onnxruntime_run(path, data, threads) for name, path in files.items()}
 
 
 def by_onnxruntime(source: Path, target: Path, feeds: list[dict[str, np.ndarray]]) -> None:
@@ -124,16 +126,16 @@ def by_onnxruntime(source: Path, target: Path, feeds: list[dict[str, np.ndarray]
     quantize_static(named, target, Reader(), per_channel=True, **kinds)
 
 
-def onnxruntime_run(path: Path, data: str) -> Run:
-    """Open a file on one thread."""
+def onnxruntime_run(path: Path, data: str, threads: int) -> Run:
+    """Open a file."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return timed(lambda x: session.run(None, {data: x}))
+    return timed(lambda x: session.run(None, {data: x}), threads)
 
 
-def in_openvino(network: Network, folder: Path) -> dict[str, Run]:
+def in_openvino(network: Network, folder: Path, threads: int) -> dict[str, Run]:
     """Return what runs the float32 file, ours of eight bits and NNCF's in OpenVINO."""
     import nncf
     import openvino
@@ -152,28 +154,29 @@ def in_openvino(network: Network, folder: Path) -> dict[str, Run]:
             core.read_model(plain), nncf.Dataset(feeds), subset_size=SAMPLES
         ),
     }
-    options = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
     compiled = {name: core.compile_model(one, "CPU", options) for name, one in models.items()}
-    return {name: openvino_run(one) for name, one in compiled.items()}
+    return {name: openvino_run(one, threads) for name, one in compiled.items()}
 
 
-def openvino_run(compiled: object) -> Run:
+def openvino_run(compiled: object, threads: int) -> Run:
     """Return what runs a compiled model."""
     request = compiled.create_infer_request()  # type: ignore[attr-defined]
-    return timed(lambda x: request.infer([x]))
+    return timed(lambda x: request.infer([x]), threads)
 
 
 @contextmanager
-def in_caffe(network: Network, python: Path, folder: Path) -> Iterator[Run]:
+def in_caffe(network: Network, python: Path, folder: Path, threads: int) -> Iterator[Run]:
     """Yield what runs the network in Caffe itself, in a process that ends with the block."""
     files = map(str, in_bvlc_layers(network.net, network.weights, folder))
     source, target = folder / "bottom.npy", folder / "top.npy"
     met = set()
-    with opened(CAFFE, python, ["caffe", *files], threads=1) as engine:
+    clock = "processor" if threads == 1 else "seconds"
+    with opened(CAFFE, python, ["caffe", *files], threads) as engine:
 
         def run(x: np.ndarray) -> float:
             np.save(source, x)
-            took = engine.ask(source, target, 1, clock="processor")
+            took = engine.ask(source, target, 1, clock)
             if x.shape not in met and not engine.said:
                 met.add(x.shape)
                 engine.said = "" if near(target, exact(network, x, alone=False)) else WRONG
@@ -184,24 +187,26 @@ def in_caffe(network: Network, python: Path, folder: Path) -> Iterator[Run]:
         yield run
 
 
-def timed(run: Callable[[np.ndarray], object]) -> Run:
+def timed(run: Callable[[np.ndarray], object], threads: int) -> Run:
     """Return what runs a model of this process, and says how long it took."""
+    clock = time.process_time if threads == 1 else time.perf_counter
 
     def once(x: np.ndarray) -> float:
-        begin = time.process_time()
+        begin = clock()
         run(x)
-        return time.process_time() - begin
+        return clock() - begin
 
     return once
 
 
 def measure(network: Network, runs: dict[str, Run], batch: int, rounds: int) -> Took:
-    """Return each file's processor time in each round, after a round unmeasured."""
+    """Return what each file took in each round, after a round unmeasured."""
     x = noise(network, batch, 1701)
     random = np.random.default_rng(1701)
     took: Took = {name: [] for name in runs}
     for turn in range(rounds + 1):
         for name in random.permutation(list(runs)):
+            time.sleep(REST)
             seconds = runs[name](x)
             if turn:
                 took[name].append(seconds)

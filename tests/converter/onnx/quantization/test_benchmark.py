@@ -69,7 +69,7 @@ def test_caffe_is_timed_once_its_numbers_are_ours(
     int8: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, python = network(int8, tmp_path), caffe(tmp_path, monkeypatch, 1)
-    with int8.in_caffe(given, python, tmp_path) as run:
+    with int8.in_caffe(given, python, tmp_path, 1) as run:
         for batch in (1, 2):
             took = int8.measure(given, {int8.CAFFE: run}, batch, 3)[int8.CAFFE]
             assert len(took) == 3
@@ -81,7 +81,7 @@ def test_wrong_numbers_are_not_timed(
 ) -> None:
     given, python = network(int8, tmp_path), caffe(tmp_path, monkeypatch, 1.01)
     with (
-        int8.in_caffe(given, python, tmp_path) as run,
+        int8.in_caffe(given, python, tmp_path, 1) as run,
         pytest.raises(SystemExit, match="tiny in Caffe itself: wrong numbers"),
     ):
         run(np.ones((1, 3, 4, 4), np.float32))
