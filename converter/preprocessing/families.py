@@ -15,7 +15,7 @@ from prototxt.errors import UnsupportedError, UsageError
 from prototxt.named_file import find_named
 
 from .declared import declared_sizes
-from .spec import Preprocessing, mean_file, read_mean, read_size
+from .spec import Mean, Preprocessing, Sides, mean_file, read_mean, read_size
 
 FAMILIES = {
     "sknet": Preprocessing("BGR", (103.94, 116.78, 123.68), 0.017, 256, origin="known of SKNet"),
@@ -50,26 +50,28 @@ def preprocessing_of(
     *,
     family: str | None = None,
     channels: str | None = None,
-    mean: str | None = None,
+    mean: Mean | None = None,
     scale: float | None = None,
-    resize: str | None = None,
-    crop: str | None = None,
+    resize: Sides | None = None,
+    crop: Sides | None = None,
     raw: bool = False,
     image: str | None = None,
 ) -> Preprocessing:
     """Return what a network's input wants done to an image.
 
     It is in the definition's `transform_param`, else known of the family that the network is
-    recognised as. What is given replaces parts of it, written as on the command line.
+    recognised as. What is given replaces parts of it, written as on the command line or as numbers.
 
     Args:
         net: the network.
         family: whose images they are, one of `FAMILIES`, in place of what the definition says.
         channels: their order in the input, "RGB" or "BGR".
-        mean: what is subtracted: "104,117,123" in the input's order, or a `.binaryproto` or `.npy`.
+        mean: what is subtracted: "104,117,123" or numbers in the input's order, an array channels x
+            height x width, or a `.binaryproto` or `.npy`.
         scale: what is multiplied by, after the mean.
-        resize: the size before the crop: "256" for the shorter side, "256x256" (height x width).
-        crop: the middle that is kept: "224" or "224x224".
+        resize: the size before the crop: "256" or 256 for the shorter side, "256x256" or (256, 256)
+            for height and width.
+        crop: the middle that is kept: "224", 224, "224x224" or (224, 224).
         raw: images are the input as they are, in Caffe's order of channels; it stands alone.
         image: the input's name (default: the network's only one that takes images).
 
@@ -95,10 +97,10 @@ def preprocessing_for(
     *,
     family: str | None = None,
     channels: str | None = None,
-    mean: str | None = None,
+    mean: Mean | None = None,
     scale: float | None = None,
-    resize: str | None = None,
-    crop: str | None = None,
+    resize: Sides | None = None,
+    crop: Sides | None = None,
     raw: bool = False,
     known: Preprocessing | None = None,
 ) -> Preprocessing:
@@ -120,10 +122,10 @@ def preprocessing_for(
 
 def _read_settings(
     channels: str | None,
-    mean: str | None,
+    mean: Mean | None,
     scale: float | None,
-    resize: str | None,
-    crop: str | None,
+    resize: Sides | None,
+    crop: Sides | None,
 ) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if channels is not None:

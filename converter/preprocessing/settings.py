@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from .spec import Mean, Sides
+
 
 class ImageSettings(TypedDict, total=False):
     """Keyword arguments of `preprocessing_of`, for those that hand them on."""
 
     family: str | None
     channels: str | None
-    mean: str | None
+    mean: Mean | None
     scale: float | None
-    resize: str | None
-    crop: str | None
+    resize: Sides | None
+    crop: Sides | None
     raw: bool

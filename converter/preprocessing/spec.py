@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,10 @@ CHANNELS = (1, 3)
 """Of images."""
 
 Size = tuple[int, int]
+Mean = str | PathLike[str] | float | Sequence[float] | np.ndarray
+"""How a user says one: `104,117,123`, a file, numbers or an array."""
+Sides = str | int | Size
+"""How a user says a size: `224`, `256x320`, or as numbers."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,12 @@ def _size(size: int | Size) -> str:
     return f"shorter side {size}" if isinstance(size, int) else f"{size[0]}x{size[1]}"
 
 
-def read_size(text: str, *, shorter: bool = False) -> int | Size:
-    """Read `224` (a square, or with `shorter` the shorter side) or `256x320`, height first."""
+def read_size(size: Sides, *, shorter: bool = False) -> int | Size:
+    """Read `224` (a square, or with `shorter` the shorter side) or `256x320`, height first.
+
+    A number or two are as good as their text.
+    """
+    text = "x".join(map(str, size)) if isinstance(size, tuple | list) else str(size)
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", text):
         raise UsageError(f"{text!r} is no size; write 256 or 256x320")
     sizes = [int(part) for part in text.split("x")]
@@ -124,8 +134,18 @@ def read_size(text: str, *, shorter: bool = False) -> int | Size:
     return sizes[0], sizes[-1]
 
 
-def read_mean(text: str) -> dict[str, Any]:
-    """Read `104,117,123` or the path of a mean file, as arguments of `Preprocessing`."""
+def read_mean(mean: Mean) -> dict[str, Any]:
+    """Read `104,117,123` or the path of a mean file, as arguments of `Preprocessing`.
+
+    Numbers, and a mean as an array, are as good.
+    """
+    if not isinstance(mean, str | PathLike):
+        try:
+            array = np.atleast_1d(mean)
+        except ValueError:  # rows of different lengths
+            raise UsageError(f"{mean!r} is no mean", fix="(104, 117, 123), or an array") from None
+        return _of_array(numbers(array, "the mean"), "the mean")
+    text = str(mean)
     if re.fullmatch(r"[-+.\deE]+(,[-+.\deE]+)*", text):
         try:
             values = tuple(map(float, text.split(",")))
@@ -148,17 +168,22 @@ def mean_file(path: str | Path) -> dict[str, Any]:
         mean = _numpy_array(Path(path)) if Path(path).suffix == ".npy" else read_blob(path).array
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
+    return _of_array(mean, str(path))
+
+
+def _of_array(mean: np.ndarray, named: str) -> dict[str, Any]:
+    """Return a mean as arguments of `Preprocessing`; errors call it `named`."""
     if not (mean.size and (np.abs(mean) <= np.finfo(np.float32).max).all()):
-        raise FormatError(f"{path}: a mean of {mean.shape}, wants finite numbers")
+        raise FormatError(f"{named}: a mean of {mean.shape}, wants finite numbers")
     if mean.ndim == 1 or (mean.ndim == 3 and mean.shape[1:] == (1, 1)):
         return {"mean": tuple(map(float, mean.ravel())), "mean_image": None}
     if mean.ndim == 3 and mean.shape[2] in CHANNELS and mean.shape[0] not in CHANNELS:
         raise ShapeError(
-            f"{path}: a mean of {mean.shape}, wants channels x height x width",
+            f"{named}: a mean of {mean.shape}, wants channels x height x width",
             fix="turn it with mean.transpose(2, 0, 1), its channels in the input's order",
         )
     if not 2 <= mean.ndim <= 4 or (mean.ndim == 4 and mean.shape[0] != 1):
-        raise ShapeError(f"{path}: a mean of {mean.shape}, wants one image, or a value a channel")
+        raise ShapeError(f"{named}: a mean of {mean.shape}, wants one image, or a value a channel")
     image = np.asarray(mean, np.float32)
     return {"mean_image": image.reshape(image.shape[-3:] if image.ndim > 2 else (1, *image.shape))}
 

@@ -316,6 +316,39 @@ def test_a_mean_larger_than_the_input_is_resized_to_and_cropped(tmp_path):
     assert smaller.preprocessing.resize == 20
 
 
+def test_numbers_and_arrays_are_as_good_as_their_text(tmp_path):
+    net = load(tmp_path, NET)
+    said = converter.preprocess(net, mean="1,2,3", resize="12", crop="8x8").preprocessing
+    for mean in ((1, 2, 3), [1.0, 2.0, 3.0], np.array([1, 2, 3])):
+        given = converter.preprocess(net, mean=mean, resize=12, crop=(8, 8)).preprocessing
+        assert given == said
+    assert converter.preprocess(net, mean=5).preprocessing.mean == (5.0,)
+    assert converter.preprocess(net, mean=1, resize=(12, 16)).preprocessing.resize == (12, 16)
+    image = np.random.default_rng(1701).uniform(0, 255, (3, 8, 8)).astype(np.float32)
+    np.save(tmp_path / "m.npy", image)
+    photo = images(8, 8)[0]
+    told = converter.preprocess(net, mean=str(tmp_path / "m.npy"))(photo)
+    for mean in (image, tmp_path / "m.npy"):
+        assert torch.equal(converter.preprocess(net, mean=mean)(photo), told)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"mean": (1, 2)}, "2 mean values"),
+        ({"mean": [[1, 2], [3]]}, "is no mean"),
+        ({"mean": ("1", "2", "3")}, "wants numbers"),
+        ({"mean": (1, np.nan, 3)}, "wants finite numbers"),
+        ({"mean": 0, "resize": -4}, "'-4' is no size"),
+        ({"mean": 0, "crop": (8, 8, 8)}, "'8x8x8' is no size"),
+        ({"mean": 0, "crop": 7.5}, "'7.5' is no size"),
+    ],
+)
+def test_numbers_that_are_none(tmp_path, settings, said):
+    with pytest.raises(CaffeError, match=said):
+        converter.preprocess(load(tmp_path, NET), **settings)
+
+
 def test_a_crop_is_taken_from_the_middle(tmp_path):
     net = load(tmp_path, NET)
     photo = images(12, 10)
