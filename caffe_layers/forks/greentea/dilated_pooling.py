@@ -15,6 +15,7 @@ from caffe_layers.base.layer import Layer
 from caffe_layers.base.number import FLT_MAX
 from caffe_layers.base.op import Op, Values
 from caffe_layers.base.shape import Shape
+from prototxt.binary.blob import MAX_COUNT
 from prototxt.errors import ShapeError, UnsupportedError
 from prototxt.schema import dialect_of
 
@@ -78,10 +79,11 @@ class DilatedPooling(Layer, type="Pooling", fork="greentea", param="pooling_para
         return cls(*sizes)
 
     def shapes(self, x: Shape) -> list[Shape]:
-        axes = zip(x[2:], self.pad, self.ends, self.extent, self.stride, strict=True)
-        sizes = [
-            (size + pad + end - extent) // stride + 1 for size, pad, end, extent, stride in axes
-        ]
+        padded = [sum(sizes) for sizes in zip(x[2:], self.pad, self.ends, strict=True)]
+        if max(padded) > MAX_COUNT:  # its fields are of 64 bits
+            raise ShapeError(f"with pad and stride {x} would be {padded}, more than a blob holds")
+        axes = zip(padded, self.extent, self.stride, strict=True)
+        sizes = [(size - extent) // stride + 1 for size, extent, stride in axes]
         if min(sizes) <= 0:
             raise ShapeError(f"the top would be {(*x[:2], *sizes)}: {self.extent} does not fit {x}")
         return [(*x[:2], *sizes)]

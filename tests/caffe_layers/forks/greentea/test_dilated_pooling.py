@@ -77,6 +77,8 @@ def test_free_sizes(tmp_path: Path) -> None:
         ("pool: AVE kernel_size: 2 dilation: 2", "MAX with one top alone"),
         ("kernel_size: 2 dilation: 8", "does not fit"),
         ("kernel_size: 2 dilation: 0", "wants 1 or more"),
+        ("kernel_size: 2 dilation: 1 stride: 9223372036854775807", "more than a blob holds"),
+        ("kernel_size: 2 dilation: 1 pad: 9223372036854775807", "more than a blob holds"),
         ("kernel_size: 2 dilation: 1 dilation: 1 dilation: 1", "3 dilation for 2 axes"),
     ],
 )
