@@ -228,7 +228,7 @@ class Builder:
         """
         wanted = [-1 if moves else size for size, moves in zip(shape, dynamic, strict=True)]
         if wanted.count(-1) > 1:
-            have = self.dynamic(value)
+            have = self.dynamic(value) if value in self._dims else ()  # inner values' are not known
             for axis, moves in enumerate(dynamic):
                 same = axis < len(have) and shape[axis] == self.shape(value)[axis]
                 if moves and same and have[axis]:

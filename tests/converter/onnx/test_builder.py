@@ -213,3 +213,11 @@ def test_a_blob_is_kept_and_what_only_a_body_reads() -> None:
     graph.values["y"] = (1, [1, 3])
     graph.drop_dead()
     assert [node.op_type for node in graph.nodes] == ["Neg", "Scan"]
+
+
+def test_two_free_sizes_of_a_value_between_operators_cannot_be_told() -> None:
+    dims = {"x": [None, 3], "y": [None, None]}
+    graph = Graph("g", 17)
+    builder = Builder(graph, {"x": (2, 3), "y": (2, 3)}, dims)
+    with pytest.raises(UnsupportedError, match="cannot be told before the network runs"):
+        builder.write("L", lambda op, x: op.reshape_to_top(op.Neg(x)), ("x",), ("y",))
