@@ -28,7 +28,7 @@ from .network.net import CaffeNet
 from .network.origin import FileInfo
 from .onnx.model import OnnxModel
 from .onnx.options import CalibrationOptions, FormatOptions
-from .onnx.quantization.batches import batches_for
+from .onnx.quantization.batches import first_batch
 from .onnx.quantization.calibration import Calibration
 from .onnx.quantization.file_scales import scales_of
 from .preprocessing import ImageSettings, Preprocessing, image_input, preprocessing_of
@@ -185,7 +185,7 @@ def _fed(calibration: Calibration | None, model: OnnxModel | None) -> dict[str, 
         return {}
     shapes = model.inputs.shapes
     taken = {name: [size or None for size in shape] for name, shape in shapes.items()}
-    return dict(batches_for(taken, calibration.feeds)[0])
+    return dict(first_batch(taken, calibration.feeds))
 
 
 def _refuse_unused(given: Mapping[str, object], *, verify_it: bool) -> None:

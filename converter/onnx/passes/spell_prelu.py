@@ -20,10 +20,9 @@ def spell_prelu(graph: Graph, request: Request) -> str:
     """
     if request.calibration is None or request.options["target"] != "openvino":
         return ""
-    made_by = makers(graph.nodes)
     if all(node.op_type != "PRelu" for node in graph.nodes):
         return ""
-    sizes = sizes_of(graph)
+    made_by, sizes = makers(graph.nodes), sizes_of(graph)
     nodes: list[onnx.NodeProto] = []
     count = 0
     for node in graph.nodes:

@@ -39,6 +39,11 @@ def batches_for(inputs: Mapping[str, Sequence[Dim]], feeds: Sequence[Arrays]) ->
     return batches
 
 
+def first_batch(inputs: Mapping[str, Sequence[Dim]], feeds: Sequence[Arrays]) -> Arrays:
+    """Return the first of `batches_for`, without making the others."""
+    return batches_for(inputs, feeds[: _batch(inputs)])[0]
+
+
 def _batch(inputs: Mapping[str, Sequence[Dim]]) -> int:
     """Return how many samples one batch has."""
     sizes = [dims[0] for dims in inputs.values() if dims]
